@@ -1,0 +1,58 @@
+//! The schema of the database, one change a file, for PostgreSQL 15 and later and for SQLite.
+//!
+//! The changes are SQL with the few names that the two engines spell differently in braces, see
+//! [`dialect`]. A change is never edited once it is released; a later file amends it.
+
+mod database;
+mod dialect;
+mod m20261101_000001_enable_pg_trgm;
+mod m20261101_000002_create_users;
+mod m20261101_000003_create_refresh_tokens;
+mod m20261101_000004_create_daily_usage;
+mod m20261101_000005_create_wasteland_cards;
+mod m20261101_000006_create_voices;
+mod m20261101_000007_create_factions;
+mod m20261101_000008_create_card_interpretations;
+mod m20261101_000009_create_spread_templates;
+mod m20261101_000010_create_reading_categories;
+mod m20261101_000011_create_reading_sessions;
+mod m20261101_000012_create_reading_cards;
+mod m20261101_000013_create_reading_shares;
+mod m20261101_000014_create_idempotency_keys;
+mod m20261101_000015_index_reading_sessions_for_lists;
+mod m20261101_000016_index_reading_sessions_for_filters;
+mod m20261101_000017_index_reading_sessions_for_search;
+mod m20261101_000018_index_reference_tables;
+
+pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
+
+/// All changes in their order.
+pub struct Migrator;
+
+#[async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261101_000001_enable_pg_trgm::Migration),
+            Box::new(m20261101_000002_create_users::Migration),
+            Box::new(m20261101_000003_create_refresh_tokens::Migration),
+            Box::new(m20261101_000004_create_daily_usage::Migration),
+            Box::new(m20261101_000005_create_wasteland_cards::Migration),
+            Box::new(m20261101_000006_create_voices::Migration),
+            Box::new(m20261101_000007_create_factions::Migration),
+            Box::new(m20261101_000008_create_card_interpretations::Migration),
+            Box::new(m20261101_000009_create_spread_templates::Migration),
+            Box::new(m20261101_000010_create_reading_categories::Migration),
+            Box::new(m20261101_000011_create_reading_sessions::Migration),
+            Box::new(m20261101_000012_create_reading_cards::Migration),
+            Box::new(m20261101_000013_create_reading_shares::Migration),
+            Box::new(m20261101_000014_create_idempotency_keys::Migration),
+            Box::new(m20261101_000015_index_reading_sessions_for_lists::Migration),
+            Box::new(m20261101_000016_index_reading_sessions_for_filters::Migration),
+            Box::new(m20261101_000017_index_reading_sessions_for_search::Migration),
+            Box::new(m20261101_000018_index_reference_tables::Migration),
+        ]
+    }
+}

@@ -1,0 +1,26 @@
+//! Trigram indexes on PostgreSQL, which the text search of readings uses. SQLite has its own, see the
+//! change that indexes readings for search.
+
+use sea_orm_migration::prelude::*;
+
+use crate::dialect::{is_sqlite, run};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if is_sqlite(manager) {
+            return Ok(());
+        }
+        run(manager, &["CREATE EXTENSION IF NOT EXISTS pg_trgm"]).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if is_sqlite(manager) {
+            return Ok(());
+        }
+        run(manager, &["DROP EXTENSION IF EXISTS pg_trgm"]).await
+    }
+}

@@ -1,0 +1,51 @@
+//! Indexes of the lists of readings in their default sort.
+
+use sea_orm_migration::prelude::*;
+
+use crate::dialect::{drop_indexes, run};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        run(manager, &UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        drop_indexes(
+            manager,
+            &[
+                "idx_reading_sessions_user_favorites",
+                "idx_reading_sessions_public_feed",
+                "idx_reading_sessions_created_at",
+                "idx_reading_sessions_user_id",
+                "idx_reading_sessions_user_created_id",
+                "idx_reading_sessions_user_created",
+            ],
+        )
+        .await
+    }
+}
+
+const UP: [&str; 6] = [
+    // Counts within a time window. Its order leaves ties open, so pages are read from the next one.
+    "CREATE INDEX idx_reading_sessions_user_created ON reading_sessions (user_id, created_at)",
+    // A user's readings, newest first, page by page.
+    "CREATE INDEX idx_reading_sessions_user_created_id ON reading_sessions (user_id, created_at DESC, id DESC)",
+    // Ownership checks and counts of one user.
+    "CREATE INDEX idx_reading_sessions_user_id ON reading_sessions (user_id)",
+    // Windows over the whole site.
+    "CREATE INDEX idx_reading_sessions_created_at ON reading_sessions (created_at)",
+    // The public feed, newest first.
+    "
+    CREATE INDEX idx_reading_sessions_public_feed ON reading_sessions (created_at DESC, id DESC)
+    WHERE privacy_level = 'public' AND archived_at IS NULL
+    ",
+    // A user's favourites, newest first.
+    "
+    CREATE INDEX idx_reading_sessions_user_favorites ON reading_sessions (user_id, created_at DESC, id DESC)
+    WHERE is_favorite
+    ",
+];

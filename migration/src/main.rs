@@ -1,0 +1,27 @@
+//! The program that `sea-orm-cli migrate` runs. Without `DATABASE_URL` it uses the same embedded
+//! database as the server.
+
+use migration::{DEFAULT_DATABASE_URL, Migrator, connect};
+use sea_orm_migration::cli;
+
+#[tokio::main]
+async fn main() {
+    cli::run_cli_with_custom_connection(Migrator, async || connect(&database_url()).await).await;
+}
+
+/// The flag, else the environment, else the default. The library's own reading of the flag demands
+/// a value, so it is read here.
+fn database_url() -> String {
+    let mut arguments = std::env::args();
+    let mut flag = None;
+    while let Some(argument) = arguments.next() {
+        if argument == "-u" || argument == "--database-url" {
+            flag = arguments.next();
+        } else if let Some(url) = argument.strip_prefix("--database-url=") {
+            flag = Some(url.to_owned());
+        }
+    }
+    flag.or_else(|| std::env::var("DATABASE_URL").ok())
+        .filter(|url| !url.is_empty())
+        .unwrap_or_else(|| DEFAULT_DATABASE_URL.to_owned())
+}

@@ -1,0 +1,123 @@
+//! Limits and timeouts: what one request may ask for and how long things may take.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{count, milliseconds, seconds};
+
+/// What one document may hold. Counted before the GraphQL library sees it.
+#[derive(Debug, Clone, Args)]
+pub struct DocumentLimits {
+    /// Bytes of a GraphQL document
+    #[arg(id = "max_document_bytes", long, env = "MAX_DOCUMENT_BYTES", value_parser = count::<usize>, default_value = "16384", global = true, hide_env_values = true)]
+    pub document_bytes: usize,
+
+    /// Tokens of a document
+    #[arg(id = "max_document_tokens", long, env = "MAX_DOCUMENT_TOKENS", value_parser = count::<usize>, default_value = "4000", global = true, hide_env_values = true)]
+    pub tokens: usize,
+
+    /// Brackets within brackets, in a document and in its variables
+    #[arg(id = "max_document_nesting", long, env = "MAX_DOCUMENT_NESTING", value_parser = count::<usize>, default_value = "32", global = true, hide_env_values = true)]
+    pub nesting: usize,
+
+    /// Fields within fields; `edges`, `node`, `nodes` and leaves are not counted
+    #[arg(id = "max_query_depth", long, env = "MAX_QUERY_DEPTH", value_parser = count::<usize>, default_value = "15", global = true, hide_env_values = true)]
+    pub depth: usize,
+
+    /// Selections once fragments are expanded
+    #[arg(id = "max_query_selections", long, env = "MAX_QUERY_SELECTIONS", value_parser = count::<usize>, default_value = "2000", global = true, hide_env_values = true)]
+    pub selections: usize,
+
+    /// Cost of an operation: one for each object that it can return
+    #[arg(id = "max_query_cost", long, env = "MAX_QUERY_COST", value_parser = count::<u64>, default_value = "20000", global = true, hide_env_values = true)]
+    pub cost: u64,
+
+    /// Cost of an operation of an admin
+    #[arg(id = "max_admin_query_cost", long, env = "MAX_ADMIN_QUERY_COST", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
+    pub admin_cost: u64,
+
+    /// Aliases of a document
+    #[arg(id = "max_aliases", long, env = "MAX_ALIASES", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
+    pub aliases: usize,
+
+    /// Fields at the root of an operation, once fragments are expanded
+    #[arg(id = "max_root_fields", long, env = "MAX_ROOT_FIELDS", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
+    pub root_fields: usize,
+
+    /// Directives of a document
+    #[arg(id = "max_directives", long, env = "MAX_DIRECTIVES", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
+    pub directives: usize,
+
+    /// Operations of a document
+    #[arg(id = "max_operations", long, env = "MAX_OPERATIONS", value_parser = count::<usize>, default_value = "5", global = true, hide_env_values = true)]
+    pub operations: usize,
+
+    /// Fragments of a document
+    #[arg(id = "max_fragments", long, env = "MAX_FRAGMENTS", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
+    pub fragments: usize,
+
+    /// Items of one list in an argument or a variable
+    #[arg(id = "max_list_items", long, env = "MAX_LIST_ITEMS", value_parser = count::<usize>, default_value = "250", global = true, hide_env_values = true)]
+    pub list_items: usize,
+
+    /// Ids that one field takes
+    #[arg(id = "max_ids", long, env = "MAX_IDS", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
+    pub ids: usize,
+
+    /// Items of a page when a query does not say
+    #[arg(id = "default_page_size", long, env = "DEFAULT_PAGE_SIZE", value_parser = count::<usize>, default_value = "20", global = true, hide_env_values = true)]
+    pub default_page_size: usize,
+
+    /// Items of a page at most
+    #[arg(id = "max_page_size", long, env = "MAX_PAGE_SIZE", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
+    pub max_page_size: usize,
+}
+
+/// All limits and timeouts.
+#[derive(Debug, Clone, Args)]
+pub struct Limits {
+    /// Limits of documents.
+    #[command(flatten)]
+    pub document: DocumentLimits,
+
+    /// Bytes of a request's body
+    #[arg(id = "max_body_bytes", long, env = "MAX_BODY_BYTES", value_parser = count::<usize>, default_value = "262144", global = true, hide_env_values = true)]
+    pub body_bytes: usize,
+
+    /// Errors that one answer reports
+    #[arg(id = "max_errors", long, env = "MAX_ERRORS", value_parser = count::<usize>, default_value = "10", global = true, hide_env_values = true)]
+    pub errors: usize,
+
+    /// Characters of an error's message
+    #[arg(id = "max_error_message_characters", long, env = "MAX_ERROR_MESSAGE_CHARACTERS", value_parser = count::<usize>, default_value = "200", global = true, hide_env_values = true)]
+    pub error_message_characters: usize,
+
+    /// Bytes of the cache of parsed documents
+    #[arg(id = "parsed_documents_bytes", long, env = "PARSED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "8388608", global = true, hide_env_values = true)]
+    pub parsed_documents_bytes: u64,
+
+    /// Client connections at the same time; more wait to be accepted
+    #[arg(id = "max_connections", long, env = "MAX_CONNECTIONS", value_parser = count::<usize>, default_value = "1024", global = true, hide_env_values = true)]
+    pub connections: usize,
+
+    /// Milliseconds for a request as a whole
+    #[arg(id = "request_timeout_ms", long, env = "REQUEST_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
+    pub request_timeout: Duration,
+
+    /// Milliseconds for a request's header
+    #[arg(id = "header_timeout_ms", long, env = "HEADER_TIMEOUT_MS", value_parser = milliseconds, default_value = "5000", global = true, hide_env_values = true)]
+    pub header_timeout: Duration,
+
+    /// Milliseconds for a request's body
+    #[arg(id = "body_timeout_ms", long, env = "BODY_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
+    pub body_timeout: Duration,
+
+    /// Milliseconds for which a connection may do nothing
+    #[arg(id = "idle_timeout_ms", long, env = "IDLE_TIMEOUT_MS", value_parser = milliseconds, default_value = "60000", global = true, hide_env_values = true)]
+    pub idle_timeout: Duration,
+
+    /// Seconds for which a stopping server waits for requests in flight
+    #[arg(id = "shutdown_timeout", long, env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
+    pub shutdown_timeout: Duration,
+}

@@ -1,0 +1,37 @@
+//! Settings of logs.
+
+use clap::{Args, ValueEnum};
+
+/// What is logged and how.
+#[derive(Debug, Clone, Args)]
+pub struct LogSettings {
+    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sqlx=debug`
+    #[arg(id = "log", long, env = "LOG", value_parser = filter, default_value = "info", global = true, hide_env_values = true)]
+    pub filter: String,
+
+    /// How lines look (text, and json in production)
+    #[arg(
+        id = "log_format",
+        long,
+        env = "LOG_FORMAT",
+        value_enum,
+        global = true,
+        hide_env_values = true
+    )]
+    pub format: Option<LogFormat>,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    text.parse::<tracing_subscriber::EnvFilter>().map(|_| text.to_owned()).map_err(|_| {
+        "error, warn, info, debug, trace, or a filter such as info,sqlx=debug".to_owned()
+    })
+}

@@ -1,0 +1,136 @@
+//! Settings: every number, duration and address that an operator may change, a file a concern.
+//!
+//! A setting has one name. As a flag it is `--database-pool-size`, in the environment and in the
+//! settings file `DATABASE_POOL_SIZE`; a flag beats the environment, which beats the file. Bounds
+//! are checked here, so that the rest of the program can rely on them.
+
+pub mod auth;
+pub mod database;
+pub mod limits;
+pub mod log;
+pub mod server;
+
+mod sources;
+
+use clap::{Args, ValueEnum};
+
+pub use sources::{SettingsError, parse_command_line};
+
+/// Where the program runs; several defaults depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// On a developer's machine: everything on, secrets made up.
+    Development,
+    /// For users: secrets demanded, exploration off.
+    Production,
+    /// In tests: one connection.
+    Testing,
+}
+
+/// All settings.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Where the program runs
+    #[arg(
+        long,
+        env = "APP_ENV",
+        value_enum,
+        default_value = "development",
+        global = true,
+        hide_env_values = true
+    )]
+    pub app_env: Environment,
+
+    /// The database.
+    #[command(flatten)]
+    pub database: database::DatabaseSettings,
+
+    /// Addresses, and what the HTTP side offers.
+    #[command(flatten)]
+    pub server: server::ServerSettings,
+
+    /// Tokens.
+    #[command(flatten)]
+    pub auth: auth::AuthSettings,
+
+    /// Limits and timeouts.
+    #[command(flatten)]
+    pub limits: limits::Limits,
+
+    /// Logs.
+    #[command(flatten)]
+    pub log: log::LogSettings,
+}
+
+impl Settings {
+    /// Whether exploration (GraphiQL, introspection, suggestions in messages) is off by default.
+    #[must_use]
+    pub fn is_production(&self) -> bool {
+        self.app_env == Environment::Production
+    }
+
+    /// Whether GraphiQL is served.
+    #[must_use]
+    pub fn graphiql(&self) -> bool {
+        self.server.graphiql.unwrap_or(!self.is_production())
+    }
+
+    /// Whether the schema may be asked for.
+    #[must_use]
+    pub fn introspection(&self) -> bool {
+        self.server.introspection.unwrap_or(!self.is_production())
+    }
+
+    /// Connections that are kept open.
+    #[must_use]
+    pub fn pool_size(&self) -> u32 {
+        self.database.pool_size.unwrap_or(match self.app_env {
+            Environment::Production => 20,
+            Environment::Development => 5,
+            Environment::Testing => 1,
+        })
+    }
+
+    /// Connections that may be opened above the pool's size.
+    #[must_use]
+    pub fn max_overflow(&self) -> u32 {
+        self.database.max_overflow.unwrap_or(match self.app_env {
+            Environment::Production => 10,
+            Environment::Development => 2,
+            Environment::Testing => 0,
+        })
+    }
+}
+
+/// A whole number of seconds, at least one.
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    duration(text, "seconds", std::time::Duration::from_secs)
+}
+
+/// A whole number of milliseconds, at least one.
+fn milliseconds(text: &str) -> Result<std::time::Duration, String> {
+    duration(text, "milliseconds", std::time::Duration::from_millis)
+}
+
+fn duration(
+    text: &str,
+    unit: &str,
+    make: fn(u64) -> std::time::Duration,
+) -> Result<std::time::Duration, String> {
+    // A day is longer than any of these waits can sensibly be, and keeps sums of them in range.
+    const MAXIMUM_SECONDS: u64 = 86_400;
+    let refusal = || format!("a whole number of {unit}, from 1 to a day");
+    let value = make(text.parse().map_err(|_| refusal())?);
+    if value.is_zero() || value > std::time::Duration::from_secs(MAXIMUM_SECONDS) {
+        return Err(refusal());
+    }
+    Ok(value)
+}
+
+/// A whole number of at least one.
+fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    text.parse()
+        .ok()
+        .filter(|value| *value >= T::from(1))
+        .ok_or_else(|| "a whole number of at least 1".to_owned())
+}

@@ -1,0 +1,50 @@
+//! Settings of the HTTP side.
+
+use std::net::SocketAddr;
+
+use clap::{Args, builder::BoolishValueParser};
+
+/// Where the server listens and what it offers.
+#[derive(Debug, Clone, Args)]
+pub struct ServerSettings {
+    /// Address and port to listen on
+    #[arg(long, env = "LISTEN", value_parser = listen, default_value = "127.0.0.1:8000", global = true, hide_env_values = true)]
+    pub listen: SocketAddr,
+
+    /// The server's address as clients know it (default: http:// and LISTEN)
+    #[arg(long, env = "PUBLIC_URL", value_parser = public_url, global = true, hide_env_values = true)]
+    pub public_url: Option<String>,
+
+    /// Origins whose pages may call the server, comma separated; `*` for any
+    #[arg(long, env = "CORS_ORIGINS", value_parser = origin, value_delimiter = ',', global = true, hide_env_values = true)]
+    pub cors_origins: Vec<String>,
+
+    /// Whether GraphiQL is served (on, and off in production)
+    #[arg(long, env = "GRAPHIQL", value_parser = BoolishValueParser::new(), global = true, hide_env_values = true)]
+    pub graphiql: Option<bool>,
+
+    /// Whether the schema may be asked for (on, and off in production)
+    #[arg(long, env = "INTROSPECTION", value_parser = BoolishValueParser::new(), global = true, hide_env_values = true)]
+    pub introspection: Option<bool>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an IP address and a port, such as 127.0.0.1:8000".to_owned())
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err("an address that begins with http:// or https://".to_owned())
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_origin = |rest: &str| !rest.is_empty() && !rest.contains('/');
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if text == "*" || host.is_some_and(is_origin) {
+        return Ok(text.to_owned());
+    }
+    Err("origins such as https://app.example, comma separated, or *".to_owned())
+}

@@ -1,0 +1,144 @@
+//! Where settings come from: the command line, the environment, a settings file.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Parser};
+
+/// The settings file that is read when it is there and no other is named by `SETTINGS_FILE`.
+const DEFAULT_SETTINGS_FILE: &str = "wasteland-tarot.toml";
+
+/// Settings whose values are never shown.
+const SECRET_SETTINGS: [&str; 2] = ["DATABASE_URL", "JWT_SECRET"];
+
+/// Why the program does not start: one line for a person.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A setting's value is not one that it may have.
+    #[error("{name}={value:?} ({source_name}): {expected}")]
+    Invalid {
+        /// The setting, as in the environment.
+        name: String,
+        /// What was given.
+        value: String,
+        /// Where it was given.
+        source_name: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// The settings file cannot be used.
+    #[error("settings file {path}: {reason}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Anything else that is wrong with the command line, `--help` and `--version` included, as
+    /// clap words it.
+    #[error(transparent)]
+    CommandLine(clap::Error),
+}
+
+/// Reads the command line with the environment and the settings file behind it.
+///
+/// # Errors
+///
+/// A value is wrong, or the settings file cannot be read.
+pub fn parse_command_line<C: Parser>(arguments: Vec<OsString>) -> Result<C, SettingsError> {
+    let command = C::command();
+    let from_file = arguments_from_file(&command)?;
+    // The file's values come first as flags of their own, so that a flag given later wins; those
+    // that the environment sets as well are left out, because a flag would beat it.
+    let mut all = arguments;
+    let flags_at = 1.min(all.len());
+    all.splice(flags_at..flags_at, from_file.iter().map(|(_, flag)| flag.clone()));
+    let matches = override_self(C::command())
+        .try_get_matches_from(all)
+        .map_err(|error| explain(&command, &from_file, error))?;
+    C::from_arg_matches(&matches).map_err(SettingsError::CommandLine)
+}
+
+fn override_self(command: Command) -> Command {
+    command.args_override_self(true)
+}
+
+fn arguments_from_file(command: &Command) -> Result<Vec<(String, OsString)>, SettingsError> {
+    let named = std::env::var("SETTINGS_FILE").ok().filter(|path| !path.is_empty());
+    let path = named.as_deref().unwrap_or(DEFAULT_SETTINGS_FILE);
+    if named.is_none() && !Path::new(path).exists() {
+        return Ok(Vec::new());
+    }
+    let refuse = |reason: String| SettingsError::File { path: path.to_owned(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+    let table: toml::Table =
+        toml::from_str(&text).map_err(|error| refuse(error.message().replace('\n', " ")))?;
+    let mut arguments = Vec::new();
+    for (name, value) in table {
+        let argument = command
+            .get_arguments()
+            .find(|argument| argument.get_env().is_some_and(|env| env == name.as_str()))
+            .ok_or_else(|| refuse(format!("{name} is no setting")))?;
+        if std::env::var_os(&name).is_some() {
+            continue;
+        }
+        let value = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Float(number) => number.to_string(),
+            toml::Value::Boolean(answer) => answer.to_string(),
+            _ => return Err(refuse(format!("{name} is neither text, number nor true or false"))),
+        };
+        let flag = argument.get_long().unwrap_or_default();
+        arguments.push((name, format!("--{flag}={value}").into()));
+    }
+    Ok(arguments)
+}
+
+/// Turns clap's several lines about a wrong value into one that names the setting as it is
+/// documented.
+fn explain(
+    command: &Command,
+    from_file: &[(String, OsString)],
+    error: clap::Error,
+) -> SettingsError {
+    if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
+        return SettingsError::CommandLine(error);
+    }
+    let text_of = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(format!("one of {}", texts.join(", "))),
+        _ => None,
+    };
+    let argument = text_of(ContextKind::InvalidArg).unwrap_or_default();
+    let Some(name) = command
+        .get_arguments()
+        .filter(|known| known.get_long().is_some_and(|long| is_flag(&argument, long)))
+        .find_map(|known| known.get_env())
+        .map(|name| name.to_string_lossy().into_owned())
+    else {
+        return SettingsError::CommandLine(error);
+    };
+    let value = text_of(ContextKind::InvalidValue).unwrap_or_default();
+    let shown =
+        if SECRET_SETTINGS.contains(&name.as_str()) { "…".to_owned() } else { value.clone() };
+    let expected = text_of(ContextKind::ValidValue)
+        .or_else(|| std::error::Error::source(&error).map(ToString::to_string))
+        .unwrap_or_else(|| "another value".to_owned());
+    let in_environment = std::env::var(&name).is_ok_and(|set| set == value);
+    let in_file = from_file.iter().any(|(known, flag)| {
+        *known == name && flag.to_string_lossy().ends_with(&format!("={value}"))
+    });
+    let source_name = match (in_environment, in_file) {
+        (true, _) => "environment",
+        (_, true) => "settings file",
+        _ => "command line",
+    };
+    SettingsError::Invalid { name, value: shown, source_name: source_name.to_owned(), expected }
+}
+
+/// Whether clap's `--flag <VALUE>` speaks of that flag.
+fn is_flag(argument: &str, long: &str) -> bool {
+    argument.strip_prefix("--").is_some_and(|rest| rest.split(' ').next() == Some(long))
+}

@@ -1,0 +1,93 @@
+//! Column types of our own: words of the domain as text, and lists and texts in several languages
+//! as JSON.
+
+use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, StringLen, ValueType, ValueTypeErr};
+use sea_orm::{ColIdx, DbErr, FromJsonQueryResult, QueryResult, TryGetError, TryGetable, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::card::{CardType, Orientation, Suit};
+use crate::domain::faction::FactionKey;
+use crate::domain::locale::{Locale, Localized};
+use crate::domain::reading::{Karma, PrivacyLevel, ReadingStatus};
+use crate::domain::spread::{Difficulty, SpreadType};
+use crate::domain::voice::{VoiceKey, VoiceTemplates};
+
+/// A list of short texts: tags, keywords.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct TextList(pub Vec<String>);
+
+/// A text in several languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct LocalizedText(pub Localized<String>);
+
+/// A voice's templates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Templates(pub VoiceTemplates);
+
+macro_rules! text_columns {
+    ($($word:ident),+ $(,)?) => { $(
+        impl From<$word> for Value {
+            fn from(word: $word) -> Self {
+                word.as_str().into()
+            }
+        }
+
+        impl TryGetable for $word {
+            fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
+                let word = String::try_get_by(row, index)?;
+                word.parse().map_err(|error| TryGetError::DbErr(DbErr::Type(format!("{error}"))))
+            }
+        }
+
+        impl ValueType for $word {
+            fn try_from(value: Value) -> Result<Self, ValueTypeErr> {
+                <String as ValueType>::try_from(value)?.parse().map_err(|_| ValueTypeErr)
+            }
+
+            fn type_name() -> String {
+                stringify!($word).to_owned()
+            }
+
+            fn array_type() -> ArrayType {
+                ArrayType::String
+            }
+
+            fn column_type() -> ColumnType {
+                ColumnType::String(StringLen::None)
+            }
+        }
+
+        impl Nullable for $word {
+            fn null() -> Value {
+                <String as Nullable>::null()
+            }
+        }
+    )+ };
+}
+
+text_columns!(
+    CardType,
+    Difficulty,
+    FactionKey,
+    Karma,
+    Locale,
+    Orientation,
+    PrivacyLevel,
+    ReadingStatus,
+    SpreadType,
+    Suit,
+    VoiceKey,
+);
+
+// A key of a table is a word as well: the voices and the factions.
+macro_rules! key_columns {
+    ($($word:ident),+ $(,)?) => { $(
+        impl sea_orm::TryFromU64 for $word {
+            fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+                Err(DbErr::ConvertFromU64(stringify!($word)))
+            }
+        }
+    )+ };
+}
+
+key_columns!(FactionKey, Locale, VoiceKey);

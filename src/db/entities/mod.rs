@@ -1,0 +1,22 @@
+//! SeaORM entities, a file a table. They name the tables and their columns; what is read is chosen
+//! where the statement is built.
+
+pub mod card_interpretations;
+pub mod card_stats;
+pub mod card_texts;
+pub mod columns;
+pub mod faction_texts;
+pub mod faction_voices;
+pub mod factions;
+pub mod reading_cards;
+pub mod reading_categories;
+pub mod reading_sessions;
+pub mod spread_position_texts;
+pub mod spread_positions;
+pub mod spread_stats;
+pub mod spread_templates;
+pub mod spread_texts;
+pub mod users;
+pub mod voice_texts;
+pub mod voices;
+pub mod wasteland_cards;

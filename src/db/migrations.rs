@@ -1,0 +1,65 @@
+//! The migrations as the server runs them: on a connection of their own, because building an index
+//! on a large table takes longer than any statement of a request may.
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::DatabaseConnection;
+
+use super::{Database, DbError};
+use crate::config::database::DatabaseUrl;
+
+/// Applies the migrations that are missing.
+///
+/// # Errors
+///
+/// The database cannot be reached, or one of them fails; those before it stay applied.
+pub async fn up(url: &DatabaseUrl) -> Result<(), DbError> {
+    let connection = connect(url).await?;
+    Migrator::up(&connection, None).await.map_err(|error| DbError::of("migrations_up", error))
+}
+
+/// Takes the newest migrations back.
+///
+/// # Errors
+///
+/// The database cannot be reached, or one of them cannot be taken back.
+pub async fn down(url: &DatabaseUrl, steps: u32) -> Result<(), DbError> {
+    let connection = connect(url).await?;
+    Migrator::down(&connection, Some(steps))
+        .await
+        .map_err(|error| DbError::of("migrations_down", error))
+}
+
+/// Each migration's name and whether it is applied, in their order.
+///
+/// # Errors
+///
+/// The database cannot be asked.
+pub async fn status(url: &DatabaseUrl) -> Result<Vec<(String, bool)>, DbError> {
+    status_on(&connect(url).await?).await
+}
+
+impl Database {
+    /// The names of the migrations that have not been applied, in their order.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be asked.
+    pub async fn missing_migrations(&self) -> Result<Vec<String>, DbError> {
+        let all = status_on(self.connection()).await?;
+        Ok(all.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect())
+    }
+}
+
+async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, DbError> {
+    migration::connect(url.expose()).await.map_err(|error| DbError::of("connect", error))
+}
+
+async fn status_on(connection: &DatabaseConnection) -> Result<Vec<(String, bool)>, DbError> {
+    let all = Migrator::get_migration_with_status_read_only(connection)
+        .await
+        .map_err(|error| DbError::of("migrations_status", error))?;
+    Ok(all
+        .iter()
+        .map(|one| (one.name().to_owned(), one.status() == migration::MigrationStatus::Applied))
+        .collect())
+}

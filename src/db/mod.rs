@@ -1,0 +1,37 @@
+//! Everything that speaks SQL: the connections, the entities, and a file of statements a noun.
+//!
+//! Statements are built and run nowhere else. Each goes through a [`Session`], which counts it for
+//! the request that it belongs to.
+
+pub mod cards;
+pub mod categories;
+pub mod drawn_cards;
+pub mod entities;
+pub mod factions;
+pub mod migrations;
+pub mod public_stats;
+pub mod query;
+pub mod readings;
+pub mod reference;
+pub mod spreads;
+pub mod users;
+pub mod voices;
+
+mod error;
+mod pool;
+mod session;
+
+pub use error::DbError;
+pub use pool::Database;
+pub use session::{Session, StatementCount};
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+/// Digits of a second that the databases keep and cursors carry.
+const MICROSECONDS: u16 = 6;
+
+/// The time as the databases keep it.
+#[must_use]
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(MICROSECONDS)
+}

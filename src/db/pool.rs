@@ -1,0 +1,119 @@
+//! The connections to the database.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sea_orm::{
+    DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
+    TransactionTrait,
+};
+
+use super::{DbError, Session, StatementCount};
+use crate::config::Settings;
+
+/// The database of the process; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    connection: DatabaseConnection,
+    deadline: Duration,
+}
+
+impl Database {
+    /// Opens the pool and one connection, to see that the database is there.
+    ///
+    /// # Errors
+    ///
+    /// The address is wrong, the database cannot be reached, or the folder of an embedded one
+    /// cannot be made.
+    pub async fn connect(settings: &Settings) -> Result<Self, DbError> {
+        let connection = open(settings).await.map_err(|error| DbError::of("connect", error))?;
+        Ok(Self { connection, deadline: settings.database.deadline })
+    }
+
+    /// The database for one request.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        Session::new(self.connection.clone(), self.deadline, Arc::new(StatementCount::default()))
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// There is none within the statement's deadline.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        tokio::time::timeout(self.deadline, self.connection.ping())
+            .await
+            .map_err(|_| DbError::Deadline { statement: "ping" })?
+            .map_err(|error| DbError::of("ping", error))
+    }
+
+    pub(super) const fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Runs work in one transaction, which is taken back when the work fails.
+    pub(super) async fn transaction<T, F>(&self, name: &'static str, work: F) -> Result<T, DbError>
+    where
+        F: AsyncFnOnce(&sea_orm::DatabaseTransaction) -> Result<T, DbErr>,
+    {
+        let of = |error| DbError::of(name, error);
+        let transaction = self.connection.begin().await.map_err(of)?;
+        let result = work(&transaction).await.map_err(of)?;
+        transaction.commit().await.map_err(of)?;
+        Ok(result)
+    }
+
+    /// Closes the connections.
+    pub async fn close(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the database connections did not close cleanly");
+        }
+    }
+}
+
+async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {
+    let database = &settings.database;
+    let url = database.url.expose();
+    let connections = settings.pool_size() + settings.max_overflow();
+    let refuse = |error: sea_orm::sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    if database.url.is_embedded() {
+        migration::create_folder_of_embedded(url)
+            .map_err(|error| DbErr::Custom(error.to_string()))?;
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(refuse)?
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(database.lock_timeout);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(connections)
+            .min_connections(0)
+            .acquire_timeout(database.pool_timeout)
+            .connect_with(options)
+            .await
+            .map_err(refuse)?;
+        return Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool));
+    }
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url).map_err(refuse)?.options([
+        ("statement_timeout", milliseconds(database.statement_timeout)),
+        ("lock_timeout", milliseconds(database.lock_timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(database.idle_transaction_timeout)),
+    ]);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .min_connections(0)
+        .acquire_timeout(database.pool_timeout)
+        .max_lifetime(database.pool_recycle)
+        .test_before_acquire(true)
+        .connect_with(options)
+        .await
+        .map_err(refuse)?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}

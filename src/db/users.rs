@@ -1,0 +1,37 @@
+//! Statements on people.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+use uuid::Uuid;
+
+use super::entities::users::{Column, Entity, Model};
+use super::query::membership::is_one_of;
+use super::{DbError, Session};
+
+/// A user's row.
+pub type UserRow = Model;
+
+/// The users of these ids.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn users_by_id(session: &Session, ids: &[Uuid]) -> Result<Vec<UserRow>, DbError> {
+    let query = Entity::find().filter(is_one_of(session, Column::Id, ids)).into_query();
+    session.all("users_by_id", &query).await
+}
+
+/// The user of that folded name, who is not deactivated.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_by_username(
+    session: &Session,
+    username: &str,
+) -> Result<Option<UserRow>, DbError> {
+    let query = Entity::find()
+        .filter(Column::Username.eq(username))
+        .filter(Column::IsActive.eq(true))
+        .into_query();
+    session.one("user_by_username", &query).await
+}

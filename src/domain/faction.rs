@@ -1,0 +1,42 @@
+//! Factions: a user's allegiance, and a filter of voices.
+
+use super::locale::Localized;
+use super::voice::VoiceKey;
+use super::words::words;
+
+words! {
+    /// One of the nine allegiances.
+    FactionKey {
+        /// People of the vaults.
+        VaultDweller = "vault_dweller",
+        /// Keepers of technology.
+        Brotherhood = "brotherhood",
+        /// The republic.
+        Ncr = "ncr",
+        /// The slavers' army.
+        Legion = "legion",
+        /// Raiders.
+        Raiders = "raiders",
+        /// The volunteers.
+        Minutemen = "minutemen",
+        /// The hidden road.
+        Railroad = "railroad",
+        /// The underground laboratory.
+        Institute = "institute",
+        /// Nobody's.
+        Independent = "independent",
+    }
+}
+
+/// A faction, as it is held in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faction {
+    /// Which one.
+    pub key: FactionKey,
+    /// Such as `lawful neutral`.
+    pub alignment: String,
+    /// Names.
+    pub names: Localized<String>,
+    /// The voices that its people may choose, the first one foremost.
+    pub voices: Vec<VoiceKey>,
+}

@@ -1,0 +1,13 @@
+//! Plain types and rules of the app. No I/O and no knowledge of the database or of GraphQL.
+
+pub mod card;
+pub mod faction;
+pub mod interpretation;
+pub mod locale;
+pub mod page;
+pub mod reading;
+pub mod spread;
+pub mod user;
+pub mod viewer;
+pub mod voice;
+pub mod words;

@@ -1,0 +1,6 @@
+//! What the app does, apart from how it is asked over HTTP and GraphQL.
+
+pub mod catalogue;
+pub mod reference;
+pub mod seed;
+pub mod tokens;
