@@ -5,4 +5,8 @@
 pub mod config;
 pub mod db;
 pub mod domain;
+pub mod graphql;
+pub mod http;
+pub mod loaders;
 pub mod services;
+pub mod telemetry;

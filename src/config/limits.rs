@@ -6,6 +6,9 @@ use clap::Args;
 
 use super::{count, milliseconds, seconds};
 
+/// Characters of an error's message; what is longer is cut.
+pub const MESSAGE_CHARACTERS: usize = 200;
+
 /// What one document may hold. Counted before the GraphQL library sees it.
 #[derive(Debug, Clone, Args)]
 pub struct DocumentLimits {
@@ -21,13 +24,29 @@ pub struct DocumentLimits {
     #[arg(id = "max_document_nesting", long, env = "MAX_DOCUMENT_NESTING", value_parser = count::<usize>, default_value = "32", global = true, hide_env_values = true)]
     pub nesting: usize,
 
+    /// Selection sets within each other once fragments are expanded
+    #[arg(id = "max_expanded_nesting", long, env = "MAX_EXPANDED_NESTING", value_parser = count::<usize>, default_value = "48", global = true, hide_env_values = true)]
+    pub expanded_nesting: usize,
+
     /// Fields within fields; `edges`, `node`, `nodes` and leaves are not counted
     #[arg(id = "max_query_depth", long, env = "MAX_QUERY_DEPTH", value_parser = count::<usize>, default_value = "15", global = true, hide_env_values = true)]
     pub depth: usize,
 
+    /// Fields within fields of an introspection query
+    #[arg(id = "max_introspection_depth", long, env = "MAX_INTROSPECTION_DEPTH", value_parser = count::<usize>, default_value = "20", global = true, hide_env_values = true)]
+    pub introspection_depth: usize,
+
+    /// Lists of fields, types or values within each other in an introspection query
+    #[arg(id = "max_introspection_lists", long, env = "MAX_INTROSPECTION_LISTS", value_parser = count::<usize>, default_value = "2", global = true, hide_env_values = true)]
+    pub introspection_lists: usize,
+
     /// Selections once fragments are expanded
     #[arg(id = "max_query_selections", long, env = "MAX_QUERY_SELECTIONS", value_parser = count::<usize>, default_value = "2000", global = true, hide_env_values = true)]
     pub selections: usize,
+
+    /// Fields compared with each other because they answer under one name
+    #[arg(id = "max_field_merges", long, env = "MAX_FIELD_MERGES", value_parser = count::<usize>, default_value = "20000", global = true, hide_env_values = true)]
+    pub field_merges: usize,
 
     /// Cost of an operation: one for each object that it can return
     #[arg(id = "max_query_cost", long, env = "MAX_QUERY_COST", value_parser = count::<u64>, default_value = "20000", global = true, hide_env_values = true)]
@@ -36,6 +55,10 @@ pub struct DocumentLimits {
     /// Cost of an operation of an admin
     #[arg(id = "max_admin_query_cost", long, env = "MAX_ADMIN_QUERY_COST", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
     pub admin_cost: u64,
+
+    /// Fields that an operation may resolve for each unit of its highest cost
+    #[arg(id = "max_values_per_cost", long, env = "MAX_VALUES_PER_COST", value_parser = count::<u64>, default_value = "20", global = true, hide_env_values = true)]
+    pub values_per_cost: u64,
 
     /// Aliases of a document
     #[arg(id = "max_aliases", long, env = "MAX_ALIASES", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
@@ -65,13 +88,17 @@ pub struct DocumentLimits {
     #[arg(id = "max_ids", long, env = "MAX_IDS", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
     pub ids: usize,
 
+    /// Values that variables put into the arguments of a document
+    #[arg(id = "max_argument_values", long, env = "MAX_ARGUMENT_VALUES", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
+    pub argument_values: u64,
+
     /// Items of a page when a query does not say
-    #[arg(id = "default_page_size", long, env = "DEFAULT_PAGE_SIZE", value_parser = count::<usize>, default_value = "20", global = true, hide_env_values = true)]
-    pub default_page_size: usize,
+    #[arg(id = "default_page_size", long, env = "DEFAULT_PAGE_SIZE", value_parser = count::<u64>, default_value = "20", global = true, hide_env_values = true)]
+    pub default_page_size: u64,
 
     /// Items of a page at most
-    #[arg(id = "max_page_size", long, env = "MAX_PAGE_SIZE", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
-    pub max_page_size: usize,
+    #[arg(id = "max_page_size", long, env = "MAX_PAGE_SIZE", value_parser = count::<u64>, default_value = "100", global = true, hide_env_values = true)]
+    pub max_page_size: u64,
 }
 
 /// All limits and timeouts.
@@ -88,10 +115,6 @@ pub struct Limits {
     /// Errors that one answer reports
     #[arg(id = "max_errors", long, env = "MAX_ERRORS", value_parser = count::<usize>, default_value = "10", global = true, hide_env_values = true)]
     pub errors: usize,
-
-    /// Characters of an error's message
-    #[arg(id = "max_error_message_characters", long, env = "MAX_ERROR_MESSAGE_CHARACTERS", value_parser = count::<usize>, default_value = "200", global = true, hide_env_values = true)]
-    pub error_message_characters: usize,
 
     /// Bytes of the cache of parsed documents
     #[arg(id = "parsed_documents_bytes", long, env = "PARSED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "8388608", global = true, hide_env_values = true)]
@@ -120,4 +143,14 @@ pub struct Limits {
     /// Seconds for which a stopping server waits for requests in flight
     #[arg(id = "shutdown_timeout", long, env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub shutdown_timeout: Duration,
+}
+
+#[cfg(test)]
+impl Default for DocumentLimits {
+    /// The defaults, which stand where the settings are declared.
+    fn default() -> Self {
+        use clap::FromArgMatches;
+        let command = Self::augment_args(clap::Command::new("limits"));
+        Self::from_arg_matches(&command.get_matches_from(["limits"])).expect("defaults are valid")
+    }
 }

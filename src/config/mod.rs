@@ -69,6 +69,23 @@ impl Settings {
         self.app_env == Environment::Production
     }
 
+    /// Refuses a start in production with what only development may have.
+    ///
+    /// # Errors
+    ///
+    /// A setting that production needs is missing.
+    pub fn check_production(&self) -> Result<(), SettingsError> {
+        if self.is_production() && self.auth.jwt_secret.is_none() {
+            return Err(SettingsError::Invalid {
+                name: "JWT_SECRET".to_owned(),
+                value: String::new(),
+                source_name: "not set".to_owned(),
+                expected: "required in production, at least 32 bytes".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
     /// Whether GraphiQL is served.
     #[must_use]
     pub fn graphiql(&self) -> bool {

@@ -14,6 +14,10 @@ use crate::config::database::DatabaseUrl;
 /// The database cannot be reached, or one of them fails; those before it stay applied.
 pub async fn up(url: &DatabaseUrl) -> Result<(), DbError> {
     let connection = connect(url).await?;
+    let missing = status_on(&connection).await?.iter().filter(|(_, applied)| !applied).count();
+    if missing > 0 {
+        tracing::info!(missing, "applying migrations");
+    }
     Migrator::up(&connection, None).await.map_err(|error| DbError::of("migrations_up", error))
 }
 

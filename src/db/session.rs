@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::SelectStatement;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, FromQueryResult, QueryResult, StatementBuilder,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, QueryResult};
 use tracing::Instrument;
 
 use super::DbError;
@@ -17,6 +15,7 @@ use super::DbError;
 pub struct StatementCount {
     statements: AtomicU64,
     rows: AtomicU64,
+    microseconds: AtomicU64,
 }
 
 impl StatementCount {
@@ -30,6 +29,13 @@ impl StatementCount {
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
+    }
+
+    /// The time that the statements took, waiting for a connection included; those that ran at the
+    /// same time are added up.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        Duration::from_micros(self.microseconds.load(Ordering::Relaxed))
     }
 }
 
@@ -94,16 +100,6 @@ impl Session {
         Ok(rows)
     }
 
-    /// Runs a statement that answers no rows, and says how many it changed.
-    pub(super) async fn execute<S: StatementBuilder>(
-        &self,
-        statement: &'static str,
-        query: &S,
-    ) -> Result<u64, DbError> {
-        let done = self.run(statement, self.connection.execute(query)).await?;
-        Ok(done.rows_affected())
-    }
-
     async fn run<T>(
         &self,
         statement: &'static str,
@@ -111,7 +107,11 @@ impl Session {
     ) -> Result<T, DbError> {
         self.count.statements.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!("statement", name = statement);
-        match tokio::time::timeout(self.deadline, work.instrument(span)).await {
+        let started = Instant::now();
+        let done = tokio::time::timeout(self.deadline, work.instrument(span)).await;
+        let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        match done {
             Ok(result) => result.map_err(|error| DbError::of(statement, error)),
             Err(_) => Err(DbError::Deadline { statement }),
         }

@@ -3,9 +3,9 @@
 
 use std::sync::OnceLock;
 
-use uuid::Uuid;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use uuid::Uuid;
 
 use crate::domain::card::{Card, CardText, Suit};
 use crate::domain::faction::{Faction, FactionKey};

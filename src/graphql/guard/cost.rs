@@ -1,0 +1,263 @@
+//! What an operation could return, known before it runs: one for each object, nothing for leaves, connections, edges
+//! and page infos; a list costs its page size or stated bound times what one item holds. Under an interface or union
+//! the fragments of all types are summed, although an item is of one of them. Introspection costs nothing, and so do
+//! types and fields that the schema does not have, because validation refuses them.
+//!
+//! Beside the objects it counts the values: fields resolved, with the arguments they are given. Objects alone would
+//! let 9,000 items carry 2,000 repeated leaves each.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::{Name, Number, Value as Constant, Variables};
+use async_graphql_value::Value as Literal;
+
+use super::cost_table::{Bound, CostTable, Items, TypeCosts, is_connection};
+use super::document::CheckedOperation;
+use super::refusal::{Refusal, saturated};
+use super::values::{constant_size, literal_size};
+use crate::config::limits::DocumentLimits;
+
+/// What one run of an operation could amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Objects that it could return: its cost.
+    pub objects: u64,
+    /// Fields that it could resolve, with the arguments they are given.
+    pub values: u64,
+    /// Steps that the estimate took.
+    pub work: u64,
+}
+
+impl Cost {
+    /// The cost, if it is within `maximum`, which depends on the viewer, and the values are within its share of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::CostExceeded`], or [`Refusal::TooLarge`] with `what` "values".
+    pub fn allowed(&self, maximum: u64, limits: &DocumentLimits) -> Result<u64, Refusal> {
+        let cost = self.objects;
+        if cost > maximum {
+            return Err(Refusal::CostExceeded { cost, maximum });
+        }
+        let (found, maximum) = (self.values, maximum.saturating_mul(limits.values_per_cost));
+        if found > maximum {
+            return Err(Refusal::TooLarge { what: "values", found, maximum, at: None });
+        }
+        Ok(cost)
+    }
+}
+
+impl<'a> CheckedOperation<'a> {
+    /// Computes what the operation could return with these variables. Nothing is refused here: sizes out of range are
+    /// clamped, and the resolvers refuse them.
+    #[must_use]
+    pub fn cost(
+        &self,
+        table: &CostTable,
+        variables: &'a Variables,
+        limits: &DocumentLimits,
+    ) -> Cost {
+        let mut estimate = Estimate {
+            document: self.document,
+            table,
+            limits,
+            variables: HashMap::new(),
+            fragments: HashMap::new(),
+            work: 0,
+        };
+        let definitions = self.definition.variable_definitions.iter();
+        let defaults = definitions.filter_map(|definition| {
+            let default = definition.node.default_value.as_ref()?;
+            Some((&definition.node.name.node, &default.node))
+        });
+        // The values given come after the defaults, and so replace them.
+        for (name, value) in defaults.chain(variables.iter()) {
+            let weight = constant_size(value).weight;
+            estimate.work = estimate.work.saturating_add(weight);
+            estimate.variables.insert(name, Variable { value, weight });
+        }
+        let set = &self.definition.selection_set.node;
+        let Amount { objects, values } = estimate.selection_set(set, table.root(self.kind())).fixed;
+        Cost { objects, values, work: estimate.work }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Amount {
+    objects: u64,
+    values: u64,
+}
+
+impl Amount {
+    fn add(&mut self, other: Self) {
+        self.objects = self.objects.saturating_add(other.objects);
+        self.values = self.values.saturating_add(other.values);
+    }
+
+    fn times(self, count: u64) -> Self {
+        Self {
+            objects: self.objects.saturating_mul(count),
+            values: self.values.saturating_mul(count),
+        }
+    }
+}
+
+/// What a selection set amounts to. The second part is for each item of the page, known only where the connection is
+/// selected; kept apart, a fragment on a connection is walked once for pages of every size.
+#[derive(Debug, Clone, Copy, Default)]
+struct Share {
+    fixed: Amount,
+    for_each_item: Amount,
+}
+
+impl Share {
+    fn add(&mut self, other: Self) {
+        self.fixed.add(other.fixed);
+        self.for_each_item.add(other.for_each_item);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Variable<'a> {
+    value: &'a Constant,
+    weight: u64,
+}
+
+struct Estimate<'a, 't> {
+    document: &'a ExecutableDocument,
+    table: &'t CostTable,
+    limits: &'t DocumentLimits,
+    variables: HashMap<&'a Name, Variable<'a>>,
+    fragments: HashMap<&'a str, Share>,
+    work: u64,
+}
+
+impl<'a, 't> Estimate<'a, 't> {
+    /// The recursion ends because a checked document has no cycles and a bounded nesting.
+    fn selection_set(&mut self, set: &'a SelectionSet, parent: Option<&'t TypeCosts>) -> Share {
+        let mut share = Share::default();
+        for selection in &set.items {
+            self.work += 1;
+            share.add(match &selection.node {
+                Selection::Field(field) => self.field(&field.node, parent),
+                Selection::InlineFragment(inline) => {
+                    let inline = &inline.node;
+                    let on = inline.type_condition.as_ref();
+                    let parent = on.map_or(parent, |on| self.table.fields(&on.node.on.node));
+                    self.selection_set(&inline.selection_set.node, parent)
+                }
+                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
+            });
+        }
+        share
+    }
+
+    fn fragment(&mut self, name: &'a str) -> Share {
+        if let Some(known) = self.fragments.get(name) {
+            return *known;
+        }
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Share::default();
+        };
+        let parent = self.table.fields(&fragment.node.type_condition.node.on.node);
+        let share = self.selection_set(&fragment.node.selection_set.node, parent);
+        self.fragments.insert(name, share);
+        share
+    }
+
+    fn field(&mut self, field: &'a Field, parent: Option<&'t TypeCosts>) -> Share {
+        let mut share = Share::default();
+        if field.name.node.starts_with("__") {
+            return share;
+        }
+        share.fixed.values = self.arguments(field).saturating_add(1);
+        let Some(cost) = parent.and_then(|fields| fields.get(field.name.node.as_str())) else {
+            return share;
+        };
+        let inner = self.selection_set(&field.selection_set.node, self.table.fields(&cost.returns));
+        let mut each = Amount { objects: cost.objects, values: 0 };
+        each.add(inner.fixed);
+        if is_connection(&cost.returns) {
+            each.add(inner.for_each_item.times(self.page_size(field)));
+        }
+        match cost.items {
+            Items::One => share.fixed.add(each),
+            Items::Bounded { bound, default } => {
+                share.fixed.add(each.times(self.items(field, bound, default)))
+            }
+            Items::Page => share.for_each_item = each,
+        }
+        share
+    }
+
+    /// The weight of a field's arguments, with what the variables in them hold.
+    fn arguments(&mut self, field: &'a Field) -> u64 {
+        let (mut written, mut held) = (0, 0_u64);
+        for (_, value) in &field.arguments {
+            let variables = &self.variables;
+            let size = literal_size(&value.node, &mut |name| {
+                held =
+                    held.saturating_add(variables.get(name).map_or(0, |variable| variable.weight));
+                1
+            });
+            written += size.weight;
+        }
+        self.work += written;
+        held.saturating_add(written)
+    }
+
+    fn page_size(&self, field: &Field) -> u64 {
+        let maximum = self.limits.max_page_size;
+        let sizes = ["first", "last"]
+            .into_iter()
+            .filter_map(|argument| self.integer(field, argument, maximum));
+        sizes.max().unwrap_or(self.limits.default_page_size)
+    }
+
+    fn items(&self, field: &Field, bound: Bound, default: u64) -> u64 {
+        match bound {
+            Bound::Items(items) => items,
+            Bound::Length { argument, maximum } => {
+                self.length(field, argument).unwrap_or(default).min(maximum)
+            }
+            Bound::Argument { argument, maximum } => {
+                self.integer(field, argument, maximum).unwrap_or(default)
+            }
+        }
+    }
+
+    /// An integer argument between zero and `maximum`, which also stands for what is no integer; none if it is absent
+    /// or null.
+    fn integer(&self, field: &Field, argument: &str, maximum: u64) -> Option<u64> {
+        let number = match &field.get_argument(argument)?.node {
+            Literal::Null => return None,
+            Literal::Variable(name) => match self.variables.get(name)?.value {
+                Constant::Null => return None,
+                Constant::Number(number) => Some(number),
+                _ => None,
+            },
+            Literal::Number(number) => Some(number),
+            _ => None,
+        };
+        let Some(number) = number.and_then(Number::as_i64) else {
+            return Some(maximum);
+        };
+        Some(u64::try_from(number).unwrap_or(0).min(maximum))
+    }
+
+    /// The length of a list argument; a single value stands for a list of one. None if it is absent or null.
+    fn length(&self, field: &Field, argument: &str) -> Option<u64> {
+        let length = match &field.get_argument(argument)?.node {
+            Literal::Null => return None,
+            Literal::List(items) => items.len(),
+            Literal::Variable(name) => match self.variables.get(name)?.value {
+                Constant::Null => return None,
+                Constant::List(items) => items.len(),
+                _ => 1,
+            },
+            _ => 1,
+        };
+        Some(saturated(length))
+    }
+}

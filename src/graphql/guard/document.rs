@@ -1,0 +1,163 @@
+//! A parsed document whose structure is within the limits: what is kept in the cache and what is run. The structure is
+//! measured by `walk`; here are the document, its operations, and the check of the variables that come with it.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::{Name, Variables};
+
+use super::refusal::{Refusal, at_most, saturated};
+use super::scan::scan_document;
+use super::values::constant_size;
+use super::walk::{OperationCounts, Walk};
+use crate::config::limits::DocumentLimits;
+
+/// Memory of an empty document and of each node in one with its names, in bytes; measured as resident memory.
+const DOCUMENT_BYTES: u64 = 1024;
+const NODE_BYTES: u64 = 400;
+
+/// A document within the limits: parsed, and ready to be kept and to be run.
+#[derive(Debug)]
+pub struct CheckedDocument {
+    document: ExecutableDocument,
+    operations: HashMap<Option<Name>, OperationCounts>,
+    variable_uses: HashMap<Name, u64>,
+    weight_bytes: u32,
+    work: u64,
+}
+
+/// An operation of a [`CheckedDocument`].
+#[derive(Debug, Clone, Copy)]
+pub struct CheckedOperation<'a> {
+    pub(super) document: &'a ExecutableDocument,
+    pub(super) definition: &'a OperationDefinition,
+    name: Option<&'a str>,
+    counts: OperationCounts,
+}
+
+impl CheckedDocument {
+    /// Scans, parses and measures a document.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that it exceeds, or why it cannot be parsed.
+    pub fn check(text: &str, limits: &DocumentLimits) -> Result<Self, Refusal> {
+        let scanned = scan_document(text, limits)?;
+        let document = parse_query(text)?;
+        at_most("operations", document.operations.iter().len(), limits.operations, None)?;
+        at_most("fragments", document.fragments.len(), limits.fragments, None)?;
+
+        let mut walk = Walk::new(&document, limits);
+        let operations = walk.document()?;
+        let bytes = DOCUMENT_BYTES + saturated(text.len()) + walk.nodes() * NODE_BYTES;
+        let weight_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let work = scanned.work + walk.work();
+        let variable_uses = walk.into_variable_uses();
+        Ok(Self { document, operations, variable_uses, weight_bytes, work })
+    }
+
+    /// The operation that a request with this `operationName` runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::BadOperationName`] if there is none of that name, or no name and several operations.
+    pub fn operation(&self, name: Option<&str>) -> Result<CheckedOperation<'_>, Refusal> {
+        let mut operations = self.document.operations.iter();
+        let found = match name {
+            Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| name == wanted)),
+            None if operations.len() == 1 => operations.next(),
+            None => None,
+        };
+        let counted =
+            found.and_then(|found| Some((found, self.operations.get(&found.0.cloned())?)));
+        let Some(((name, definition), counts)) = counted else {
+            let message = name.map_or_else(
+                || "several operations: operationName must say which to run".to_owned(),
+                |name| format!("no operation is named {name:?}"),
+            );
+            return Err(Refusal::bad_operation_name(&message));
+        };
+        Ok(CheckedOperation {
+            document: &self.document,
+            definition: &definition.node,
+            name: name.map(Name::as_str),
+            counts: *counts,
+        })
+    }
+
+    /// Refuses variables that are too large for what the document does with them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::TooLarge`]: a list is too long, values nest too deeply, or a large variable is used too often.
+    pub fn check_variables(
+        &self,
+        variables: &Variables,
+        limits: &DocumentLimits,
+    ) -> Result<(), Refusal> {
+        let mut found = 0_u64;
+        for (name, value) in variables.iter() {
+            let size = constant_size(value);
+            at_most("list items", size.longest_list, limits.list_items, None)?;
+            at_most("variables nesting", size.nesting, limits.nesting, None)?;
+            let uses = self.variable_uses.get(name).copied().unwrap_or_default();
+            found = found.saturating_add(uses.saturating_mul(size.weight));
+        }
+        let maximum = limits.argument_values;
+        if found > maximum {
+            return Err(Refusal::TooLarge { what: "argument values", found, maximum, at: None });
+        }
+        Ok(())
+    }
+
+    /// The parsed document, for `Request::set_parsed_query`.
+    #[must_use]
+    pub fn document(&self) -> &ExecutableDocument {
+        &self.document
+    }
+
+    /// Roughly the memory that it takes, for a cache bounded by weight.
+    #[must_use]
+    pub fn weight_bytes(&self) -> u32 {
+        self.weight_bytes
+    }
+
+    /// Steps that the check took.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.work
+    }
+}
+
+impl<'a> CheckedOperation<'a> {
+    /// Query, mutation or subscription.
+    #[must_use]
+    pub fn kind(&self) -> OperationType {
+        self.definition.ty
+    }
+
+    /// Its name in the document, which a request may leave out.
+    #[must_use]
+    pub fn name(&self) -> Option<&'a str> {
+        self.name
+    }
+
+    /// Whether it asks for nothing but the schema: every root field starts with `__`.
+    #[must_use]
+    pub fn is_introspection(&self) -> bool {
+        self.counts.is_introspection
+    }
+
+    /// Objects inside each other, as the limit counts them.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.counts.depth
+    }
+
+    /// Selections once fragments are expanded.
+    #[must_use]
+    pub fn selections(&self) -> usize {
+        self.counts.selections
+    }
+}

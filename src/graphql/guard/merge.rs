@@ -1,0 +1,113 @@
+//! Refuses fields of one selection set that answer under the same name and differ. Validation would say so too, but it
+//! reports every pair once for each set around them: 9 KB of document made 28 million errors. The rules are those of
+//! the library, so nothing is refused here that it accepts.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+
+use super::refusal::{Refusal, at_most, saturated};
+use super::values::literal_size;
+use crate::config::limits::DocumentLimits;
+
+/// The budget of comparisons, shared by all sets of a document.
+pub(super) struct FieldMerges<'a> {
+    document: &'a ExecutableDocument,
+    limits: &'a DocumentLimits,
+    compared: usize,
+}
+
+/// What one set answers with: by type condition and name, the first field.
+#[derive(Default)]
+struct Answers<'a> {
+    fields: HashMap<(Option<&'a str>, &'a str), &'a Field>,
+    fragments: HashSet<&'a str>,
+}
+
+impl<'a> FieldMerges<'a> {
+    pub(super) fn new(document: &'a ExecutableDocument, limits: &'a DocumentLimits) -> Self {
+        Self { document, limits, compared: 0 }
+    }
+
+    /// Steps taken so far.
+    pub(super) fn work(&self) -> u64 {
+        saturated(self.compared)
+    }
+
+    /// Compares the fields of one set, those of its fragments included. The nesting of the set and the absence of
+    /// cycles are known by now: this recurses through fragments.
+    pub(super) fn check(&mut self, set: &'a SelectionSet) -> Result<(), Refusal> {
+        self.collect(set, None, &mut Answers::default())
+    }
+
+    fn collect(
+        &mut self,
+        set: &'a SelectionSet,
+        condition: Option<&'a str>,
+        answers: &mut Answers<'a>,
+    ) -> Result<(), Refusal> {
+        for selection in &set.items {
+            self.count(1)?;
+            match &selection.node {
+                Selection::Field(field) => self.answer(field, condition, answers)?,
+                Selection::InlineFragment(inline) => {
+                    let condition =
+                        inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    self.collect(&inline.node.selection_set.node, condition, answers)?;
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.node.fragment_name.node.as_str();
+                    if let Some(fragment) = self.document.fragments.get(name)
+                        && answers.fragments.insert(name)
+                    {
+                        let condition = Some(fragment.node.type_condition.node.on.node.as_str());
+                        self.collect(&fragment.node.selection_set.node, condition, answers)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        field: &'a Positioned<Field>,
+        condition: Option<&'a str>,
+        answers: &mut Answers<'a>,
+    ) -> Result<(), Refusal> {
+        let key = field.node.response_key().node.as_str();
+        let first = *answers.fields.entry((condition, key)).or_insert(&field.node);
+        if std::ptr::eq(first, &raw const field.node) {
+            return Ok(());
+        }
+        let weight: u64 = field
+            .node
+            .arguments
+            .iter()
+            .map(|(_, value)| literal_size(&value.node, &mut |_| 1).weight)
+            .sum();
+        self.count(
+            first.arguments.len() * field.node.arguments.len()
+                + usize::try_from(weight).unwrap_or(usize::MAX),
+        )?;
+        let is_same = first.name.node == field.node.name.node
+            && first.arguments.len() == field.node.arguments.len()
+            && first
+                .arguments
+                .iter()
+                .all(|(name, value)| field.node.get_argument(&name.node) == Some(value));
+        if is_same {
+            return Ok(());
+        }
+        let message = format!(
+            "fields answering as {key} differ in name or arguments: give one of them an alias"
+        );
+        Err(Refusal::validation_failed(&message, field.pos))
+    }
+
+    fn count(&mut self, steps: usize) -> Result<(), Refusal> {
+        self.compared = self.compared.saturating_add(steps);
+        at_most("field merges", self.compared, self.limits.field_merges, None)
+    }
+}

@@ -1,0 +1,174 @@
+//! Looks at bytes before any parser does, because the parsers recurse once for each bracket. The lexical rules are
+//! those of the GraphQL specification; where it is stricter than the parser behind it, the parser refuses the rest.
+//! Every loop moves forward, so a scan is linear in the bytes.
+
+use async_graphql::Pos;
+
+use super::refusal::{Refusal, at_most, saturated};
+use crate::config::limits::DocumentLimits;
+
+/// What a scan found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scanned {
+    /// Lexical tokens.
+    pub tokens: usize,
+    /// Most brackets open at once.
+    pub nesting: usize,
+    /// Bytes looked at.
+    pub work: u64,
+}
+
+/// Refuses a JSON body whose brackets nest too deeply for a recursive reader; whether it is JSON at all is for that
+/// reader to say. Returns the nesting.
+///
+/// # Errors
+///
+/// [`Refusal::TooLarge`] with `what` "variables nesting", since only variables can nest.
+pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal> {
+    let (mut position, mut open, mut nesting) = (0, 0_usize, 0);
+    while let Some(&byte) = body.get(position) {
+        position += 1;
+        match byte {
+            b'{' | b'[' => {
+                open += 1;
+                nesting = nesting.max(open);
+                at_most("variables nesting", open, limits.nesting, None)?;
+            }
+            // An unbalanced body opens again at zero: the reader stops at the first bracket that closes nothing.
+            b'}' | b']' => open = open.saturating_sub(1),
+            b'"' => {
+                while let Some(&inside) = body.get(position) {
+                    position += if inside == b'\\' { 2 } else { 1 };
+                    if inside == b'"' {
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(nesting)
+}
+
+/// Refuses a document that is too long, has too many tokens or nests too deeply, or that no parser accepts: control
+/// characters, strings without an end, brackets that do not balance.
+///
+/// # Errors
+///
+/// [`Refusal::TooLarge`] or [`Refusal::ParseFailed`].
+pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Refusal> {
+    at_most("document bytes", text.len(), limits.document_bytes, None)?;
+    let bytes = text.as_bytes();
+    // Places are worked out only for a refusal: doing so for each token would be quadratic.
+    let refused = |message: &str, at| {
+        let at = Some(position_of(text, at));
+        Err(Refusal::parse_failed(message, at))
+    };
+    let too_large = |what, found, maximum, at| {
+        let at = Some(position_of(text, at));
+        Err(Refusal::too_large(what, found, maximum, at))
+    };
+    if let Some(at) = bytes.iter().position(|byte| is_forbidden(*byte)) {
+        return refused("control characters are not allowed", at);
+    }
+
+    let (mut end, mut tokens, mut open, mut nesting) = (0, 0, 0_usize, 0);
+    while let Some(&byte) = bytes.get(end) {
+        let start = end;
+        end += 1;
+        match byte {
+            b' ' | b',' | b'\t' | b'\n' | b'\r' => continue,
+            // The byte order mark is white space wherever it stands.
+            0xEF if bytes[end..].starts_with(&[0xBB, 0xBF]) => {
+                end += 2;
+                continue;
+            }
+            b'#' => {
+                end += length_while(&bytes[end..], |byte| !matches!(byte, b'\n' | b'\r'));
+                continue;
+            }
+            b'"' => match string_end(bytes, start) {
+                Some(after) => end = after,
+                None => return refused("unterminated string", start),
+            },
+            b'{' | b'(' | b'[' => {
+                open += 1;
+                nesting = nesting.max(open);
+                if open > limits.nesting {
+                    return too_large("nesting", open, limits.nesting, start);
+                }
+            }
+            b'}' | b')' | b']' if open == 0 => {
+                return refused("closing bracket without an opening one", start);
+            }
+            b'}' | b')' | b']' => open -= 1,
+            b'.' if bytes[end..].starts_with(b"..") => end += 2,
+            b'-' | b'0'..=b'9' => end += number_tail(&bytes[end..]),
+            b'_' | b'a'..=b'z' | b'A'..=b'Z' => end += length_while(&bytes[end..], is_name_part),
+            // Punctuation; any other byte counts as a token too, and the parser refuses it.
+            _ => {}
+        }
+        tokens += 1;
+        if tokens > limits.tokens {
+            return too_large("tokens", tokens, limits.tokens, start);
+        }
+    }
+    if open > 0 {
+        return refused("document ends inside a bracket", text.len());
+    }
+    Ok(Scanned { tokens, nesting, work: saturated(bytes.len() * 2) })
+}
+
+/// Where the string that opens at `start` is over; none if it never is. A plain string ends at its line.
+fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+    const BLOCK: &[u8] = br#"""""#;
+    let is_block = bytes[start..].starts_with(BLOCK);
+    let mut position = start + if is_block { BLOCK.len() } else { 1 };
+    loop {
+        let rest = bytes.get(position..)?;
+        position += match *rest.first()? {
+            b'"' if !is_block => return Some(position + 1),
+            b'"' if rest.starts_with(BLOCK) => return Some(position + BLOCK.len()),
+            b'\\' if !is_block => 2,
+            b'\\' if rest[1..].starts_with(BLOCK) => 1 + BLOCK.len(),
+            b'\n' | b'\r' if !is_block => return None,
+            _ => 1,
+        };
+    }
+}
+
+/// What follows the first byte of a number, malformed ones included, so that the parser sees them whole.
+fn number_tail(bytes: &[u8]) -> usize {
+    let mut previous = b'0';
+    length_while(bytes, |byte| {
+        let is_sign = matches!(byte, b'+' | b'-') && matches!(previous, b'e' | b'E');
+        previous = byte;
+        is_sign || byte == b'.' || is_name_part(byte)
+    })
+}
+
+fn length_while(bytes: &[u8], mut holds: impl FnMut(u8) -> bool) -> usize {
+    bytes.iter().take_while(|byte| holds(**byte)).count()
+}
+
+fn is_name_part(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}
+
+/// What GraphQL allows nowhere, not even in comments and strings.
+fn is_forbidden(byte: u8) -> bool {
+    byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
+}
+
+/// Line and column, in characters and from one, as the parser counts them.
+fn position_of(text: &str, offset: usize) -> Pos {
+    let mut position = Pos { line: 1, column: 1 };
+    for (_, character) in text.char_indices().take_while(|(at, _)| *at < offset) {
+        match character {
+            '\n' => position = Pos { line: position.line + 1, column: 1 },
+            '\r' => position.column = 1,
+            _ => position.column += 1,
+        }
+    }
+    position
+}

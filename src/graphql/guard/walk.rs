@@ -1,0 +1,274 @@
+//! Measures a parsed document. Each operation and fragment is walked once and what a fragment amounts to is remembered,
+//! so fragments that spread each other take the work of their length, not of their expansion. Aliases and directives
+//! are counted as written; since fragments multiply aliases, root fields and selections are counted after expansion.
+
+use std::collections::HashMap;
+
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
+};
+use async_graphql::{Name, Pos, Positioned};
+use async_graphql_value::Value as Literal;
+
+use super::merge::FieldMerges;
+use super::refusal::{Refusal, at_most};
+use super::values::{Size, constant_size, literal_size};
+use crate::config::limits::DocumentLimits;
+
+/// What an operation amounts to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OperationCounts {
+    pub(super) depth: usize,
+    pub(super) selections: usize,
+    pub(super) is_introspection: bool,
+}
+
+/// What a selection set amounts to with its fragments expanded.
+#[derive(Debug, Clone, Copy, Default)]
+struct Extent {
+    nesting: usize,
+    selections: usize,
+    /// Fields of the set itself, through inline fragments and spreads, and how many of them are introspection.
+    fields: usize,
+    introspection_fields: usize,
+    depth: usize,
+    /// These two are for a set that is part of an introspection, which a fragment does not know of itself.
+    introspection_depth: usize,
+    introspection_lists: usize,
+}
+
+impl Extent {
+    /// Adds the set of one of its fields or fragments.
+    fn enclose(&mut self, inner: &Self) {
+        self.nesting = self.nesting.max(inner.nesting + 1);
+        self.selections = self.selections.saturating_add(inner.selections);
+    }
+
+    /// Adds the set of a fragment, whose fields stand beside its own.
+    fn include(&mut self, inner: &Self) {
+        self.enclose(inner);
+        self.fields = self.fields.saturating_add(inner.fields);
+        self.introspection_fields =
+            self.introspection_fields.saturating_add(inner.introspection_fields);
+        self.depth = self.depth.max(inner.depth);
+        self.introspection_depth = self.introspection_depth.max(inner.introspection_depth);
+        self.introspection_lists = self.introspection_lists.max(inner.introspection_lists);
+    }
+}
+
+/// The state of a walk through one document.
+pub(super) struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    limits: &'a DocumentLimits,
+    merges: FieldMerges<'a>,
+    /// By name; none while the fragment is being walked, which is how a cycle is seen.
+    fragments: HashMap<&'a Name, Option<Extent>>,
+    variable_uses: HashMap<&'a Name, u64>,
+    aliases: usize,
+    directives: usize,
+    nodes: u64,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(document: &'a ExecutableDocument, limits: &'a DocumentLimits) -> Self {
+        Self {
+            document,
+            limits,
+            merges: FieldMerges::new(document, limits),
+            fragments: HashMap::new(),
+            variable_uses: HashMap::new(),
+            aliases: 0,
+            directives: 0,
+            nodes: 0,
+        }
+    }
+
+    /// Selections, directives, variable definitions and values met.
+    pub(super) fn nodes(&self) -> u64 {
+        self.nodes
+    }
+
+    /// Steps taken.
+    pub(super) fn work(&self) -> u64 {
+        self.nodes + self.merges.work()
+    }
+
+    /// How often each variable is written in an argument.
+    pub(super) fn into_variable_uses(self) -> HashMap<Name, u64> {
+        self.variable_uses.into_iter().map(|(name, uses)| (name.clone(), uses)).collect()
+    }
+
+    /// Walks the operations and then the fragments that none of them uses, because validation walks those all the same.
+    pub(super) fn document(&mut self) -> Result<HashMap<Option<Name>, OperationCounts>, Refusal> {
+        // The parser keeps both in hash maps; sorted, the same document always gets the same answer.
+        let mut sorted: Vec<_> = self.document.operations.iter().collect();
+        sorted.sort_by_key(|(_, operation)| operation.pos);
+        let mut operations = HashMap::new();
+        for (name, operation) in sorted {
+            operations.insert(name.cloned(), self.operation(operation)?);
+        }
+        let mut sorted: Vec<_> = self.document.fragments.iter().collect();
+        sorted.sort_by_key(|(_, fragment)| fragment.pos);
+        for (name, fragment) in sorted {
+            self.fragment(name, fragment.pos, 1)?;
+        }
+        Ok(operations)
+    }
+
+    fn operation(
+        &mut self,
+        operation: &'a Positioned<OperationDefinition>,
+    ) -> Result<OperationCounts, Refusal> {
+        let at = operation.pos;
+        self.directives(&operation.node.directives)?;
+        for definition in &operation.node.variable_definitions {
+            self.nodes += 1;
+            self.directives(&definition.node.directives)?;
+            if let Some(default) = &definition.node.default_value {
+                self.value(constant_size(&default.node), default.pos)?;
+            }
+        }
+        let extent = self.selection_set(&operation.node.selection_set, 1)?;
+        at_most("root fields", extent.fields, self.limits.root_fields, at)?;
+        let (depth, maximum) = (extent.depth, self.limits.depth);
+        if depth > maximum {
+            return Err(Refusal::TooDeep { depth, maximum, at });
+        }
+        let is_introspection = extent.fields > 0 && extent.fields == extent.introspection_fields;
+        Ok(OperationCounts { depth, selections: extent.selections, is_introspection })
+    }
+
+    /// `level` is the place of the set among those around it, the operation's being 1: the recursion ends at the limit
+    /// even where fragments chain.
+    fn selection_set(
+        &mut self,
+        set: &'a Positioned<SelectionSet>,
+        level: usize,
+    ) -> Result<Extent, Refusal> {
+        self.check_nesting(level, set.pos)?;
+        let mut extent = Extent { nesting: 1, ..Extent::default() };
+        for selection in &set.node.items {
+            self.nodes += 1;
+            extent.selections = extent.selections.saturating_add(1);
+            self.directives(selection.node.directives())?;
+            match &selection.node {
+                Selection::Field(field) => self.field(field, level, &mut extent)?,
+                Selection::InlineFragment(inline) => {
+                    extent.include(&self.selection_set(&inline.node.selection_set, level + 1)?);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    extent.include(&self.fragment(name, selection.pos, level + 1)?);
+                }
+            }
+            at_most("selections", extent.selections, self.limits.selections, selection.pos)?;
+        }
+        self.merges.check(&set.node)?;
+        Ok(extent)
+    }
+
+    fn field(
+        &mut self,
+        field: &'a Positioned<Field>,
+        level: usize,
+        extent: &mut Extent,
+    ) -> Result<(), Refusal> {
+        let at = field.pos;
+        let Field { alias, name, arguments, selection_set, .. } = &field.node;
+        self.aliases += usize::from(alias.is_some());
+        at_most("aliases", self.aliases, self.limits.aliases, at)?;
+        for (_, value) in arguments {
+            self.argument(value)?;
+        }
+
+        extent.fields = extent.fields.saturating_add(1);
+        extent.introspection_fields += usize::from(name.node.starts_with("__"));
+        if selection_set.node.items.is_empty() {
+            return Ok(());
+        }
+        let inner = self.selection_set(selection_set, level + 1)?;
+        extent.enclose(&inner);
+        let depth = inner.introspection_depth + 1;
+        let lists = inner.introspection_lists + usize::from(multiplies_introspection(&name.node));
+        if matches!(name.node.as_str(), "__schema" | "__type") {
+            let maximum = self.limits.introspection_depth;
+            if depth > maximum {
+                return Err(Refusal::TooDeep { depth, maximum, at });
+            }
+            return at_most(
+                "nested introspection lists",
+                lists,
+                self.limits.introspection_lists,
+                at,
+            );
+        }
+        extent.depth = extent.depth.max(inner.depth + usize::from(!is_wrapper(&field.node)));
+        extent.introspection_depth = extent.introspection_depth.max(depth);
+        extent.introspection_lists = extent.introspection_lists.max(lists);
+        Ok(())
+    }
+
+    /// What a fragment amounts to; one that is not defined, to nothing: validation names it.
+    fn fragment(&mut self, name: &'a Name, at: Pos, level: usize) -> Result<Extent, Refusal> {
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Extent::default());
+        };
+        match self.fragments.get(name) {
+            Some(Some(known)) => {
+                self.check_nesting(level + known.nesting - 1, at)?;
+                return Ok(*known);
+            }
+            Some(None) => {
+                let message = format!("fragment {name} spreads itself");
+                return Err(Refusal::validation_failed(&message, at));
+            }
+            None => {}
+        }
+        self.fragments.insert(name, None);
+        self.directives(&fragment.node.directives)?;
+        let extent = self.selection_set(&fragment.node.selection_set, level)?;
+        self.fragments.insert(name, Some(extent));
+        Ok(extent)
+    }
+
+    fn check_nesting(&self, level: usize, at: Pos) -> Result<(), Refusal> {
+        at_most("nesting with fragments expanded", level, self.limits.expanded_nesting, at)
+    }
+
+    fn directives(&mut self, directives: &'a [Positioned<Directive>]) -> Result<(), Refusal> {
+        for directive in directives {
+            self.nodes += 1;
+            self.directives += 1;
+            at_most("directives", self.directives, self.limits.directives, directive.pos)?;
+            for (_, value) in &directive.node.arguments {
+                self.argument(value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn argument(&mut self, value: &'a Positioned<Literal>) -> Result<(), Refusal> {
+        let uses = &mut self.variable_uses;
+        let size = literal_size(&value.node, &mut |name| {
+            *uses.entry(name).or_default() += 1;
+            1
+        });
+        self.value(size, value.pos)
+    }
+
+    fn value(&mut self, size: Size, at: Pos) -> Result<(), Refusal> {
+        self.nodes += size.weight;
+        at_most("list items", size.longest_list, self.limits.list_items, at)
+    }
+}
+
+/// Whether a field is part of a connection and no object of its own. Told by its name, and by having no arguments: the
+/// root fields `node(id:)` and `nodes(ids:)` fetch something.
+fn is_wrapper(field: &Field) -> bool {
+    field.arguments.is_empty() && matches!(field.name.node.as_str(), "edges" | "node" | "nodes")
+}
+
+/// The lists through which the introspected types refer to each other: each multiplies the answer by the schema.
+fn multiplies_introspection(field: &str) -> bool {
+    matches!(field, "fields" | "inputFields" | "interfaces" | "possibleTypes")
+}

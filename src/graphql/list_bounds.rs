@@ -1,0 +1,22 @@
+//! How long the lists are that are no connections. A list without a bound here stops the program
+//! from starting, and a test from passing.
+
+use super::guard::{Bound, ListBound};
+use crate::config::limits::DocumentLimits;
+
+/// The bounds, by type and field.
+#[must_use]
+pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
+    let ids = Bound::Length { argument: "ids", maximum: limits.ids as u64 };
+    [
+        ("Query", "nodes", ids),
+        ("Query", "suits", Bound::Items(5)),
+        ("Query", "voices", Bound::Items(14)),
+        ("Query", "factions", Bound::Items(9)),
+        ("Faction", "voices", Bound::Items(14)),
+        ("Reading", "cards", Bound::Items(15)),
+        ("Spread", "positions", Bound::Items(15)),
+    ]
+    .map(|(type_name, field, bound)| ListBound { type_name, field, bound })
+    .into()
+}

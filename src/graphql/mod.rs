@@ -1,0 +1,58 @@
+//! The GraphQL schema: what clients may ask and how the answers are put together.
+//!
+//! A file a noun. A resolver has three steps: read and bound its arguments, load, map.
+
+pub mod card;
+pub mod category;
+pub mod context;
+pub mod documents;
+pub mod errors;
+pub mod faction;
+pub mod guard;
+pub mod id;
+pub mod list_bounds;
+pub mod node;
+pub mod pagination;
+pub mod public_stats;
+pub mod reading;
+pub mod scalars;
+pub mod spread;
+pub mod user;
+pub mod variables;
+pub mod voice;
+pub mod words;
+
+use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, SDLExportOptions};
+
+/// Where every query begins.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    node::NodeQuery,
+    user::UserQuery,
+    card::CardQuery,
+    spread::SpreadQuery,
+    voice::VoiceQuery,
+    faction::FactionQuery,
+    reading::ReadingQuery,
+    public_stats::PublicStatsQuery,
+);
+
+/// The executable schema.
+pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+
+/// Puts the schema together. With `introspection` off, clients cannot ask what it holds and error
+/// messages suggest nothing.
+#[must_use]
+pub fn schema(introspection: bool) -> Schema {
+    let builder = Schema::build(Query::default(), EmptyMutation, EmptySubscription);
+    if introspection {
+        return builder.finish();
+    }
+    builder.disable_introspection().disable_suggestions().finish()
+}
+
+/// The schema in the schema definition language, as `schema.graphql` holds it.
+#[must_use]
+pub fn sdl() -> String {
+    schema(true).sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items())
+}

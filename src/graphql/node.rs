@@ -1,0 +1,108 @@
+//! Any object by its id.
+
+#![expect(
+    missing_docs,
+    reason = "the derive of an interface writes a method without a description"
+)]
+
+use async_graphql::{Context, ID, Interface, Object};
+
+use super::card::Card;
+use super::category::Category;
+use super::context::{RequestContext, request};
+use super::errors::ApiError;
+use super::faction::Faction;
+use super::id::GlobalId;
+use super::reading::Reading;
+use super::spread::Spread;
+use super::user::User;
+use super::voice::Voice;
+
+/// An object that `node` finds by its id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The object's id, unique over all types."))]
+pub enum Node {
+    /// One of the 78 cards.
+    Card(Card),
+    /// A folder for readings, made by the viewer.
+    Category(Category),
+    /// An allegiance of users.
+    Faction(Faction),
+    /// One question and its cards.
+    Reading(Reading),
+    /// A layout of positions.
+    Spread(Spread),
+    /// A person.
+    User(User),
+    /// A character that phrases interpretations.
+    Voice(Voice),
+}
+
+/// Fields of the query type that answer any object.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The object of an id; null if there is none that the viewer may see.
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "An id that this server gave out.")] id: ID,
+    ) -> Option<Result<Node, ApiError>> {
+        match parse_node("id", &id) {
+            Ok(id) => find(request(context), id).await.transpose(),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The objects of several ids, in their order; null where there is none that the viewer may
+    /// see.
+    async fn nodes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "At most 100 ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, ApiError> {
+        let request = request(context);
+        let maximum = request.limits.ids;
+        if ids.len() > maximum {
+            return Err(ApiError::BadInput {
+                argument: "ids",
+                message: format!("`ids` has {} ids; it may have {maximum}", ids.len()),
+            });
+        }
+        let ids = ids.iter().map(|id| parse_node("ids", id)).collect::<Result<Vec<_>, _>>()?;
+        futures_util::future::try_join_all(ids.into_iter().map(|id| find(request, id))).await
+    }
+}
+
+fn parse_node(argument: &'static str, id: &str) -> Result<GlobalId, ApiError> {
+    match GlobalId::parse(argument, id)? {
+        other
+        @ (GlobalId::DrawnCard(..) | GlobalId::SpreadPosition(..) | GlobalId::SuitInfo(_)) => {
+            Err(other.refuse(argument, "node"))
+        }
+        node => Ok(node),
+    }
+}
+
+async fn find(request: &RequestContext, id: GlobalId) -> Result<Option<Node>, ApiError> {
+    let (catalogue, loaders) = (&request.catalogue, &request.loaders);
+    Ok(match id {
+        GlobalId::Card(id) => catalogue.card(id).map(Card::of).map(Node::Card),
+        GlobalId::Category(id) => {
+            loaders.category_by_id.load_one(id).await?.map(|row| Node::Category(Category(row)))
+        }
+        GlobalId::Faction(key) => catalogue.faction(key).map(Faction::of).map(Node::Faction),
+        GlobalId::Reading(id) => {
+            loaders.reading_by_id.load_one(id).await?.map(|row| Node::Reading(Reading(row)))
+        }
+        GlobalId::Spread(id) => catalogue.spread(id).map(Spread::of).map(Node::Spread),
+        GlobalId::User(id) => {
+            let row = loaders.user_by_id.load_one(id).await?;
+            row.filter(|row| row.is_active).map(|row| Node::User(User(row)))
+        }
+        GlobalId::Voice(key) => catalogue.voice(key).map(Voice::of).map(Node::Voice),
+        GlobalId::DrawnCard(..) | GlobalId::SpreadPosition(..) | GlobalId::SuitInfo(_) => None,
+    })
+}

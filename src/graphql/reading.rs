@@ -1,0 +1,317 @@
+//! Readings and the cards drawn in them.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+
+use super::card::Card;
+use super::category::Category;
+use super::context::request;
+use super::errors::ApiError;
+use super::id::GlobalId;
+use super::pagination::{Connection, PageArguments};
+use super::scalars::DateTime;
+use super::spread::Spread;
+use super::user::User;
+use super::voice::Voice;
+use super::words::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKey};
+use crate::db::DbError;
+use crate::db::drawn_cards::DrawnCardRow;
+use crate::db::readings::{ReadingKey, ReadingRow, readings_page_public};
+use crate::domain::card;
+
+/// The order in which readings are listed.
+pub const NEWEST_FIRST: &str = "CREATED_AT:DESC";
+
+/// Fields of the query type that answer readings.
+#[derive(Default)]
+pub struct ReadingQuery;
+
+#[Object]
+impl ReadingQuery {
+    /// The reading of an id, if it is the viewer's own or public; else null, whether it exists or
+    /// not.
+    async fn reading(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "A reading's id. Another object's id is an error.")] id: ID,
+    ) -> Option<Result<Reading, ApiError>> {
+        let id = match GlobalId::parse("id", &id) {
+            Ok(GlobalId::Reading(id)) => id,
+            Ok(other) => return Some(Err(other.refuse("id", "Reading"))),
+            Err(error) => return Some(Err(error)),
+        };
+        let loaded = request(context).loaders.reading_by_id.load_one(id).await;
+        Some(loaded.map_err(ApiError::from).transpose()?.map(Reading))
+    }
+
+    /// Everybody's public readings that are not archived, newest first.
+    async fn public_readings(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Reading>, ApiError> {
+        const LIST: &str = "publicReadings";
+        let request = request(context);
+        let list = format!("{LIST}:{NEWEST_FIRST}");
+        let arguments = PageArguments { first, after, last, before };
+        let page = arguments.request::<ReadingKey>(context, &request.limits, &list)?;
+        let page = readings_page_public(&request.session, &page).await?.map(Arc::new);
+        Ok(Connection::new(&list, page, |row| ReadingKey::of(row), Reading))
+    }
+}
+
+/// One question, the cards drawn for it and what was said of them.
+#[derive(Clone)]
+pub struct Reading(pub Arc<ReadingRow>);
+
+impl Reading {
+    fn is_own(&self, context: &Context<'_>) -> bool {
+        request(context).viewer.is(self.0.user_id)
+    }
+
+    fn own<'a, T>(
+        &'a self,
+        context: &Context<'_>,
+        value: impl FnOnce(&'a ReadingRow) -> Option<T>,
+    ) -> Option<T> {
+        if self.is_own(context) { value(&self.0) } else { None }
+    }
+}
+
+/// One question, the cards drawn for it and what was said of them. Notes, ratings, moods, folder and
+/// archive are null for everyone but the owner.
+#[Object]
+impl Reading {
+    /// The reading's id, for `node` and `reading`.
+    pub async fn id(&self) -> ID {
+        GlobalId::Reading(self.0.id).encode()
+    }
+
+    /// Rises with every change, from 1. Send it back with a change to find out whether somebody was
+    /// faster.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// What was asked, 1 to 500 characters.
+    async fn question(&self) -> &str {
+        &self.0.question
+    }
+
+    /// The spread that the cards were drawn for, also if it is no longer active.
+    async fn spread(&self, context: &Context<'_>) -> Result<Spread, ApiError> {
+        let id = self.0.spread_template_id;
+        let found = request(context).catalogue.spread(id).map(Spread::of);
+        found.ok_or_else(|| missing(format!("spread {id}")))
+    }
+
+    /// The kind of the spread when the reading was made.
+    async fn spread_type(&self) -> SpreadType {
+        self.0.spread_type.into()
+    }
+
+    /// Which voice speaks.
+    async fn character_voice(&self) -> VoiceKey {
+        self.0.character_voice.into()
+    }
+
+    /// The voice that speaks.
+    async fn voice(&self, context: &Context<'_>) -> Result<Voice, ApiError> {
+        let key = self.0.character_voice;
+        let found = request(context).catalogue.voice(key).map(Voice::of);
+        found.ok_or_else(|| missing(format!("voice {key}")))
+    }
+
+    /// The tone of the reading.
+    async fn karma_context(&self) -> Karma {
+        self.0.karma_context.into()
+    }
+
+    /// The owner's labels, at most 20 of 1 to 50 characters.
+    async fn tags(&self) -> &[String] {
+        &self.0.tags.0
+    }
+
+    /// Who may see the reading.
+    async fn privacy_level(&self) -> PrivacyLevel {
+        self.0.privacy_level.into()
+    }
+
+    /// What the question is about, at most 100 characters; null if nothing was said.
+    async fn focus_area(&self) -> Option<&str> {
+        self.0.focus_area.as_deref()
+    }
+
+    /// The radiation at the table, 0 to 1. Flavour: it never changes a draw.
+    async fn radiation_factor(&self) -> f64 {
+        self.0.radiation_factor
+    }
+
+    /// The language that the reading was composed in.
+    async fn locale(&self) -> Locale {
+        self.0.locale.into()
+    }
+
+    /// What the voice says of the reading as a whole, in the reading's language.
+    async fn interpretation(&self) -> &str {
+        &self.0.interpretation
+    }
+
+    /// The reading in one line, in the reading's language.
+    async fn summary(&self) -> &str {
+        &self.0.summary
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it was last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+
+    /// Whose reading it is.
+    async fn user(&self, context: &Context<'_>) -> Result<User, ApiError> {
+        let id = self.0.user_id;
+        let found = request(context).loaders.user_by_id.load_one(id).await?;
+        found.map(User).ok_or_else(|| missing(format!("user {id}")))
+    }
+
+    /// The cards in the order of their positions. At most 15.
+    async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
+        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(self.0.id).await?;
+        let rows = loaded.unwrap_or_default();
+        Ok(rows.into_iter().map(|row| DrawnCard { reading: Arc::clone(&self.0), row }).collect())
+    }
+
+    /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
+    async fn notes(&self, context: &Context<'_>) -> Option<&str> {
+        self.own(context, |row| row.notes.as_deref())
+    }
+
+    /// Whether the owner marked it. Null for everyone but the owner.
+    async fn is_favorite(&self, context: &Context<'_>) -> Option<bool> {
+        self.own(context, |row| Some(row.is_favorite))
+    }
+
+    /// When the owner archived it; null if it is not archived, and for everyone but the owner.
+    async fn archived_at(&self, context: &Context<'_>) -> Option<DateTime> {
+        self.own(context, |row| row.archived_at.map(DateTime))
+    }
+
+    /// The owner's folder for it; null if it is in none, and for everyone but the owner.
+    async fn category(&self, context: &Context<'_>) -> Option<Result<Category, ApiError>> {
+        let id = self.own(context, |row| row.category_id)?;
+        let loaded = request(context).loaders.category_by_id.load_one(id).await;
+        Some(loaded.map_err(ApiError::from).transpose()?.map(Category))
+    }
+
+    /// How the owner felt before, at most 50 characters. Null for everyone but the owner.
+    async fn mood_before(&self, context: &Context<'_>) -> Option<&str> {
+        self.own(context, |row| row.mood_before.as_deref())
+    }
+
+    /// How the owner felt after, at most 50 characters. Null for everyone but the owner.
+    async fn mood_after(&self, context: &Context<'_>) -> Option<&str> {
+        self.own(context, |row| row.mood_after.as_deref())
+    }
+
+    /// What the owner said of it later, at most 1000 characters. Null for everyone but the owner.
+    async fn feedback(&self, context: &Context<'_>) -> Option<&str> {
+        self.own(context, |row| row.user_feedback.as_deref())
+    }
+
+    /// How satisfied the owner is, 1 to 5. Null for everyone but the owner.
+    async fn satisfaction_rating(&self, context: &Context<'_>) -> Option<i16> {
+        self.own(context, |row| row.user_satisfaction)
+    }
+
+    /// How accurate the owner found it, 1 to 5. Null for everyone but the owner.
+    async fn accuracy_rating(&self, context: &Context<'_>) -> Option<i16> {
+        self.own(context, |row| row.accuracy_rating)
+    }
+
+    /// How helpful the owner found it, 1 to 5. Null for everyone but the owner.
+    async fn helpful_rating(&self, context: &Context<'_>) -> Option<i16> {
+        self.own(context, |row| row.helpful_rating)
+    }
+}
+
+/// A card in its place in a reading.
+pub struct DrawnCard {
+    reading: Arc<ReadingRow>,
+    row: Arc<DrawnCardRow>,
+}
+
+impl DrawnCard {
+    fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
+        let id = self.row.card_id;
+        request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
+    }
+}
+
+/// A card in its place in a reading.
+#[Object]
+impl DrawnCard {
+    /// The drawn card's id.
+    async fn id(&self) -> ID {
+        GlobalId::DrawnCard(self.reading.id, self.row.position_number).encode()
+    }
+
+    /// The number of its position, from 1.
+    async fn position(&self) -> i16 {
+        self.row.position_number
+    }
+
+    /// What the position was called when the card was drawn.
+    async fn position_name(
+        &self,
+        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+    ) -> &str {
+        self.row.position_name.0.get(locale.into())
+    }
+
+    /// What a card in the position spoke of when it was drawn.
+    async fn position_meaning(
+        &self,
+        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+    ) -> &str {
+        self.row.position_meaning.0.get(locale.into())
+    }
+
+    /// How it lies.
+    async fn orientation(&self) -> Orientation {
+        self.row.orientation.into()
+    }
+
+    /// Which card.
+    #[graphql(name = "card")]
+    async fn card_field(&self, context: &Context<'_>) -> Result<Card, ApiError> {
+        self.card(context).map(Card::of)
+    }
+
+    /// What the card means as it lies.
+    async fn meaning(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+    ) -> Result<String, ApiError> {
+        let text = self.card(context)?.texts.get(locale.into());
+        Ok(text.meaning(self.row.orientation).to_owned())
+    }
+
+    /// What the reading's voice says of the card in this place, in the reading's language.
+    async fn interpretation(&self) -> &str {
+        &self.row.interpretation
+    }
+}
+
+fn missing(what: String) -> ApiError {
+    DbError::MissingReference { what }.into()
+}

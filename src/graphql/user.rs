@@ -1,0 +1,155 @@
+//! People.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+
+use super::context::request;
+use super::errors::ApiError;
+use super::id::GlobalId;
+use super::pagination::{Connection, PageArguments};
+use super::reading::{NEWEST_FIRST, Reading};
+use super::scalars::DateTime;
+use super::words::{FactionKey, Karma, VoiceKey};
+use crate::db::readings::ReadingKey;
+use crate::db::users::{UserRow, user_by_username};
+use crate::domain::reading;
+use crate::domain::user::fold_username;
+use crate::loaders::ReadingsPageOfUser;
+
+/// Fields of the query type that answer people.
+#[derive(Default)]
+pub struct UserQuery;
+
+#[Object]
+impl UserQuery {
+    /// The signed-in user; null when nobody is.
+    async fn viewer(&self, context: &Context<'_>) -> Option<Result<User, ApiError>> {
+        let row = request(context).viewer_row().await.transpose()?;
+        Some(row.map(User))
+    }
+
+    /// The user of a username, however it is capitalised; null if there is none.
+    async fn user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "1 to 50 characters, without `@`.")] username: String,
+    ) -> Option<Result<User, ApiError>> {
+        let found = user_by_username(&request(context).session, &fold_username(&username)).await;
+        let row = found.map_err(ApiError::from).transpose()?;
+        Some(row.map(|row| User(Arc::new(row))))
+    }
+}
+
+/// A person.
+#[derive(Clone)]
+pub struct User(pub Arc<UserRow>);
+
+impl User {
+    /// Whether the viewer may see what is between a user and the operators.
+    async fn is_open_to_viewer(&self, context: &Context<'_>) -> Result<bool, ApiError> {
+        let request = request(context);
+        if request.viewer.is(self.0.id) {
+            return Ok(true);
+        }
+        Ok(request.viewer_row().await?.is_some_and(|viewer| viewer.is_admin))
+    }
+
+    async fn private<T>(
+        &self,
+        context: &Context<'_>,
+        value: impl FnOnce(&UserRow) -> T,
+    ) -> Option<Result<T, ApiError>> {
+        match self.is_open_to_viewer(context).await {
+            Ok(true) => Some(Ok(value(&self.0))),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// A person. E-mail, roles, score and voice are null for everyone but the user and admins.
+#[Object]
+impl User {
+    /// The user's id, for `node`.
+    pub async fn id(&self) -> ID {
+        GlobalId::User(self.0.id).encode()
+    }
+
+    /// The unique name, in lower case, 1 to 50 characters.
+    async fn username(&self) -> &str {
+        &self.0.username
+    }
+
+    /// The name that is shown, 1 to 100 characters; null if none was chosen.
+    async fn display_name(&self) -> Option<&str> {
+        self.0.display_name.as_deref()
+    }
+
+    /// What the user says of themself, at most 500 characters; null if nothing.
+    async fn bio(&self) -> Option<&str> {
+        self.0.bio.as_deref()
+    }
+
+    /// The user's allegiance.
+    async fn faction(&self) -> FactionKey {
+        self.0.faction.into()
+    }
+
+    /// What the user's karma amounts to.
+    async fn karma(&self) -> Karma {
+        reading::Karma::of_score(self.0.karma_score).into()
+    }
+
+    /// When the user registered.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// The user's readings that are not archived, newest first: all of them for the user, the public
+    /// ones for others.
+    async fn readings(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Reading>, ApiError> {
+        const LIST: &str = "User.readings";
+        let request = request(context);
+        let list = format!("{LIST}:{NEWEST_FIRST}");
+        let arguments = PageArguments { first, after, last, before };
+        let page = arguments.request::<ReadingKey>(context, &request.limits, &list)?;
+        let key = ReadingsPageOfUser { user: self.0.id, request: page.clone() };
+        let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
+        let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
+        Ok(Connection::new(&list, page, |row| ReadingKey::of(row), Reading))
+    }
+
+    /// The e-mail address. Null for everyone but the user and admins.
+    async fn email(&self, context: &Context<'_>) -> Option<Result<String, ApiError>> {
+        self.private(context, |row| row.email.clone()).await
+    }
+
+    /// Whether the user is an operator. Null for everyone but the user and admins.
+    async fn is_admin(&self, context: &Context<'_>) -> Option<Result<bool, ApiError>> {
+        self.private(context, |row| row.is_admin).await
+    }
+
+    /// Whether the user has the larger daily limit and premium spreads. Null for everyone but the
+    /// user and admins.
+    async fn is_premium(&self, context: &Context<'_>) -> Option<Result<bool, ApiError>> {
+        self.private(context, |row| row.is_premium).await
+    }
+
+    /// The karma score, 0 to 100. Null for everyone but the user and admins.
+    async fn karma_score(&self, context: &Context<'_>) -> Option<Result<i16, ApiError>> {
+        self.private(context, |row| row.karma_score).await
+    }
+
+    /// The voice that new readings speak in. Null for everyone but the user and admins.
+    async fn preferred_voice(&self, context: &Context<'_>) -> Option<Result<VoiceKey, ApiError>> {
+        self.private(context, |row| row.preferred_voice.into()).await
+    }
+}

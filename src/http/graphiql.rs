@@ -1,0 +1,57 @@
+//! GraphiQL, whole in the binary: it works without any other host.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::RustEmbed;
+
+use super::graphql::{Answer, HttpError};
+use super::{App, negotiation::MediaType};
+
+#[derive(RustEmbed)]
+#[folder = "src/http/graphiql/dist/"]
+struct Dist;
+
+/// Everything from here and nothing from elsewhere. The editor draws the line under a mistake as an
+/// image in the style sheet, hence `data:`.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// `GET /`, and `GET /graphql` for a browser: the page.
+pub async fn page(State(app): State<Arc<App>>) -> Response {
+    let Some(page) = Dist::get("index.html").filter(|_| app.settings.graphiql()) else {
+        return Answer::from(HttpError::not_found()).into();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, MediaType::Html.content_type()),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::VARY, "accept"),
+    ];
+    (headers, page.data).into_response()
+}
+
+/// `GET /graphiql/assets/{file}`: scripts, styles and workers. Their names change with their
+/// content, so a browser may keep them for ever.
+pub async fn asset(State(app): State<Arc<App>>, Path(file): Path<String>) -> Response {
+    let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.settings.graphiql());
+    let Some(asset) = asset else { return StatusCode::NOT_FOUND.into_response() };
+    let content_type = match file.rsplit('.').next() {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("woff2") => "font/woff2",
+        Some("ttf") => "font/ttf",
+        _ => "application/octet-stream",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
+        // A worker keeps to the policy that it is served with.
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
+    ];
+    (headers, asset.data).into_response()
+}

@@ -1,0 +1,28 @@
+//! Whether the process lives, and whether it can serve.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::App;
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> Json<Value> {
+    Json(json!({ "status": "ok" }))
+}
+
+/// `GET /health/ready`: the database answers and has every migration; else 503, and what is wrong.
+pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let problem = match app.database.missing_migrations().await {
+        Ok(missing) if missing.is_empty() => {
+            return (StatusCode::OK, Json(json!({ "status": "ok", "database": "ok" })));
+        }
+        Ok(missing) => format!("{} migrations are missing", missing.len()),
+        Err(error) => error.to_string(),
+    };
+    let body = json!({ "status": "unready", "database": problem });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+}

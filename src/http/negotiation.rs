@@ -1,0 +1,87 @@
+//! What a client accepts and what it sent, by the GraphQL-over-HTTP specification.
+
+use axum::http::{HeaderMap, header};
+
+/// A form in which answers are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    /// `application/graphql-response+json`: the status tells whether the request could be executed.
+    GraphqlResponse,
+    /// `application/json`: for older clients; a well-formed request is answered 200.
+    Json,
+    /// `text/html`: a person with a browser.
+    Html,
+}
+
+impl MediaType {
+    /// As a header says it.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+        }
+    }
+}
+
+/// The form that the client likes best of those in `offered`, the server's favourite first; `None`
+/// if it accepts none of them. Without an `Accept` header anything goes, and it is `Json`, because
+/// that is what such clients understand.
+#[must_use]
+pub fn accepted(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
+    let accept: Vec<&str> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    if accept.is_empty() {
+        return Some(MediaType::Json);
+    }
+    let ranges: Vec<(&str, f32)> = accept
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(range)
+        .filter(|(range, _)| !range.is_empty())
+        .collect();
+    let quality_of = |media_type: MediaType| {
+        let name = media_type.content_type().split(';').next().unwrap_or_default();
+        let kind = name.split('/').next().unwrap_or_default();
+        let named = ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name));
+        let of_kind = || ranges.iter().find(|(range, _)| range.strip_suffix("/*") == Some(kind));
+        let any = || ranges.iter().find(|(range, _)| *range == "*/*");
+        named.or_else(of_kind).or_else(any).map_or(0.0, |(_, quality)| *quality)
+    };
+    let mut best: Option<(MediaType, f32)> = None;
+    for media_type in offered.iter().copied() {
+        let quality = quality_of(media_type);
+        if quality > best.map_or(0.0, |(_, best)| best) {
+            best = Some((media_type, quality));
+        }
+    }
+    best.map(|(media_type, _)| media_type)
+}
+
+fn range(text: &str) -> (&str, f32) {
+    let mut parts = text.split(';').map(str::trim);
+    let range = parts.next().unwrap_or_default();
+    let quality = parts
+        .filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+        .find_map(|quality| quality.parse().ok())
+        .unwrap_or(1.0);
+    (range, quality)
+}
+
+/// Whether a body is said to be JSON in UTF-8, which is the only kind that is read: a form or plain
+/// text, which any page may make a browser send, is never executed.
+#[must_use]
+pub fn is_json(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
+    let Ok(content_type) = content_type.to_str() else { return false };
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|part| {
+        part.split_once('=').is_none_or(|(name, value)| {
+            !name.eq_ignore_ascii_case("charset")
+                || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+    });
+    is_json && is_utf8
+}

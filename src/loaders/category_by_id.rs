@@ -1,0 +1,25 @@
+//! The viewer's own categories, by id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+use uuid::Uuid;
+
+use crate::db::categories::{CategoryRow, categories_by_id};
+use crate::db::{DbError, Session};
+use crate::domain::viewer::Viewer;
+
+/// Loads categories.
+pub struct CategoryById(pub(super) Session, pub(super) Viewer);
+
+impl Loader<Uuid> for CategoryById {
+    type Value = Arc<CategoryRow>;
+    type Error = DbError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let Some(owner) = self.1.user_id() else { return Ok(HashMap::new()) };
+        let rows = categories_by_id(&self.0, owner, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+    }
+}

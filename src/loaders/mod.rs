@@ -1,0 +1,84 @@
+//! DataLoaders: where N+1 is removed. Everything that a request's fields ask for at one level is
+//! loaded by one statement a table.
+//!
+//! Loaders are named by key and arity, are made anew for each request, and know its viewer; so
+//! nothing that one viewer may see is ever kept for another.
+
+mod card_stats_by_card_id;
+mod category_by_id;
+mod drawn_cards_by_reading_id;
+mod reading_by_id;
+mod reading_count_by_category_id;
+mod readings_page_by_user_id;
+mod spread_stats_by_spread_id;
+mod user_by_id;
+
+use std::time::Duration;
+
+use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
+
+use crate::db::Session;
+use crate::domain::viewer::Viewer;
+
+pub use card_stats_by_card_id::CardStatsByCardId;
+pub use category_by_id::CategoryById;
+pub use drawn_cards_by_reading_id::DrawnCardsByReadingId;
+pub use reading_by_id::ReadingById;
+pub use reading_count_by_category_id::ReadingCountByCategoryId;
+pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
+pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
+pub use user_by_id::UserById;
+
+/// A loader that remembers what it loaded for as long as its request lasts.
+pub type RequestLoader<L> = DataLoader<L, HashMapCache>;
+
+/// The loaders of one request.
+pub struct Loaders {
+    /// Counters of cards.
+    pub card_stats_by_card_id: RequestLoader<CardStatsByCardId>,
+    /// The viewer's own categories.
+    pub category_by_id: RequestLoader<CategoryById>,
+    /// The cards drawn in readings.
+    pub drawn_cards_by_reading_id: RequestLoader<DrawnCardsByReadingId>,
+    /// Readings that the viewer may see.
+    pub reading_by_id: RequestLoader<ReadingById>,
+    /// How many readings the viewer's categories hold.
+    pub reading_count_by_category_id: RequestLoader<ReadingCountByCategoryId>,
+    /// Pages of users' readings.
+    pub readings_page_by_user_id: RequestLoader<ReadingsPageByUserId>,
+    /// Counters of spreads.
+    pub spread_stats_by_spread_id: RequestLoader<SpreadStatsBySpreadId>,
+    /// People.
+    pub user_by_id: RequestLoader<UserById>,
+}
+
+impl Loaders {
+    /// The loaders of a request of that viewer.
+    #[must_use]
+    pub fn new(session: &Session, viewer: Viewer) -> Self {
+        let session = || session.clone();
+        Self {
+            card_stats_by_card_id: request_loader(CardStatsByCardId(session())),
+            category_by_id: request_loader(CategoryById(session(), viewer)),
+            drawn_cards_by_reading_id: request_loader(DrawnCardsByReadingId(session())),
+            reading_by_id: request_loader(ReadingById(session(), viewer)),
+            reading_count_by_category_id: request_loader(ReadingCountByCategoryId(
+                session(),
+                viewer,
+            )),
+            readings_page_by_user_id: request_loader(ReadingsPageByUserId(session(), viewer)),
+            spread_stats_by_spread_id: request_loader(SpreadStatsBySpreadId(session())),
+            user_by_id: request_loader(UserById(session())),
+        }
+    }
+}
+
+fn request_loader<L, K>(loader: L) -> RequestLoader<L>
+where
+    L: Loader<K>,
+    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+{
+    // A batch gathers what is asked for until the executor comes back to it; waiting longer would
+    // only add that wait to every level of a query.
+    DataLoader::with_cache(loader, tokio::spawn, HashMapCache::default()).delay(Duration::ZERO)
+}

@@ -1,0 +1,24 @@
+//! Readings by id, as far as the viewer may see them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+use uuid::Uuid;
+
+use crate::db::readings::{ReadingRow, readings_by_id};
+use crate::db::{DbError, Session};
+use crate::domain::viewer::Viewer;
+
+/// Loads readings.
+pub struct ReadingById(pub(super) Session, pub(super) Viewer);
+
+impl Loader<Uuid> for ReadingById {
+    type Value = Arc<ReadingRow>;
+    type Error = DbError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let rows = readings_by_id(&self.0, self.1, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+    }
+}

@@ -1,0 +1,24 @@
+//! How many readings the viewer's own categories hold, by category.
+
+use std::collections::HashMap;
+
+use async_graphql::dataloader::Loader;
+use uuid::Uuid;
+
+use crate::db::categories::reading_counts_by_category_id;
+use crate::db::{DbError, Session};
+use crate::domain::viewer::Viewer;
+
+/// Loads counts of readings; categories without any are left out.
+pub struct ReadingCountByCategoryId(pub(super) Session, pub(super) Viewer);
+
+impl Loader<Uuid> for ReadingCountByCategoryId {
+    type Value = i64;
+    type Error = DbError;
+
+    async fn load(&self, categories: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbError> {
+        let Some(owner) = self.1.user_id() else { return Ok(HashMap::new()) };
+        let rows = reading_counts_by_category_id(&self.0, owner, categories).await?;
+        Ok(rows.into_iter().map(|row| (row.category_id, row.readings)).collect())
+    }
+}

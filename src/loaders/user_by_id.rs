@@ -1,0 +1,23 @@
+//! People by id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_graphql::dataloader::Loader;
+use uuid::Uuid;
+
+use crate::db::users::{UserRow, users_by_id};
+use crate::db::{DbError, Session};
+
+/// Loads users.
+pub struct UserById(pub(super) Session);
+
+impl Loader<Uuid> for UserById {
+    type Value = Arc<UserRow>;
+    type Error = DbError;
+
+    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let rows = users_by_id(&self.0, ids).await?;
+        Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+    }
+}

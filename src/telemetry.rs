@@ -1,0 +1,30 @@
+//! Logs, set up once for the process.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Settings;
+use crate::config::log::LogFormat;
+
+/// Sends what is logged to standard error, as the settings say. Panics are logged like any other
+/// failure.
+pub fn start(settings: &Settings) {
+    let format = settings.log.format.unwrap_or(if settings.is_production() {
+        LogFormat::Json
+    } else {
+        LogFormat::Text
+    });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&settings.log.filter))
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // A second start in one process, as in tests, keeps the first.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!(%panic, "a task panicked");
+    }));
+}

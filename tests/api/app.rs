@@ -1,0 +1,389 @@
+//! A server of a test's own, on a database of its own.
+//!
+//! PostgreSQL is the one that `TEST_POSTGRES_URL` names (its user must be allowed to create
+//! databases). Where it is not set, tests that need it are skipped, and say so; with
+//! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Parser;
+use jsonwebtoken::{EncodingKey, Header};
+use sea_orm::{ConnectionTrait, DatabaseConnection};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::{OnceCell, oneshot};
+use uuid::Uuid;
+
+use wasteland_tarot::config::Settings;
+use wasteland_tarot::db::reference::{SeedRows, insert_missing_seed};
+use wasteland_tarot::db::{Database, migrations};
+use wasteland_tarot::http::{App, connections, router};
+use wasteland_tarot::services::catalogue::Catalogue;
+use wasteland_tarot::services::reference::load_reference;
+
+/// The secret that the servers of tests sign tokens with.
+pub const SECRET: &str = "a secret that only the tests know, long enough";
+
+/// Declares tests that run on both databases: each function takes the [`Engine`].
+macro_rules! on_both_databases {
+    ($($(#[$doc:meta])* async fn $name:ident($engine:ident: Engine) $body:block)+) => { $(
+        mod $name {
+            use super::*;
+
+            $(#[$doc])*
+            async fn run($engine: $crate::app::Engine) $body
+
+            #[tokio::test]
+            async fn sqlite() {
+                run($crate::app::Engine::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                if $crate::app::Engine::has_postgres(stringify!($name)) {
+                    run($crate::app::Engine::Postgres).await;
+                }
+            }
+        }
+    )+ };
+}
+pub(crate) use on_both_databases;
+
+/// Which database a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Says that a test is skipped, or fails where that is not allowed.
+pub fn skip(test: &str, missing: &str) {
+    assert!(
+        std::env::var_os("TEST_NOTHING_SKIPPED").is_none(),
+        "{test} needs {missing}, and nothing may be skipped"
+    );
+    // Not `eprintln!`, which the test harness hides for tests that pass.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: it needs {missing}");
+}
+
+fn postgres_url() -> Option<String> {
+    std::env::var("TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty())
+}
+
+impl Engine {
+    /// Whether there is a PostgreSQL; says so if not.
+    pub fn has_postgres(test: &str) -> bool {
+        let is_there = postgres_url().is_some();
+        if !is_there {
+            skip(test, "PostgreSQL (TEST_POSTGRES_URL)");
+        }
+        is_there
+    }
+}
+
+/// A database that a test may do anything with. It is removed at the end.
+pub struct TestDatabase {
+    pub url: String,
+    _folder: Option<TempDir>,
+    name: Option<String>,
+}
+
+/// What a database holds before the test begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing, no table.
+    Nothing,
+    /// The schema and the reference data.
+    Reference,
+}
+
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+fn unique_name() -> String {
+    let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+    format!("test_{}_{number}", std::process::id())
+}
+
+/// Runs a statement on the server that databases are made on.
+async fn administer(statement: &str) {
+    let url = postgres_url().expect("asked for before");
+    let connection = sea_orm::Database::connect(&url).await.expect("PostgreSQL answers");
+    connection.execute_unprepared(statement).await.expect(statement);
+    connection.close().await.expect("the connection closes");
+}
+
+fn url_of(name: &str) -> String {
+    let url = postgres_url().expect("asked for before");
+    let (server, _) = url.rsplit_once('/').expect("an address ends with a database");
+    format!("{server}/{name}")
+}
+
+async fn fill(url: &str) {
+    let settings = settings_of(url, &[]);
+    migrations::up(&settings.database.url).await.expect("the migrations apply");
+    let database = Database::connect(&settings).await.expect("the database opens");
+    load_reference(&database).await.expect("the reference data loads");
+    database.close().await;
+}
+
+/// A database with reference data that others are copied from, made once.
+async fn template(engine: Engine) -> &'static str {
+    static SQLITE: OnceCell<String> = OnceCell::const_new();
+    static POSTGRES: OnceCell<String> = OnceCell::const_new();
+    match engine {
+        Engine::Sqlite => {
+            SQLITE
+                .get_or_init(|| async {
+                    let path = std::env::temp_dir().join(format!("{}.db", unique_name()));
+                    let path = path.to_str().expect("a plain path").to_owned();
+                    fill(&format!("sqlite://{path}?mode=rwc")).await;
+                    path
+                })
+                .await
+        }
+        Engine::Postgres => {
+            POSTGRES
+                .get_or_init(|| async {
+                    let name = unique_name();
+                    administer(&format!("CREATE DATABASE {name}")).await;
+                    fill(&url_of(&name)).await;
+                    name
+                })
+                .await
+        }
+    }
+}
+
+impl TestDatabase {
+    pub async fn new(engine: Engine, content: Content) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                let folder = TempDir::new().expect("a folder");
+                let path: PathBuf = folder.path().join("test.db");
+                if content == Content::Reference {
+                    std::fs::copy(template(engine).await, &path).expect("the template is copied");
+                }
+                let url = format!("sqlite://{}?mode=rwc", path.display());
+                Self { url, _folder: Some(folder), name: None }
+            }
+            Engine::Postgres => {
+                let name = unique_name();
+                let template = match content {
+                    Content::Nothing => "template0",
+                    Content::Reference => template(engine).await,
+                };
+                administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+                Self { url: url_of(&name), _folder: None, name: Some(name) }
+            }
+        }
+    }
+
+    /// A connection of the test's own, past the server.
+    pub async fn connect(&self) -> DatabaseConnection {
+        sea_orm::Database::connect(&self.url).await.expect("the database opens")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let Some(name) = self.name.take() else { return };
+        let drop_database = async move {
+            administer(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+        };
+        // Dropping is not asynchronous, and the test's own runtime may be ending.
+        let thread = std::thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime")
+                .block_on(drop_database);
+        });
+        let _ = thread.join();
+    }
+}
+
+#[derive(Parser)]
+struct TestSettings {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Settings as the command line would give them.
+pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
+    let own = [
+        "test".to_owned(),
+        "--app-env=testing".to_owned(),
+        format!("--database-url={url}"),
+        format!("--jwt-secret={SECRET}"),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--graphiql=true".to_owned(),
+        "--introspection=true".to_owned(),
+    ];
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    TestSettings::try_parse_from(own.into_iter().chain(flags))
+        .expect("the flags are right")
+        .settings
+}
+
+/// A running server.
+pub struct TestApp {
+    pub url: String,
+    pub app: Arc<App>,
+    client: reqwest::Client,
+    stop: Option<oneshot::Sender<()>>,
+    // Last, so that the server is gone before its database.
+    pub database: TestDatabase,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answered {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The whole body, with the request's id, which is new each time, replaced by `ID`. That it is
+    /// the one of the header is asserted on the way.
+    pub fn body_without_request_id(&self) -> Value {
+        let mut body = self.body.clone();
+        for error in body["errors"].as_array_mut().into_iter().flatten() {
+            assert_eq!(error["extensions"]["requestId"], self.header("x-request-id"));
+            error["extensions"]["requestId"] = "ID".into();
+        }
+        body
+    }
+
+    /// The SQL statements that the answer took, as its `Server-Timing` header says.
+    pub fn statements(&self) -> u64 {
+        let timing = self.header("server-timing");
+        let (before, _) = timing.split_once(" statements").expect("the header counts statements");
+        before.rsplit('"').next().and_then(|count| count.parse().ok()).expect("a number")
+    }
+}
+
+impl TestApp {
+    /// A server with the reference data.
+    pub async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, &[]).await
+    }
+
+    /// A server with the reference data and these settings.
+    pub async fn start_with(engine: Engine, flags: &[&str]) -> Self {
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        Self::start_on(database, flags).await
+    }
+
+    /// A server on that database.
+    pub async fn start_on(database: TestDatabase, flags: &[&str]) -> Self {
+        let settings = settings_of(&database.url, flags);
+        let opened = Database::connect(&settings).await.expect("the database opens");
+        let catalogue = Catalogue::load(&opened.session()).await.expect("the catalogue loads");
+        let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let app = App::new(settings, opened, catalogue);
+        let (stop, stopped) = oneshot::channel();
+        let (router, limits) = (router(&app), app.settings.limits.clone());
+        tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            connections::serve(listener, router, &limits, stopped).await;
+        });
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { url, app, client, stop: Some(stop), database }
+    }
+
+    /// Asks as nobody, for `application/graphql-response+json`.
+    pub async fn ask(&self, query: &str) -> Answered {
+        self.send(None, &json!({ "query": query })).await
+    }
+
+    /// Asks as nobody, with variables.
+    pub async fn ask_with(&self, query: &str, variables: Value) -> Answered {
+        self.send(None, &json!({ "query": query, "variables": variables })).await
+    }
+
+    /// Asks as that user.
+    pub async fn ask_as(&self, user: Uuid, query: &str) -> Answered {
+        let token = self.app.tokens.issue(user).expect("a token");
+        self.send(Some(&token), &json!({ "query": query })).await
+    }
+
+    /// Sends that body, with that token.
+    pub async fn send(&self, token: Option<&str>, body: &Value) -> Answered {
+        let mut request = self
+            .request(reqwest::Method::POST, "/graphql")
+            .header("accept", "application/graphql-response+json")
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        answered(request).await
+    }
+
+    /// Any request.
+    pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// The data of an answer that must have no errors.
+    pub async fn data(&self, query: &str) -> Value {
+        data_of(self.ask(query).await)
+    }
+
+    /// The same as that user.
+    pub async fn data_as(&self, user: Uuid, query: &str) -> Value {
+        data_of(self.ask_as(user, query).await)
+    }
+
+    /// Writes people and readings past the API.
+    pub async fn insert(&self, rows: SeedRows) {
+        insert_missing_seed(&self.app.database, rows).await.expect("the rows are written");
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+/// The data of an answer that must have no errors.
+pub fn data_of(answered: Answered) -> Value {
+    let Answered { status, mut body, .. } = answered;
+    assert_eq!(body.get("errors"), None, "{body}");
+    assert_eq!(status, 200, "{body}");
+    body["data"].take()
+}
+
+/// Sends a request and reads the answer as JSON; `null` if it is none.
+pub async fn answered(request: reqwest::RequestBuilder) -> Answered {
+    let response = request.send().await.expect("the server answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let bytes = response.bytes().await.expect("the body arrives");
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Answered { status, headers, body }
+}
+
+/// A token with any claims, signed with any key.
+pub fn forge(claims: &Value, secret: &str) -> String {
+    jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes()))
+        .expect("a token")
+}
+
+/// A fixed time, and so many seconds later.
+pub fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_780_000_000, 0).expect("a time") + TimeDelta::seconds(seconds)
+}
