@@ -113,7 +113,7 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         Command::Migrate { direction } => run_migrate(&settings, direction).await?,
         Command::Schema => print!("{}", graphql::sdl()),
         Command::User { action: User::Token { username } } => {
-            print_token(&settings, &username).await?
+            print_token(&settings, &username).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -133,7 +133,7 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
         .await
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
     let address = listener.local_addr()?;
-    let app = App::new(settings, database.clone(), catalogue);
+    let app = App::new(settings, database.clone(), catalogue)?;
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 

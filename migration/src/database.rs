@@ -13,6 +13,7 @@ pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/wasteland.db?mode=rwc";
 /// # Errors
 ///
 /// The database cannot be reached, or the folder of an embedded one cannot be made.
+#[expect(clippy::disallowed_methods, reason = "migrations take longer than requests may")]
 pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
     create_folder_of_embedded(url).map_err(|error| DbErr::Custom(format!("{url}: {error}")))?;
     let mut options = ConnectOptions::new(url);

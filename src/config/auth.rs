@@ -18,7 +18,7 @@ pub struct AuthSettings {
     pub jwt_secret: Option<SecretString>,
 
     /// Seconds for which an access token is good
-    #[arg(id = "access_token_seconds", long, env = "ACCESS_TOKEN_SECONDS", value_parser = seconds, default_value = "900", global = true, hide_env_values = true)]
+    #[arg(id = "access_token_seconds", long = "access-token-seconds", env = "ACCESS_TOKEN_SECONDS", value_parser = seconds, default_value = "900", global = true, hide_env_values = true)]
     pub access_token_lifetime: Duration,
 }
 

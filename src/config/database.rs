@@ -11,39 +11,39 @@ use super::{milliseconds, seconds};
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
     /// The database: `sqlite://…` or `postgres://…`
-    #[arg(id = "database_url", long, env = "DATABASE_URL", value_parser = database_url, default_value = DEFAULT_DATABASE_URL, global = true, hide_env_values = true)]
+    #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", value_parser = database_url, default_value = DEFAULT_DATABASE_URL, global = true, hide_env_values = true)]
     pub url: DatabaseUrl,
 
     /// Connections that are kept open (20 in production, 5 in development, 1 in testing)
-    #[arg(id = "database_pool_size", long, env = "DATABASE_POOL_SIZE", value_parser = super::count::<u32>, global = true, hide_env_values = true)]
+    #[arg(id = "database_pool_size", long = "database-pool-size", env = "DATABASE_POOL_SIZE", value_parser = super::count::<u32>, global = true, hide_env_values = true)]
     pub pool_size: Option<u32>,
 
     /// Connections that may be opened above the pool's size (10 in production, 2 in development, 0 in testing)
-    #[arg(id = "database_max_overflow", long, env = "DATABASE_MAX_OVERFLOW", value_parser = overflow, global = true, hide_env_values = true)]
+    #[arg(id = "database_max_overflow", long = "database-max-overflow", env = "DATABASE_MAX_OVERFLOW", value_parser = overflow, global = true, hide_env_values = true)]
     pub max_overflow: Option<u32>,
 
     /// Seconds to wait for a free connection
-    #[arg(id = "database_pool_timeout", long, env = "DATABASE_POOL_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
+    #[arg(id = "database_pool_timeout", long = "database-pool-timeout", env = "DATABASE_POOL_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub pool_timeout: Duration,
 
     /// Seconds after which a connection is replaced
-    #[arg(id = "database_pool_recycle", long, env = "DATABASE_POOL_RECYCLE", value_parser = seconds, default_value = "3600", global = true, hide_env_values = true)]
+    #[arg(id = "database_pool_recycle", long = "database-pool-recycle", env = "DATABASE_POOL_RECYCLE", value_parser = seconds, default_value = "3600", global = true, hide_env_values = true)]
     pub pool_recycle: Duration,
 
     /// Milliseconds after which PostgreSQL ends a statement
-    #[arg(id = "database_statement_timeout_ms", long, env = "DATABASE_STATEMENT_TIMEOUT_MS", value_parser = milliseconds, default_value = "3000", global = true, hide_env_values = true)]
+    #[arg(id = "database_statement_timeout_ms", long = "database-statement-timeout-ms", env = "DATABASE_STATEMENT_TIMEOUT_MS", value_parser = milliseconds, default_value = "3000", global = true, hide_env_values = true)]
     pub statement_timeout: Duration,
 
     /// Milliseconds after which a statement stops waiting for a lock
-    #[arg(id = "database_lock_timeout_ms", long, env = "DATABASE_LOCK_TIMEOUT_MS", value_parser = milliseconds, default_value = "1000", global = true, hide_env_values = true)]
+    #[arg(id = "database_lock_timeout_ms", long = "database-lock-timeout-ms", env = "DATABASE_LOCK_TIMEOUT_MS", value_parser = milliseconds, default_value = "1000", global = true, hide_env_values = true)]
     pub lock_timeout: Duration,
 
     /// Milliseconds after which PostgreSQL ends a transaction that does nothing
-    #[arg(id = "database_idle_transaction_timeout_ms", long, env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
+    #[arg(id = "database_idle_transaction_timeout_ms", long = "database-idle-transaction-timeout-ms", env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
     pub idle_transaction_timeout: Duration,
 
     /// Milliseconds after which the server gives a statement up, whatever the database says
-    #[arg(id = "database_deadline_ms", long, env = "DATABASE_DEADLINE_MS", value_parser = milliseconds, default_value = "2500", global = true, hide_env_values = true)]
+    #[arg(id = "database_deadline_ms", long = "database-deadline-ms", env = "DATABASE_DEADLINE_MS", value_parser = milliseconds, default_value = "2500", global = true, hide_env_values = true)]
     pub deadline: Duration,
 }
 

@@ -32,6 +32,7 @@ const MICROSECONDS: u16 = 6;
 
 /// The time as the databases keep it.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the place that the others use")]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(MICROSECONDS)
 }

@@ -126,10 +126,8 @@ fn newest_first(readings: Select<Entity>) -> List {
     List {
         rows: readings.into_query(),
         keyset: Keyset {
-            columns: vec![
-                ((Entity, Column::CreatedAt).into_column_ref(), "created_at"),
-                ((Entity, Column::Id).into_column_ref(), "id"),
-            ],
+            columns: vec![((Entity, Column::CreatedAt).into_column_ref(), "created_at")],
+            id: ((Entity, Column::Id).into_column_ref(), "id"),
             order: Order::Desc,
         },
     }

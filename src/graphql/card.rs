@@ -59,7 +59,7 @@ impl CardQuery {
         let arguments = PageArguments { first, after, last, before };
         let page = arguments.request::<DeckKey>(context, &request.limits, DECK_ORDER)?;
         let page = page.page_of(request.catalogue.cards(), |card| DeckKey::of(card));
-        Ok(Connection::new(DECK_ORDER, page, |card| DeckKey::of(card), |card| Card(card)))
+        Ok(Connection::new(DECK_ORDER, page, |card| DeckKey::of(card), Card))
     }
 
     /// The five suits, in deck order.

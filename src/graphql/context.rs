@@ -52,6 +52,7 @@ impl RequestContext {
 }
 
 /// The request that a field belongs to.
+#[must_use]
 pub fn request<'a>(context: &Context<'a>) -> &'a RequestContext {
     context.data_unchecked::<RequestContext>()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use super::guard::{CheckedDocument, CostTable, Refusal};
+use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
 use super::list_bounds::list_bounds;
 use super::sdl;
 use crate::config::limits::{DocumentLimits, Limits};
@@ -20,8 +20,11 @@ pub struct Documents {
 
 impl Documents {
     /// With these limits.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// A list of the schema has no bound: a mistake in this program, which a test finds first.
+    pub fn new(limits: &Limits) -> Result<Self, CostTableError> {
         let checked = Cache::builder()
             .weigher(|text: &Arc<str>, document: &Arc<CheckedDocument>| {
                 let text = u32::try_from(text.len()).unwrap_or(u32::MAX);
@@ -30,12 +33,8 @@ impl Documents {
             .max_capacity(limits.parsed_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self {
-            costs: CostTable::from_sdl(&sdl(), &list_bounds(&limits.document))
-                .expect("a test holds that every list has a bound"),
-            limits: Arc::new(limits.document.clone()),
-            checked,
-        }
+        let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document))?;
+        Ok(Self { costs, limits: Arc::new(limits.document.clone()), checked })
     }
 
     /// The limits of documents.

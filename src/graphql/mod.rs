@@ -22,6 +22,8 @@ pub mod variables;
 pub mod voice;
 pub mod words;
 
+use crate::config::limits::DocumentLimits;
+
 use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, SDLExportOptions};
 
 /// Where every query begins.
@@ -43,8 +45,11 @@ pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>
 /// Puts the schema together. With `introspection` off, clients cannot ask what it holds and error
 /// messages suggest nothing.
 #[must_use]
-pub fn schema(introspection: bool) -> Schema {
-    let builder = Schema::build(Query::default(), EmptyMutation, EmptySubscription);
+pub fn schema(introspection: bool, limits: &DocumentLimits) -> Schema {
+    // The guard has counted the nesting already; the library's own limit must not be the lower one,
+    // because it refuses without a code.
+    let builder = Schema::build(Query::default(), EmptyMutation, EmptySubscription)
+        .limit_recursive_depth(limits.expanded_nesting);
     if introspection {
         return builder.finish();
     }
@@ -54,5 +59,7 @@ pub fn schema(introspection: bool) -> Schema {
 /// The schema in the schema definition language, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
-    schema(true).sdl_with_options(SDLExportOptions::new().sorted_fields().sorted_enum_items())
+    Schema::build(Query::default(), EmptyMutation, EmptySubscription)
+        .finish()
+        .sdl_with_options(SDLExportOptions::new())
 }

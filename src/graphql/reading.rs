@@ -20,9 +20,6 @@ use crate::db::drawn_cards::DrawnCardRow;
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_public};
 use crate::domain::card;
 
-/// The order in which readings are listed.
-pub const NEWEST_FIRST: &str = "CREATED_AT:DESC";
-
 /// Fields of the query type that answer readings.
 #[derive(Default)]
 pub struct ReadingQuery;
@@ -54,13 +51,12 @@ impl ReadingQuery {
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Reading>, ApiError> {
-        const LIST: &str = "publicReadings";
+        const LIST: &str = "publicReadings:CREATED_AT:DESC";
         let request = request(context);
-        let list = format!("{LIST}:{NEWEST_FIRST}");
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<ReadingKey>(context, &request.limits, &list)?;
+        let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
         let page = readings_page_public(&request.session, &page).await?.map(Arc::new);
-        Ok(Connection::new(&list, page, |row| ReadingKey::of(row), Reading))
+        Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
     }
 }
 

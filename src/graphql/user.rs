@@ -8,7 +8,7 @@ use super::context::request;
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::pagination::{Connection, PageArguments};
-use super::reading::{NEWEST_FIRST, Reading};
+use super::reading::Reading;
 use super::scalars::DateTime;
 use super::words::{FactionKey, Karma, VoiceKey};
 use crate::db::readings::ReadingKey;
@@ -116,15 +116,14 @@ impl User {
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Reading>, ApiError> {
-        const LIST: &str = "User.readings";
+        const LIST: &str = "User.readings:CREATED_AT:DESC";
         let request = request(context);
-        let list = format!("{LIST}:{NEWEST_FIRST}");
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<ReadingKey>(context, &request.limits, &list)?;
+        let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
         let key = ReadingsPageOfUser { user: self.0.id, request: page.clone() };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
-        Ok(Connection::new(&list, page, |row| ReadingKey::of(row), Reading))
+        Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
     }
 
     /// The e-mail address. Null for everyone but the user and admins.

@@ -24,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::graphql::documents::Documents;
+use crate::graphql::guard::CostTableError;
 use crate::graphql::{Schema, schema};
 use crate::services::catalogue::Catalogue;
 use crate::services::tokens::Tokens;
@@ -47,16 +48,23 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    #[must_use]
-    pub fn new(settings: Settings, database: Database, catalogue: Catalogue) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    ///
+    /// A list of the schema has no bound: a mistake in this program, which a test finds first.
+    pub fn new(
+        settings: Settings,
+        database: Database,
+        catalogue: Catalogue,
+    ) -> Result<Arc<Self>, CostTableError> {
+        Ok(Arc::new(Self {
             tokens: Tokens::new(&settings.auth),
-            schema: schema(settings.introspection()),
-            documents: Documents::new(&settings.limits),
+            schema: schema(settings.introspection(), &settings.limits.document),
+            documents: Documents::new(&settings.limits)?,
             catalogue: Arc::new(catalogue),
             database,
             settings,
-        })
+        }))
     }
 }
 

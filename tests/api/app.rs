@@ -110,6 +110,7 @@ fn unique_name() -> String {
 }
 
 /// Runs a statement on the server that databases are made on.
+#[expect(clippy::disallowed_methods, reason = "a connection of the test's own, past the server")]
 async fn administer(statement: &str) {
     let url = postgres_url().expect("asked for before");
     let connection = sea_orm::Database::connect(&url).await.expect("PostgreSQL answers");
@@ -184,6 +185,7 @@ impl TestDatabase {
     }
 
     /// A connection of the test's own, past the server.
+    #[expect(clippy::disallowed_methods, reason = "the server's own way is what is tested")]
     pub async fn connect(&self) -> DatabaseConnection {
         sea_orm::Database::connect(&self.url).await.expect("the database opens")
     }
@@ -291,7 +293,7 @@ impl TestApp {
         let catalogue = Catalogue::load(&opened.session()).await.expect("the catalogue loads");
         let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let app = App::new(settings, opened, catalogue);
+        let app = App::new(settings, opened, catalogue).expect("every list has a bound");
         let (stop, stopped) = oneshot::channel();
         let (router, limits) = (router(&app), app.settings.limits.clone());
         tokio::spawn(async move {

@@ -3,4 +3,7 @@
 
 mod app;
 
+mod layers;
+mod migrations;
 mod reads;
+mod schema;

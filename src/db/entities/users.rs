@@ -5,6 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::domain::faction::FactionKey;
 use crate::domain::voice::VoiceKey;
 
+#[expect(clippy::struct_excessive_bools, reason = "a field a column")]
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {

@@ -25,8 +25,10 @@ const TOTAL: &str = "total";
 /// The order of a list: columns that name each row uniquely together, all in one direction.
 #[derive(Debug, Clone)]
 pub struct Keyset {
-    /// The columns, the id last, with the names that the page's rows have.
+    /// The columns before the id, with the names that the page's rows have.
     pub columns: Vec<(ColumnRef, &'static str)>,
+    /// The id, which settles what the other columns leave open.
+    pub id: (ColumnRef, &'static str),
     /// Ascending or descending.
     pub order: Order,
 }
@@ -48,8 +50,12 @@ struct PageRow<T> {
 }
 
 impl Keyset {
+    fn all(&self) -> impl Iterator<Item = &(ColumnRef, &'static str)> {
+        self.columns.iter().chain(std::iter::once(&self.id))
+    }
+
     fn compare(&self, key: &[Value], direction: Direction, other_side: bool) -> SimpleExpr {
-        let columns = Expr::tuple(self.columns.iter().map(|(column, _)| Expr::col(column.clone())));
+        let columns = Expr::tuple(self.all().map(|(column, _)| Expr::col(column.clone())));
         let values = Expr::tuple(key.iter().cloned().map(Expr::value));
         let ascending = (self.order == Order::Asc) == (direction == Direction::Forward);
         // The key's own row is on the other side: it is not part of the page.
@@ -78,7 +84,7 @@ impl List {
             page.and_where(self.keyset.compare(key, request.direction, false));
         }
         let order = self.keyset.read_order(request.direction);
-        for (column, _) in &self.keyset.columns {
+        for (column, _) in self.keyset.all() {
             page.order_by(column.clone(), order.clone());
         }
         page.limit(request.probe() as u64);
@@ -154,8 +160,7 @@ impl List {
             // SQLite has no LATERAL. It finds the few ids of each parent by a subquery that it runs
             // for each, and then the rows by those ids.
             statement.from_subquery(parents_of_sqlite(parents), Alias::new(PARENT));
-            let (id, id_name) =
-                self.keyset.columns.last().cloned().expect("a keyset ends with the id");
+            let (id, id_name) = self.keyset.id.clone();
             let mut ids = list.page(request, key);
             ids.clear_selects().expr(Expr::col(id));
             statement.join_subquery(
@@ -182,7 +187,7 @@ impl List {
 
     fn order(&self, statement: &mut SelectStatement, direction: Direction) {
         let order = self.keyset.read_order(direction);
-        for (_, name) in &self.keyset.columns {
+        for (_, name) in self.keyset.all() {
             statement
                 .order_by((Alias::new(PAGE), Alias::new(*name)).into_column_ref(), order.clone());
         }
@@ -200,11 +205,19 @@ fn parents_of_sqlite(parents: &[Uuid]) -> SelectStatement {
 }
 
 /// The parent that a row of [`List::select_page_per_parent`] belongs to.
+///
+/// # Errors
+///
+/// The row is of another statement.
 pub fn parent_of(row: &QueryResult) -> Result<Uuid, DbErr> {
     row.try_get("", PARENT)
 }
 
 /// Makes the page of the rows that [`List::select_page`] found.
+///
+/// # Errors
+///
+/// A row is not what the entity says.
 pub fn page_of_rows<K, T: FromQueryResult>(
     request: &PageRequest<K>,
     rows: &[QueryResult],

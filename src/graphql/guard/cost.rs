@@ -1,10 +1,8 @@
-//! What an operation could return, known before it runs: one for each object, nothing for leaves, connections, edges
-//! and page infos; a list costs its page size or stated bound times what one item holds. Under an interface or union
-//! the fragments of all types are summed, although an item is of one of them. Introspection costs nothing, and so do
-//! types and fields that the schema does not have, because validation refuses them.
-//!
-//! Beside the objects it counts the values: fields resolved, with the arguments they are given. Objects alone would
-//! let 9,000 items carry 2,000 repeated leaves each.
+//! What an operation could return, known before it runs: one for each object, nothing for leaves,
+//! connections, edges and page infos; a list costs its page size or stated bound times one item.
+//! Fragments of all types under an interface or union are summed. Introspection, and what the schema
+//! does not have, costs nothing. Values, that is fields resolved and arguments given, are counted
+//! too: by objects alone, 9,000 items of 2,000 repeated leaves each would be cheap.
 
 use std::collections::HashMap;
 
@@ -30,7 +28,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost, if it is within `maximum`, which depends on the viewer, and the values are within its share of them.
+    /// The cost, if it is within `maximum`, which depends on the viewer, and the values are within
+    /// its share of them.
     ///
     /// # Errors
     ///
@@ -49,8 +48,8 @@ impl Cost {
 }
 
 impl<'a> CheckedOperation<'a> {
-    /// Computes what the operation could return with these variables. Nothing is refused here: sizes out of range are
-    /// clamped, and the resolvers refuse them.
+    /// Computes what the operation could return with these variables. Nothing is refused here:
+    /// sizes out of range are clamped, and the resolvers refuse them.
     #[must_use]
     pub fn cost(
         &self,
@@ -103,8 +102,9 @@ impl Amount {
     }
 }
 
-/// What a selection set amounts to. The second part is for each item of the page, known only where the connection is
-/// selected; kept apart, a fragment on a connection is walked once for pages of every size.
+/// What a selection set amounts to. The second part is for each item of the page, known only where
+/// the connection is selected; kept apart, a fragment on a connection is walked once for pages of
+/// every size.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     fixed: Amount,
@@ -184,7 +184,7 @@ impl<'a, 't> Estimate<'a, 't> {
         match cost.items {
             Items::One => share.fixed.add(each),
             Items::Bounded { bound, default } => {
-                share.fixed.add(each.times(self.items(field, bound, default)))
+                share.fixed.add(each.times(self.items(field, bound, default)));
             }
             Items::Page => share.for_each_item = each,
         }
@@ -227,8 +227,8 @@ impl<'a, 't> Estimate<'a, 't> {
         }
     }
 
-    /// An integer argument between zero and `maximum`, which also stands for what is no integer; none if it is absent
-    /// or null.
+    /// An integer argument between zero and `maximum`, which also stands for what is no integer;
+    /// none if it is absent or null.
     fn integer(&self, field: &Field, argument: &str, maximum: u64) -> Option<u64> {
         let number = match &field.get_argument(argument)?.node {
             Literal::Null => return None,
@@ -246,7 +246,8 @@ impl<'a, 't> Estimate<'a, 't> {
         Some(u64::try_from(number).unwrap_or(0).min(maximum))
     }
 
-    /// The length of a list argument; a single value stands for a list of one. None if it is absent or null.
+    /// The length of a list argument; a single value stands for a list of one. None if it is absent
+    /// or null.
     fn length(&self, field: &Field, argument: &str) -> Option<u64> {
         let length = match &field.get_argument(argument)?.node {
             Literal::Null => return None,

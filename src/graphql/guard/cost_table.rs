@@ -1,5 +1,6 @@
-//! What each field of the schema costs, read from the printed schema. Invariant: every list of objects is a connection
-//! or has a stated bound; a schema with another list makes no table, which is how the rule is enforced.
+//! What each field of the schema costs, read from the printed schema. Invariant: every list of
+//! objects is a connection or has a stated bound; a schema with another list makes no table, which
+//! is how the rule is enforced.
 
 use std::collections::{HashMap, HashSet};
 
@@ -192,7 +193,8 @@ fn returned(ty: &Type) -> (&str, bool) {
     }
 }
 
-/// The bound stated for a field, its type's own before the one for all types, and its place in the list.
+/// The bound stated for a field, its type's own before the one for all types, and its place in the
+/// list.
 fn bounded(
     bounds: &[ListBound<'_>],
     type_name: &str,

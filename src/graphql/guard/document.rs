@@ -1,5 +1,6 @@
-//! A parsed document whose structure is within the limits: what is kept in the cache and what is run. The structure is
-//! measured by `walk`; here are the document, its operations, and the check of the variables that come with it.
+//! A parsed document whose structure is within the limits: what is kept in the cache and what is
+//! run. The structure is measured by `walk`; here are the document, its operations, and the check
+//! of the variables that come with it.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,8 @@ use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
 use crate::config::limits::DocumentLimits;
 
-/// Memory of an empty document and of each node in one with its names, in bytes; measured as resident memory.
+/// Memory of an empty document and of each node in one with its names, in bytes; measured as
+/// resident memory.
 const DOCUMENT_BYTES: u64 = 1024;
 const NODE_BYTES: u64 = 400;
 
@@ -61,7 +63,8 @@ impl CheckedDocument {
     ///
     /// # Errors
     ///
-    /// [`Refusal::BadOperationName`] if there is none of that name, or no name and several operations.
+    /// [`Refusal::BadOperationName`] if there is none of that name, or no name and several
+    /// operations.
     pub fn operation(&self, name: Option<&str>) -> Result<CheckedOperation<'_>, Refusal> {
         let mut operations = self.document.operations.iter();
         let found = match name {
@@ -90,7 +93,8 @@ impl CheckedDocument {
     ///
     /// # Errors
     ///
-    /// [`Refusal::TooLarge`]: a list is too long, values nest too deeply, or a large variable is used too often.
+    /// [`Refusal::TooLarge`]: a list is too long, values nest too deeply, or a large variable is
+    /// used too often.
     pub fn check_variables(
         &self,
         variables: &Variables,

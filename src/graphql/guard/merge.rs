@@ -1,6 +1,7 @@
-//! Refuses fields of one selection set that answer under the same name and differ. Validation would say so too, but it
-//! reports every pair once for each set around them: 9 KB of document made 28 million errors. The rules are those of
-//! the library, so nothing is refused here that it accepts.
+//! Refuses fields of one selection set that answer under the same name and differ. Validation would
+//! say so too, but it reports every argument of every pair once for each set around them: a
+//! document of 9 KB, within all other limits, made 27 million errors in 56 s and 13 GB. The rules
+//! are those of the library, so nothing is refused here that it accepts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -35,8 +36,8 @@ impl<'a> FieldMerges<'a> {
         saturated(self.compared)
     }
 
-    /// Compares the fields of one set, those of its fragments included. The nesting of the set and the absence of
-    /// cycles are known by now: this recurses through fragments.
+    /// Compares the fields of one set, those of its fragments included. The nesting of the set and
+    /// the absence of cycles are known by now: this recurses through fragments.
     pub(super) fn check(&mut self, set: &'a SelectionSet) -> Result<(), Refusal> {
         self.collect(set, None, &mut Answers::default())
     }

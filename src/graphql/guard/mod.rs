@@ -1,10 +1,9 @@
-//! Stands before the GraphQL library, which trusts what it is given: a document or its variables can end the process
-//! or keep a core busy for ever. In order: [`scan_json`] on the body, [`CheckedDocument::check`] on the text (its
-//! result is worth caching), [`CheckedDocument::check_variables`], [`CheckedDocument::operation`], its cost, and only
-//! then validation and execution of the document already parsed.
-//!
-//! Invariant: the work is linear in the bytes, plus `field_merges`; nothing recurses deeper than the limits say.
-//! Not here: whether names and types exist, which validation says, and page sizes, which resolvers refuse.
+//! Stands before the GraphQL library, which a document can crash or keep busy for ever. In order:
+//! [`scan_json`] on the body, [`CheckedDocument::check`] on the text (worth caching),
+//! [`CheckedDocument::check_variables`], [`CheckedDocument::operation`], its cost; only then the
+//! library validates and runs the parsed document. Invariant: work is linear in the bytes, plus
+//! `field_merges`, and recursion is bounded. Not here: whether names and types exist, which
+//! validation says, and page sizes out of range, which resolvers refuse.
 
 mod cost;
 mod cost_table;

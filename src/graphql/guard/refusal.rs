@@ -1,5 +1,5 @@
-//! Why a document is refused: one variant, one code of the API. Messages quote names only in a shortened, escaped
-//! form, because a refusal must stay small however large the document was.
+//! Why a document is refused: one variant, one code of the API. Messages quote names only in a
+//! shortened, escaped form, because a refusal must stay small however large the document was.
 
 use async_graphql::parser;
 use async_graphql::{Pos, Value};
@@ -131,10 +131,12 @@ impl Refusal {
 impl From<parser::Error> for Refusal {
     fn from(error: parser::Error) -> Self {
         let at = error.positions().next();
-        // A syntax error is printed with the source line, which may be the whole document, and the expected grammar
-        // rules after a last "= ".
+        // A syntax error is printed with its source line, which may be the whole document, and then
+        // what the grammar expected; a bad number with a place of its own, which counts from the
+        // number.
         let text = error.to_string();
         let reason = text.rsplit_once("= ").map_or(text.as_str(), |(_, reason)| reason);
+        let reason = reason.split_once(" at line ").map_or(reason, |(reason, _)| reason);
         let reason = reason.replace('_', " ").replace("EOI", "end of document");
         Self::parse_failed(&reason, at)
     }

@@ -1,5 +1,5 @@
-//! Looks at bytes before any parser does, because the parsers recurse once for each bracket. The lexical rules are
-//! those of the GraphQL specification; where it is stricter than the parser behind it, the parser refuses the rest.
+//! Looks at bytes before any parser does, because the parsers recurse once for each bracket. Lexical
+//! rules are those of the GraphQL specification; malformed tokens that pass here the parser refuses.
 //! Every loop moves forward, so a scan is linear in the bytes.
 
 use async_graphql::Pos;
@@ -18,8 +18,8 @@ pub struct Scanned {
     pub work: u64,
 }
 
-/// Refuses a JSON body whose brackets nest too deeply for a recursive reader; whether it is JSON at all is for that
-/// reader to say. Returns the nesting.
+/// Refuses a JSON body whose brackets nest too deeply for a recursive reader; whether it is JSON at
+/// all is for that reader to say. Returns the nesting.
 ///
 /// # Errors
 ///
@@ -34,7 +34,8 @@ pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal>
                 nesting = nesting.max(open);
                 at_most("variables nesting", open, limits.nesting, None)?;
             }
-            // An unbalanced body opens again at zero: the reader stops at the first bracket that closes nothing.
+            // An unbalanced body opens again at zero: the reader stops at the first bracket that
+            // closes nothing.
             b'}' | b']' => open = open.saturating_sub(1),
             b'"' => {
                 while let Some(&inside) = body.get(position) {
@@ -50,8 +51,8 @@ pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal>
     Ok(nesting)
 }
 
-/// Refuses a document that is too long, has too many tokens or nests too deeply, or that no parser accepts: control
-/// characters, strings without an end, brackets that do not balance.
+/// Refuses a document that is too long, has too many tokens or nests too deeply, or that no parser
+/// accepts: control characters, strings without an end, brackets that do not balance.
 ///
 /// # Errors
 ///
@@ -103,7 +104,14 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
             }
             b'}' | b')' | b']' => open -= 1,
             b'.' if bytes[end..].starts_with(b"..") => end += 2,
-            b'-' | b'0'..=b'9' => end += number_tail(&bytes[end..]),
+            b'-' | b'0'..=b'9' => {
+                end += number_tail(&bytes[end..]);
+                // The parser would take each zero for a value of its own, and so one token for
+                // thousands.
+                if has_leading_zero(&bytes[start..end]) {
+                    return refused("number with a leading zero", start);
+                }
+            }
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => end += length_while(&bytes[end..], is_name_part),
             // Punctuation; any other byte counts as a token too, and the parser refuses it.
             _ => {}
@@ -119,7 +127,8 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
     Ok(Scanned { tokens, nesting, work: saturated(bytes.len() * 2) })
 }
 
-/// Where the string that opens at `start` is over; none if it never is. A plain string ends at its line.
+/// Where the string that opens at `start` is over; none if it never is. A plain string ends at its
+/// line.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     const BLOCK: &[u8] = br#"""""#;
     let is_block = bytes[start..].starts_with(BLOCK);
@@ -137,7 +146,8 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// What follows the first byte of a number, malformed ones included, so that the parser sees them whole.
+/// What follows the first byte of a number, malformed ones included, so that the parser sees them
+/// whole.
 fn number_tail(bytes: &[u8]) -> usize {
     let mut previous = b'0';
     length_while(bytes, |byte| {
@@ -145,6 +155,11 @@ fn number_tail(bytes: &[u8]) -> usize {
         previous = byte;
         is_sign || byte == b'.' || is_name_part(byte)
     })
+}
+
+fn has_leading_zero(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    matches!(digits, [b'0', b'0'..=b'9', ..])
 }
 
 fn length_while(bytes: &[u8], mut holds: impl FnMut(u8) -> bool) -> usize {

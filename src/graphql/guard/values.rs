@@ -1,5 +1,6 @@
-//! The size of argument values. Validation copies a variable for each argument that uses it, and execution copies
-//! every argument once more for each parent, so a large value is as expensive as many fields.
+//! The size of argument values. Validation copies a variable for each argument that uses it, and
+//! execution copies every argument once more for each parent, so a large value is as expensive as
+//! many fields.
 
 use async_graphql::{Name, Value as Constant};
 use async_graphql_value::Value as Literal;
@@ -50,7 +51,8 @@ impl Size {
     }
 }
 
-/// The size of a value written in the document; `variable` is told each variable in it and says what that weighs.
+/// The size of a value written in the document; `variable` is told each variable in it and says
+/// what that weighs.
 pub(super) fn literal_size<'a>(
     literal: &'a Literal,
     variable: &mut impl FnMut(&'a Name) -> u64,

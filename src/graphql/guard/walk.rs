@@ -1,6 +1,7 @@
-//! Measures a parsed document. Each operation and fragment is walked once and what a fragment amounts to is remembered,
-//! so fragments that spread each other take the work of their length, not of their expansion. Aliases and directives
-//! are counted as written; since fragments multiply aliases, root fields and selections are counted after expansion.
+//! Measures a parsed document. Each operation and fragment is walked once and what a fragment
+//! amounts to is remembered, so fragments that spread each other take the work of their length, not
+//! of their expansion. Aliases and directives are counted as written; since fragments multiply
+//! aliases, root fields and selections are counted after expansion.
 
 use std::collections::HashMap;
 
@@ -28,11 +29,13 @@ pub(super) struct OperationCounts {
 struct Extent {
     nesting: usize,
     selections: usize,
-    /// Fields of the set itself, through inline fragments and spreads, and how many of them are introspection.
+    /// Fields of the set itself, through inline fragments and spreads, and how many of them are
+    /// introspection.
     fields: usize,
     introspection_fields: usize,
     depth: usize,
-    /// These two are for a set that is part of an introspection, which a fragment does not know of itself.
+    /// These two are for a set that is part of an introspection, which a fragment does not know of
+    /// itself.
     introspection_depth: usize,
     introspection_lists: usize,
 }
@@ -98,9 +101,11 @@ impl<'a> Walk<'a> {
         self.variable_uses.into_iter().map(|(name, uses)| (name.clone(), uses)).collect()
     }
 
-    /// Walks the operations and then the fragments that none of them uses, because validation walks those all the same.
+    /// Walks the operations and then the fragments that none of them uses, because validation walks
+    /// those all the same.
     pub(super) fn document(&mut self) -> Result<HashMap<Option<Name>, OperationCounts>, Refusal> {
-        // The parser keeps both in hash maps; sorted, the same document always gets the same answer.
+        // The parser keeps both in hash maps; sorted, the same document always gets the same
+        // answer.
         let mut sorted: Vec<_> = self.document.operations.iter().collect();
         sorted.sort_by_key(|(_, operation)| operation.pos);
         let mut operations = HashMap::new();
@@ -138,8 +143,8 @@ impl<'a> Walk<'a> {
         Ok(OperationCounts { depth, selections: extent.selections, is_introspection })
     }
 
-    /// `level` is the place of the set among those around it, the operation's being 1: the recursion ends at the limit
-    /// even where fragments chain.
+    /// `level` is the place of the set among those around it, the operation's being 1: the
+    /// recursion ends at the limit even where fragments chain.
     fn selection_set(
         &mut self,
         set: &'a Positioned<SelectionSet>,
@@ -262,13 +267,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a field is part of a connection and no object of its own. Told by its name, and by having no arguments: the
-/// root fields `node(id:)` and `nodes(ids:)` fetch something.
+/// Whether a field is part of a connection and no object of its own. Told by its name, and by
+/// having no arguments: the root fields `node(id:)` and `nodes(ids:)` fetch something.
 fn is_wrapper(field: &Field) -> bool {
     field.arguments.is_empty() && matches!(field.name.node.as_str(), "edges" | "node" | "nodes")
 }
 
-/// The lists through which the introspected types refer to each other: each multiplies the answer by the schema.
+/// The lists through which the introspected types refer to each other: each multiplies the answer
+/// by the schema.
 fn multiplies_introspection(field: &str) -> bool {
     matches!(field, "fields" | "inputFields" | "interfaces" | "possibleTypes")
 }

@@ -37,7 +37,7 @@ enum Kind {
 ///
 /// The database fails; then nothing was written.
 pub async fn load_reference(database: &Database) -> Result<(), DbError> {
-    let rows = reference_rows(&ReferenceFiles::read(), crate::db::now());
+    let rows = reference_rows(ReferenceFiles::read(), crate::db::now());
     if is_reference_complete(database, &rows).await? {
         return Ok(());
     }

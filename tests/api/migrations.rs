@@ -1,0 +1,231 @@
+//! The schema of the database: it goes up and down on both engines, and holds what is promised.
+
+use std::collections::BTreeSet;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+
+use crate::app::{Content, Engine, TestDatabase, on_both_databases};
+
+/// The indexes that the performance guide names.
+const GUIDE_INDEXES: [&str; 14] = [
+    "idx_reading_sessions_user_id",
+    "idx_reading_sessions_created_at",
+    "idx_reading_sessions_spread_type",
+    "idx_reading_sessions_character_voice",
+    "idx_reading_sessions_karma_context",
+    "idx_reading_sessions_user_created",
+    "idx_reading_sessions_tags",
+    "idx_reading_sessions_question_trgm",
+    "idx_users_email",
+    "idx_users_username",
+    "idx_wasteland_cards_card_type",
+    "idx_wasteland_cards_suit",
+    "idx_spread_templates_is_active",
+    "idx_spread_templates_difficulty",
+];
+
+/// Those that are needed besides.
+const OWN_INDEXES: [&str; 6] = [
+    "idx_reading_sessions_user_created_id",
+    "idx_reading_sessions_public_feed",
+    "idx_reading_sessions_user_favorites",
+    "idx_reading_sessions_user_category",
+    "idx_reading_cards_card_id",
+    "idx_reading_shares_token",
+];
+
+const TABLES: [&str; 22] = [
+    "users",
+    "refresh_tokens",
+    "daily_usage",
+    "wasteland_cards",
+    "card_texts",
+    "card_stats",
+    "card_interpretations",
+    "voices",
+    "voice_texts",
+    "factions",
+    "faction_texts",
+    "faction_voices",
+    "spread_templates",
+    "spread_texts",
+    "spread_positions",
+    "spread_position_texts",
+    "spread_stats",
+    "reading_categories",
+    "reading_sessions",
+    "reading_cards",
+    "reading_shares",
+    "idempotency_keys",
+];
+
+async fn names(connection: &DatabaseConnection, sqlite: &str, postgres: &str) -> BTreeSet<String> {
+    let backend = connection.get_database_backend();
+    let sql = if backend == sea_orm::DbBackend::Sqlite { sqlite } else { postgres };
+    let rows = connection.query_all_raw(Statement::from_string(backend, sql)).await.expect(sql);
+    rows.iter().map(|row| row.try_get::<String>("", "name").expect("a name")).collect()
+}
+
+async fn tables(connection: &DatabaseConnection) -> BTreeSet<String> {
+    names(
+        connection,
+        "SELECT name FROM sqlite_master WHERE type = 'table'",
+        "SELECT tablename::text AS name FROM pg_tables WHERE schemaname = 'public'",
+    )
+    .await
+}
+
+async fn indexes(connection: &DatabaseConnection) -> BTreeSet<String> {
+    names(
+        connection,
+        "SELECT name FROM sqlite_master WHERE type = 'index'",
+        "SELECT indexname::text AS name FROM pg_indexes WHERE schemaname = 'public'",
+    )
+    .await
+}
+
+async fn execute(connection: &DatabaseConnection, sql: &str) {
+    connection.execute_unprepared(sql).await.expect(sql);
+}
+
+on_both_databases! {
+    async fn migrations_go_up_down_and_up_again(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let connection = database.connect().await;
+        Migrator::up(&connection, None).await.expect("up");
+        let (up_tables, up_indexes) = (tables(&connection).await, indexes(&connection).await);
+
+        Migrator::down(&connection, None).await.expect("down");
+        let left = tables(&connection).await;
+        let ours: Vec<_> = TABLES.iter().filter(|table| left.contains(**table)).collect();
+        assert!(ours.is_empty(), "down leaves {ours:?}");
+
+        Migrator::up(&connection, None).await.expect("up again");
+        assert_eq!(tables(&connection).await, up_tables);
+        assert_eq!(indexes(&connection).await, up_indexes);
+    }
+
+    async fn each_migration_can_be_taken_back_alone(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let connection = database.connect().await;
+        for _ in Migrator::migrations() {
+            Migrator::up(&connection, Some(1)).await.expect("one up");
+            Migrator::down(&connection, Some(1)).await.expect("one down");
+            Migrator::up(&connection, Some(1)).await.expect("one up again");
+        }
+        assert!(Migrator::get_pending_migrations(&connection).await.expect("status").is_empty());
+    }
+
+    async fn a_fresh_start_works_on_a_full_database(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        let connection = database.connect().await;
+        Migrator::fresh(&connection).await.expect("fresh");
+        let left = tables(&connection).await;
+        assert!(TABLES.iter().all(|table| left.contains(*table)), "{left:?}");
+    }
+
+    async fn every_table_and_index_is_there_by_name(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        let connection = database.connect().await;
+        let tables = tables(&connection).await;
+        let missing: Vec<_> = TABLES.iter().filter(|table| !tables.contains(**table)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+
+        // Trigrams and tags have their own kind of index on SQLite, or none.
+        let only_postgres = ["idx_reading_sessions_tags", "idx_reading_sessions_question_trgm"];
+        let indexes = indexes(&connection).await;
+        let missing: Vec<_> = GUIDE_INDEXES
+            .iter()
+            .chain(&OWN_INDEXES)
+            .filter(|index| engine == Engine::Postgres || !only_postgres.contains(index))
+            .filter(|index| !indexes.contains(**index))
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+        if engine == Engine::Postgres {
+            assert!(indexes.contains("idx_reading_sessions_notes_trgm"));
+        } else {
+            assert!(tables.contains("reading_sessions_search"));
+        }
+    }
+
+    async fn wrong_words_are_refused(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        let connection = database.connect().await;
+        for wrong in [
+            "UPDATE wasteland_cards SET suit = 'cups'",
+            "UPDATE wasteland_cards SET threat_level = 11",
+            "UPDATE wasteland_cards SET radiation_level = 1.5",
+            "UPDATE wasteland_cards SET vault_number = 123",
+            "UPDATE spread_templates SET card_count = 16",
+            "UPDATE spread_templates SET difficulty_level = 'hard'",
+            "UPDATE voices SET response_length = 'endless'",
+            "UPDATE card_texts SET locale = 'fr'",
+            "UPDATE wasteland_cards SET number = 1 WHERE suit = 'bottle_caps'",
+        ] {
+            assert!(connection.execute_unprepared(wrong).await.is_err(), "{wrong} was accepted");
+        }
+    }
+}
+
+/// The full-text index of SQLite is kept by triggers; it has to follow every way in which rows come
+/// and go.
+#[tokio::test]
+async fn the_search_index_of_sqlite_follows_its_table() {
+    let database = TestDatabase::new(Engine::Sqlite, Content::Reference).await;
+    let connection = database.connect().await;
+    execute(
+        &connection,
+        "INSERT INTO users (id, email, username, password_hash, created_at, updated_at)
+         VALUES (x'01', 'a@b', 'a', '!', '', '')",
+    )
+    .await;
+    let insert = |id: &str, question: &str| {
+        format!(
+            "INSERT INTO reading_sessions (id, user_id, spread_template_id, spread_type, character_voice,
+                karma_context, question, notes, interpretation, summary, locale, created_at, updated_at)
+             SELECT x'{id}', x'01', id, spread_type, 'ghoul', 'good', '{question}', '輻射很高', '', '', 'en', '', ''
+             FROM spread_templates LIMIT 1"
+        )
+    };
+    let found = async |term: &str| {
+        let sql = format!(
+            "SELECT hex(r.id) AS name FROM reading_sessions_search s
+             JOIN reading_sessions r ON r.search_id = s.rowid
+             WHERE reading_sessions_search MATCH '\"{term}\"' ORDER BY 1"
+        );
+        names(&connection, &sql, "").await.into_iter().collect::<Vec<_>>()
+    };
+    let is_sound = async || {
+        execute(
+            &connection,
+            "INSERT INTO reading_sessions_search (reading_sessions_search, rank) VALUES ('integrity-check', 1)",
+        )
+        .await;
+    };
+
+    execute(&connection, &insert("0A", "Will the caravan arrive?")).await;
+    execute(&connection, &insert("0B", "我該離開避難所嗎？")).await;
+    assert_eq!(found("caravan").await, ["0A"]);
+    assert_eq!(found("避難所").await, ["0B"]);
+    assert_eq!(found("輻射很").await, ["0A", "0B"]);
+
+    execute(
+        &connection,
+        "UPDATE reading_sessions SET question = 'And the brahmin?' WHERE id = x'0A'",
+    )
+    .await;
+    assert!(found("caravan").await.is_empty());
+    assert_eq!(found("brahmin").await, ["0A"]);
+    is_sound().await;
+
+    // Rows may be renumbered by a vacuum if they have no number of their own.
+    execute(&connection, "VACUUM").await;
+    assert_eq!(found("避難所").await, ["0B"]);
+    is_sound().await;
+
+    execute(&connection, "PRAGMA foreign_keys = ON").await;
+    execute(&connection, "DELETE FROM users").await;
+    assert!(found("避難所").await.is_empty(), "the readings went with their owner");
+    is_sound().await;
+}
