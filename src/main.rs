@@ -7,11 +7,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
-use wasteland_tarot::db::{Database, migrations, users};
+use wasteland_tarot::db::reference::user_count;
+use wasteland_tarot::db::{Database, migrations, now, users};
 use wasteland_tarot::domain::user::fold_username;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
+use wasteland_tarot::services::seed::load_demonstration;
 use wasteland_tarot::services::tokens::Tokens;
 use wasteland_tarot::{graphql, telemetry};
 
@@ -128,6 +130,11 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
     let database = open_database(&settings, serve.migrate).await?;
     load_reference(&database).await?;
     let catalogue = Catalogue::load(&database.session()).await?;
+    if serve.demo {
+        demonstrate(&database, &catalogue).await?;
+    } else if user_count(&database).await? == 0 {
+        println!("nobody is here yet; `serve --demo` loads 50 users and 2,000 readings to look at");
+    }
 
     let listener = TcpListener::bind(settings.server.listen)
         .await
@@ -147,6 +154,21 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the demonstration set, unless somebody is there already, and says how to use it.
+async fn demonstrate(database: &Database, catalogue: &Catalogue) -> Result<(), Failure> {
+    let demonstration = load_demonstration(database, catalogue, now()).await?;
+    if !demonstration.loaded {
+        println!("there are users already, so no demonstration data was loaded");
+    }
+    if let Some(password) = demonstration.overseer_password {
+        println!(
+            "demonstration users: `demo` with the password `wasteland`, and the admin `overseer`"
+        );
+        println!("with the password `{password}`, which is shown this once");
+    }
+    Ok(())
 }
 
 /// Opens the database and sees that its schema is up to date.

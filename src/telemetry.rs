@@ -7,6 +7,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Settings;
 use crate::config::log::LogFormat;
 
+/// The migrations announce each step; the server says how many there are, which is enough.
+const QUIET: &str = "sea_orm_migration=warn";
+
 /// Sends what is logged to standard error, as the settings say. Panics are logged like any other
 /// failure.
 pub fn start(settings: &Settings) {
@@ -16,7 +19,7 @@ pub fn start(settings: &Settings) {
         LogFormat::Text
     });
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&settings.log.filter))
+        .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.log.filter)))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second start in one process, as in tests, keeps the first.

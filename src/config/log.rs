@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Clone, Args)]
 pub struct LogSettings {
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sqlx=debug`
-    #[arg(id = "log", long = "log", env = "LOG", value_parser = filter, default_value = "info,sea_orm_migration=warn", global = true, hide_env_values = true)]
+    #[arg(id = "log", long = "log", env = "LOG", value_parser = filter, default_value = "info", global = true, hide_env_values = true)]
     pub filter: String,
 
     /// How lines look (text, and json in production)

@@ -2,10 +2,12 @@
 //! stay as they are, so loading twice is loading once and an operator's edits survive.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::sea_query::{
+    Asterisk, Expr, ExprTrait, IntoIden, Query, SimpleExpr, TableRef, UpdateStatement,
+};
 use sea_orm::{
-    ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult, IntoActiveModel,
-    Iterable, ModelTrait,
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    IntoActiveModel, Iterable, ModelTrait, RuntimeErr,
 };
 
 use super::entities::{
@@ -47,6 +49,9 @@ pub struct SeedRows {
 
 /// Bound values that one statement may have; SQLite's limit is the lower one.
 const BOUND_VALUES_MAXIMUM: usize = 32_000;
+
+/// Waits for the lock of another loader, each as long as the settings let a statement wait.
+const LOCK_WAITS_MAXIMUM: u32 = 60;
 
 /// Writes the reference rows that are not there yet, all or none.
 ///
@@ -91,6 +96,125 @@ pub async fn insert_missing_seed(database: &Database, rows: SeedRows) -> Result<
             insert_missing(transaction, rows.drawn_cards).await
         })
         .await
+}
+
+/// Writes demonstration rows if there is no user yet, all or none, and sets the counters of cards
+/// and spreads to what the readings say. Tells whether it did.
+///
+/// # Errors
+///
+/// A statement fails, or another loader does not come to an end; then nothing is written.
+pub async fn insert_seed_if_nobody(
+    database: &Database,
+    batches: impl IntoIterator<Item = SeedRows>,
+) -> Result<bool, DbError> {
+    const STATEMENT: &str = "seed_insert";
+    let mut batches = batches.into_iter();
+    let mut waits = 0;
+    loop {
+        let turn = database.transaction(STATEMENT, async |transaction| {
+            if let Err(error) = lock_out_other_seeds(transaction).await {
+                return if is_still_locked(&error) { Ok(Err(error)) } else { Err(error) };
+            }
+            if users::Entity::find().one(transaction).await?.is_some() {
+                return Ok(Ok(false));
+            }
+            for rows in batches.by_ref() {
+                insert_missing(transaction, rows.users).await?;
+                insert_missing(transaction, rows.categories).await?;
+                insert_missing(transaction, rows.readings).await?;
+                insert_missing(transaction, rows.drawn_cards).await?;
+            }
+            transaction.execute(&count_draws()).await?;
+            transaction.execute(&count_uses()).await?;
+            Ok(Ok(true))
+        });
+        match turn.await? {
+            Ok(is_written) => return Ok(is_written),
+            Err(error) if waits == LOCK_WAITS_MAXIMUM => return Err(DbError::of(STATEMENT, error)),
+            Err(_) => waits += 1,
+        }
+    }
+}
+
+/// Of two loaders at once the second waits here, and then sees the first one's people. A read in
+/// this place would see nobody, and `SQLite` would refuse to write after it.
+async fn lock_out_other_seeds(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let usage_count = spread_stats::Column::UsageCount;
+    let same = Query::update()
+        .table(spread_stats::Entity)
+        .value(usage_count, Expr::col(usage_count))
+        .to_owned();
+    transaction.execute(&same).await?;
+    Ok(())
+}
+
+/// Whether somebody else held a lock for longer than a statement waits for one.
+fn is_still_locked(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+        error
+    else {
+        return false;
+    };
+    let code = cause.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
+    // PostgreSQL's lock_not_available, and SQLITE_BUSY.
+    matches!(code.as_deref(), Some("55P03" | "5"))
+}
+
+/// Sets the counters of every card to its draws.
+fn count_draws() -> UpdateStatement {
+    use card_stats::Column as Stats;
+    use reading_cards::Column as Drawn;
+    let drawn = |column: Drawn| (reading_cards::Entity, column);
+    let of_card = || (card_stats::Entity, Stats::CardId);
+    let counted = Query::select()
+        .column(of_card())
+        .expr_as(Expr::col(drawn(Drawn::CardId)).count(), "draws")
+        .expr_as(Expr::col(drawn(Drawn::CreatedAt)).max(), "last")
+        .from(card_stats::Entity)
+        .left_join(reading_cards::Entity, Expr::col(drawn(Drawn::CardId)).equals(of_card()))
+        .group_by_col(of_card())
+        .to_owned();
+    Query::update()
+        .table(card_stats::Entity)
+        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
+        .value(Stats::DrawCount, Expr::col(("counted", "draws")))
+        .value(Stats::LastDrawnAt, Expr::col(("counted", "last")))
+        .value(Stats::UpdatedAt, super::now())
+        .and_where(Expr::col(of_card()).equals(("counted", Stats::CardId)))
+        .to_owned()
+}
+
+/// Sets the counters of every spread to its readings and their ratings.
+fn count_uses() -> UpdateStatement {
+    use reading_sessions::Column as Reading;
+    use spread_stats::Column as Stats;
+    let reading = |column: Reading| (reading_sessions::Entity, column);
+    let of_spread = || (spread_stats::Entity, Stats::SpreadId);
+    let rating = || Expr::col(reading(Reading::UserSatisfaction));
+    let counted = Query::select()
+        .column(of_spread())
+        .expr_as(Expr::col(reading(Reading::Id)).count(), "uses")
+        .expr_as(rating().sum().if_null(0_i64), "rating_sum")
+        .expr_as(rating().count(), "rating_n")
+        .expr_as(Expr::col(reading(Reading::CreatedAt)).max(), "last")
+        .from(spread_stats::Entity)
+        .left_join(
+            reading_sessions::Entity,
+            Expr::col(reading(Reading::SpreadTemplateId)).equals(of_spread()),
+        )
+        .group_by_col(of_spread())
+        .to_owned();
+    Query::update()
+        .table(spread_stats::Entity)
+        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
+        .value(Stats::UsageCount, Expr::col(("counted", "uses")))
+        .value(Stats::RatingSum, Expr::col(("counted", "rating_sum")))
+        .value(Stats::RatingN, Expr::col(("counted", "rating_n")))
+        .value(Stats::LastUsedAt, Expr::col(("counted", "last")))
+        .value(Stats::UpdatedAt, super::now())
+        .and_where(Expr::col(of_spread()).equals(("counted", Stats::SpreadId)))
+        .to_owned()
 }
 
 #[derive(FromQueryResult)]

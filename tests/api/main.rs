@@ -7,3 +7,4 @@ mod layers;
 mod migrations;
 mod reads;
 mod schema;
+mod readme;

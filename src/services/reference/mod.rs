@@ -3,6 +3,9 @@
 
 mod files;
 
+#[cfg(test)]
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -222,6 +225,30 @@ fn add_spread(rows: &mut ReferenceRows, spread: &Spread, now: DateTime<Utc>) {
             created_at: now,
             updated_at: now,
         }));
+    }
+}
+
+/// The deck as the files have it, for tests that need cards and no database.
+#[cfg(test)]
+pub(crate) struct DeckOfFiles {
+    pub(crate) cards: Vec<Arc<Card>>,
+    pub(crate) spreads: Vec<Arc<Spread>>,
+    pub(crate) voices: Vec<Arc<Voice>>,
+}
+
+#[cfg(test)]
+impl DeckOfFiles {
+    pub(crate) fn read() -> Self {
+        let files = ReferenceFiles::read();
+        let cards = files.cards.iter().zip(0..);
+        let spreads = files.spreads.iter().zip(0..);
+        Self {
+            cards: cards.map(|(one, at)| Arc::new(one.to_card(id_of(Kind::Card, at)))).collect(),
+            spreads: spreads
+                .map(|(one, at)| Arc::new(one.to_spread(id_of(Kind::Spread, at))))
+                .collect(),
+            voices: files.voices.iter().map(|one| Arc::new(one.to_voice())).collect(),
+        }
     }
 }
 
