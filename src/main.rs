@@ -141,11 +141,13 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
     let address = listener.local_addr()?;
     let app = App::new(settings, database.clone(), catalogue)?;
+    // Before the address is told: who reads it may stop the server at once.
+    let stop = stop_signal()?;
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 
     let limits = app.settings.limits.clone();
-    let drained = connections::serve(listener, router(&app), &limits, stop_signal()?).await;
+    let drained = connections::serve(listener, router(&app), &limits, stop).await;
     drop(app);
     database.close().await;
     if !drained {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use migration::DEFAULT_DATABASE_URL;
 
-use super::{milliseconds, seconds};
+use super::{milliseconds, seconds, whole_number};
+
+/// The pool keeps a place for each connection from the start, and no database serves more.
+const POOL_CONNECTIONS_MAXIMUM: u32 = 10_000;
 
 /// The database and its connections.
 #[derive(Debug, Clone, Args)]
@@ -15,7 +18,7 @@ pub struct DatabaseSettings {
     pub url: DatabaseUrl,
 
     /// Connections that are kept open (20 in production, 5 in development, 1 in testing)
-    #[arg(id = "database_pool_size", long = "database-pool-size", env = "DATABASE_POOL_SIZE", value_parser = super::count::<u32>, global = true, hide_env_values = true)]
+    #[arg(id = "database_pool_size", long = "database-pool-size", env = "DATABASE_POOL_SIZE", value_parser = pool_size, global = true, hide_env_values = true)]
     pub pool_size: Option<u32>,
 
     /// Connections that may be opened above the pool's size (10 in production, 2 in development, 0 in testing)
@@ -90,6 +93,10 @@ fn database_url(text: &str) -> Result<DatabaseUrl, String> {
     Err("an address that begins with sqlite:, postgres:// or postgresql://".to_owned())
 }
 
+fn pool_size(text: &str) -> Result<u32, String> {
+    whole_number(text, 1, POOL_CONNECTIONS_MAXIMUM)
+}
+
 fn overflow(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| "a whole number of at least 0".to_owned())
+    whole_number(text, 0, POOL_CONNECTIONS_MAXIMUM)
 }

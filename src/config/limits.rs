@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{count, milliseconds, seconds};
+use super::{count, milliseconds, seconds, whole_number};
 
 /// Characters of an error's message; what is longer is cut.
 pub const MESSAGE_CHARACTERS: usize = 200;
+
+/// More sockets than one process can have.
+const CONNECTIONS_MAXIMUM: usize = 1_000_000;
 
 /// What one document may hold. Counted before the GraphQL library sees it.
 #[derive(Debug, Clone, Args)]
@@ -121,7 +124,7 @@ pub struct Limits {
     pub parsed_documents_bytes: u64,
 
     /// Client connections at the same time; more wait to be accepted
-    #[arg(id = "max_connections", long = "max-connections", env = "MAX_CONNECTIONS", value_parser = count::<usize>, default_value = "1024", global = true, hide_env_values = true)]
+    #[arg(id = "max_connections", long = "max-connections", env = "MAX_CONNECTIONS", value_parser = connections, default_value = "1024", global = true, hide_env_values = true)]
     pub connections: usize,
 
     /// Milliseconds for a request as a whole
@@ -143,6 +146,10 @@ pub struct Limits {
     /// Seconds for which a stopping server waits for requests in flight
     #[arg(id = "shutdown_timeout", long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub shutdown_timeout: Duration,
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    whole_number(text, 1, CONNECTIONS_MAXIMUM)
 }
 
 #[cfg(test)]

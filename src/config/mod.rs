@@ -151,3 +151,23 @@ fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, 
         .filter(|value| *value >= T::from(1))
         .ok_or_else(|| "a whole number of at least 1".to_owned())
 }
+
+/// A whole number from `minimum` to `maximum`, both included.
+fn whole_number<T>(text: &str, minimum: T, maximum: T) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    text.parse()
+        .ok()
+        .filter(|value| *value >= minimum && *value <= maximum)
+        .ok_or_else(|| format!("a whole number of at least {minimum} and at most {maximum}"))
+}
+
+/// Yes or no, in the words that people use.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("true or false (or yes, no, on, off, 1, 0)".to_owned()),
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::Args;
+
+use super::yes_or_no;
 
 /// Where the server listens and what it offers.
 #[derive(Debug, Clone, Args)]
@@ -20,11 +22,11 @@ pub struct ServerSettings {
     pub cors_origins: Vec<String>,
 
     /// Whether GraphiQL is served (on, and off in production)
-    #[arg(long, env = "GRAPHIQL", value_parser = BoolishValueParser::new(), global = true, hide_env_values = true)]
+    #[arg(long, env = "GRAPHIQL", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub graphiql: Option<bool>,
 
     /// Whether the schema may be asked for (on, and off in production)
-    #[arg(long, env = "INTROSPECTION", value_parser = BoolishValueParser::new(), global = true, hide_env_values = true)]
+    #[arg(long, env = "INTROSPECTION", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub introspection: Option<bool>,
 }
 

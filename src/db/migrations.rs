@@ -4,6 +4,7 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::DatabaseConnection;
 
+use super::pool::check_address;
 use super::{Database, DbError};
 use crate::config::database::DatabaseUrl;
 
@@ -55,6 +56,7 @@ impl Database {
 }
 
 async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, DbError> {
+    check_address(url)?;
     migration::connect(url.expose()).await.map_err(|error| DbError::of("connect", error))
 }
 

@@ -15,6 +15,7 @@ use sea_orm::{
 
 use super::{DbError, Session, StatementCount};
 use crate::config::Settings;
+use crate::config::database::DatabaseUrl;
 
 /// The database of the process; cheap to clone.
 #[derive(Clone)]
@@ -75,6 +76,17 @@ impl Database {
             tracing::warn!(%error, "the database connections did not close cleanly");
         }
     }
+}
+
+/// Reads the address first, because others who cannot read it complain with all of it, and the
+/// password is in it.
+pub(super) fn check_address(url: &DatabaseUrl) -> Result<(), DbError> {
+    let read = if url.is_embedded() {
+        SqliteConnectOptions::from_str(url.expose()).map(drop)
+    } else {
+        PgConnectOptions::from_str(url.expose()).map(drop)
+    };
+    read.map_err(|error| DbError::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into()))))
 }
 
 async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {

@@ -29,6 +29,10 @@ pub async fn user_by_username(
     session: &Session,
     username: &str,
 ) -> Result<Option<UserRow>, DbError> {
+    // PostgreSQL has no such texts and would fail on the question.
+    if username.contains('\0') {
+        return Ok(None);
+    }
     let query = Entity::find()
         .filter(Column::Username.eq(username))
         .filter(Column::IsActive.eq(true))

@@ -3,6 +3,7 @@
 use async_graphql::{Context, OutputType, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Datelike;
 use uuid::Uuid;
 
 use super::card::Card;
@@ -197,9 +198,9 @@ impl CursorKey for ReadingKey {
 
     fn read(text: &str) -> Option<Self> {
         let (time, id) = text.split_once(',')?;
-        Some(Self {
-            created_at: chrono::DateTime::from_timestamp_micros(time.parse().ok()?)?,
-            id: Uuid::try_parse(id).ok()?,
-        })
+        let created_at = chrono::DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        // No reading was made before or after the years that both databases can compare.
+        let is_time = (1..=9_999).contains(&created_at.year());
+        is_time.then_some(Self { created_at, id: Uuid::try_parse(id).ok()? })
     }
 }

@@ -125,13 +125,15 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection whose silence is bounded. While a request is answered there is no bound here: that
-/// is the request's own timeout.
+/// A connection whose silence is bounded. A request that is answered has a timeout of its own; here
+/// is bounded how long nothing moves meanwhile, because a client of HTTP/2 can forbid the server to
+/// send its answer.
 struct BoundedStream {
     stream: TcpStream,
     in_flight: Arc<AtomicUsize>,
     header_timeout: Duration,
     idle_timeout: Duration,
+    answer_timeout: Duration,
     waiting: Waiting,
     deadline: Pin<Box<Sleep>>,
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -144,8 +146,8 @@ enum Waiting {
     Header,
     /// The next request.
     Request,
-    /// Nothing: a request is being answered.
-    Nothing,
+    /// A request to be answered and the answer to be taken.
+    Answer,
 }
 
 impl BoundedStream {
@@ -155,6 +157,7 @@ impl BoundedStream {
             in_flight,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            answer_timeout: limits.request_timeout + limits.idle_timeout,
             waiting: Waiting::Header,
             deadline: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
             write_deadline: None,
@@ -166,11 +169,23 @@ impl BoundedStream {
             return;
         }
         self.waiting = waiting;
-        let bound = match waiting {
+        self.set_deadline();
+    }
+
+    fn set_deadline(&mut self) {
+        let bound = match self.waiting {
             Waiting::Header => self.header_timeout,
-            Waiting::Request | Waiting::Nothing => self.idle_timeout,
+            Waiting::Request => self.idle_timeout,
+            Waiting::Answer => self.answer_timeout,
         };
         self.deadline.as_mut().reset(Instant::now() + bound);
+    }
+
+    /// Bytes moved: while a request is answered, the wait begins anew.
+    fn moved(&mut self) {
+        if self.waiting == Waiting::Answer {
+            self.set_deadline();
+        }
     }
 
     /// A client that does not take what is sent to it is as silent as one that sends nothing.
@@ -201,18 +216,19 @@ impl AsyncRead for BoundedStream {
         let this = &mut *self;
         let is_answering = this.in_flight.load(Ordering::Relaxed) > 0;
         match (is_answering, this.waiting) {
-            (true, _) => this.wait_for(Waiting::Nothing),
-            (false, Waiting::Nothing) => this.wait_for(Waiting::Request),
+            (true, _) => this.wait_for(Waiting::Answer),
+            (false, Waiting::Answer) => this.wait_for(Waiting::Request),
             (false, Waiting::Header | Waiting::Request) => {}
         }
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                if !is_answering {
+                if is_answering {
+                    this.moved();
+                } else {
                     this.wait_for(Waiting::Header);
                 }
                 Poll::Ready(read)
             }
-            Poll::Pending if is_answering => Poll::Pending,
             Poll::Pending => {
                 ready!(this.deadline.as_mut().poll(context));
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -228,6 +244,9 @@ impl AsyncWrite for BoundedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_ready() {
+            self.moved();
+        }
         self.poll_written(context, written)
     }
 
@@ -237,6 +256,9 @@ impl AsyncWrite for BoundedStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        if written.is_ready() {
+            self.moved();
+        }
         self.poll_written(context, written)
     }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 use super::graphql::{Answer, HttpError};
+use super::request_log::RequestId;
 use super::{App, negotiation::MediaType};
 
 #[derive(RustEmbed)]
@@ -21,9 +22,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `GET /`, and `GET /graphql` for a browser: the page.
-pub async fn page(State(app): State<Arc<App>>) -> Response {
+pub async fn page(State(app): State<Arc<App>>, Extension(id): Extension<RequestId>) -> Response {
     let Some(page) = Dist::get("index.html").filter(|_| app.settings.graphiql()) else {
-        return Answer::from(HttpError::not_found()).into();
+        return Answer::from(HttpError::not_found()).into_response(&id);
     };
     let headers = [
         (header::CONTENT_TYPE, MediaType::Html.content_type()),
@@ -36,9 +37,15 @@ pub async fn page(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /graphiql/assets/{file}`: scripts, styles and workers. Their names change with their
 /// content, so a browser may keep them for ever.
-pub async fn asset(State(app): State<Arc<App>>, Path(file): Path<String>) -> Response {
+pub async fn asset(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    Path(file): Path<String>,
+) -> Response {
     let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.settings.graphiql());
-    let Some(asset) = asset else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(asset) = asset else {
+        return Answer::from(HttpError::not_found()).into_response(&id);
+    };
     let content_type = match file.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

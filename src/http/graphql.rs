@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ErrorExtensionValues, ServerError, Value, Variables};
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -24,7 +24,7 @@ use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::viewer;
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
-use crate::db::Session;
+use crate::db::{DbError, Session};
 use crate::domain::viewer::Viewer;
 use crate::graphql::context::RequestContext;
 use crate::graphql::errors::{ApiError, INTERNAL};
@@ -49,7 +49,7 @@ impl HttpError {
         Self {
             status,
             code,
-            message: message.into(),
+            message: bounded(&message.into()),
             details: Vec::new(),
             location: None,
             headers: Vec::new(),
@@ -119,15 +119,31 @@ impl From<Refusal> for HttpError {
 
 impl From<ApiError> for HttpError {
     fn from(error: ApiError) -> Self {
+        if error.is_internal() {
+            tracing::error!(error = %WithSources(&error), "a request failed before its execution");
+        }
         let mut extensions = ErrorExtensionValues::default();
         error.add_details(&mut extensions);
-        let argument = extensions.get("argument").cloned();
-        let error = Self::new(StatusCode::BAD_REQUEST, error.code(), error.public_message());
-        match argument {
-            Some(argument) => error.with_detail("argument", argument),
-            None => error,
+        let with_details = |http_error: Self| {
+            ["argument", "retryAfterMs"].into_iter().fold(http_error, |http_error, name| {
+                match extensions.get(name).cloned() {
+                    Some(value) => http_error.with_detail(name, value),
+                    None => http_error,
+                }
+            })
+        };
+        let with_status =
+            |status| with_details(Self::new(status, error.code(), error.public_message()));
+        match &error {
+            ApiError::Unauthenticated => Self::unauthenticated(error.public_message()),
+            ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
+                with_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            ApiError::Database(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR),
+            ApiError::BadInput { .. }
+            | ApiError::PageSizeExceeded { .. }
+            | ApiError::InvalidCursor { .. } => with_status(StatusCode::BAD_REQUEST).of_document(),
         }
-        .of_document()
     }
 }
 
@@ -173,11 +189,11 @@ impl Answer {
         answer
     }
 
-    fn into_response(mut self, request_id: Option<&str>) -> Response {
+    /// As it is sent, with the request's id in every error.
+    pub fn into_response(mut self, RequestId(id): &RequestId) -> Response {
         for error in &mut self.errors {
-            if let Some(id) = request_id {
-                error.extensions.get_or_insert_default().set("requestId", id);
-            }
+            error.message = in_house_style(&error.message);
+            error.extensions.get_or_insert_default().set("requestId", id.as_str());
         }
         self.figures.error = self.errors.first().and_then(code_of);
         let body = AnswerBody { data: self.data.as_ref(), errors: &self.errors };
@@ -197,18 +213,6 @@ impl Answer {
         );
         response.extensions_mut().insert(self.figures);
         response
-    }
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        self.into_response(None)
-    }
-}
-
-impl From<Answer> for Response {
-    fn from(answer: Answer) -> Self {
-        answer.into_response(None)
     }
 }
 
@@ -237,8 +241,11 @@ struct GraphqlRequest {
 }
 
 /// `/graphql`, any method.
-pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
-    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+pub async fn handle(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Response {
     let headers = request.headers();
     let is_get = request.method() == Method::GET;
     let offered: &[MediaType] = if is_get && app.settings.graphiql() {
@@ -250,7 +257,7 @@ pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
     let accepts_anything = accepted(headers, &[MediaType::Json, MediaType::GraphqlResponse]);
     let media_type = match accepted(headers, offered) {
         Some(MediaType::Html) if request.uri().query().is_none() => {
-            return graphiql::page(State(app)).await;
+            return graphiql::page(State(app), Extension(id)).await;
         }
         Some(MediaType::GraphqlResponse) if names_graphql_response(headers) => {
             MediaType::GraphqlResponse
@@ -263,7 +270,7 @@ pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
                 "answers are application/graphql-response+json or application/json",
             )
             .with_detail("argument", "accept".into());
-            return Answer::from(error).into_response(id.as_deref());
+            return Answer::from(error).into_response(&id);
         }
     };
     let whole = app.settings.limits.request_timeout;
@@ -275,7 +282,7 @@ pub async fn handle(State(app): State<Arc<App>>, request: Request) -> Response {
             media_type,
         ),
     };
-    answer.into_response(id.as_deref())
+    answer.into_response(&id)
 }
 
 fn names_graphql_response(headers: &HeaderMap) -> bool {
@@ -336,11 +343,13 @@ async fn execute(
         Arc::clone(&app.catalogue),
         Arc::clone(app.documents.limits()),
     );
+    let batches = context.loaders.batches.clone();
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
     if cost.allowed(limits.cost, limits).is_err() {
-        let is_admin = context.viewer_row().await?.is_some_and(|viewer| viewer.is_admin);
+        let viewer = batches.run_beside(context.viewer_row()).await?;
+        let is_admin = viewer.is_some_and(|viewer| viewer.is_admin);
         cost.allowed(if is_admin { limits.admin_cost } else { limits.cost }, limits)?;
     }
 
@@ -349,7 +358,7 @@ async fn execute(
         request = request.operation_name(name);
     }
     request.set_parsed_query(runnable);
-    let response = app.schema.execute(request).await;
+    let response = batches.run_beside(app.schema.execute(request)).await;
     let mut answer = finish(response, &app.settings.limits, media_type);
     answer.figures = figures(operation, &session);
     Ok(answer)
@@ -402,12 +411,11 @@ fn present(mut error: ServerError, is_refused: bool) -> ServerError {
         }
         extensions.set("code", cause.code());
         cause.add_details(&mut extensions);
-        error.message = cause.public_message();
+        error.message = bounded(&cause.public_message());
     } else {
         // What the library itself refuses: a document that is not valid, or an argument's value.
         let code = if is_refused { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
         extensions.set("code", code);
-        error.message = in_house_style(&error.message);
     }
     error.source = None;
     error.extensions = Some(extensions);
@@ -445,27 +453,36 @@ fn path_of(error: &ServerError) -> String {
 fn in_house_style(message: &str) -> String {
     let mut characters = message.lines().next().unwrap_or_default().chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
-    let text: String = first.chain(characters).collect();
-    if text.chars().count() <= MESSAGE_CHARACTERS {
-        return text;
+    bounded(&first.chain(characters).collect::<String>())
+}
+
+/// What a client sent is quoted in messages, however long it was.
+fn bounded(message: &str) -> String {
+    if message.chars().count() <= MESSAGE_CHARACTERS {
+        return message.to_owned();
     }
-    text.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
+    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
 }
 
 async fn read_body(body: Body, limits: &Limits) -> Result<GraphqlRequest, HttpError> {
-    let whole = Limited::new(body, limits.body_bytes).collect();
+    let maximum = limits.body_bytes;
+    let too_large = || {
+        let message = format!("the body is larger than {maximum} bytes");
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "QUERY_TOO_LARGE", message)
+            .with_detail("what", "body".into())
+            .with_detail("maximum", maximum.into())
+    };
+    // Said by `content-length`: nothing of it need be read.
+    if body.size_hint().lower() > maximum as u64 {
+        return Err(too_large());
+    }
+    let whole = Limited::new(body, maximum).collect();
     let bytes: Bytes = match timeout(limits.body_timeout, whole).await {
         Err(_) => {
             let error = HttpError::timeout(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
             return Err(error.with_header(header::CONNECTION, "close"));
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let maximum = limits.body_bytes;
-            let message = format!("the body is larger than {maximum} bytes");
-            return Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "QUERY_TOO_LARGE", message)
-                .with_detail("what", "body".into())
-                .with_detail("maximum", maximum.into()));
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
         Ok(Err(_)) => return Err(HttpError::bad("body", "the body could not be read")),
         Ok(Ok(body)) => body.to_bytes(),
     };

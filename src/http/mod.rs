@@ -8,16 +8,17 @@ pub mod negotiation;
 pub mod request_log;
 pub mod viewer;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Extension, Request};
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
+use futures_util::FutureExt;
 use tower_http::CompressionLevel;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
@@ -29,6 +30,7 @@ use crate::graphql::{Schema, schema};
 use crate::services::catalogue::Catalogue;
 use crate::services::tokens::Tokens;
 use graphql::{Answer, HttpError};
+use request_log::RequestId;
 
 /// What every request may use.
 pub struct App {
@@ -79,19 +81,26 @@ pub fn router(app: &Arc<App>) -> Router {
         .fallback(not_found)
         .with_state(Arc::clone(app))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
-        .layer(CatchPanicLayer::custom(answer_panic))
+        .layer(middleware::from_fn(answer_panic))
         .layer(cors(&app.settings.server.cors_origins))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
 }
 
-async fn not_found(State(_): State<Arc<App>>) -> Answer {
-    Answer::from(HttpError::not_found())
+async fn not_found(Extension(id): Extension<RequestId>) -> Response {
+    Answer::from(HttpError::not_found()).into_response(&id)
 }
 
-fn answer_panic(_: Box<dyn std::any::Any + Send>) -> Response {
+async fn answer_panic(
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
     // What panicked is in the log already: the panic hook wrote it.
-    Answer::from(HttpError::internal()).into()
+    AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Answer::from(HttpError::internal()).into_response(&id))
 }
 
 /// Headers that clients may read across origins beside the usual ones.
@@ -115,7 +124,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
 }
 
-async fn security_headers(request: axum::extract::Request, next: middleware::Next) -> Response {
+async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, value: &'static str| {

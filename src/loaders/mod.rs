@@ -4,6 +4,7 @@
 //! Loaders are named by key and arity, are made anew for each request, and know its viewer; so
 //! nothing that one viewer may see is ever kept for another.
 
+mod batches;
 mod card_stats_by_card_id;
 mod category_by_id;
 mod drawn_cards_by_reading_id;
@@ -20,6 +21,7 @@ use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
 use crate::db::Session;
 use crate::domain::viewer::Viewer;
 
+pub use batches::Batches;
 pub use card_stats_by_card_id::CardStatsByCardId;
 pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::DrawnCardsByReadingId;
@@ -34,6 +36,8 @@ pub type RequestLoader<L> = DataLoader<L, HashMapCache>;
 
 /// The loaders of one request.
 pub struct Loaders {
+    /// What makes the others' batches run.
+    pub batches: Batches,
     /// Counters of cards.
     pub card_stats_by_card_id: RequestLoader<CardStatsByCardId>,
     /// The viewer's own categories.
@@ -57,28 +61,35 @@ impl Loaders {
     #[must_use]
     pub fn new(session: &Session, viewer: Viewer) -> Self {
         let session = || session.clone();
+        let batches = Batches::default();
         Self {
-            card_stats_by_card_id: request_loader(CardStatsByCardId(session())),
-            category_by_id: request_loader(CategoryById(session(), viewer)),
-            drawn_cards_by_reading_id: request_loader(DrawnCardsByReadingId(session())),
-            reading_by_id: request_loader(ReadingById(session(), viewer)),
-            reading_count_by_category_id: request_loader(ReadingCountByCategoryId(
-                session(),
-                viewer,
-            )),
-            readings_page_by_user_id: request_loader(ReadingsPageByUserId(session(), viewer)),
-            spread_stats_by_spread_id: request_loader(SpreadStatsBySpreadId(session())),
-            user_by_id: request_loader(UserById(session())),
+            card_stats_by_card_id: request_loader(&batches, CardStatsByCardId(session())),
+            category_by_id: request_loader(&batches, CategoryById(session(), viewer)),
+            drawn_cards_by_reading_id: request_loader(&batches, DrawnCardsByReadingId(session())),
+            reading_by_id: request_loader(&batches, ReadingById(session(), viewer)),
+            reading_count_by_category_id: request_loader(
+                &batches,
+                ReadingCountByCategoryId(session(), viewer),
+            ),
+            readings_page_by_user_id: request_loader(
+                &batches,
+                ReadingsPageByUserId(session(), viewer),
+            ),
+            spread_stats_by_spread_id: request_loader(&batches, SpreadStatsBySpreadId(session())),
+            user_by_id: request_loader(&batches, UserById(session())),
+            batches,
         }
     }
 }
 
-fn request_loader<L, K>(loader: L) -> RequestLoader<L>
+fn request_loader<L, K>(batches: &Batches, loader: L) -> RequestLoader<L>
 where
     L: Loader<K>,
     K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
 {
-    // A batch gathers what is asked for until the executor comes back to it; waiting longer would
-    // only add that wait to every level of a query.
-    DataLoader::with_cache(loader, tokio::spawn, HashMapCache::default()).delay(Duration::ZERO)
+    let batches = batches.clone();
+    // A batch gathers what is asked for until no field can go on; waiting longer would only add that
+    // wait to every level of a query.
+    DataLoader::with_cache(loader, move |batch| batches.add(batch), HashMapCache::default())
+        .delay(Duration::ZERO)
 }

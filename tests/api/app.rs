@@ -4,8 +4,10 @@
 //! databases). Where it is not set, tests that need it are skipped, and say so; with
 //! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,7 +17,8 @@ use jsonwebtoken::{EncodingKey, Header};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, oneshot};
 use uuid::Uuid;
 
@@ -31,7 +34,7 @@ pub const SECRET: &str = "a secret that only the tests know, long enough";
 
 /// Declares tests that run on both databases: each function takes the [`Engine`].
 macro_rules! on_both_databases {
-    ($($(#[$doc:meta])* async fn $name:ident($engine:ident: Engine) $body:block)+) => { $(
+    ($($(#[$doc:meta])* async fn $name:ident($engine:ident: Engine $(,)?) $body:block)+) => { $(
         mod $name {
             use super::*;
 
@@ -111,7 +114,7 @@ fn unique_name() -> String {
 
 /// Runs a statement on the server that databases are made on.
 #[expect(clippy::disallowed_methods, reason = "a connection of the test's own, past the server")]
-async fn administer(statement: &str) {
+pub async fn administer(statement: &str) {
     let url = postgres_url().expect("asked for before");
     let connection = sea_orm::Database::connect(&url).await.expect("PostgreSQL answers");
     connection.execute_unprepared(statement).await.expect(statement);
@@ -184,6 +187,13 @@ impl TestDatabase {
         }
     }
 
+    /// Removes the database at once, with all its connections, as an accident would. PostgreSQL
+    /// only.
+    pub async fn remove_now(&self) {
+        let name = self.name.as_ref().expect("a database on a server");
+        administer(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    }
+
     /// A connection of the test's own, past the server.
     #[expect(clippy::disallowed_methods, reason = "the server's own way is what is tested")]
     pub async fn connect(&self) -> DatabaseConnection {
@@ -210,6 +220,7 @@ impl Drop for TestDatabase {
 }
 
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct TestSettings {
     #[command(flatten)]
     settings: Settings,
@@ -247,6 +258,9 @@ pub struct TestApp {
 pub struct Answered {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
+    /// The body byte for byte.
+    pub text: String,
+    /// The body as JSON; null if it is none.
     pub body: Value,
 }
 
@@ -320,6 +334,14 @@ impl TestApp {
         self.send(Some(&token), &json!({ "query": query })).await
     }
 
+    /// Asks as that user, or as nobody.
+    pub async fn ask_as_viewer(&self, viewer: Option<Uuid>, query: &str) -> Answered {
+        match viewer {
+            Some(user) => self.ask_as(user, query).await,
+            None => self.ask(query).await,
+        }
+    }
+
     /// Sends that body, with that token.
     pub async fn send(&self, token: Option<&str>, body: &Value) -> Answered {
         let mut request = self
@@ -370,13 +392,13 @@ pub fn data_of(answered: Answered) -> Value {
     body["data"].take()
 }
 
-/// Sends a request and reads the answer as JSON; `null` if it is none.
+/// Sends a request and reads the answer.
 pub async fn answered(request: reqwest::RequestBuilder) -> Answered {
     let response = request.send().await.expect("the server answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    let bytes = response.bytes().await.expect("the body arrives");
-    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    Answered { status, headers, body }
+    let text = response.text().await.expect("the body arrives");
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Answered { status, headers, text, body }
 }
 
 /// A token with any claims, signed with any key.
@@ -388,4 +410,120 @@ pub fn forge(claims: &Value, secret: &str) -> String {
 /// A fixed time, and so many seconds later.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).expect("a time") + TimeDelta::seconds(seconds)
+}
+
+/// A connection on which a test says byte for byte what it wants.
+pub struct RawConnection {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct RawAnswer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl RawAnswer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+}
+
+impl RawConnection {
+    pub async fn open(app: &TestApp) -> Self {
+        Self::open_to(&app.url).await
+    }
+
+    /// To the server of that address.
+    pub async fn open_to(url: &str) -> Self {
+        let address = url.strip_prefix("http://").expect("an address of ours");
+        let stream = TcpStream::connect(address).await.expect("the server accepts");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.get_mut().write_all(bytes.as_ref()).await.expect("the server reads");
+    }
+
+    /// Writes to a server that may have closed the connection already; answers whether it has not.
+    pub async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.get_mut().write_all(bytes.as_ref()).await.is_ok()
+    }
+
+    pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes).await.expect("the server answers");
+        bytes
+    }
+
+    /// Reads one answer, with a body of a stated length.
+    pub async fn answer(&mut self) -> RawAnswer {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let read = self.stream.read_until(b'\n', &mut head).await.expect("the server answers");
+            assert!(read > 0, "closed within {:?}", String::from_utf8_lossy(&head));
+        }
+        let head = String::from_utf8(head).expect("headers are text");
+        let mut lines = head.lines();
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
+        let headers: BTreeMap<String, String> = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+            .collect();
+        let length = headers.get("content-length").map_or(0, |length| length.parse().expect("one"));
+        let body = self.read_exact(length).await;
+        RawAnswer { status: status.parse().expect("a number"), headers, body }
+    }
+
+    /// Reads until the server closes the connection, properly or not, and answers what came.
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = self.stream.read_to_end(&mut bytes).await;
+        bytes
+    }
+}
+
+/// A request of the API as bytes, with these headers (each ended by `\r\n`) and that body.
+pub fn raw_post(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n{headers}\r\n{body}"
+    )
+}
+
+/// Runs a script of `tests/{folder}` with Node, with that argument, after its packages were
+/// installed; `None`, with a word about it, where there is no Node.
+pub async fn run_script(test: &str, folder: &str, script: &str, argument: &str) -> Option<Output> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let (script, argument) = (script.to_owned(), argument.to_owned());
+    // Waited for on another thread, because the server under test lives on this one.
+    let run = tokio::task::spawn_blocking(move || {
+        let run = |program: &str, arguments: &[&str]| {
+            Command::new(program).args(arguments).current_dir(&folder).output()
+        };
+        run("node", &["--version"]).ok()?;
+        if !folder.join("node_modules").is_dir() {
+            let installed = run("npm", &["ci"]).expect("npm comes with Node");
+            assert!(installed.status.success(), "{installed:?}");
+        }
+        Some(run("node", &[&script, &argument]).expect("Node was there a moment ago"))
+    });
+    let output = run.await.expect("the script was run");
+    if output.is_none() {
+        skip(test, "Node");
+    }
+    output
+}
+
+/// Settings with their own defaults where no flag says otherwise.
+pub fn settings_with(flags: &[&str]) -> Settings {
+    let flags = std::iter::once("test").chain(flags.iter().copied());
+    TestSettings::try_parse_from(flags).expect("the flags are right").settings
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::{card_stats, card_texts, wasteland_cards};
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
 use crate::fixtures::{card_id, spread_id};
 
 /// Every field that a card has, in both languages where there are two.
@@ -34,7 +34,14 @@ on_both_databases! {
         let id = card_id(&app, "bottle_caps_01");
         card_stats::Entity::update_many()
             .col_expr(card_stats::Column::DrawCount, Expr::value(3_000_000_000_i64))
-            .filter(card_stats::Column::CardId.eq(app.app.catalogue.card_by_code("bottle_caps_01").expect("the card").id))
+            .filter(
+                card_stats::Column::CardId.eq(app
+                    .app
+                    .catalogue
+                    .card_by_code("bottle_caps_01")
+                    .expect("the card")
+                    .id),
+            )
             .exec(&connection)
             .await
             .expect("the counter is set");
@@ -43,7 +50,8 @@ on_both_databases! {
         let upright = "Prised from a split in the highway, one bright cap lies beside a packet of \
             dry tato seeds. Here is the small, solid start of a living: take it, plant it, and \
             give it time.";
-        let zh_upright = "公路裂縫裡撿到一枚發亮的瓶蓋，旁邊還有一包沒受潮的種子。謀生的機會實實在在擺在眼前，\
+        let zh_upright = "公路裂縫裡撿到一枚發亮的瓶蓋，旁邊還有一包沒受潮的種子。\
+                謀生的機會實實在在擺在眼前，\
             收好它，種下去，慢慢等它長大。";
         assert_eq!(
             data["card"],
@@ -65,7 +73,8 @@ on_both_databases! {
                 "reversedMeaning": "The caravan boss's offer stayed pinned to the saloon door \
                     until the ink ran. Through doubt, poor sums or a bad lock on the strongbox, a \
                     good beginning is slipping out of your hand.",
-                "zhReversed": "商隊徵人的紙條在酒館門上貼到字都糊了，你還在猶豫。起步的本錢沒算清楚，也沒看牢，\
+                "zhReversed": "商隊徵人的紙條在酒館門上貼到字都糊了，你還在猶豫。\
+                    起步的本錢沒算清楚，也沒看牢，\
                     好機會就這樣從指縫溜走。",
                 "keywords": ["opportunity", "seed money", "new work", "solid ground"],
                 "zhKeywords": ["機會", "本錢", "新差事", "穩當的立足點"],
@@ -79,7 +88,8 @@ on_both_databases! {
                      point saved to Notes, tagged seed money, priority high."
                 ),
                 "zhInterpretation": format!(
-                    "資產掃描完畢，庫存一筆：瓶蓋王牌。{zh_upright}資料已存入筆記，標籤「本錢」，優先級：高。"
+                    "資產掃描完畢，庫存一筆：瓶蓋王牌。{zh_upright}\
+                     資料已存入筆記，標籤「本錢」，優先級：高。"
                 ),
             })
         );
@@ -154,14 +164,17 @@ on_both_databases! {
     async fn suits_come_in_deck_order_with_every_field(engine: Engine) {
         let app = TestApp::start(engine).await;
         let data = app
-            .data("{ suits { suit name zh: name(locale: ZH_HANT) element standardSuit cardCount } }")
+            .data(
+                "{ suits { suit name zh: name(locale: ZH_HANT) element standardSuit cardCount } }",
+            )
             .await;
-        let suit = |suit: &str, name: &str, zh: &str, element: Option<&str>, standard: &str, count| {
-            json!({
-                "suit": suit, "name": name, "zh": zh, "element": element,
-                "standardSuit": standard, "cardCount": count
-            })
-        };
+        let suit =
+            |suit: &str, name: &str, zh: &str, element: Option<&str>, standard: &str, count| {
+                json!({
+                    "suit": suit, "name": name, "zh": zh, "element": element,
+                    "standardSuit": standard, "cardCount": count
+                })
+            };
         assert_eq!(
             data["suits"],
             json!([
@@ -173,8 +186,12 @@ on_both_databases! {
             ])
         );
         let ids = app.data("{ suits { id } }").await;
-        let ids: std::collections::HashSet<String> =
-            ids["suits"].as_array().expect("suits").iter().map(|suit| suit["id"].to_string()).collect();
+        let ids: std::collections::HashSet<String> = ids["suits"]
+            .as_array()
+            .expect("suits")
+            .iter()
+            .map(|suit| suit["id"].to_string())
+            .collect();
         assert_eq!(ids.len(), 5, "each suit has an id of its own");
     }
 
@@ -217,7 +234,9 @@ on_both_databases! {
                     zh: interpretation(voice: GHOUL, locale: ZH_HANT) } }",
             )
             .await;
-        assert!(data["cardByCode"]["en"].as_str().is_some_and(|text| text.contains("Vault Newbie")));
+        assert!(
+            data["cardByCode"]["en"].as_str().is_some_and(|text| text.contains("Vault Newbie"))
+        );
         assert_eq!(data["cardByCode"]["zh"], data["cardByCode"]["en"]);
     }
 

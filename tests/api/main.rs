@@ -2,9 +2,26 @@
 //! database runs on SQLite and on PostgreSQL.
 
 mod app;
+mod fixtures;
 
+mod browser;
+mod cards;
+mod conformance;
+mod connections;
+mod documents;
+mod errors;
+mod http;
 mod layers;
 mod migrations;
-mod reads;
-mod schema;
+mod nodes;
+mod pagination;
+mod process;
+mod public_stats;
+mod readings;
 mod readme;
+mod reference;
+mod schema;
+mod spreads;
+mod statements;
+mod users;
+mod variables;

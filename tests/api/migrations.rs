@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
-use crate::app::{Content, Engine, TestDatabase, on_both_databases};
+use crate::app::{Content, Engine, TestDatabase, on_both_databases, skip};
 
 /// The indexes that the performance guide names.
 const GUIDE_INDEXES: [&str; 14] = [
@@ -228,4 +228,57 @@ async fn the_search_index_of_sqlite_follows_its_table() {
     execute(&connection, "DELETE FROM users").await;
     assert!(found("避難所").await.is_empty(), "the readings went with their owner");
     is_sound().await;
+}
+
+/// The program that operators run. It builds the migrations by itself, so this takes a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn sea_orm_cli_migrates_from_the_repository_root() {
+    let run = |arguments: &[&str], url: Option<&str>| {
+        let mut command = std::process::Command::new("sea-orm-cli");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("migrate").args(arguments).env_clear();
+        for name in ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "CARGO_TARGET_DIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        if let Some(url) = url {
+            command.env("DATABASE_URL", url);
+        }
+        command.output()
+    };
+    if run(&["--help"], None).is_err() {
+        skip("sea_orm_cli_migrates_from_the_repository_root", "sea-orm-cli");
+        return;
+    }
+    let succeeds = |arguments: &[&str], url: Option<&str>| {
+        let output = run(arguments, url).expect("sea-orm-cli runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {text}{errors}");
+        text
+    };
+
+    // Without any setting it is the embedded database of this folder; one that is there already is
+    // only brought up to date.
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
+    let was_there = data.exists();
+    succeeds(&["up"], None);
+    assert!(!succeeds(&["status"], None).contains("Pending"));
+    assert!(data.join("wasteland.db").exists());
+    if !was_there {
+        std::fs::remove_dir_all(&data).expect("what the test made is taken away");
+    }
+
+    let mut databases = vec![TestDatabase::new(Engine::Sqlite, Content::Nothing).await];
+    if Engine::has_postgres("sea_orm_cli_migrates_from_the_repository_root") {
+        databases.push(TestDatabase::new(Engine::Postgres, Content::Nothing).await);
+    }
+    for database in databases {
+        let url = Some(database.url.as_str());
+        succeeds(&["up"], url);
+        succeeds(&["down"], url);
+        assert!(succeeds(&["status"], url).contains("Pending"));
+        succeeds(&["fresh"], url);
+        assert!(!succeeds(&["status"], url).contains("Pending"));
+    }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{Engine, TestApp, on_both_databases};
+use crate::app::{TestApp, on_both_databases};
 use crate::fixtures::{
     card_id, category, category_id, id, private, reading, reading_id, rows, spread_id, user,
     user_id,
@@ -145,7 +145,9 @@ on_both_databases! {
             .data("{ suits { id } spreadByName(name: \"single_wasteland\") { positions { id } } }")
             .await;
         let position = &data["spreadByName"]["positions"][0]["id"];
-        for (type_name, object) in [("SuitInfo", &data["suits"][0]["id"]), ("SpreadPosition", position)] {
+        for (type_name, object) in
+            [("SuitInfo", &data["suits"][0]["id"]), ("SpreadPosition", position)]
+        {
             let answered = app.ask(&format!("{{ node(id: {object}) {{ id }} }}")).await;
             assert_eq!(
                 answered.body_without_request_id(),
@@ -182,9 +184,13 @@ on_both_databases! {
             format!("{}=", reading_id("hope")),
             key.to_string(),
         ] {
-            let answered = app.ask_as(id("ada"), &format!("{{ node(id: {other:?}) {{ id }} }}")).await;
+            let answered =
+                app.ask_as(id("ada"), &format!("{{ node(id: {other:?}) {{ id }} }}")).await;
             assert_eq!(answered.body["data"], json!({ "node": null }), "{other}");
-            assert_eq!(answered.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{other}");
+            assert_eq!(
+                answered.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT",
+                "{other}"
+            );
         }
         let query = format!("{{ node(id: {:?}) {{ id }} }}", reading_id("hope"));
         assert_eq!(

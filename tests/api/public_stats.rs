@@ -7,7 +7,7 @@ use serde_json::json;
 use wasteland_tarot::db::entities::{reading_sessions, spread_templates, users};
 use wasteland_tarot::domain::reading::ReadingStatus;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, at, on_both_databases};
+use crate::app::{Content, TestApp, TestDatabase, at, on_both_databases};
 use crate::fixtures::{private, reading, rows, user};
 
 on_both_databases! {
@@ -29,7 +29,8 @@ on_both_databases! {
             .expect("the spread is deactivated");
         let app = TestApp::start_on(database, &[]).await;
         let (ada, gone) = (user("ada"), users::Model { is_active: false, ..user("gone") });
-        let status = |name, status| reading_sessions::Model { status, ..reading(&app, &ada, name, 1) };
+        let status =
+            |name, status| reading_sessions::Model { status, ..reading(&app, &ada, name, 1) };
         let readings = vec![
             reading(&app, &ada, "public", 1),
             private(reading(&app, &ada, "private", 2)),

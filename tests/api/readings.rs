@@ -18,7 +18,7 @@ use wasteland_tarot::domain::reading::{Karma, PrivacyLevel};
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, at, on_both_databases};
+use crate::app::{Content, TestApp, TestDatabase, at, on_both_databases};
 use crate::fixtures::{
     card, card_id, category, category_id, drawn_card, drawn_cards, id, private, reading,
     reading_id, rows, spread, spread_id, user, user_id,
@@ -28,8 +28,10 @@ const OPEN: &str = "id version question spread { id } spreadType characterVoice 
     karmaContext tags privacyLevel focusArea radiationFactor locale interpretation summary
     createdAt updatedAt user { id }
     cards { id position positionName zhName: positionName(locale: ZH_HANT) positionMeaning
-        zhMeaning: positionMeaning(locale: ZH_HANT) orientation card { id } meaning interpretation }";
-const OWNERS: &str = "notes isFavorite archivedAt category { id name color icon description readingCount }
+        zhMeaning: positionMeaning(locale: ZH_HANT) orientation
+        card { id } meaning interpretation }";
+const OWNERS: &str =
+    "notes isFavorite archivedAt category { id name color icon description readingCount }
     moodBefore moodAfter feedback satisfactionRating accuracyRating helpfulRating";
 
 /// A public reading of Ada's with a value in every field.
@@ -50,7 +52,9 @@ async fn full_reading(app: &TestApp) {
         question: "愛情會來嗎？ 🏚️\n\"Will it?\" — \\n".to_owned(),
         focus_area: Some("愛情".to_owned()),
         notes: Some("筆記\twith a tab".to_owned()),
-        tags: TextList(["zeta", "愛", "👩\u{200d}🚀", "a\"b\\c", "e\u{301}"].map(str::to_owned).into()),
+        tags: TextList(
+            ["zeta", "愛", "👩\u{200d}🚀", "a\"b\\c", "e\u{301}"].map(str::to_owned).into(),
+        ),
         category_id: Some(work.id),
         radiation_factor: 0.15,
         interpretation: "整體的話。".to_owned(),
@@ -69,7 +73,8 @@ async fn full_reading(app: &TestApp) {
         updated_at: at(2) + TimeDelta::microseconds(999_999),
         ..reading(app, &ada, "full", 1)
     };
-    let mut drawn = drawn_cards(app, &full, &["major_arcana_13", "bottle_caps_11", "radiation_rods_07"]);
+    let mut drawn =
+        drawn_cards(app, &full, &["major_arcana_13", "bottle_caps_11", "radiation_rods_07"]);
     drawn[1].orientation = Orientation::Reversed;
     // The other folder's readings and others' readings in no folder are not counted.
     let other = reading_sessions::Model {
@@ -214,9 +219,8 @@ on_both_databases! {
         let ada = user("ada");
         let archived = |reading| reading_sessions::Model { archived_at: Some(at(100)), ..reading };
         let make = |name, seconds| reading(&app, &ada, name, seconds);
-        let friends = |reading| {
-            reading_sessions::Model { privacy_level: PrivacyLevel::Friends, ..reading }
-        };
+        let friends =
+            |reading| reading_sessions::Model { privacy_level: PrivacyLevel::Friends, ..reading };
         let readings = vec![
             make("public", 1),
             private(make("private", 2)),
@@ -265,8 +269,10 @@ on_both_databases! {
                         publicReadings { totalCount nodes { question } } }",
                 )
                 .await;
-            let (own, public) =
-                (&answered.body["data"]["user"]["readings"], &answered.body["data"]["publicReadings"]);
+            let (own, public) = (
+                &answered.body["data"]["user"]["readings"],
+                &answered.body["data"]["publicReadings"],
+            );
             assert_eq!(questions(&own["nodes"]), of_user, "{viewer:?}");
             assert_eq!(own["totalCount"], of_user.len(), "{viewer:?}");
             assert_eq!(questions(&public["nodes"]), ["public 2", "public"], "{viewer:?}");
@@ -346,7 +352,8 @@ on_both_databases! {
         let query = format!(
             "{{ user(username: \"ada\") {{
                 after: readings(after: {cursor}) {{ nodes {{ id }} pageInfo {{ hasNextPage }} }}
-                before: readings(before: {cursor}) {{ nodes {{ id }} pageInfo {{ hasPreviousPage }} }}
+                before: readings(before: {cursor}) {{ nodes {{ id }}
+                    pageInfo {{ hasPreviousPage }} }}
             }} }}"
         );
         assert_eq!(
@@ -370,8 +377,10 @@ on_both_databases! {
         let ada = user("ada");
         app.insert(rows(vec![ada.clone()], vec![reading(&app, &ada, "hope", 1)])).await;
         assert_eq!(
-            app.data("{ publicReadings { nodes { spreadType spread { name isActive cardCount } } } }")
-                .await["publicReadings"]["nodes"],
+            app.data(
+                "{ publicReadings { nodes { spreadType spread { name isActive cardCount } } } }"
+            )
+            .await["publicReadings"]["nodes"],
             json!([{
                 "spreadType": "SINGLE_WASTELAND",
                 "spread": { "name": "single_wasteland", "isActive": false, "cardCount": 1 },
@@ -390,7 +399,10 @@ on_both_databases! {
         let ada = user("ada");
         let hope = reading(&app, &ada, "hope", 1);
         let drawn = reading_cards::Model {
-            position_name: LocalizedText(Localized::new("Answer".to_owned(), Some("答案".to_owned()))),
+            position_name: LocalizedText(Localized::new(
+                "Answer".to_owned(),
+                Some("答案".to_owned()),
+            )),
             ..drawn_card(&app, &hope, 1, "major_arcana_00")
         };
         app.insert(SeedRows {
@@ -430,8 +442,8 @@ on_both_databases! {
             ..SeedRows::default()
         })
         .await;
-        let query =
-            "{ publicReadings { nodes { cards { positionName(locale: ZH_HANT) meaning(locale: ZH_HANT) } } } }";
+        let query = "{ publicReadings { nodes { cards {
+            positionName(locale: ZH_HANT) meaning(locale: ZH_HANT) } } } }";
         let zh = &card(&app, "major_arcana_00").texts.get(Locale::ZhHant).upright;
         assert_eq!(
             app.data(query).await["publicReadings"]["nodes"],
@@ -443,7 +455,8 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let hope = reading(&app, &ada, "hope", 1);
-        let codes: Vec<String> = (0..15).map(|number| format!("major_arcana_{number:02}")).collect();
+        let codes: Vec<String> =
+            (0..15).map(|number| format!("major_arcana_{number:02}")).collect();
         let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
         let mut drawn = drawn_cards(&app, &hope, &codes);
         drawn.reverse();
@@ -454,7 +467,8 @@ on_both_databases! {
             ..SeedRows::default()
         })
         .await;
-        let data = app.data("{ publicReadings { nodes { cards { position card { code } } } } }").await;
+        let data =
+            app.data("{ publicReadings { nodes { cards { position card { code } } } } }").await;
         let expected: Vec<Value> = (1..)
             .zip(&codes)
             .map(|(position, code)| json!({ "position": position, "card": { "code": code } }))
@@ -486,7 +500,8 @@ on_both_databases! {
     async fn an_owner_reads_their_private_list_by_id_in_any_number(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
-        let readings = (1..=100).map(|n| private(reading(&app, &ada, &format!("r{n:03}"), n))).collect();
+        let readings =
+            (1..=100).map(|n| private(reading(&app, &ada, &format!("r{n:03}"), n))).collect();
         app.insert(rows(vec![ada], readings)).await;
         let ids: Vec<String> = (1..=100).map(|n| reading_id(&format!("r{n:03}"))).collect();
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";

@@ -11,7 +11,7 @@ use wasteland_tarot::db::now;
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::seed::load_demonstration;
 
-use crate::app::{Engine, TestApp, on_both_databases};
+use crate::app::{TestApp, on_both_databases};
 
 const README: &str = include_str!("../../README.md");
 

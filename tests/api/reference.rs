@@ -52,9 +52,20 @@ async fn dump(connection: &DatabaseConnection) -> BTreeMap<&'static str, Vec<Str
         }),+]) };
     }
     tables!(
-        wasteland_cards, card_texts, card_stats, card_interpretations, voices, voice_texts,
-        factions, faction_texts, faction_voices, spread_templates, spread_texts, spread_positions,
-        spread_position_texts, spread_stats
+        wasteland_cards,
+        card_texts,
+        card_stats,
+        card_interpretations,
+        voices,
+        voice_texts,
+        factions,
+        faction_texts,
+        faction_voices,
+        spread_templates,
+        spread_texts,
+        spread_positions,
+        spread_position_texts,
+        spread_stats
     )
 }
 
@@ -78,8 +89,8 @@ on_both_databases! {
             .expect("cards")
             .iter()
             .map(|card| {
-                let fields =
-                    ["name", "zh", "standardName", "radiationLevel", "threatLevel"].map(|f| &card[f]);
+                let fields = ["name", "zh", "standardName", "radiationLevel", "threatLevel"]
+                    .map(|f| &card[f]);
                 (card["code"].as_str().expect("a code"), json!(fields))
             })
             .collect();
@@ -164,7 +175,10 @@ on_both_databases! {
             )
             .await;
         let cards = &data["cards"]["nodes"];
-        assert_written_each(&texts(cards, &["upright", "reversed", "zhUpright", "zhReversed"]), 312);
+        assert_written_each(
+            &texts(cards, &["upright", "reversed", "zhUpright", "zhReversed"]),
+            312,
+        );
         for text in texts(cards, &["zhUpright", "zhReversed"]) {
             assert!(has_chinese(text), "{text}");
         }
@@ -189,7 +203,8 @@ on_both_databases! {
                 .iter()
                 .map(|key| format!(" {key}: interpretation(voice: {key}, locale: {locale})"))
                 .collect();
-            let data = app.data(&format!("{{ cards(first: 100) {{ nodes {{ {fields} }} }} }}")).await;
+            let data =
+                app.data(&format!("{{ cards(first: 100) {{ nodes {{ {fields} }} }} }}")).await;
             all.push(data);
         }
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -228,7 +243,11 @@ on_both_databases! {
                 "ADVANCED",
                 Some("NCR"),
                 &[
-                    "Current Situation", "Public Opinion", "Resources", "Strategy", "Long Term",
+                    "Current Situation",
+                    "Public Opinion",
+                    "Resources",
+                    "Strategy",
+                    "Long Term",
                     "Republic Benefit",
                 ],
             ),
@@ -243,9 +262,16 @@ on_both_databases! {
                 "ADVANCED",
                 None,
                 &[
-                    "Present Situation", "Challenge", "Distant Past", "Recent Past",
-                    "Potential Future", "Near Future", "Inner Self", "External Influence",
-                    "Hopes and Fears", "Final Outcome",
+                    "Present Situation",
+                    "Challenge",
+                    "Distant Past",
+                    "Recent Past",
+                    "Potential Future",
+                    "Near Future",
+                    "Inner Self",
+                    "External Influence",
+                    "Hopes and Fears",
+                    "Final Outcome",
                 ],
             ),
         ];
@@ -290,8 +316,12 @@ on_both_databases! {
             &texts(spreads, &["displayName", "description", "zhName", "zhDescription"]),
             28,
         );
-        let positions: Vec<&Value> =
-            spreads.as_array().expect("spreads").iter().map(|spread| &spread["positions"]).collect();
+        let positions: Vec<&Value> = spreads
+            .as_array()
+            .expect("spreads")
+            .iter()
+            .map(|spread| &spread["positions"])
+            .collect();
         let meanings: Vec<&str> =
             positions.iter().flat_map(|places| texts(places, &["meaning", "zhMeaning"])).collect();
         assert_written_each(&meanings, 72);
@@ -320,22 +350,54 @@ on_both_databases! {
             json!(found),
             json!([
                 ["PIP_BOY", "Pip-Boy", "嗶嗶小子", "analytical", "technical", "VAULT_DWELLER"],
-                ["VAULT_DWELLER", "Vault Dweller", "避難所居民", "hopeful", "simple", "VAULT_DWELLER"],
+                [
+                    "VAULT_DWELLER",
+                    "Vault Dweller",
+                    "避難所居民",
+                    "hopeful",
+                    "simple",
+                    "VAULT_DWELLER"
+                ],
                 ["WASTELAND_TRADER", "Wasteland Trader", "廢土商人", "wise", "street-smart", null],
                 ["CODSWORTH", "Codsworth", "科茲沃斯", "courteous", "formal", null],
                 ["SUPER_MUTANT", "Super Mutant", "超級變種人", "direct", "simple", null],
                 ["GHOUL", "Ghoul", "屍鬼", "weary", "colloquial", null],
                 ["RAIDER", "Raider", "掠奪者", "brash", "slang", "RAIDERS"],
-                ["BROTHERHOOD_SCRIBE", "Brotherhood Scribe", "兄弟會文書官", "precise", "archival",
-                    "BROTHERHOOD"],
-                ["BROTHERHOOD_PALADIN", "Brotherhood Paladin", "兄弟會聖騎士", "resolute", "martial",
-                    "BROTHERHOOD"],
+                [
+                    "BROTHERHOOD_SCRIBE",
+                    "Brotherhood Scribe",
+                    "兄弟會文書官",
+                    "precise",
+                    "archival",
+                    "BROTHERHOOD"
+                ],
+                [
+                    "BROTHERHOOD_PALADIN",
+                    "Brotherhood Paladin",
+                    "兄弟會聖騎士",
+                    "resolute",
+                    "martial",
+                    "BROTHERHOOD"
+                ],
                 ["NCR_RANGER", "NCR Ranger", "NCR遊騎兵", "laconic", "military", "NCR"],
-                ["LEGION_CENTURION", "Legion Centurion", "軍團百夫長", "stern", "latinate", "LEGION"],
+                [
+                    "LEGION_CENTURION",
+                    "Legion Centurion",
+                    "軍團百夫長",
+                    "stern",
+                    "latinate",
+                    "LEGION"
+                ],
                 ["MINUTEMAN", "Minuteman", "義勇兵", "neighbourly", "plain", "MINUTEMEN"],
                 ["RAILROAD_AGENT", "Railroad Agent", "鐵路特工", "cautious", "coded", "RAILROAD"],
-                ["INSTITUTE_SCIENTIST", "Institute Scientist", "學院科學家", "clinical", "academic",
-                    "INSTITUTE"],
+                [
+                    "INSTITUTE_SCIENTIST",
+                    "Institute Scientist",
+                    "學院科學家",
+                    "clinical",
+                    "academic",
+                    "INSTITUTE"
+                ],
             ])
         );
     }
@@ -346,7 +408,8 @@ on_both_databases! {
             .data("{ factions { id key name zh: name(locale: ZH_HANT) alignment voices { key } } }")
             .await;
         let factions = data["factions"].as_array().expect("factions");
-        let ids: HashSet<String> = factions.iter().map(|faction| faction["id"].to_string()).collect();
+        let ids: HashSet<String> =
+            factions.iter().map(|faction| faction["id"].to_string()).collect();
         assert_eq!(ids.len(), 9);
         let found: Vec<Value> = factions
             .iter()
@@ -359,24 +422,42 @@ on_both_databases! {
         assert_eq!(
             json!(found),
             json!([
-                [["VAULT_DWELLER", "Vault Dwellers", "避難所居民", "neutral good"],
-                    ["PIP_BOY", "VAULT_DWELLER", "CODSWORTH"]],
-                [["BROTHERHOOD", "Brotherhood of Steel", "鋼鐵兄弟會", "lawful neutral"],
-                    ["PIP_BOY", "BROTHERHOOD_SCRIBE", "BROTHERHOOD_PALADIN", "CODSWORTH"]],
-                [["NCR", "New California Republic", "新加州共和國", "lawful good"],
-                    ["PIP_BOY", "NCR_RANGER", "WASTELAND_TRADER"]],
-                [["LEGION", "Caesar's Legion", "凱薩軍團", "lawful evil"],
-                    ["PIP_BOY", "LEGION_CENTURION", "RAIDER"]],
-                [["RAIDERS", "Raiders", "掠奪者", "chaotic evil"],
-                    ["PIP_BOY", "RAIDER", "SUPER_MUTANT"]],
-                [["MINUTEMEN", "Minutemen", "義勇兵", "neutral good"],
-                    ["PIP_BOY", "MINUTEMAN", "WASTELAND_TRADER", "VAULT_DWELLER"]],
-                [["RAILROAD", "The Railroad", "鐵路組織", "chaotic good"],
-                    ["PIP_BOY", "RAILROAD_AGENT", "GHOUL"]],
-                [["INSTITUTE", "The Institute", "學院", "lawful neutral"],
-                    ["PIP_BOY", "INSTITUTE_SCIENTIST", "CODSWORTH"]],
-                [["INDEPENDENT", "Independents", "獨立人士", "true neutral"],
-                    ["PIP_BOY", "VAULT_DWELLER", "WASTELAND_TRADER", "GHOUL"]],
+                [
+                    ["VAULT_DWELLER", "Vault Dwellers", "避難所居民", "neutral good"],
+                    ["PIP_BOY", "VAULT_DWELLER", "CODSWORTH"]
+                ],
+                [
+                    ["BROTHERHOOD", "Brotherhood of Steel", "鋼鐵兄弟會", "lawful neutral"],
+                    ["PIP_BOY", "BROTHERHOOD_SCRIBE", "BROTHERHOOD_PALADIN", "CODSWORTH"]
+                ],
+                [
+                    ["NCR", "New California Republic", "新加州共和國", "lawful good"],
+                    ["PIP_BOY", "NCR_RANGER", "WASTELAND_TRADER"]
+                ],
+                [
+                    ["LEGION", "Caesar's Legion", "凱薩軍團", "lawful evil"],
+                    ["PIP_BOY", "LEGION_CENTURION", "RAIDER"]
+                ],
+                [
+                    ["RAIDERS", "Raiders", "掠奪者", "chaotic evil"],
+                    ["PIP_BOY", "RAIDER", "SUPER_MUTANT"]
+                ],
+                [
+                    ["MINUTEMEN", "Minutemen", "義勇兵", "neutral good"],
+                    ["PIP_BOY", "MINUTEMAN", "WASTELAND_TRADER", "VAULT_DWELLER"]
+                ],
+                [
+                    ["RAILROAD", "The Railroad", "鐵路組織", "chaotic good"],
+                    ["PIP_BOY", "RAILROAD_AGENT", "GHOUL"]
+                ],
+                [
+                    ["INSTITUTE", "The Institute", "學院", "lawful neutral"],
+                    ["PIP_BOY", "INSTITUTE_SCIENTIST", "CODSWORTH"]
+                ],
+                [
+                    ["INDEPENDENT", "Independents", "獨立人士", "true neutral"],
+                    ["PIP_BOY", "VAULT_DWELLER", "WASTELAND_TRADER", "GHOUL"]
+                ],
             ])
         );
     }
@@ -464,7 +545,8 @@ on_both_databases! {
         );
         assert_eq!(after, before);
         let app = TestApp::start_on(database, &[]).await;
-        let query = "{ cardByCode(code: \"major_arcana_00\") { name drawCount interpretation(voice: GHOUL) } }";
+        let query = "{ cardByCode(code: \"major_arcana_00\") { name drawCount
+            interpretation(voice: GHOUL) } }";
         let card = &app.data(query).await["cardByCode"];
         assert_eq!((&card["name"], &card["drawCount"]), (&json!("Edited"), &json!(5)));
         assert!(card["interpretation"].is_string());
@@ -490,15 +572,19 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let data = app
             .data(
-                "{ cardByCode(code: \"major_arcana_00\") { id } spreadByName(name: \"celtic_cross\") { id }
+                "{ cardByCode(code: \"major_arcana_00\") { id }
+                    spreadByName(name: \"celtic_cross\") { id }
                     voices { id } factions { id } suits { id } }",
             )
             .await;
         let first = |list: &str| data[list][0]["id"].clone();
         assert_eq!(
             json!([
-                data["cardByCode"]["id"], data["spreadByName"]["id"], first("voices"),
-                first("factions"), first("suits")
+                data["cardByCode"]["id"],
+                data["spreadByName"]["id"],
+                first("voices"),
+                first("factions"),
+                first("suits")
             ]),
             json!([
                 "Q2FyZDowMTliNzZkYWE4MDA3MDAxODAwMDAwMDAwMDAwMDAwMA",

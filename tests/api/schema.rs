@@ -8,6 +8,8 @@ use async_graphql::parser::types::{
     FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
+use wasteland_tarot::graphql::guard::CostTable;
+use wasteland_tarot::graphql::list_bounds::list_bounds;
 use wasteland_tarot::graphql::sdl;
 
 /// What other people's clients rely on: names, types and nullability.
@@ -329,4 +331,19 @@ fn everything_has_a_description() {
 fn nothing_is_printed_as_an_extension() {
     let sdl = sdl();
     assert!(!sdl.lines().any(|line| line.starts_with("extend ")), "{sdl}");
+}
+
+#[test]
+fn every_list_is_a_connection_or_has_a_bound() {
+    let limits = crate::app::settings_of("sqlite://unused.db", &[]).limits;
+    let bounds = list_bounds(&limits.document);
+    let costs = CostTable::from_sdl(&sdl(), &bounds);
+    assert!(costs.is_ok(), "{costs:?}");
+
+    // That it would be noticed: each bound is needed.
+    for left_out in 0..bounds.len() {
+        let mut rest = bounds.clone();
+        let bound = rest.remove(left_out);
+        assert!(CostTable::from_sdl(&sdl(), &rest).is_err(), "{}.{}", bound.type_name, bound.field);
+    }
 }

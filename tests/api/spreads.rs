@@ -9,7 +9,7 @@ use wasteland_tarot::db::entities::{
 };
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
 use crate::fixtures::{card_id, spread, spread_id};
 
 /// Every field that a spread has, in both languages where there are two.
@@ -66,7 +66,8 @@ on_both_databases! {
                 "description": "The orderly three-card spread from the Vault-Tec handbook, for \
                     seeing how a matter came about and where it is heading. The cards lie in a row \
                     from left to right.",
-                "zhDescription": "避難所科技手冊裡最中規中矩的三張牌陣，用來看一件事怎麼開始、又會往哪裡去。\
+                "zhDescription": "避難所科技手冊裡最中規中矩的三張牌陣，用來看一件事怎麼開始、\
+                    又會往哪裡去。\
                     三張牌由左到右排成一列。",
                 "spreadType": "VAULT_TEC_SPREAD",
                 "cardCount": 3,
@@ -86,7 +87,11 @@ on_both_databases! {
             .iter()
             .map(|place| {
                 json!([
-                    place["number"], place["name"], place["zhName"], place["x"], place["y"],
+                    place["number"],
+                    place["name"],
+                    place["zhName"],
+                    place["x"],
+                    place["y"],
                     place["rotation"]
                 ])
             })
@@ -161,8 +166,13 @@ on_both_databases! {
         assert_eq!(
             names(&app).await,
             json!([
-                "raider_chaos", "celtic_cross", "single_wasteland", "vault_tec_spread",
-                "wasteland_survival", "ncr_strategic", "brotherhood_council"
+                "raider_chaos",
+                "celtic_cross",
+                "single_wasteland",
+                "vault_tec_spread",
+                "wasteland_survival",
+                "ncr_strategic",
+                "brotherhood_council"
             ])
         );
     }
@@ -174,8 +184,12 @@ on_both_databases! {
         assert_eq!(
             names(&app).await,
             json!([
-                "single_wasteland", "vault_tec_spread", "wasteland_survival", "ncr_strategic",
-                "brotherhood_council", "celtic_cross"
+                "single_wasteland",
+                "vault_tec_spread",
+                "wasteland_survival",
+                "ncr_strategic",
+                "brotherhood_council",
+                "celtic_cross"
             ])
         );
         let id = spread_id(&app, "raider_chaos");

@@ -1,0 +1,358 @@
+//! Connections: slow, silent and greedy clients are cut off, and others are served meanwhile.
+//!
+//! That the server has given a connection up is seen in two ways: the client reads its end, or,
+//! with `--max-connections=1`, another client is served. Neither asks how long it took.
+
+use tokio::net::TcpSocket;
+
+use crate::app::{Engine, RawConnection, TestApp, raw_post};
+
+const QUERY: &str = r#"{"query":"{ __typename }"}"#;
+const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
+
+async fn start(flags: &[&str]) -> TestApp {
+    TestApp::start_with(Engine::Sqlite, flags).await
+}
+
+/// A server that has room for one connection, so that whoever is answered has its place.
+async fn start_with_one_place(flag: &str) -> TestApp {
+    start(&["--max-connections=1", flag]).await
+}
+
+/// Asks on a connection of its own, which is closed afterwards.
+async fn assert_serves(app: &TestApp) {
+    let mut connection = RawConnection::open(app).await;
+    connection.write(raw_post("connection: close\r\n", QUERY)).await;
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+    assert_eq!(connection.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let app = start_with_one_place("--header-timeout-ms=200").await;
+    let mut silent = RawConnection::open(&app).await;
+    assert_serves(&app).await;
+    assert_eq!(silent.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_connection_whose_header_does_not_end_is_closed() {
+    let app = start_with_one_place("--header-timeout-ms=200").await;
+    let mut slow = RawConnection::open(&app).await;
+    slow.write("POST /graphql HTTP/1.1\r\nhost: te").await;
+    assert_serves(&app).await;
+    assert_eq!(slow.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_header_that_comes_byte_by_byte_is_given_no_more_time() {
+    let app = start_with_one_place("--header-timeout-ms=200").await;
+    let mut slow = RawConnection::open(&app).await;
+    slow.write("GET /health/live HTTP/1.1\r\nx-slow: ").await;
+    // Each byte comes long before the time for a header is over, and the header never ends.
+    while slow.try_write("x").await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_serves(&app).await;
+}
+
+#[tokio::test]
+async fn a_slow_header_of_a_later_request_closes_the_connection_too() {
+    let app = start(&["--max-connections=1", "--header-timeout-ms=200"]).await;
+    let mut slow = RawConnection::open(&app).await;
+    slow.write(raw_post("", QUERY)).await;
+    assert_eq!(slow.answer().await.body, ANSWER);
+    slow.write("POST /graphql HT").await;
+    assert_serves(&app).await;
+    assert_eq!(slow.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_answered_408_and_the_connection_closed() {
+    let app = start_with_one_place("--body-timeout-ms=200").await;
+    let mut slow = RawConnection::open(&app).await;
+    let request = raw_post("x-request-id: slow\r\n", QUERY);
+    slow.write(&request[..request.len() - 1]).await;
+    let answer = slow.answer().await;
+    assert_eq!(answer.status, 408);
+    assert_eq!(answer.header("connection"), "close");
+    assert_eq!(
+        answer.json(),
+        serde_json::json!({ "errors": [{
+            "message": "the body came too slowly",
+            "extensions": { "code": "TIMEOUT", "requestId": "slow" },
+        }] })
+    );
+    assert_eq!(slow.read_to_end().await, b"");
+    assert_serves(&app).await;
+}
+
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_is_given_no_more_time() {
+    let app = start_with_one_place("--body-timeout-ms=200").await;
+    let mut slow = RawConnection::open(&app).await;
+    slow.write("POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n").await;
+    slow.write("content-length: 100000\r\n\r\n").await;
+    while slow.try_write(" ").await {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_serves(&app).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_more_is_closed() {
+    let app = start_with_one_place("--idle-timeout-ms=200").await;
+    let mut idle = RawConnection::open(&app).await;
+    idle.write(raw_post("", QUERY)).await;
+    assert_eq!(idle.answer().await.body, ANSWER);
+    assert_serves(&app).await;
+    assert_eq!(idle.read_to_end().await, b"");
+}
+
+/// Connects with a small window, so that little of an answer fits into the kernel's buffers.
+async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
+    let address = app.url.strip_prefix("http://").expect("an address of ours");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    socket.connect(address.parse().expect("an address")).await.expect("the server accepts")
+}
+
+/// The path of GraphiQL's script, the largest answer that there is.
+async fn large_asset(app: &TestApp) -> String {
+    let page = app.request(reqwest::Method::GET, "/").header("connection", "close");
+    let page = page.send().await.expect("the page").text().await.expect("its text");
+    let path = page.split('"').find(|text| text.starts_with("/graphiql/") && text.ends_with(".js"));
+    path.expect("the page has a script").to_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+    let app = start_with_one_place("--idle-timeout-ms=200").await;
+    let path = large_asset(&app).await;
+    let unread = connect_with_a_small_window(&app).await;
+    // More answers than the kernel keeps for a client.
+    let requests = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").repeat(8);
+    unread.writable().await.expect("an open connection");
+    assert_eq!(unread.try_write(requests.as_bytes()).expect("room for it"), requests.len());
+    assert_serves(&app).await;
+    drop(unread);
+}
+
+#[tokio::test]
+async fn two_hundred_slow_connections_are_closed_and_others_are_served_meanwhile() {
+    let app = start(&["--header-timeout-ms=2000", "--body-timeout-ms=2000"]).await;
+    let mut slow = Vec::new();
+    for index in 0..200 {
+        let mut connection = RawConnection::open(&app).await;
+        let request = raw_post("", QUERY);
+        // Some say nothing, some stop in their header, some in their body.
+        let said = [0, 30, request.len() - 5][index % 3];
+        connection.write(&request[..said]).await;
+        slow.push(connection);
+    }
+    assert_serves(&app).await;
+    for (index, connection) in slow.iter_mut().enumerate() {
+        let said = connection.read_to_end().await;
+        let expected: &[u8] = if index % 3 == 2 { b"HTTP/1.1 408 " } else { b"" };
+        assert!(said.starts_with(expected), "{index}: {}", String::from_utf8_lossy(&said));
+        assert_eq!(said.is_empty(), expected.is_empty());
+    }
+    assert_serves(&app).await;
+}
+
+#[tokio::test]
+async fn a_connection_above_the_maximum_waits_until_another_is_closed() {
+    let app = start(&["--max-connections=2"]).await;
+    let mut connections = Vec::new();
+    for _ in 0..2 {
+        let mut connection = RawConnection::open(&app).await;
+        connection.write(raw_post("", QUERY)).await;
+        assert_eq!(connection.answer().await.body, ANSWER);
+        connections.push(connection);
+    }
+    let mut third = RawConnection::open(&app).await;
+    third.write(raw_post("", QUERY)).await;
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), third.answer()).await;
+    assert!(early.is_err(), "the third was served beside the two: {early:?}");
+    // The two are still served.
+    for connection in &mut connections {
+        connection.write(raw_post("", QUERY)).await;
+        assert_eq!(connection.answer().await.body, ANSWER);
+    }
+    drop(connections.pop());
+    assert_eq!(third.answer().await.body, ANSWER);
+}
+
+#[tokio::test]
+async fn many_requests_are_answered_on_one_connection() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    for number in 0..20 {
+        connection.write(raw_post(&format!("x-request-id: {number}\r\n"), QUERY)).await;
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+        assert_eq!(answer.header("x-request-id"), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_their_order() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    let requests: String =
+        (0..5).map(|number| raw_post(&format!("x-request-id: {number}\r\n"), QUERY)).collect();
+    connection.write(requests).await;
+    for number in 0..5 {
+        let answer = connection.answer().await;
+        assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+        assert_eq!(answer.header("x-request-id"), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_expects_100_continue_is_asked_for_its_body() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    let request = raw_post("expect: 100-continue\r\n", QUERY);
+    let (header, body) = request.split_at(request.len() - QUERY.len());
+    connection.write(header).await;
+    assert_eq!(connection.read_exact(25).await, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.write(body).await;
+    assert_eq!(connection.answer().await.body, ANSWER);
+}
+
+#[tokio::test]
+async fn a_client_whose_request_is_refused_is_not_asked_for_its_body() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    connection
+        .write(
+            "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: text/plain\r\n\
+             content-length: 1000\r\nexpect: 100-continue\r\n\r\n",
+        )
+        .await;
+    assert_eq!(connection.answer().await.status, 415);
+}
+
+#[tokio::test]
+async fn clients_that_leave_in_the_middle_do_no_harm() {
+    let app = start_with_one_place("--header-timeout-ms=60000").await;
+    let request = raw_post("", QUERY);
+    for said in [0, 1, 20, request.len() - QUERY.len(), request.len() - 1, request.len()] {
+        for _ in 0..5 {
+            let mut connection = RawConnection::open(&app).await;
+            connection.write(&request[..said]).await;
+            drop(connection);
+        }
+    }
+    assert_serves(&app).await;
+}
+
+#[tokio::test]
+async fn what_is_not_http_is_refused() {
+    let app = start_with_one_place("--header-timeout-ms=60000").await;
+    for nonsense in ["\u{16}\u{3}\u{1}\u{2}\r\n\r\n", "GRAPHQL\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
+        let mut connection = RawConnection::open(&app).await;
+        connection.write(nonsense).await;
+        let answer = String::from_utf8(connection.read_to_end().await).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{nonsense:?}: {answer}");
+    }
+    assert_serves(&app).await;
+}
+
+/// As much of HTTP/2 as these tests need.
+mod http2 {
+    use crate::app::RawConnection;
+
+    pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    pub const DATA: u8 = 0;
+    pub const HEADERS: u8 = 1;
+    pub const SETTINGS: u8 = 4;
+    pub const END_STREAM: u8 = 1;
+    pub const END_HEADERS: u8 = 4;
+    pub const ACKNOWLEDGED: u8 = 1;
+    /// `SETTINGS_INITIAL_WINDOW_SIZE` = 0: nothing may be sent until the client says so.
+    pub const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
+    /// `:status` 200, as the first byte of a block of headers.
+    pub const STATUS_200: u8 = 0x88;
+
+    pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("a short frame");
+        let mut frame = length.to_be_bytes()[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        frame
+    }
+
+    /// The headers of `GET {path}`, with nothing compressed.
+    pub fn get(stream: u32, path: &str) -> Vec<u8> {
+        let mut block = vec![0x82, 0x86];
+        for (name, value) in [(0x04, path), (0x01, "test")] {
+            block.push(name);
+            block.push(u8::try_from(value.len()).expect("a short value"));
+            block.extend(value.as_bytes());
+        }
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+    }
+
+    /// The kind, stream and payload of the next frame.
+    pub async fn next(connection: &mut RawConnection) -> (u8, u32, Vec<u8>) {
+        let head = connection.read_exact(9).await;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        let payload = connection.read_exact(usize::try_from(length).expect("short")).await;
+        (head[3], stream, payload)
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_with_those_who_know_it() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    connection.write(http2::PREFACE).await;
+    connection.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+    // Two requests at once.
+    connection.write(http2::get(1, "/health/live")).await;
+    connection.write(http2::get(3, "/health/live")).await;
+    let mut answered = Vec::new();
+    while answered.len() < 2 {
+        match http2::next(&mut connection).await {
+            (http2::HEADERS, _, block) => assert_eq!(block[0], http2::STATUS_200),
+            (http2::DATA, stream, body) if !body.is_empty() => {
+                assert_eq!(body, br#"{"status":"ok"}"#);
+                answered.push(stream);
+            }
+            (http2::SETTINGS, 0, _) => {
+                let acknowledgement = http2::frame(http2::SETTINGS, http2::ACKNOWLEDGED, 0, &[]);
+                connection.write(acknowledgement).await;
+            }
+            _ => {}
+        }
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3]);
+}
+
+#[tokio::test]
+async fn a_silent_http_2_connection_is_closed() {
+    let app = start_with_one_place("--header-timeout-ms=200").await;
+    let mut silent = RawConnection::open(&app).await;
+    silent.write(http2::PREFACE).await;
+    silent.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+    assert_serves(&app).await;
+    silent.read_to_end().await;
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let flags = ["--max-connections=1", "--idle-timeout-ms=200", "--request-timeout-ms=200"];
+    let app = start(&flags).await;
+    let mut greedy = RawConnection::open(&app).await;
+    greedy.write(http2::PREFACE).await;
+    greedy.write(http2::frame(http2::SETTINGS, 0, 0, &http2::NO_WINDOW)).await;
+    greedy.write(http2::get(1, "/health/live")).await;
+    assert_serves(&app).await;
+    greedy.read_to_end().await;
+}

@@ -1,0 +1,517 @@
+//! What clients hear when something is wrong: the whole body, each time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use wasteland_tarot::db::reference::SeedRows;
+
+use crate::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
+use crate::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
+
+/// A body of one error that no field is to blame for, so that nothing was executed.
+fn only_error(message: &str, extensions: Value, location: Option<(u32, u32)>) -> Value {
+    let mut error = json!({ "message": message, "extensions": extensions });
+    error["extensions"]["requestId"] = "ID".into();
+    if let Some((line, column)) = location {
+        error["locations"] = json!([{ "line": line, "column": column }]);
+    }
+    json!({ "errors": [error] })
+}
+
+/// A body of one error of the field of this name at the beginning of the document, which is null.
+fn field_error(field: &str, message: &str, extensions: Value) -> Value {
+    let mut error = json!({
+        "message": message,
+        "locations": [{ "line": 1, "column": 3 }],
+        "path": [field],
+        "extensions": extensions,
+    });
+    error["extensions"]["requestId"] = "ID".into();
+    json!({ "data": { field: null }, "errors": [error] })
+}
+
+/// Sends a body that may not even be JSON.
+async fn send_text(app: &TestApp, body: &'static str) -> Answered {
+    let request = app
+        .request(reqwest::Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .header("content-type", "application/json")
+        .body(body);
+    answered(request).await
+}
+
+/// Asks who the viewer is, with that header.
+async fn ask_viewer(app: &TestApp, authorization: &str) -> Answered {
+    let request = app
+        .request(reqwest::Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .header("content-type", "application/json")
+        .header("authorization", authorization)
+        .body(r#"{"query":"{ viewer { id } }"}"#);
+    answered(request).await
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs()
+}
+
+/// The claims of a good token of Ada's.
+fn claims() -> Value {
+    json!({
+        "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api",
+        "iat": now(), "exp": now() + 900,
+    })
+}
+
+/// The claims of a good token but for one, which has another value or, where that is null, none.
+fn claims_but(claim: &str, value: Value) -> Value {
+    let mut claims = claims();
+    let members = claims.as_object_mut().expect("claims");
+    members.remove(claim);
+    if !value.is_null() {
+        members.insert(claim.to_owned(), value);
+    }
+    claims
+}
+
+on_both_databases! {
+    async fn an_id_that_is_none_is_refused_with_its_value(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for field in ["card", "spread", "reading", "node"] {
+            let answered = app.ask(&format!("{{ {field}(id: \"123\") {{ id }} }}")).await;
+            assert_eq!(answered.status, 200);
+            assert_eq!(
+                answered.body_without_request_id(),
+                field_error(
+                    field,
+                    "`id` is \"123\", which is no id of this server",
+                    json!({ "code": "BAD_USER_INPUT", "argument": "id" })
+                )
+            );
+        }
+        let answered = app.ask("{ nodes(ids: [\"123\"]) { id } }").await;
+        let mut expected = field_error(
+            "nodes",
+            "`ids` is \"123\", which is no id of this server",
+            json!({ "code": "BAD_USER_INPUT", "argument": "ids" }),
+        );
+        expected["data"] = Value::Null;
+        assert_eq!(answered.body_without_request_id(), expected);
+    }
+
+    async fn an_id_of_the_wrong_type_is_refused_with_both_types(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let answered = app.ask(&format!("{{ card(id: {:?}) {{ id }} }}", reading_id("hope"))).await;
+        assert_eq!(answered.status, 200);
+        assert_eq!(
+            answered.body_without_request_id(),
+            field_error(
+                "card",
+                "`id` must be the id of a Card; it is the id of a Reading",
+                json!({ "code": "BAD_USER_INPUT", "argument": "id" })
+            )
+        );
+    }
+
+    async fn a_body_that_is_no_request_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let body = |message: &str, argument: &str| {
+            only_error(message, json!({ "code": "BAD_USER_INPUT", "argument": argument }), None)
+        };
+        let missing = "`query` is missing: there is nothing to execute";
+        for (text, expected) in [
+            ("{}", body(missing, "query")),
+            (r#"{"query":null}"#, body(missing, "query")),
+            (r#"{"variables":{}}"#, body(missing, "query")),
+            (r#"{"query":1}"#, body("`query` must be a string", "query")),
+            (
+                r#"{"query":"{ suits { id } }","variables":[]}"#,
+                body("`variables` must be an object", "variables"),
+            ),
+            (
+                r#"{"query":"{ suits { id } }","operationName":7}"#,
+                body("`operationName` must be a string", "operationName"),
+            ),
+            (
+                r#"{"query":"{ suits { id } }","extensions":"x"}"#,
+                body("`extensions` must be an object", "extensions"),
+            ),
+            ("[]", body("batches of requests are off; send one request", "body")),
+            ("7", body("the body must be a JSON object", "body")),
+            ("null", body("the body must be a JSON object", "body")),
+            (
+                r#"{"query":"#,
+                body("the body is not JSON: EOF while parsing a value at line 1 column 9", "body"),
+            ),
+            (
+                "",
+                body("the body is not JSON: EOF while parsing a value at line 1 column 0", "body"),
+            ),
+            ("query", body("the body is not JSON: expected value at line 1 column 1", "body")),
+        ] {
+            let answered = send_text(&app, text).await;
+            assert_eq!(answered.status, 400, "{text}");
+            assert_eq!(answered.body_without_request_id(), expected, "{text}");
+            assert_eq!(answered.statements(), 0, "{text}");
+        }
+    }
+
+    async fn an_operation_that_is_not_there_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let two = "query A { suits { id } } query B { voices { id } }";
+        for (body, message) in [
+            (json!({ "query": two, "operationName": "C" }), "no operation is named \"C\""),
+            (json!({ "query": two }), "several operations: operationName must say which to run"),
+            (
+                json!({ "query": "query A { suits { id } }", "operationName": "B" }),
+                "no operation is named \"B\"",
+            ),
+        ] {
+            let answered = app.send(None, &body).await;
+            assert_eq!(answered.status, 400, "{body}");
+            let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "operationName" });
+            assert_eq!(
+                answered.body_without_request_id(),
+                only_error(message, extensions, None),
+                "{body}"
+            );
+        }
+    }
+
+    async fn a_document_that_cannot_be_read_is_refused_with_its_place(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let answered = app.ask("{ suits { id }").await;
+        assert_eq!(answered.status, 400);
+        let error = &answered.body_without_request_id()["errors"][0];
+        assert_eq!(
+            error["extensions"],
+            json!({ "code": "GRAPHQL_PARSE_FAILED", "requestId": "ID" })
+        );
+    }
+
+    async fn a_field_that_does_not_exist_is_refused_with_its_place(engine: Engine) {
+        let app = TestApp::start_with(engine, &["--introspection=false"]).await;
+        let answered = app.ask("{\n  suits { nane }\n}").await;
+        assert_eq!(answered.status, 400);
+        // No "did you mean": in production messages tell nothing of the schema.
+        assert_eq!(
+            answered.body_without_request_id(),
+            only_error(
+                "unknown field \"nane\" on type \"SuitInfo\".",
+                json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                Some((2, 11))
+            )
+        );
+    }
+
+    async fn a_required_variable_that_is_missing_is_refused_by_name(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($id: ID!) { card(id: $id) { id } }";
+        for variables in [json!({}), json!({ "id": null }), json!({ "ID": "x" })] {
+            let answered = app.ask_with(query, variables).await;
+            assert_eq!(answered.status, 400);
+            assert_eq!(
+                answered.body_without_request_id(),
+                only_error(
+                    "the variable `$id` must have a value",
+                    json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
+                    None
+                )
+            );
+        }
+    }
+
+    async fn a_variable_of_the_wrong_type_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($first: Int) { cards(first: $first) { totalCount } }";
+        for value in [json!("ten"), json!(1.5), json!([1, 2]), json!({ "a": 1 }), json!(true)] {
+            let answered = app.ask_with(query, json!({ "first": value })).await;
+            assert_eq!(answered.status, 400, "{value} {}", answered.text);
+            assert_eq!(
+                answered.body_without_request_id(),
+                only_error(
+                    "invalid value for argument \"first\", expected type \"Int\"",
+                    json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                    Some((1, 29))
+                ),
+                "{value}"
+            );
+        }
+        let query = "query ($locale: Locale!) { voices { displayName(locale: $locale) } }";
+        let answered = app.ask_with(query, json!({ "locale": "FR" })).await;
+        assert_eq!(answered.status, 400, "{}", answered.text);
+        assert_eq!(
+            answered.body_without_request_id(),
+            only_error(
+                "invalid value for argument \"locale\", enumeration type \"Locale\" does not \
+                    contain the value \"FR\"",
+                json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                Some((1, 49))
+            )
+        );
+    }
+
+    async fn ten_errors_are_reported_and_no_more(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let fields = |count| -> String { (0..count).map(|n| format!(" f{n}")).collect() };
+        for (count, reported) in [(9, 9), (10, 10), (11, 10), (25, 10)] {
+            let answered = app.ask(&format!("{{{} }}", fields(count))).await;
+            let errors = answered.body["errors"].as_array().expect("errors");
+            assert_eq!(errors.len(), reported, "{count}");
+        }
+        // Errors of fields as well, and what is well still arrives.
+        let fields: String = (0..12).map(|n| format!(" c{n}: card(id: \"x\") {{ id }}")).collect();
+        let answered = app.ask(&format!("{{{fields} spreads {{ totalCount }} }}")).await;
+        assert_eq!(answered.status, 200);
+        assert_eq!(answered.body["errors"].as_array().map(Vec::len), Some(10));
+        assert_eq!(answered.body["data"]["spreads"], json!({ "totalCount": 7 }));
+    }
+
+    async fn a_message_is_cut_to_two_hundred_characters(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let (long, wide) = ("x".repeat(300), "愛".repeat(300));
+        let messages = [
+            app.ask(&format!("{{ {long} }}")).await,
+            app.ask(&format!("{{ card(id: {long:?}) {{ id }} }}")).await,
+            app.ask(&format!("{{ card(id: {wide:?}) {{ id }} }}")).await,
+            app.ask(&format!("query (${long}: ID!) {{ card(id: ${long}) {{ id }} }}")).await,
+            app.send(None, &json!({ "query": "{ suits { id } }", "operationName": long })).await,
+        ];
+        for answered in messages {
+            let message = answered.body["errors"][0]["message"].as_str().expect("a message");
+            assert_eq!(message.chars().count(), 200, "{message}");
+            assert!(message.ends_with('…'), "{message}");
+        }
+        // At the limit nothing is cut.
+        let at_limit = "x".repeat(200 - "unknown field \"\" on type \"Query\".".len());
+        let answered = app.ask(&format!("{{ {at_limit} }}")).await;
+        assert_eq!(
+            answered.body["errors"][0]["message"],
+            format!("unknown field \"{at_limit}\" on type \"Query\".")
+        );
+    }
+
+    async fn an_expired_token_is_refused_as_expired(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let expired = forge(&claims_but("exp", json!(now() - 60)), SECRET);
+        let answered = ask_viewer(&app, &format!("Bearer {expired}")).await;
+        assert_eq!(answered.status, 401);
+        assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            answered.body_without_request_id(),
+            only_error("the access token has expired", json!({ "code": "UNAUTHENTICATED" }), None)
+        );
+        assert_eq!(answered.statements(), 0);
+    }
+
+    async fn a_token_that_is_not_ours_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let good = forge(&claims(), SECRET);
+        let answered = ask_viewer(&app, &format!("Bearer {good}")).await;
+        assert_eq!(answered.status, 200, "the forger can make good ones: {}", answered.text);
+
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let sign = |algorithm| {
+            jsonwebtoken::encode(&Header::new(algorithm), &claims(), &key).expect("a token")
+        };
+        let unsigned = |header: &Value, signature: &str| {
+            let part = |value: &Value| BASE64.encode(value.to_string());
+            format!("{}.{}.{signature}", part(header), part(&claims()))
+        };
+        let (body, signature) = good.rsplit_once('.').expect("a signature");
+        let (header, _) = body.split_once('.').expect("a header");
+        let other_claims = BASE64.encode(claims_but("sub", json!(id("bob"))).to_string());
+        for (what, token) in [
+            ("another key", forge(&claims(), "a secret that somebody else made up, long")),
+            ("an empty key", forge(&claims(), "")),
+            ("HS512", sign(Algorithm::HS512)),
+            ("HS384", sign(Algorithm::HS384)),
+            ("no algorithm", unsigned(&json!({ "alg": "none", "typ": "JWT" }), "")),
+            ("no algorithm, a signature", unsigned(&json!({ "alg": "none" }), signature)),
+            ("no algorithm in capitals", unsigned(&json!({ "alg": "NONE" }), "")),
+            ("another's claims", format!("{header}.{other_claims}.{signature}")),
+            ("no signature", format!("{body}.")),
+            ("another audience", forge(&claims_but("aud", json!("another")), SECRET)),
+            ("no audience", forge(&claims_but("aud", Value::Null), SECRET)),
+            ("another issuer", forge(&claims_but("iss", json!("another")), SECRET)),
+            ("no issuer", forge(&claims_but("iss", Value::Null), SECRET)),
+            ("an end in words", forge(&claims_but("exp", json!("tomorrow")), SECRET)),
+            ("an end as text", forge(&claims_but("exp", json!((now() + 900).to_string())), SECRET)),
+            ("no end", forge(&claims_but("exp", Value::Null), SECRET)),
+            ("no subject", forge(&claims_but("sub", Value::Null), SECRET)),
+            ("a subject that is no user", forge(&claims_but("sub", json!("ada")), SECRET)),
+            ("garbage", "garbage".to_owned()),
+            ("two dots", "a.b.c".to_owned()),
+            ("nothing", String::new()),
+        ] {
+            let answered = ask_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(answered.status, 401, "{what}");
+            assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+            let mut body = answered.body_without_request_id();
+            if token.is_empty() {
+                // Whether a scheme without a token is read as such is the header's business.
+                body["errors"][0]["message"] = "the access token is not valid".into();
+            }
+            assert_eq!(
+                body,
+                only_error(
+                    "the access token is not valid",
+                    json!({ "code": "UNAUTHENTICATED" }),
+                    None
+                ),
+                "{what}"
+            );
+        }
+    }
+
+    async fn a_header_without_a_bearer_token_is_refused_and_never_anonymous(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let good = forge(&claims(), SECRET);
+        for header in [good.clone(), format!("Basic {good}"), "Bearer".to_owned(), String::new()] {
+            let answered = ask_viewer(&app, &header).await;
+            assert_eq!(answered.status, 401, "{header}");
+            assert_eq!(
+                answered.body_without_request_id(),
+                only_error(
+                    "the `authorization` header must be `Bearer` and a token",
+                    json!({ "code": "UNAUTHENTICATED" }),
+                    None
+                ),
+                "{header}"
+            );
+        }
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let answered = ask_viewer(&app, &format!("bearer {good}")).await;
+        assert_eq!(answered.status, 200, "the scheme may be written in any case");
+    }
+
+    async fn a_costly_query_of_a_token_without_a_user_is_unauthenticated(engine: Engine) {
+        // Only here is the user of a token asked for before anything is executed.
+        let app = TestApp::start(engine).await;
+        let query = "{ publicReadings(first: 100) { nodes { user { readings(first: 100) { nodes {
+            cards { id } } } } } } }";
+        let answered = app.ask_as(id("none"), query).await;
+        assert_eq!(answered.status, 401);
+        assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            answered.body_without_request_id(),
+            only_error(
+                "the access token belongs to no active user",
+                json!({ "code": "UNAUTHENTICATED" }),
+                None
+            )
+        );
+    }
+
+    async fn one_failing_field_does_not_blank_its_siblings(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let ada = user("ada");
+        let hope = reading(&app, &ada, "hope", 1);
+        let drawn = drawn_card(&app, &hope, 1, "major_arcana_00");
+        app.insert(SeedRows {
+            users: vec![ada],
+            readings: vec![hope],
+            drawn_cards: vec![drawn],
+            ..SeedRows::default()
+        })
+        .await;
+        let connection = app.database.connect().await;
+        connection
+            .execute_unprepared("DROP TABLE reading_cards")
+            .await
+            .expect("the table is dropped");
+
+        let query = format!(
+            "{{ reading(id: {0:?}) {{ cards {{ id }} }} again: reading(id: {0:?}) {{ question }}
+                card(id: {1:?}) {{ name }} spreads {{ totalCount }} }}",
+            reading_id("hope"),
+            card_id(&app, "major_arcana_00")
+        );
+        let answered = app.ask(&query).await;
+        assert_eq!(answered.status, 200);
+        let column = query.find("cards").expect("the field") + 1;
+        assert_eq!(
+            answered.body_without_request_id(),
+            json!({
+                "data": {
+                    "reading": null,
+                    "again": { "question": "hope" },
+                    "card": { "name": "Vault Newbie" },
+                    "spreads": { "totalCount": 7 },
+                },
+                // Nothing of the table, the statement or the database.
+                "errors": [{
+                    "message": "something went wrong on our side",
+                    "locations": [{ "line": 1, "column": column }],
+                    "path": ["reading", "cards"],
+                    "extensions": { "code": "INTERNAL_SERVER_ERROR", "requestId": "ID" },
+                }],
+            })
+        );
+    }
+
+    async fn a_list_that_cannot_be_read_says_nothing_of_the_inside(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let connection = app.database.connect().await;
+        for table in ["reading_shares", "reading_cards", "reading_sessions"] {
+            let drop_table = format!("DROP TABLE {table}");
+            connection.execute_unprepared(&drop_table).await.expect("the table is dropped");
+        }
+        let answered = app.ask("{ publicReadings { nodes { id } } }").await;
+        assert_eq!(answered.status, 200);
+        let mut expected = field_error(
+            "publicReadings",
+            "something went wrong on our side",
+            json!({ "code": "INTERNAL_SERVER_ERROR" }),
+        );
+        expected["data"] = Value::Null;
+        assert_eq!(answered.body_without_request_id(), expected);
+    }
+}
+
+/// The database is a server's, so only PostgreSQL can lose it while it is in use.
+#[tokio::test]
+async fn a_database_that_is_gone_is_an_unavailable_service_and_the_server_lives() {
+    let test = "a_database_that_is_gone_is_an_unavailable_service_and_the_server_lives";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    let app = TestApp::start(Engine::Postgres).await;
+    app.insert(rows(vec![user("ada")], Vec::new())).await;
+    app.data_as(id("ada"), "{ viewer { username } }").await;
+    app.database.remove_now().await;
+
+    for _ in 0..2 {
+        let answered = app.ask_as(id("ada"), "{ viewer { username } suits { cardCount } }").await;
+        assert_eq!(answered.status, 200);
+        let mut expected = field_error(
+            "viewer",
+            "the database cannot be reached",
+            json!({ "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000 }),
+        );
+        // What is in memory is answered as before.
+        expected["data"]["suits"] = [22, 14, 14, 14, 14].map(|n| json!({ "cardCount": n })).into();
+        assert_eq!(answered.body_without_request_id(), expected);
+    }
+    let live = answered(app.request(reqwest::Method::GET, "/health/live")).await;
+    assert_eq!(live.status, 200);
+    let ready = answered(app.request(reqwest::Method::GET, "/health/ready")).await;
+    assert_eq!(ready.status, 503);
+}
+
+/// What is asked for by an id that has the right form finds nothing, and that is no error.
+#[tokio::test]
+async fn an_id_that_nothing_has_is_null() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let none = wasteland_tarot::graphql::id::GlobalId::Card(Uuid::nil()).encode();
+    let data = app.data(&format!("{{ card(id: {:?}) {{ id }} }}", none.as_str())).await;
+    assert_eq!(data, json!({ "card": null }));
+}

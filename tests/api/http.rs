@@ -1,0 +1,970 @@
+//! HTTP: methods, media types, bodies, headers, and the addresses beside the API.
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::app::{
+    Answered, Content, Engine, RawConnection, TestApp, TestDatabase, administer, answered,
+    on_both_databases, raw_post,
+};
+
+const RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
+const JSON: &str = "application/json; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+
+async fn start(flags: &[&str]) -> TestApp {
+    TestApp::start_with(Engine::Sqlite, flags).await
+}
+
+/// The whole body of a request that was not executed.
+fn refusal(message: &str, code: &str, details: &Value) -> Value {
+    let mut extensions = json!({ "code": code, "requestId": "ID" });
+    for (name, value) in details.as_object().into_iter().flatten() {
+        extensions[name] = value.clone();
+    }
+    json!({ "errors": [{ "message": message, "extensions": extensions }] })
+}
+
+fn bad(argument: &str, message: &str) -> Value {
+    refusal(message, "BAD_USER_INPUT", &json!({ "argument": argument }))
+}
+
+fn not_found() -> Value {
+    refusal("there is nothing at this address", "NOT_FOUND", &json!({}))
+}
+
+/// Posts that text as JSON.
+async fn post(app: &TestApp, body: impl Into<reqwest::Body>) -> Answered {
+    post_as(app, Some("application/json"), body).await
+}
+
+async fn post_as(
+    app: &TestApp,
+    content_type: Option<&str>,
+    body: impl Into<reqwest::Body>,
+) -> Answered {
+    let request = app
+        .request(Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .body(body);
+    answered(match content_type {
+        Some(content_type) => request.header("content-type", content_type),
+        None => request,
+    })
+    .await
+}
+
+/// Gets `/graphql` with these parameters.
+async fn get(app: &TestApp, parameters: &[(&str, &str)]) -> Answered {
+    let query = serde_urlencoded::to_string(parameters).expect("text");
+    let request = app.request(Method::GET, &format!("/graphql?{query}"));
+    answered(request.header("accept", "application/graphql-response+json")).await
+}
+
+fn typename() -> Value {
+    json!({ "data": { "__typename": "Query" } })
+}
+
+// Methods
+
+#[tokio::test]
+async fn queries_are_executed_over_get_and_post() {
+    let app = start(&[]).await;
+    for answer in [app.ask("{ __typename }").await, get(&app, &[("query", "{ __typename }")]).await]
+    {
+        assert_eq!((answer.status, answer.header("content-type")), (200, RESPONSE));
+        assert_eq!(answer.body, typename());
+    }
+}
+
+#[tokio::test]
+async fn get_takes_variables_an_operation_name_and_extensions() {
+    let app = start(&[]).await;
+    let query =
+        "query A { __typename } query B($code: String!) { cardByCode(code: $code) { code } }";
+    let answer = get(
+        &app,
+        &[
+            ("query", query),
+            ("operationName", "B"),
+            ("variables", r#"{"code":"major_arcana_00"}"#),
+            ("extensions", r#"{"some":"value"}"#),
+        ],
+    )
+    .await;
+    assert_eq!(answer.body, json!({ "data": { "cardByCode": { "code": "major_arcana_00" } } }));
+    let empty = [
+        ("query", "{ __typename }"),
+        ("operationName", ""),
+        ("variables", ""),
+        ("extensions", "null"),
+        ("unknown", "member"),
+    ];
+    assert_eq!(get(&app, &empty).await.body, typename());
+}
+
+#[tokio::test]
+async fn members_of_a_query_string_that_cannot_be_read_are_refused() {
+    let app = start(&[]).await;
+    let query = ("query", "{ __typename }");
+    let cases: [(&[(&str, &str)], Value); 6] = [
+        (&[], bad("query", "`query` is missing: there is nothing to execute")),
+        (
+            &[query, ("variables", "{")],
+            bad(
+                "variables",
+                "`variables` is not JSON: EOF while parsing an object at line 1 column 1",
+            ),
+        ),
+        (&[query, ("variables", "[1]")], bad("variables", "`variables` must be an object")),
+        (&[query, ("extensions", "1")], bad("extensions", "`extensions` must be an object")),
+        (&[query, query], bad("query", "the query string cannot be read: duplicate field `query`")),
+        (
+            &[query, ("variables", "{}"), ("variables", "{}")],
+            bad("query", "the query string cannot be read: duplicate field `variables`"),
+        ),
+    ];
+    for (parameters, expected) in cases {
+        let answer = get(&app, parameters).await;
+        assert_eq!((answer.status, answer.body_without_request_id()), (400, expected));
+    }
+}
+
+#[tokio::test]
+async fn only_queries_are_executed_over_get() {
+    let app = start(&[]).await;
+    for query in [
+        "mutation { __typename }",
+        "mutation M { __typename }",
+        "subscription { __typename }",
+        "query Q { __typename } mutation M { __typename }",
+    ] {
+        let operation = if query.contains("query") { "M" } else { "" };
+        for accept in ["application/json", "application/graphql-response+json"] {
+            let parameters = [("query", query), ("operationName", operation)];
+            let path = serde_urlencoded::to_string(parameters).expect("text");
+            let request = app.request(Method::GET, &format!("/graphql?{path}"));
+            let answer = answered(request.header("accept", accept)).await;
+            assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{query}");
+            assert_eq!(
+                answer.body_without_request_id(),
+                bad("method", "only queries are executed over GET")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_refused() {
+    let app = start(&[]).await;
+    for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD] {
+        let request = app.request(method.clone(), "/graphql").body(r#"{"query":"{__typename}"}"#);
+        let answer = answered(request.header("content-type", "application/json")).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"), "{method}");
+        if method != Method::HEAD {
+            assert_eq!(
+                answer.body_without_request_id(),
+                bad("method", "the method must be GET or POST")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn head_answers_the_pages_without_a_body() {
+    let app = start(&[]).await;
+    for path in ["/", "/health/live", "/health/ready"] {
+        let head = app.request(Method::HEAD, path).send().await.expect("an answer");
+        assert_eq!(head.status(), 200, "{path}");
+        assert_eq!(head.bytes().await.expect("no body").len(), 0, "{path}");
+    }
+}
+
+// Accept
+
+#[tokio::test]
+async fn the_answer_has_the_media_type_that_the_client_prefers() {
+    let app = start(&[]).await;
+    let cases = [
+        ("application/graphql-response+json", RESPONSE),
+        ("application/json", JSON),
+        ("APPLICATION/JSON", JSON),
+        ("application/json; charset=utf-8", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("text/html, */*;q=0.1", JSON),
+        ("application/graphql-response+json, application/json", RESPONSE),
+        ("application/json, application/graphql-response+json", RESPONSE),
+        ("application/graphql-response+json, application/json;q=0.9", RESPONSE),
+        ("application/graphql-response+json;q=0.5, application/json", JSON),
+        ("application/graphql-response+json;q=0.5, application/json;q=0.4", RESPONSE),
+        ("application/graphql-response+json;q=0, */*", JSON),
+        ("application/json;q=0, application/graphql-response+json;q=0.001", RESPONSE),
+        ("application/xml, application/json;q=0.2", JSON),
+        ("application/graphql-response+json, */*;q=0.1", RESPONSE),
+    ];
+    for (accept, expected) in cases {
+        let request = app.request(Method::POST, "/graphql").header("accept", accept);
+        let request = request.header("content-type", "application/json");
+        let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, expected), "{accept}");
+        assert_eq!(answer.body, typename());
+        assert!(answer.header("vary").contains("accept"), "{}", answer.header("vary"));
+    }
+}
+
+#[tokio::test]
+async fn several_accept_headers_are_one() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    let two = "accept: application/json;q=0.1\r\naccept: application/graphql-response+json\r\n";
+    connection.write(raw_post(two, r#"{"query":"{ __typename }"}"#)).await;
+    assert_eq!(connection.answer().await.header("content-type"), RESPONSE);
+}
+
+#[tokio::test]
+async fn without_an_accept_header_the_answer_is_json() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    // A document that is not valid: 200 is what such clients expect.
+    connection.write(raw_post("", r#"{"query":"{ nope }"}"#)).await;
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, JSON));
+}
+
+#[tokio::test]
+async fn a_client_that_accepts_nothing_that_we_have_is_refused() {
+    let app = start(&[]).await;
+    for accept in ["text/plain", "text/html", "application/xml, image/*", "*/*;q=0", "nonsense"] {
+        let request = app.request(Method::POST, "/graphql").header("accept", accept);
+        let request = request.header("content-type", "application/json");
+        let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
+        assert_eq!((answer.status, answer.header("content-type")), (406, JSON), "{accept}");
+        assert_eq!(
+            answer.body_without_request_id(),
+            bad("accept", "answers are application/graphql-response+json or application/json")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_document_at_fault_is_400_for_new_clients_and_200_for_old_ones() {
+    let app = start(&[]).await;
+    for query in ["{", "{ nope }", "query ($id: ID!) { card(id: $id) { id } }"] {
+        for (accept, status) in
+            [("application/graphql-response+json", 400), ("application/json", 200), ("*/*", 200)]
+        {
+            let request = app.request(Method::POST, "/graphql").header("accept", accept);
+            let request = request.header("content-type", "application/json");
+            let answer = answered(request.body(json!({ "query": query }).to_string())).await;
+            assert_eq!(answer.status, status, "{query} {accept}");
+            assert_eq!(answer.body.get("data"), None, "{}", answer.body);
+            assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(1), "{}", answer.body);
+        }
+    }
+}
+
+// Content-Type
+
+#[tokio::test]
+async fn json_in_utf_8_is_executed_however_it_is_spelled() {
+    let app = start(&[]).await;
+    for content_type in [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "Application/JSON; charset=\"utf-8\"",
+        "application/json; profile=x",
+    ] {
+        let answer = post_as(&app, Some(content_type), r#"{"query":"{ __typename }"}"#).await;
+        assert_eq!((answer.status, answer.body), (200, typename()), "{content_type}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_any_page_can_make_a_browser_send_are_never_executed() {
+    let app = start(&[]).await;
+    for content_type in [
+        None,
+        Some(""),
+        Some("text/plain"),
+        Some("text/plain; application/json"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=x"),
+        Some("application/graphql"),
+        Some("application/jsonp"),
+        Some("application/json; charset=utf-16"),
+        Some("application/json; charset=latin1"),
+    ] {
+        let answer = post_as(&app, content_type, r#"{"query":"{ __typename }"}"#).await;
+        assert_eq!(answer.status, 415, "{content_type:?}");
+        assert_eq!(
+            answer.body_without_request_id(),
+            bad("content-type", "the body must be application/json in UTF-8")
+        );
+    }
+}
+
+// Bodies
+
+#[tokio::test]
+async fn bodies_that_are_no_request_are_refused() {
+    let app = start(&[]).await;
+    let not_json = |why: &str| bad("body", &format!("the body is not JSON: {why}"));
+    let cases: [(&[u8], Value); 14] = [
+        (b"", not_json("EOF while parsing a value at line 1 column 0")),
+        (b"{ \"not a JSON", not_json("EOF while parsing a string at line 1 column 13")),
+        (b"{\"query\":\"{ __typename }\"} {}", not_json("trailing characters at line 1 column 28")),
+        (b"{\"query\":\"\xFF\"}", not_json("invalid unicode code point at line 1 column 11")),
+        (b"\"{ __typename }\"", bad("body", "the body must be a JSON object")),
+        (b"null", bad("body", "the body must be a JSON object")),
+        (b"1", bad("body", "the body must be a JSON object")),
+        (b"[]", bad("body", "batches of requests are off; send one request")),
+        (
+            b"[{\"query\":\"{ __typename }\"},{\"query\":\"{ __typename }\"}]",
+            bad("body", "batches of requests are off; send one request"),
+        ),
+        (b"{}", bad("query", "`query` is missing: there is nothing to execute")),
+        (b"{\"query\":null}", bad("query", "`query` is missing: there is nothing to execute")),
+        (b"{\"qeury\":\"{ a }\"}", bad("query", "`query` is missing: there is nothing to execute")),
+        (b"{\"Query\":\"{ a }\"}", bad("query", "`query` is missing: there is nothing to execute")),
+        (b"query={__typename}", not_json("expected value at line 1 column 1")),
+    ];
+    for (body, expected) in cases {
+        let answer = post(&app, body).await;
+        assert_eq!(
+            (answer.status, answer.body_without_request_id()),
+            (400, expected),
+            "{}",
+            String::from_utf8_lossy(body)
+        );
+    }
+}
+
+#[tokio::test]
+async fn members_of_the_wrong_type_are_refused_whatever_is_accepted() {
+    let app = start(&[]).await;
+    let wrong = [json!({ "a": "b" }), json!(0), json!(false), json!(["a"]), json!("a")];
+    for (name, kind) in [
+        ("query", "a string"),
+        ("operationName", "a string"),
+        ("variables", "an object"),
+        ("extensions", "an object"),
+    ] {
+        for value in &wrong {
+            let is_right = if kind == "a string" { value.is_string() } else { value.is_object() };
+            if is_right {
+                continue;
+            }
+            let mut body = json!({ "query": "{ __typename }" });
+            body[name] = value.clone();
+            for accept in ["application/json", "application/graphql-response+json"] {
+                let request = app.request(Method::POST, "/graphql").header("accept", accept);
+                let request = request.header("content-type", "application/json");
+                let answer = answered(request.body(body.to_string())).await;
+                assert_eq!(answer.status, 400, "{body}");
+                let expected = bad(name, &format!("`{name}` must be {kind}"));
+                assert_eq!(answer.body_without_request_id(), expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn members_that_are_null_or_unknown_count_as_absent() {
+    let app = start(&[]).await;
+    for body in [
+        r#"{"query":"{ __typename }","operationName":null,"variables":null,"extensions":null}"#,
+        r#"{"query":"{ __typename }","variables":{},"extensions":{"some":"value"},"more":[1]}"#,
+    ] {
+        assert_eq!(post(&app, body).await.body, typename());
+    }
+}
+
+#[tokio::test]
+async fn of_members_given_twice_in_a_body_the_last_counts() {
+    let app = start(&[]).await;
+    let body = r#"{"query":"{ nope }","query":"{ __typename }","variables":1,"variables":{}}"#;
+    assert_eq!(post(&app, body).await.body, typename());
+}
+
+fn body_of(length: usize) -> String {
+    let request = r#"{"query":"{ __typename }"}"#;
+    format!("{request}{}", " ".repeat(length - request.len()))
+}
+
+/// Sent piece by piece, so that no header says how long it is.
+fn chunked(body: String) -> reqwest::Body {
+    let stream = futures_util::stream::iter(
+        body.into_bytes()
+            .chunks(1_000)
+            .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+            .collect::<Vec<_>>(),
+    );
+    reqwest::Body::wrap_stream(stream)
+}
+
+fn body_too_large(maximum: usize) -> Value {
+    refusal(
+        &format!("the body is larger than {maximum} bytes"),
+        "QUERY_TOO_LARGE",
+        &json!({ "what": "body", "maximum": maximum }),
+    )
+}
+
+#[tokio::test]
+async fn a_body_of_the_maximum_is_read_and_one_byte_more_is_refused() {
+    for (flags, maximum) in [(&[][..], 262_144), (&["--max-body-bytes=1000"][..], 1_000)] {
+        let app = start(flags).await;
+        for answer in
+            [post(&app, body_of(maximum)).await, post(&app, chunked(body_of(maximum))).await]
+        {
+            assert_eq!((answer.status, answer.body), (200, typename()));
+        }
+        for answer in [
+            post(&app, body_of(maximum + 1)).await,
+            post(&app, chunked(body_of(maximum + 1))).await,
+        ] {
+            let body = answer.body_without_request_id();
+            assert_eq!((answer.status, body), (413, body_too_large(maximum)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_is_sent() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    connection
+        .write(
+            "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+             content-length: 99999999999\r\nx-request-id: ID\r\n\r\n",
+        )
+        .await;
+    let answer = connection.answer().await;
+    assert_eq!((answer.status, answer.json()), (413, body_too_large(262_144)));
+}
+
+#[tokio::test]
+async fn a_query_string_of_the_maximum_is_read_and_one_byte_more_is_refused() {
+    let app = start(&["--max-body-bytes=1000"]).await;
+    let path = |length: usize| {
+        let start = "query=%7B__typename%7D&x=";
+        format!("/graphql?{start}{}", "x".repeat(length - start.len()))
+    };
+    let ask = |length| {
+        let request = app.request(Method::GET, &path(length));
+        answered(request.header("accept", "application/json"))
+    };
+    assert_eq!(ask(1_000).await.body, typename());
+    let answer = ask(1_001).await;
+    let expected = refusal(
+        "the query string is larger than 1000 bytes",
+        "QUERY_TOO_LARGE",
+        &json!({ "what": "query string", "maximum": 1_000 }),
+    );
+    assert_eq!((answer.status, answer.body_without_request_id()), (414, expected));
+}
+
+#[tokio::test]
+async fn a_header_of_any_size_is_refused_and_the_server_stays_well() {
+    let app = start(&[]).await;
+    for request in [
+        format!("GET /{} HTTP/1.1\r\nhost: test\r\n\r\n", "x".repeat(100_000)),
+        format!("GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(1_000_000)),
+        format!("GET / HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(1_000)),
+    ] {
+        let mut connection = RawConnection::open(&app).await;
+        // It may close the connection before it has read everything.
+        connection.try_write(&request).await;
+        let answer = connection.read_to_end().await;
+        let is_refused = answer.starts_with(b"HTTP/1.1 4") || answer.is_empty();
+        assert!(is_refused, "{}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(app.data("{ __typename }").await, typename()["data"]);
+}
+
+// Compression
+
+#[tokio::test]
+async fn answers_are_compressed_as_the_client_asks_and_stay_the_same() {
+    let app = start(&[]).await;
+    let body = json!({ "query": "{ cards(first: 50) { nodes { code name(locale: ZH_HANT) uprightMeaning } } }" });
+    let client = || reqwest::Client::builder().no_proxy();
+    let plain = client().gzip(false).brotli(false).zstd(false).build().expect("a client");
+    let reading = [
+        ("gzip", client().gzip(true).brotli(false).zstd(false)),
+        ("br", client().gzip(false).brotli(true).zstd(false)),
+        ("zstd", client().gzip(false).brotli(false).zstd(true)),
+    ];
+    let url = format!("{}/graphql", app.url);
+    let ask = |client: &reqwest::Client| {
+        client.post(&url).header("content-type", "application/json").body(body.to_string())
+    };
+    let expected = ask(&plain).send().await.expect("an answer");
+    assert_eq!(expected.headers().get("content-encoding"), None);
+    let expected = expected.bytes().await.expect("a body");
+    assert_eq!(json_of(&expected)["data"]["cards"]["nodes"].as_array().map(Vec::len), Some(50));
+    for (encoding, reading) in reading {
+        let sent = ask(&plain).header("accept-encoding", encoding).send().await.expect("an answer");
+        assert_eq!(sent.headers()["content-encoding"], encoding);
+        let vary: Vec<_> = sent.headers().get_all("vary").iter().collect();
+        assert!(vary.iter().any(|value| *value == "accept-encoding"), "{vary:?}");
+        let compressed = sent.bytes().await.expect("a body");
+        assert!(compressed.len() * 2 < expected.len(), "{encoding}: {}", compressed.len());
+        let reading = reading.build().expect("a client");
+        let read = ask(&reading).send().await.expect("an answer").bytes().await.expect("a body");
+        assert_eq!(read, expected, "{encoding}");
+    }
+    let unknown =
+        ask(&plain).header("accept-encoding", "compress").send().await.expect("an answer");
+    assert_eq!(unknown.headers().get("content-encoding"), None);
+}
+
+fn json_of(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+// Other origins
+
+async fn preflight(app: &TestApp, origin: &str) -> Answered {
+    let request = app
+        .request(Method::OPTIONS, "/graphql")
+        .header("origin", origin)
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type");
+    answered(request).await
+}
+
+async fn ask_from(app: &TestApp, origin: &str) -> Answered {
+    let request = app
+        .request(Method::POST, "/graphql")
+        .header("origin", origin)
+        .header("content-type", "application/json")
+        .body(r#"{"query":"{ __typename }"}"#);
+    answered(request).await
+}
+
+const EXPOSED: &str = "ratelimit,retry-after,x-request-id,server-timing";
+
+#[tokio::test]
+async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
+    let origins = ["https://app.example", "http://localhost:3000"];
+    let app = start(&["--cors-origins=https://app.example,http://localhost:3000"]).await;
+    for origin in origins {
+        let answer = preflight(&app, origin).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert_eq!(answer.header("access-control-allow-methods"), "GET,POST");
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            "accept,authorization,content-type,x-request-id"
+        );
+        assert_eq!(answer.header("access-control-allow-credentials"), "");
+        let answer = ask_from(&app, origin).await;
+        assert_eq!(answer.body, typename());
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
+        let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        let vary = format!("{vary:?}");
+        assert!(vary.contains("origin"), "{vary}");
+    }
+    for origin in
+        ["https://other.example", "https://app.example.evil", "http://app.example", "null"]
+    {
+        for answer in [preflight(&app, origin).await, ask_from(&app, origin).await] {
+            assert_eq!(answer.headers.get("access-control-allow-origin"), None, "{origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_page_of_another_origin_may_call_the_server_by_default() {
+    let app = start(&[]).await;
+    for answer in
+        [preflight(&app, "https://app.example").await, ask_from(&app, "https://app.example").await]
+    {
+        assert_eq!(answer.headers.get("access-control-allow-origin"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_star_allows_every_origin_without_credentials() {
+    let app = start(&["--cors-origins=*"]).await;
+    for answer in
+        [preflight(&app, "https://any.example").await, ask_from(&app, "https://any.example").await]
+    {
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.headers.get("access-control-allow-credentials"), None);
+    }
+    let answer = ask_from(&app, "https://any.example").await;
+    assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
+}
+
+#[tokio::test]
+async fn refusals_can_be_read_across_origins_too() {
+    let app = start(&["--cors-origins=https://app.example"]).await;
+    let origin = "https://app.example";
+    for request in [
+        app.request(Method::POST, "/graphql"),
+        app.request(Method::PUT, "/graphql"),
+        app.request(Method::GET, "/nothing"),
+        app.request(Method::POST, "/graphql").bearer_auth("wrong"),
+    ] {
+        let answer = answered(request.header("origin", origin)).await;
+        assert!(answer.status >= 400);
+        assert_eq!(answer.header("access-control-allow-origin"), origin);
+        assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
+    }
+}
+
+#[tokio::test]
+async fn options_without_an_origin_is_answered() {
+    let app = start(&[]).await;
+    for path in ["/graphql", "/", "/nothing"] {
+        let answer = answered(app.request(Method::OPTIONS, path)).await;
+        assert_eq!((answer.status, answer.body), (200, Value::Null), "{path}");
+    }
+}
+
+// Headers of every answer
+
+const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+     img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+fn assert_is_safe(headers: &HeaderMap, policy: &str, what: &str) {
+    let all = |name: &str| {
+        let values: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str()).collect();
+        values.into_iter().map(|value| value.expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(all("content-security-policy"), [policy], "{what}");
+    assert_eq!(all("x-content-type-options"), ["nosniff"], "{what}");
+    assert_eq!(all("x-frame-options"), ["DENY"], "{what}");
+    assert_eq!(all("referrer-policy"), ["no-referrer"], "{what}");
+    assert_eq!(all("cache-control").len(), 1, "{what}");
+    assert_eq!(all("x-request-id").len(), 1, "{what}");
+    assert_eq!(all("server-timing").len(), 1, "{what}");
+}
+
+#[tokio::test]
+async fn every_kind_of_answer_carries_the_headers_of_security() {
+    let app = start(&["--max-body-bytes=1000"]).await;
+    let json =
+        |request: reqwest::RequestBuilder| request.header("content-type", "application/json");
+    let post = || app.request(Method::POST, "/graphql");
+    let requests = [
+        (200, json(post()).body(r#"{"query":"{ __typename }"}"#)),
+        (200, json(post()).body(r#"{"query":"{ nope }"}"#)),
+        (200, app.request(Method::GET, "/graphql?query=%7B__typename%7D")),
+        (200, app.request(Method::GET, "/health/live")),
+        (200, app.request(Method::GET, "/health/ready")),
+        (200, app.request(Method::OPTIONS, "/graphql").header("origin", "https://a.example")),
+        (400, json(post()).body("{")),
+        (401, json(post()).bearer_auth("wrong").body(r#"{"query":"{ __typename }"}"#)),
+        (404, app.request(Method::GET, "/nothing")),
+        (404, app.request(Method::GET, "/graphiql/assets/nothing.js")),
+        (405, app.request(Method::PUT, "/graphql")),
+        (405, app.request(Method::POST, "/health/live")),
+        (406, post().header("accept", "text/plain")),
+        (413, json(post()).body(body_of(1_001))),
+        (414, app.request(Method::GET, &format!("/graphql?query={}", "x".repeat(1_000)))),
+        (415, post().body("{}")),
+    ];
+    for (status, request) in requests {
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        let what = format!("{status} of {}", answer.url());
+        assert_is_safe(answer.headers(), API_POLICY, &what);
+        assert_eq!(answer.headers()["cache-control"], "private, no-store", "{what}");
+    }
+}
+
+#[tokio::test]
+async fn graphiql_and_its_parts_carry_the_headers_of_security() {
+    let app = start(&[]).await;
+    for path in ["/".to_owned(), page_parts(&app).await.swap_remove(0)] {
+        let answer = app.request(Method::GET, &path).send().await.expect("an answer");
+        assert_is_safe(answer.headers(), PAGE_POLICY, &path);
+    }
+}
+
+// GraphiQL
+
+/// The addresses of the files that the page names.
+async fn page_parts(app: &TestApp) -> Vec<String> {
+    let page = app.request(Method::GET, "/").send().await.expect("the page");
+    let page = page.text().await.expect("its text");
+    let is_part = |text: &&str| text.starts_with("/graphiql/");
+    let parts: Vec<_> = page.split('"').filter(is_part).map(str::to_owned).collect();
+    assert!(parts.len() >= 3, "{page}");
+    parts
+}
+
+#[tokio::test]
+async fn graphiql_is_at_the_root_and_at_the_api_for_browsers() {
+    let app = start(&[]).await;
+    let of_chromium = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    for (path, accept) in
+        [("/", "*/*"), ("/", of_chromium), ("/graphql", "text/html"), ("/graphql", of_chromium)]
+    {
+        let request = app.request(Method::GET, path).header("accept", accept);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(
+            (answer.status(), &answer.headers()["content-type"]),
+            (reqwest::StatusCode::OK, &HTML.parse().expect("a value"))
+        );
+        // The page is asked for again each time, because the names in it change.
+        assert_eq!(answer.headers()["cache-control"], "no-cache");
+        let page = answer.text().await.expect("text");
+        assert!(page.contains("<title>Wasteland Tarot – GraphiQL</title>"), "{page}");
+    }
+    // A link with a query in it is for the API, whoever follows it.
+    let request = app.request(Method::GET, "/graphql?query=%7B__typename%7D");
+    let answer = answered(request.header("accept", of_chromium)).await;
+    assert_eq!((answer.header("content-type"), answer.body.clone()), (JSON, typename()));
+}
+
+#[tokio::test]
+async fn parts_of_graphiql_are_kept_for_ever_because_their_names_change_with_them() {
+    let app = start(&[]).await;
+    for path in page_parts(&app).await {
+        let file = path.strip_prefix("/graphiql/assets/").expect("a part");
+        let (name, extension) = file.rsplit_once('.').expect("an extension");
+        let hash = name.rsplit_once('-').expect("a hash").1;
+        assert!(hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{file}");
+        let answer = app.request(Method::GET, &path).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        let kind = match extension {
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            other => panic!("{other} is no part of the page"),
+        };
+        assert_eq!(answer.headers()["content-type"], kind);
+        assert_eq!(answer.headers()["cache-control"], "public, max-age=31536000, immutable");
+        assert!(!answer.bytes().await.expect("a body").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn graphiql_has_no_other_parts() {
+    let app = start(&[]).await;
+    for path in [
+        "/graphiql/assets/",
+        "/graphiql/assets/main.js",
+        "/graphiql/assets/..%2F..%2F..%2Fgraphql.rs",
+        "/graphiql/assets/%2Fetc%2Fpasswd",
+        "/graphiql/assets/a/b.js",
+        "/graphiql/assets/%00",
+        "/graphiql/",
+        "/graphiql/index.html",
+    ] {
+        let answer = answered(app.request(Method::GET, path)).await;
+        let body = answer.body_without_request_id();
+        assert_eq!((answer.status, body), (404, not_found()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn graphiql_can_be_switched_off() {
+    let app = start(&[]).await;
+    let parts = page_parts(&app).await;
+    let app = start(&["--graphiql=false"]).await;
+    for path in parts.iter().map(String::as_str).chain(["/"]) {
+        let answer = answered(app.request(Method::GET, path)).await;
+        let body = answer.body_without_request_id();
+        assert_eq!((answer.status, body), (404, not_found()), "{path}");
+    }
+    let request = app.request(Method::GET, "/graphql").header("accept", "text/html");
+    assert_eq!(answered(request).await.status, 406);
+    assert_eq!(app.data("{ __typename }").await, typename()["data"]);
+}
+
+#[tokio::test]
+async fn production_has_neither_graphiql_nor_introspection() {
+    let database = TestDatabase::new(Engine::Sqlite, Content::Reference).await;
+    let settings = crate::app::settings_of(&database.url, &[]);
+    assert!(settings.graphiql() && settings.introspection());
+    let of = |environment: &str| {
+        crate::app::settings_with(&[
+            &format!("--app-env={environment}"),
+            &format!("--database-url={}", database.url),
+        ])
+    };
+    assert!(!of("production").graphiql() && !of("production").introspection());
+    assert!(of("development").graphiql() && of("development").introspection());
+}
+
+// Introspection
+
+#[tokio::test]
+async fn introspection_can_be_switched_off() {
+    let app = start(&["--introspection=false"]).await;
+    for query in [
+        "{ __schema { types { name } } }",
+        "{ __type(name: \"Card\") { fields { name } } }",
+        "{ a: __schema { queryType { name } } __typename }",
+        "{ ...F } fragment F on Query { __schema { types { name } } }",
+    ] {
+        let answer = app.ask(query).await;
+        let text = answer.body.to_string();
+        assert!(!text.contains("\"name\""), "{text}");
+    }
+    // What clients need to tell types apart stays.
+    assert_eq!(app.ask("{ __typename }").await.body, typename());
+    let answer = app.data("{ cardByCode(code: \"major_arcana_00\") { __typename } }").await;
+    assert_eq!(answer, json!({ "cardByCode": { "__typename": "Card" } }));
+}
+
+#[tokio::test]
+async fn nothing_is_suggested_where_introspection_is_off() {
+    let misspelled = [
+        "{ card_by_code }",
+        "{ cardByCodes(code: \"a\") { id } }",
+        "{ cardByCode(cod: \"a\") { id } }",
+        "{ cardByCode(code: \"a\") { nam } }",
+        "{ cardByCode(code: \"a\") { name(local: EN) } }",
+        "{ cardByCode(code: \"a\") { name(locale: ENG) } }",
+        "{ cardByCode(code: \"a\") { ... on Crad { id } } }",
+        "query ($a: Locales = EN) { cardByCode(code: \"a\") { name(locale: $a) } }",
+        "{ cardByCode(code: \"a\") @skp(if: true) { id } }",
+    ];
+    let (off, on) = (start(&["--introspection=false"]).await, start(&[]).await);
+    for query in misspelled {
+        let answer = off.ask(query).await;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        let text = answer.body.to_string().to_lowercase();
+        assert!(!text.contains("did you mean"), "{text}");
+        for secret in ["cardbycode(", "zh_hant", "zhhant", "uprightmeaning"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+    let helped = on.ask("{ cardByCode(code: \"a\") { nam } }").await.body.to_string();
+    assert!(helped.to_lowercase().contains("did you mean"), "{helped}");
+}
+
+// Request ids
+
+#[tokio::test]
+async fn a_plain_request_id_is_kept_in_header_and_body() {
+    let app = start(&[]).await;
+    let longest = "x".repeat(64);
+    for id in ["a", "0198c5a1-7e1c-7cc2-9d7c-6b0f5d2d1b11", "Trace_1.2-3", &longest] {
+        let request = app.request(Method::POST, "/graphql").header("x-request-id", id);
+        let answer = answered(request).await;
+        assert_eq!(answer.header("x-request-id"), id);
+        assert_eq!(answer.body["errors"][0]["extensions"]["requestId"], id);
+    }
+}
+
+#[tokio::test]
+async fn a_strange_request_id_is_replaced() {
+    let app = start(&[]).await;
+    let too_long = "x".repeat(65);
+    for id in ["", " ", "a b", "a,b", "<script>", "a\"b", "a/b", "a=b", "%0a", "é", &too_long] {
+        let request = app.request(Method::POST, "/graphql").header("x-request-id", id);
+        let answer = answered(request).await;
+        let given = answer.header("x-request-id");
+        assert_ne!(given, id);
+        assert!(uuid::Uuid::try_parse(given).is_ok(), "{given}");
+        assert_eq!(answer.body["errors"][0]["extensions"]["requestId"], given);
+    }
+}
+
+#[tokio::test]
+async fn every_request_without_an_id_gets_one_of_its_own() {
+    let app = start(&[]).await;
+    let mut ids = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let answer = app.ask("{ __typename }").await;
+        let id = answer.header("x-request-id").to_owned();
+        assert!(uuid::Uuid::try_parse(&id).is_ok(), "{id}");
+        ids.insert(id);
+    }
+    assert_eq!(ids.len(), 10);
+}
+
+#[tokio::test]
+async fn each_error_carries_the_request_id() {
+    let app = start(&[]).await;
+    let query = "{ a: cards(first: 101) { totalCount } b: cards(first: -1) { totalCount } }";
+    let answer = app.ask(query).await;
+    // Asserts it for every error.
+    let body = answer.body_without_request_id();
+    assert!(body["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{body}");
+}
+
+// Health, and addresses that are none
+
+on_both_databases! {
+    async fn the_server_is_live_and_ready(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let live = answered(app.request(Method::GET, "/health/live")).await;
+        assert_eq!((live.status, live.body), (200, json!({ "status": "ok" })));
+        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        assert_eq!((ready.status, ready.body), (200, json!({ "status": "ok", "database": "ok" })));
+    }
+
+    async fn a_server_whose_database_lacks_a_migration_is_live_and_not_ready(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let connection = app.database.connect().await;
+        let forget = "DELETE FROM seaql_migrations WHERE version = \
+            (SELECT max(version) FROM seaql_migrations)";
+        sea_orm::ConnectionTrait::execute_unprepared(&connection, forget).await.expect("deleted");
+        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        let expected = json!({ "status": "unready", "database": "1 migrations are missing" });
+        assert_eq!((ready.status, ready.body), (503, expected));
+        let live = answered(app.request(Method::GET, "/health/live")).await;
+        assert_eq!(live.status, 200);
+    }
+
+    async fn a_server_whose_database_is_gone_is_live_and_not_ready(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        match engine {
+            Engine::Sqlite => app.app.database.clone().close().await,
+            Engine::Postgres => {
+                let (_, name) = app.database.url.rsplit_once('/').expect("a name");
+                administer(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+            }
+        }
+        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        let expected = json!({ "status": "unready", "database": "the database cannot be reached" });
+        assert_eq!((ready.status, ready.body), (503, expected));
+        let live = answered(app.request(Method::GET, "/health/live")).await;
+        assert_eq!((live.status, live.body), (200, json!({ "status": "ok" })));
+    }
+}
+
+#[tokio::test]
+async fn there_is_nothing_at_other_addresses() {
+    let app = start(&[]).await;
+    for path in ["/nothing", "/graphql/", "/GraphQL", "/health", "/.env", "/%00", "/graphql/x"] {
+        for method in [Method::GET, Method::POST] {
+            let answer = answered(app.request(method, path)).await;
+            assert_eq!(answer.header("content-type"), JSON, "{path}");
+            let body = answer.body_without_request_id();
+            assert_eq!((answer.status, body), (404, not_found()), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_access_token_is_never_taken_for_nobody() {
+    let app = start(&[]).await;
+    for authorization in ["Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "wrong", ""] {
+        for accept in ["application/json", "application/graphql-response+json"] {
+            let request = app.request(Method::POST, "/graphql").header("accept", accept);
+            let request = request.header("authorization", authorization);
+            let request = request.header("content-type", "application/json");
+            let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
+            assert_eq!(answer.status, 401, "{authorization}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+            let body = answer.body_without_request_id();
+            assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{body}");
+            assert_eq!(body.get("data"), None);
+        }
+    }
+}

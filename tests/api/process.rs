@@ -1,0 +1,649 @@
+//! The program as an operator meets it: its commands, its settings, how it starts and how it stops.
+//! Each test runs the real binary in a folder of its own with nothing in its environment.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread::JoinHandle;
+
+use clap::{CommandFactory as _, Parser};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use wasteland_tarot::config::Settings;
+use wasteland_tarot::db::Database;
+use wasteland_tarot::db::reference::insert_missing_seed;
+use wasteland_tarot::services::tokens::Tokens;
+
+use crate::app::{
+    Content, Engine, RawConnection, SECRET, TestDatabase, on_both_databases, raw_post, settings_of,
+};
+use crate::fixtures::{rows, user};
+
+const QUERY: &str = r#"{"query":"{ __typename }"}"#;
+const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
+
+/// The program with these arguments, in that folder, with that environment and no other.
+fn command(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wasteland-tarot"));
+    command.current_dir(folder).env_clear().envs(environment.iter().copied()).args(arguments);
+    command
+}
+
+fn execute(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+    command(folder, environment, arguments).output().expect("the program runs")
+}
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a folder")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
+/// The one line in which the program says why it does not start.
+fn refusal(output: &Output) -> String {
+    let complaint = text(&output.stderr);
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(complaint.lines().count(), 1, "{complaint}");
+    let line = complaint.trim_end().strip_prefix("wasteland-tarot: ");
+    line.unwrap_or_else(|| panic!("{complaint}")).to_owned()
+}
+
+fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    text(&output.stdout)
+}
+
+/// The address that a starting server tells, if it comes so far. Other lines may stand before it.
+fn url_told(stdout: ChildStdout) -> Option<String> {
+    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    lines.find_map(|line| line.strip_prefix("wasteland-tarot listens on ").map(str::to_owned))
+}
+
+/// A running server. It is killed if the test does not stop it.
+struct Server {
+    child: Child,
+    url: String,
+    log: Option<JoinHandle<String>>,
+}
+
+impl Server {
+    fn start(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::try_start(folder, environment, arguments).unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    /// A server on a free port, or what it said on its way out.
+    fn try_start(
+        folder: &Path,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Result<Self, String> {
+        let mut command = command(folder, &[("LISTEN", "127.0.0.1:0")], arguments);
+        command.envs(environment.iter().copied());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stderr = child.stderr.take().expect("piped");
+        // Read all the time, because a full pipe would stop the server.
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            let _ = stderr.read_to_string(&mut log);
+            log
+        });
+        let Some(url) = url_told(child.stdout.take().expect("piped")) else {
+            let _ = child.wait();
+            return Err(log.join().expect("the log is read"));
+        };
+        Ok(Self { url, child, log: Some(log) })
+    }
+
+    fn signal(&self, name: &str) {
+        let order = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &order]).status().expect("a shell").success());
+    }
+
+    /// Waits until the program has ended; its exit code and its log.
+    fn wait(mut self) -> (Option<i32>, String) {
+        let status = self.child.wait().expect("it ends");
+        let log = self.log.take().expect("taken once").join().expect("the log is read");
+        (status.code(), log)
+    }
+
+    fn stop(self) -> (Option<i32>, String) {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    async fn connect(&self) -> RawConnection {
+        RawConnection::open_to(&self.url).await
+    }
+
+    /// Sends a body and answers the one that comes back.
+    async fn ask(&self, headers: &str, body: &str) -> Value {
+        let mut connection = self.connect().await;
+        connection.write(raw_post(headers, body)).await;
+        connection.answer().await.json()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+// Commands
+
+#[test]
+fn schema_prints_what_schema_graphql_holds() {
+    let printed = succeeded(&execute(folder().path(), &[], &["schema"]));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
+    if let Ok(held) = fs::read_to_string(file) {
+        assert!(printed == held, "schema.graphql differs from what `schema` prints");
+    }
+    assert!(printed.contains("type Query {"), "{printed}");
+}
+
+#[test]
+fn help_and_version_are_printed_without_a_complaint() {
+    for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help"]] {
+        let output = execute(folder().path(), &[], arguments);
+        assert!(!succeeded(&output).is_empty());
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn help_names_every_setting_and_shows_no_value_of_the_environment() {
+    let secret = "a secret that must never be shown, long enough";
+    let url = "sqlite://hidden-in-help.db?mode=rwc";
+    let environment = [("JWT_SECRET", secret), ("DATABASE_URL", url)];
+    let help = succeeded(&execute(folder().path(), &environment, &["--help"]));
+    for setting in settings() {
+        assert!(help.contains(&format!("[env: {}]", setting.name)), "{}", setting.name);
+    }
+    assert!(!help.contains(secret) && !help.contains(url), "{help}");
+}
+
+on_both_databases! {
+    async fn migrations_are_applied_taken_back_and_listed(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
+        let migrate = |arguments: &[&str]| {
+            let arguments: Vec<_> = std::iter::once("migrate").chain(arguments.iter().copied()).collect();
+            let listed = succeeded(&execute(folder.path(), &environment, &arguments));
+            listed
+                .lines()
+                .map(|line| line.split_once(' ').expect("a state and a name"))
+                .map(|(state, name)| (state.to_owned(), name.to_owned()))
+                .collect::<Vec<_>>()
+        };
+        let applied = |listed: &[(String, String)]| {
+            assert!(listed.iter().all(|(state, _)| state == "applied" || state == "pending"));
+            listed.iter().filter(|(state, _)| state == "applied").count()
+        };
+        let before = migrate(&["status"]);
+        let all = before.len();
+        assert!(all > 1);
+        assert_eq!(applied(&before), 0);
+        assert_eq!(applied(&migrate(&["up"])), all);
+        // Again is nothing new.
+        assert_eq!(applied(&migrate(&[])), all);
+        let down = migrate(&["down"]);
+        assert_eq!(applied(&down), all - 1);
+        assert_eq!(down.last().map(|(state, _)| state.as_str()), Some("pending"));
+        assert_eq!(applied(&migrate(&["down", "--steps", &(all - 1).to_string()])), 0);
+        assert_eq!(applied(&migrate(&["up"])), all);
+        assert_eq!(applied(&migrate(&["status"])), all);
+    }
+}
+
+#[tokio::test]
+async fn plain_serve_makes_its_database_and_says_where_it_listens() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &[]);
+    assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
+    let query = r#"{"query":"{ publicStats { cards } }"}"#;
+    assert_eq!(server.ask("", query).await, json!({ "data": { "publicStats": { "cards": 78 } } }));
+    assert!(folder.path().join("data/wasteland.db").is_file());
+    assert_eq!(server.stop().0, Some(0));
+    // What is there is used again.
+    let server = Server::start(folder.path(), &[], &["serve"]);
+    assert_eq!(server.ask("", query).await, json!({ "data": { "publicStats": { "cards": 78 } } }));
+    assert_eq!(server.stop().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_server_database_is_migrated_only_when_asked() {
+    let test = "a_server_database_is_migrated_only_when_asked";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    let database = TestDatabase::new(Engine::Postgres, Content::Nothing).await;
+    let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
+    let output = execute(folder.path(), &environment, &["serve"]);
+    let listed = succeeded(&execute(folder.path(), &environment, &["migrate", "status"]));
+    let missing: Vec<_> = listed.lines().filter_map(|line| line.strip_prefix("pending ")).collect();
+    assert_eq!(missing.len(), listed.lines().count());
+    assert_eq!(
+        refusal(&output),
+        format!(
+            "the database lacks these migrations: {}. Run `wasteland-tarot migrate`, or serve \
+             with --migrate",
+            missing.join(", ")
+        )
+    );
+    let server = Server::start(folder.path(), &environment, &["serve", "--migrate"]);
+    assert_eq!(server.ask("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(server.stop().0, Some(0));
+}
+
+// Stopping
+
+/// A request whose header was read and whose body was not sent.
+async fn request_in_flight(server: &Server) -> RawConnection {
+    let mut connection = server.connect().await;
+    let request = raw_post("expect: 100-continue\r\n", QUERY);
+    connection.write(&request[..request.len() - QUERY.len()]).await;
+    // The server says so when it waits for the body.
+    assert_eq!(connection.read_exact(25).await, b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection
+}
+
+async fn assert_drains(signal: &str) {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &["serve"]);
+    let mut idle = server.connect().await;
+    idle.write(raw_post("", QUERY)).await;
+    assert_eq!(idle.answer().await.body, ANSWER);
+    let mut silent = server.connect().await;
+    let mut in_flight = request_in_flight(&server).await;
+    server.signal(signal);
+    // Both end before the request does: nothing is asked on them.
+    assert_eq!(idle.read_to_end().await, b"");
+    assert_eq!(silent.read_to_end().await, b"");
+    in_flight.write(QUERY).await;
+    let answer = in_flight.answer().await;
+    assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+    assert_eq!(in_flight.read_to_end().await, b"");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_request_in_flight_be_answered() {
+    assert_drains("TERM").await;
+}
+
+#[tokio::test]
+async fn sigint_lets_the_request_in_flight_be_answered() {
+    assert_drains("INT").await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_server_from_stopping() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &["serve", "--shutdown-timeout=1"]);
+    let mut in_flight = request_in_flight(&server).await;
+    server.signal("TERM");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("requests were still in flight"), "{log}");
+    assert_eq!(in_flight.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_second_server_at_the_same_address_says_so() {
+    let (first, second) = (folder(), folder());
+    let server = Server::start(first.path(), &[], &[]);
+    let address = server.url.strip_prefix("http://").expect("an address");
+    // Beside the log, which tells of the migrations of the new database.
+    let environment = [("LISTEN", address), ("LOG", "error")];
+    let line = refusal(&execute(second.path(), &environment, &[]));
+    assert_eq!(line, format!("LISTEN={address}: Address already in use (os error 98)"));
+    assert_eq!(server.ask("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
+}
+
+// Settings
+
+#[derive(Parser)]
+struct SettingsOnly {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+struct Setting {
+    name: String,
+    flag: String,
+}
+
+/// Every setting that there is, as the program itself knows them.
+fn settings() -> Vec<Setting> {
+    let settings: Vec<_> = SettingsOnly::command()
+        .get_arguments()
+        .filter_map(|argument| {
+            let name = argument.get_env()?.to_str()?.to_owned();
+            Some(Setting { name, flag: format!("--{}", argument.get_long()?) })
+        })
+        .collect();
+    assert!(settings.len() >= 30, "{} settings", settings.len());
+    settings
+}
+
+/// No setting may have this value.
+const WRONG: &str = "wrong=/value";
+
+fn assert_is_refused(setting: &Setting, line: &str, source: &str) {
+    let is_secret = ["DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
+    let shown = if is_secret { "…" } else { WRONG };
+    let start = format!("{}={shown:?} ({source}): ", setting.name);
+    let expected = line.strip_prefix(&start).unwrap_or_else(|| panic!("{start}… and not {line}"));
+    // What it may be, in words: the same that a person needs to put it right.
+    assert!(expected.split(' ').count() >= 2, "{line}");
+    assert!(expected != "another value" && !expected.contains("was not"), "{line}");
+    assert!(!is_secret || !line.contains(WRONG), "{line}");
+}
+
+#[test]
+fn a_wrong_setting_in_the_environment_is_one_line() {
+    let folder = folder();
+    for setting in settings() {
+        let line = refusal(&execute(folder.path(), &[(&setting.name, WRONG)], &["serve"]));
+        assert_is_refused(&setting, &line, "environment");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
+}
+
+#[test]
+fn a_wrong_flag_is_one_line() {
+    let folder = folder();
+    for setting in settings() {
+        let flag = format!("{}={WRONG}", setting.flag);
+        for arguments in [[flag.as_str(), "serve"], ["serve", &flag]] {
+            let line = refusal(&execute(folder.path(), &[], &arguments));
+            assert_is_refused(&setting, &line, "command line");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_setting_in_the_settings_file_is_one_line() {
+    let folder = folder();
+    for setting in settings() {
+        let file = format!("{} = {WRONG:?}\n", setting.name);
+        fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
+        let line = refusal(&execute(folder.path(), &[], &["serve"]));
+        assert_is_refused(&setting, &line, "settings file");
+    }
+}
+
+#[test]
+fn an_empty_value_is_refused_or_means_none() {
+    let folder = folder();
+    for setting in settings() {
+        let output = execute(folder.path(), &[(&setting.name, "")], &["schema"]);
+        if !output.status.success() {
+            let line = refusal(&output);
+            assert!(line.starts_with(&format!("{}=", setting.name)), "{line}");
+        }
+    }
+}
+
+#[test]
+fn numbers_below_what_they_may_be_are_refused() {
+    let folder = folder();
+    for setting in settings() {
+        let takes = |value: &str| {
+            SettingsOnly::try_parse_from(["test", &format!("{}={value}", setting.flag)]).is_ok()
+        };
+        // The numbers among the settings. `0` and `1` are also no and yes.
+        if !takes("7") || setting.name == "LOG" {
+            continue;
+        }
+        let wrong: &[&str] = if setting.name == "DATABASE_MAX_OVERFLOW" {
+            &["-1", "1.5"]
+        } else {
+            &["0", "-1", "1.5"]
+        };
+        for value in wrong {
+            let line = refusal(&execute(folder.path(), &[(&setting.name, value)], &["serve"]));
+            let start = format!("{}={value:?} (environment): a whole number of ", setting.name);
+            assert!(line.starts_with(&start), "{line}");
+        }
+    }
+}
+
+#[test]
+fn the_largest_number_of_any_setting_starts_a_server_or_is_refused() {
+    let folder = folder();
+    for setting in settings() {
+        for value in ["18446744073709551615", "4294967295", "86400000", "86400"] {
+            let flag = format!("{}={value}", setting.flag);
+            if SettingsOnly::try_parse_from(["test", &flag]).is_err() || setting.name == "LOG" {
+                continue;
+            }
+            match Server::try_start(folder.path(), &[("LOG", "error")], &["serve", &flag]) {
+                Ok(server) => assert_eq!(server.stop(), (Some(0), String::new()), "{flag}"),
+                Err(log) => assert_eq!(log.lines().count(), 1, "{flag}: {log}"),
+            }
+            // Smaller ones are between it and the default.
+            break;
+        }
+    }
+}
+
+#[test]
+fn an_address_with_a_password_is_never_shown() {
+    let folder = folder();
+    for url in [
+        "postgres://someone:hunter2@127.0.0.1:1/none",
+        "postgres://someone:hunter2@127.0.0.1:port/none",
+        "mysql://someone:hunter2@127.0.0.1/none",
+        "postgres://someone:hunter2@[/none",
+    ] {
+        let environment = [("DATABASE_URL", url), ("DATABASE_POOL_TIMEOUT", "1")];
+        for arguments in [&["serve"][..], &["migrate", "status"]] {
+            let output = execute(folder.path(), &environment, arguments);
+            let line = refusal(&output);
+            assert!(!line.contains("hunter2"), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_settings_file() {
+    let folder = folder();
+    let file = "LISTEN = \"127.0.0.4:0\"\nLOG = \"error\"\n";
+    fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
+    let named = folder.path().join("other.toml");
+    fs::write(&named, "LISTEN = \"127.0.0.5:0\"\n").expect("written");
+    let named = named.to_str().expect("a plain path");
+    // Server::start sets LISTEN itself, so these run the program as it is.
+    let listens_at = |environment: &[(&str, &str)], arguments: &[&str]| {
+        let mut child = command(folder.path(), environment, arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let url = url_told(child.stdout.take().expect("piped")).expect("an address");
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        let (host, _) = url["http://".len()..].split_once(':').expect("a host and a port");
+        host.to_owned()
+    };
+    let environment = [("LISTEN", "127.0.0.3:0")];
+    assert_eq!(listens_at(&[], &[]), "127.0.0.4");
+    assert_eq!(listens_at(&[], &["serve"]), "127.0.0.4");
+    assert_eq!(listens_at(&[("SETTINGS_FILE", named)], &[]), "127.0.0.5");
+    assert_eq!(listens_at(&environment, &[]), "127.0.0.3");
+    assert_eq!(listens_at(&environment, &["--listen=127.0.0.2:0"]), "127.0.0.2");
+    assert_eq!(listens_at(&environment, &["--listen=127.0.0.2:0", "serve"]), "127.0.0.2");
+    assert_eq!(listens_at(&environment, &["serve", "--listen=127.0.0.2:0"]), "127.0.0.2");
+    assert_eq!(listens_at(&[], &["serve", "--listen=127.0.0.2:0"]), "127.0.0.2");
+    assert_eq!(listens_at(&[], &["--listen", "127.0.0.2:0", "serve"]), "127.0.0.2");
+}
+
+#[test]
+fn a_settings_file_that_cannot_be_used_is_one_line() {
+    let folder = folder();
+    let path = folder.path().join("mine.toml");
+    let name = path.to_str().expect("a plain path");
+    let refused = |content: &str| {
+        fs::write(&path, content).expect("written");
+        let line = refusal(&execute(folder.path(), &[("SETTINGS_FILE", name)], &["serve"]));
+        let reason = line.strip_prefix(&format!("settings file {name}: "));
+        reason.unwrap_or_else(|| panic!("{line}")).to_owned()
+    };
+    assert_eq!(refused("NO_SUCH = 1"), "NO_SUCH is no setting");
+    assert_eq!(refused("listen = \"127.0.0.1:0\""), "listen is no setting");
+    let wrong_kind = "LISTEN is neither text, number nor true or false";
+    assert_eq!(refused("LISTEN = [\"127.0.0.1:0\"]"), wrong_kind);
+    assert_eq!(refused("[LISTEN]\nport = 1"), wrong_kind);
+    for broken in ["LISTEN", "LISTEN = ", "= 1", "LISTEN = \"a", "LOG = 1\nLOG = 2"] {
+        let reason = refused(broken);
+        assert!(!reason.is_empty() && reason.len() < 200, "{reason}");
+    }
+    let missing = folder.path().join("missing.toml");
+    let missing = missing.to_str().expect("a plain path");
+    assert_eq!(
+        refusal(&execute(folder.path(), &[("SETTINGS_FILE", missing)], &["serve"])),
+        format!("settings file {missing}: No such file or directory (os error 2)")
+    );
+}
+
+#[test]
+fn the_settings_file_takes_numbers_and_yes_or_no() {
+    let folder = folder();
+    let file = "MAX_BODY_BYTES = 1000\nGRAPHIQL = false\nLOG = \"error\"\n";
+    fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
+    let server = Server::start(folder.path(), &[], &[]);
+    assert_eq!(server.stop(), (Some(0), String::new()));
+}
+
+#[test]
+fn production_wants_a_secret_of_its_own() {
+    let folder = folder();
+    let expected = "JWT_SECRET=\"\" (not set): required in production, at least 32 bytes";
+    assert_eq!(refusal(&execute(folder.path(), &[("APP_ENV", "production")], &[])), expected);
+    let short = [("APP_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890")];
+    let line = refusal(&execute(folder.path(), &short, &[]));
+    assert_eq!(line, "JWT_SECRET=\"…\" (environment): at least 32 bytes");
+}
+
+#[test]
+fn demonstration_data_is_refused_in_production() {
+    let folder = folder();
+    let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let line = refusal(&execute(folder.path(), &environment, &["serve", "--demo"]));
+    assert_eq!(line, "--demo: demonstration data is refused in production");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
+}
+
+// Accounts and logs
+
+/// A folder with a database that holds the user `dweller`.
+async fn folder_with_user() -> (TempDir, PathBuf, Uuid) {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &[]);
+    assert_eq!(server.stop().0, Some(0));
+    let path = folder.path().join("data/wasteland.db");
+    let settings = settings_of(&format!("sqlite://{}", path.display()), &[]);
+    let database = Database::connect(&settings).await.expect("the database opens");
+    let user = user("dweller");
+    let id = user.id;
+    insert_missing_seed(&database, rows(vec![user], Vec::new()))
+        .await
+        .expect("the user is written");
+    database.close().await;
+    (folder, path, id)
+}
+
+#[tokio::test]
+async fn user_token_prints_a_token_that_works() {
+    let (folder, _, _) = folder_with_user().await;
+    let environment = [("JWT_SECRET", SECRET)];
+    let arguments = ["user", "token", "--username", "Dweller"];
+    let token = succeeded(&execute(folder.path(), &environment, &arguments));
+    let server = Server::start(folder.path(), &environment, &[]);
+    let headers = format!("authorization: Bearer {}\r\n", token.trim_end());
+    let answer = server.ask(&headers, r#"{"query":"{ viewer { username } }"}"#).await;
+    assert_eq!(answer, json!({ "data": { "viewer": { "username": "dweller" } } }));
+    assert_eq!(server.stop().0, Some(0));
+    let unknown = ["user", "token", "--username", "nobody"];
+    let line = refusal(&execute(folder.path(), &environment, &unknown));
+    assert_eq!(line, "user token: there is no user \"nobody\"");
+    let line = refusal(&execute(folder.path(), &[], &arguments));
+    assert_eq!(
+        line,
+        "user token: set JWT_SECRET, to the same value for this command and for the server; \
+         without it the server makes up a secret of its own"
+    );
+    let production = [("JWT_SECRET", SECRET), ("APP_ENV", "production")];
+    let line = refusal(&execute(folder.path(), &production, &arguments));
+    assert_eq!(line, "user token: tokens are printed in development only");
+}
+
+#[tokio::test]
+async fn production_logs_one_line_of_json_for_each_request_and_no_secret() {
+    let (folder, path, id) = folder_with_user().await;
+    let settings = settings_of(&format!("sqlite://{}", path.display()), &[]);
+    let token = Tokens::new(&settings.auth).issue(id).expect("a token");
+    let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET), ("LOG", "debug")];
+    let server = Server::start(folder.path(), &environment, &[]);
+    let question = "will-the-water-last";
+    let body = json!({
+        "query": format!("query WhoAmI($q: String!) {{ viewer {{ username }} \
+            a: cardByCode(code: \"{question}\") {{ id }} b: cardByCode(code: $q) {{ id }} }}"),
+        "variables": { "q": question },
+        "operationName": "WhoAmI",
+    });
+    let headers = format!("authorization: Bearer {token}\r\nx-request-id: mine\r\n");
+    let answer = server.ask(&headers, &body.to_string()).await;
+    assert_eq!(answer["data"]["viewer"]["username"], "dweller");
+    let wrong = format!("authorization: Bearer {token}x\r\n");
+    let answer = server.ask(&wrong, &body.to_string()).await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    let mut connection = server.connect().await;
+    let get = format!("GET /graphql?query=%7B+nope_{question}+%7D HTTP/1.1\r\nhost: test\r\n\r\n");
+    connection.write(get).await;
+    assert_eq!(connection.answer().await.status, 200);
+    let (code, log) = server.stop();
+    assert_eq!(code, Some(0));
+
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+        .collect();
+    let of_requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
+    assert_eq!(of_requests.len(), 3, "{log}");
+    let line = of_requests.iter().find(|line| line["request_id"] == "mine").expect("its line");
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(
+        [&line["method"], &line["path"], &line["status"], &line["operation"]],
+        [&json!("POST"), &json!("/graphql"), &json!(200), &json!("WhoAmI")]
+    );
+    assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0), "{line}");
+    assert_eq!(line["statements"], 1, "{line}");
+    for secret in [question, &token, SECRET] {
+        assert!(!log.contains(secret), "{secret} is in the log: {log}");
+    }
+}
+
+#[tokio::test]
+async fn development_logs_text_for_people() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &[]);
+    server.ask("x-request-id: mine\r\n", QUERY).await;
+    let (_, log) = server.stop();
+    let line = log.lines().find(|line| line.contains("request_id=mine")).expect("its line");
+    assert!(line.contains("INFO") && line.contains("statements=0"), "{line}");
+    // No colours where nobody looks at them.
+    assert!(!log.contains('\u{1b}'), "{log}");
+}

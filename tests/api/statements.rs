@@ -1,0 +1,196 @@
+//! How many SQL statements an answer takes, as its `Server-Timing` header says.
+
+use serde_json::Value;
+
+use wasteland_tarot::db::entities::users;
+use wasteland_tarot::db::reference::SeedRows;
+
+use crate::app::{Engine, TestApp, on_both_databases};
+use crate::fixtures::{category, crowd, drawn_cards, id, reading, user};
+
+/// A hundred public readings of ten users, with three cards each, all in folders.
+async fn fill(app: &TestApp) {
+    let people: Vec<_> =
+        (0..10).map(|n| users::Model { is_admin: n == 0, ..user(&format!("u{n}")) }).collect();
+    let categories: Vec<_> =
+        people.iter().map(|owner| category(owner, &format!("c{}", owner.username))).collect();
+    let readings: Vec<_> = (0_u8..100)
+        .map(|n| {
+            let owner = &people[usize::from(n % 10)];
+            let mut reading = reading(app, owner, &format!("r{n:02}"), i64::from(n));
+            reading.category_id = Some(categories[usize::from(n % 10)].id);
+            reading
+        })
+        .collect();
+    let codes = ["major_arcana_00", "bottle_caps_01", "radiation_rods_14"];
+    let drawn = readings.iter().flat_map(|reading| drawn_cards(app, reading, &codes)).collect();
+    app.insert(SeedRows { users: people, categories, readings, drawn_cards: drawn }).await;
+}
+
+/// The nodes of the answer's only list.
+fn node_count(body: &Value) -> usize {
+    body["data"]["publicReadings"]["nodes"].as_array().expect("nodes").len()
+}
+
+/// Asks for a list of 1, 20 and 100 readings with these fields, and holds that each takes so many
+/// statements.
+async fn assert_statements(app: &TestApp, viewer: Option<uuid::Uuid>, fields: &str, expected: u64) {
+    for count in [1, 20, 100] {
+        let query = format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
+        let answered = app.ask_as_viewer(viewer, &query).await;
+        assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+        assert_eq!(node_count(&answered.body), count);
+        assert_eq!(answered.statements(), expected, "{count} readings with {fields}");
+    }
+}
+
+/// All that a list of readings shows.
+const WHOLE_READING: &str = "question user { username displayName }
+    spread { displayName positions { name meaning } } voice { displayName }
+    cards { positionName meaning orientation card { name uprightMeaning } }";
+
+on_both_databases! {
+    async fn a_list_of_readings_with_users_spreads_and_cards_takes_three_statements(
+        engine: Engine,
+    ) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        assert_statements(&app, None, WHOLE_READING, 3).await;
+        assert_statements(&app, Some(id("u3")), WHOLE_READING, 3).await;
+    }
+
+    async fn fields_alone_take_only_the_statement_of_the_list(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        assert_statements(&app, None, "question spread { positions { name } } voice { tone }", 1)
+            .await;
+    }
+
+    async fn counters_take_one_statement_each_for_all_cards_and_spreads(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        let fields = "spread { usageCount meanRating } cards { card { drawCount } }";
+        assert_statements(&app, None, fields, 4).await;
+
+        let query = "{ cards(first: 100) { nodes { drawCount } }
+            spreads { nodes { usageCount meanRating } } }";
+        assert_eq!(app.ask(query).await.statements(), 2);
+    }
+
+    async fn private_fields_take_no_statement_for_each_user(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        // Strangers' fields need nothing but the users; whether the viewer is an admin is one row
+        // more, which may or may not be in the same batch.
+        for viewer in ["u0", "u3"] {
+            let fields = "user { email isAdmin isPremium karmaScore preferredVoice }";
+            let query =
+                |count| format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
+            let mut taken = Vec::new();
+            for count in [1, 20, 100] {
+                let answered = app.ask_as(id(viewer), &query(count)).await;
+                assert_eq!(node_count(&answered.body), count);
+                taken.push(answered.statements());
+            }
+            assert!(taken.iter().all(|statements| (2..=3).contains(statements)), "{taken:?}");
+        }
+    }
+
+    async fn folders_and_their_counts_take_one_statement_each(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        for count in [1, 5, 10] {
+            let query = format!(
+                "{{ viewer {{ readings(first: {count}) {{ nodes {{
+                    category {{ name readingCount }} }} }} }} }}"
+            );
+            let answered = app.ask_as(id("u3"), &query).await;
+            let nodes =
+                answered.body["data"]["viewer"]["readings"]["nodes"].as_array().expect("nodes");
+            assert_eq!(nodes.len(), count);
+            assert!(nodes.iter().all(|node| node["category"]["readingCount"] == 10));
+            assert_eq!(answered.statements(), 4, "the viewer, the page, the folders, their counts");
+        }
+    }
+
+    async fn readings_of_all_users_of_a_list_take_one_statement(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        assert_statements(&app, None, "user { readings(first: 3) { nodes { question } } }", 3)
+            .await;
+        let fields = "user { readings(first: 3) { totalCount edges { cursor }
+            pageInfo { hasNextPage hasPreviousPage } } }";
+        assert_statements(&app, None, fields, 3).await;
+        // And with their cards.
+        let fields = "user { readings(first: 3) { nodes { cards { position } } } }";
+        assert_statements(&app, None, fields, 4).await;
+    }
+
+    async fn nodes_of_one_type_take_one_statement(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        for count in [1_usize, 20, 100] {
+            let ids: Vec<String> =
+                (0..count).map(|n| crate::fixtures::reading_id(&format!("r{n:02}"))).collect();
+            let query = format!(
+                "{{ nodes(ids: {ids:?}) {{ ... on Reading {{ question cards {{ position }} }} }} }}"
+            );
+            let answered = app.ask(&query).await;
+            assert_eq!(answered.body.get("errors"), None);
+            assert_eq!(answered.statements(), 2, "{count}");
+        }
+    }
+
+    async fn aliases_of_the_same_objects_are_loaded_together(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        let fields: String = (0..20)
+            .map(|n| {
+                format!(
+                    " a{n}: reading(id: {:?}) {{ question }}",
+                    crate::fixtures::reading_id(&format!("r{n:02}"))
+                )
+            })
+            .collect();
+        let answered = app.ask(&format!("{{ {fields} }}")).await;
+        assert_eq!(answered.body.get("errors"), None);
+        assert_eq!(answered.statements(), 1);
+    }
+
+    async fn a_page_reads_no_more_rows_than_it_returns_and_one(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(crowd(&app, &user("ada"), 100)).await;
+        let rows = async |query: &str| {
+            let answered = app.ask(query).await;
+            let timing = answered.header("server-timing").to_owned();
+            let (_, rows) = timing.split_once("statements, ").expect("rows are counted");
+            let rows: usize =
+                rows.split(' ').next().and_then(|rows| rows.parse().ok()).expect("a number");
+            rows
+        };
+        assert_eq!(rows("{ publicReadings(first: 20) { nodes { id } } }").await, 21);
+        assert_eq!(rows("{ publicReadings(last: 20) { totalCount nodes { id } } }").await, 21);
+        // One user, and two rows more than are returned for each parent at most.
+        let nested =
+            rows("{ user(username: \"ada\") { readings(first: 20) { nodes { id } } } }").await;
+        assert!(nested <= 1 + 22, "{nested}");
+    }
+}
+
+/// With several threads a batch may be on its way while fields of its level are still asking; the
+/// promise holds there as well, which is how the server runs.
+#[test]
+fn batches_are_whole_on_several_threads() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let app = TestApp::start(Engine::Sqlite).await;
+        fill(&app).await;
+        for _ in 0..50 {
+            assert_statements(&app, None, WHOLE_READING, 3).await;
+        }
+    });
+}

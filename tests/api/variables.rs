@@ -1,0 +1,137 @@
+//! Variables, by the letter of the GraphQL specification.
+
+use serde_json::{Value, json};
+
+use crate::app::{TestApp, on_both_databases};
+use crate::fixtures::card_id;
+
+/// The body of an answer with one error that refuses the document.
+fn refused(message: &str, line: u32, column: u32) -> Value {
+    json!({
+        "errors": [{
+            "message": message,
+            "locations": [{ "line": line, "column": column }],
+            "extensions": { "code": "GRAPHQL_VALIDATION_FAILED", "requestId": "ID" },
+        }],
+    })
+}
+
+on_both_databases! {
+    async fn an_absent_variable_leaves_the_argument_its_default(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($locale: Locale) {
+            cardByCode(code: \"major_arcana_00\") { name(locale: $locale) } }";
+        let name = |name: &str| json!({ "data": { "cardByCode": { "name": name } } });
+        assert_eq!(app.ask(query).await.body, name("Vault Newbie"));
+        assert_eq!(app.ask_with(query, json!({})).await.body, name("Vault Newbie"));
+        let chinese = app.ask_with(query, json!({ "locale": "ZH_HANT" })).await;
+        assert_eq!(chinese.body, name("新手避難所居民"));
+        let null = app.ask_with(query, json!({ "locale": null })).await;
+        assert_eq!(null.status, 400);
+        assert_eq!(
+            null.body_without_request_id(),
+            refused("invalid value for argument \"locale\", expected type \"Locale\"", 2, 56)
+        );
+    }
+
+    async fn the_default_of_a_variable_stands_in_where_it_is_absent(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for declaration in ["$locale: Locale = ZH_HANT", "$locale: Locale! = ZH_HANT"] {
+            let query =
+                format!("query ({declaration}) {{ voices {{ displayName(locale: $locale) }} }}");
+            let absent = app.data(&query).await;
+            assert_eq!(absent["voices"][0]["displayName"], "嗶嗶小子", "{declaration}");
+            let english = app.ask_with(&query, json!({ "locale": "EN" })).await;
+            assert_eq!(
+                english.body["data"]["voices"][0]["displayName"], "Pip-Boy",
+                "{declaration}"
+            );
+        }
+    }
+
+    async fn conditions_follow_the_variable_or_its_default(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($x: Boolean = false, $y: Boolean! = true) {
+            a: spreads(first: 1) @include(if: $x) { totalCount }
+            b: spreads(first: 1) @skip(if: $x) { totalCount }
+            ... @include(if: $y) { c: spreads(first: 1) { totalCount } }
+            ...F @skip(if: $y) }
+            fragment F on Query { d: spreads(first: 1) { totalCount } }";
+        for (variables, expected) in [
+            (json!({}), ["b", "c"].as_slice()),
+            (json!({ "x": true }), &["a", "c"]),
+            (json!({ "x": true, "y": false }), &["a", "d"]),
+            (json!({ "x": false, "y": false }), &["b", "d"]),
+        ] {
+            let answered = app.ask_with(query, variables.clone()).await;
+            let total = json!({ "totalCount": 7 });
+            let data: serde_json::Map<String, Value> =
+                expected.iter().map(|name| ((*name).to_owned(), total.clone())).collect();
+            assert_eq!(answered.body, json!({ "data": data }), "{variables}");
+        }
+    }
+
+    async fn a_condition_without_a_value_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($x: Boolean!) { suits @include(if: $x) { id } }";
+        for variables in [json!({}), json!({ "x": null })] {
+            let answered = app.ask_with(query, variables).await;
+            assert_eq!(answered.status, 400);
+            assert_eq!(
+                answered.body_without_request_id(),
+                json!({
+                    "errors": [{
+                        "message": "the variable `$x` must have a value",
+                        "extensions": {
+                            "code": "BAD_USER_INPUT", "argument": "variables", "requestId": "ID"
+                        },
+                    }],
+                })
+            );
+        }
+    }
+
+    async fn a_single_value_stands_for_a_list_of_one(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let id = card_id(&app, "major_arcana_00");
+        let expected = json!({ "data": { "nodes": [{ "id": id }] } });
+        let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+        assert_eq!(app.ask_with(query, json!({ "ids": id })).await.body, expected);
+        assert_eq!(app.ask(&format!("{{ nodes(ids: {id:?}) {{ id }} }}")).await.body, expected);
+    }
+
+    async fn variables_inside_lists_are_filled_in(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let (one, two) = (card_id(&app, "major_arcana_00"), card_id(&app, "bottle_caps_01"));
+        let query = "query ($one: ID!, $two: ID!) { nodes(ids: [$two, $one]) { id } }";
+        assert_eq!(
+            app.ask_with(query, json!({ "one": one, "two": two })).await.body,
+            json!({ "data": { "nodes": [{ "id": two }, { "id": one }] } })
+        );
+    }
+
+    async fn variables_that_nobody_declared_are_ignored(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let answered = app.ask_with("{ spreads { totalCount } }", json!({ "other": [1, 2] })).await;
+        assert_eq!(answered.body, json!({ "data": { "spreads": { "totalCount": 7 } } }));
+    }
+
+    async fn several_operations_each_have_their_own_variables(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query A($n: Int = 1) { cards(first: $n) { nodes { code } } }
+            query B($n: Int = 2) { cards(first: $n) { nodes { code } } }";
+        for (name, count) in [("A", 1), ("B", 2)] {
+            let answered = app.send(None, &json!({ "query": query, "operationName": name })).await;
+            let nodes = &answered.body["data"]["cards"]["nodes"];
+            assert_eq!(nodes.as_array().map(Vec::len), Some(count), "{name} {}", answered.text);
+        }
+    }
+
+    async fn a_nullable_variable_may_stand_where_an_argument_has_a_default(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($locale: Locale) {\n  voices { id displayName(locale: $locale) }\n}\n";
+        let data = app.data(query).await;
+        assert_eq!(data["voices"][0]["displayName"], "Pip-Boy");
+        assert_eq!(data["voices"].as_array().map(Vec::len), Some(14));
+    }
+}
