@@ -155,11 +155,11 @@ fn count<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, 
 /// A whole number from `minimum` to `maximum`, both included.
 fn whole_number<T>(text: &str, minimum: T, maximum: T) -> Result<T, String>
 where
-    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+    T: std::str::FromStr + PartialOrd + std::fmt::Display + Copy,
 {
     text.parse()
         .ok()
-        .filter(|value| *value >= minimum && *value <= maximum)
+        .filter(|value| (minimum..=maximum).contains(value))
         .ok_or_else(|| format!("a whole number of at least {minimum} and at most {maximum}"))
 }
 

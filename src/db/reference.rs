@@ -227,9 +227,12 @@ struct Counts {
     faction_voices: i64,
     spread_texts: i64,
     position_texts: i64,
+    card_stats: i64,
+    spread_stats: i64,
 }
 
-/// Whether each table holds as many rows as the reference data has, or more. One statement, so that
+/// Whether each table holds as many rows as the reference data has, or more; where there is a text,
+/// there is what it belongs to. One statement, so that
 /// a start on a loaded database costs nothing.
 ///
 /// # Errors
@@ -248,6 +251,8 @@ pub async fn is_reference_complete(
         .expr_as(count(faction_voices::Entity), "faction_voices")
         .expr_as(count(spread_texts::Entity), "spread_texts")
         .expr_as(count(spread_position_texts::Entity), "position_texts")
+        .expr_as(count(spread_stats::Entity), "spread_stats")
+        .expr_as(count(card_stats::Entity), "card_stats")
         .to_owned();
     let found = database.session().one::<Counts>("reference_counts", &query).await?;
     let has =
@@ -261,6 +266,8 @@ pub async fn is_reference_complete(
             && has(found.faction_voices, rows.faction_voices.len())
             && has(found.spread_texts, rows.spread_texts.len())
             && has(found.position_texts, rows.position_texts.len())
+            && has(found.spread_stats, rows.spread_stats.len())
+            && has(found.card_stats, rows.card_stats.len())
     }))
 }
 

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::App;
 
@@ -16,13 +17,22 @@ pub async fn live() -> Json<Value> {
 
 /// `GET /health/ready`: the database answers and has every migration; else 503, and what is wrong.
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
-    let problem = match app.database.missing_migrations().await {
+    // A frozen database answers nothing, and whoever asks here wants to hear so.
+    let asked = timeout(app.settings.database.deadline, app.database.missing_migrations());
+    let Ok(missing) = asked.await else {
+        return unready("the database does not answer");
+    };
+    let problem = match missing {
         Ok(missing) if missing.is_empty() => {
             return (StatusCode::OK, Json(json!({ "status": "ok", "database": "ok" })));
         }
         Ok(missing) => format!("{} migrations are missing", missing.len()),
         Err(error) => error.to_string(),
     };
+    unready(&problem)
+}
+
+fn unready(problem: &str) -> (StatusCode, Json<Value>) {
     let body = json!({ "status": "unready", "database": problem });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }

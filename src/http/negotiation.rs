@@ -25,38 +25,34 @@ impl MediaType {
     }
 }
 
-/// The form that the client likes best of those in `offered`, the server's favourite first; `None`
-/// if it accepts none of them. Without an `Accept` header anything goes, and it is `Json`, because
-/// that is what such clients understand.
+/// The form that the client likes best; `None` if it accepts none.
+///
+/// `application/graphql-response+json` and `text/html` have to be named. A wildcard or no `Accept`
+/// header at all is `Json`, because that is what such clients understand.
 #[must_use]
-pub fn accepted(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
+pub fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     let accept: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if accept.is_empty() {
         return Some(MediaType::Json);
     }
-    let ranges: Vec<(&str, f32)> = accept
-        .iter()
-        .flat_map(|value| value.split(','))
-        .map(range)
-        .filter(|(range, _)| !range.is_empty())
-        .collect();
-    let quality_of = |media_type: MediaType| {
-        let name = media_type.content_type().split(';').next().unwrap_or_default();
-        let kind = name.split('/').next().unwrap_or_default();
-        let named = ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name));
-        let of_kind = || ranges.iter().find(|(range, _)| range.strip_suffix("/*") == Some(kind));
-        let any = || ranges.iter().find(|(range, _)| *range == "*/*");
-        named.or_else(of_kind).or_else(any).map_or(0.0, |(_, quality)| *quality)
+    let ranges: Vec<(&str, f32)> =
+        accept.iter().flat_map(|value| value.split(',')).map(range).collect();
+    let quality_of = |names: &[&str]| {
+        let quality = names
+            .iter()
+            .find_map(|name| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)));
+        quality.map_or(0.0, |(_, quality)| *quality)
     };
-    let mut best: Option<(MediaType, f32)> = None;
-    for media_type in offered.iter().copied() {
-        let quality = quality_of(media_type);
-        if quality > best.map_or(0.0, |(_, best)| best) {
-            best = Some((media_type, quality));
-        }
-    }
-    best.map(|(media_type, _)| media_type)
+    // Of those that are liked alike, the first.
+    let offered = [
+        (MediaType::GraphqlResponse, quality_of(&["application/graphql-response+json"])),
+        (MediaType::Json, quality_of(&["application/json", "application/*", "*/*"])),
+        (MediaType::Html, quality_of(&["text/html"])),
+    ];
+    let best = offered.iter().map(|(_, quality)| *quality).fold(0.0, f32::max);
+    let is_best = |quality: f32| quality > 0.0 && quality >= best;
+    offered.into_iter().find(|(_, quality)| is_best(*quality)).map(|(media_type, _)| media_type)
 }
 
 fn range(text: &str) -> (&str, f32) {

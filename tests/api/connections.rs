@@ -3,6 +3,8 @@
 //! That the server has given a connection up is seen in two ways: the client reads its end, or,
 //! with `--max-connections=1`, another client is served. Neither asks how long it took.
 
+use std::path::Path;
+
 use tokio::net::TcpSocket;
 
 use crate::app::{Engine, RawConnection, TestApp, raw_post};
@@ -122,7 +124,11 @@ async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
 async fn large_asset(app: &TestApp) -> String {
     let page = app.request(reqwest::Method::GET, "/").header("connection", "close");
     let page = page.send().await.expect("the page").text().await.expect("its text");
-    let path = page.split('"').find(|text| text.starts_with("/graphiql/") && text.ends_with(".js"));
+    let is_script = |text: &&str| {
+        text.starts_with("/graphiql/")
+            && Path::new(text).extension().is_some_and(|kind| kind == "js")
+    };
+    let path = page.split('"').find(is_script);
     path.expect("the page has a script").to_owned()
 }
 

@@ -15,7 +15,7 @@ use crate::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_dat
 use crate::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
 
 /// A body of one error that no field is to blame for, so that nothing was executed.
-fn only_error(message: &str, extensions: Value, location: Option<(u32, u32)>) -> Value {
+fn only_error(message: &str, extensions: &Value, location: Option<(u32, u32)>) -> Value {
     let mut error = json!({ "message": message, "extensions": extensions });
     error["extensions"]["requestId"] = "ID".into();
     if let Some((line, column)) = location {
@@ -25,7 +25,7 @@ fn only_error(message: &str, extensions: Value, location: Option<(u32, u32)>) ->
 }
 
 /// A body of one error of the field of this name at the beginning of the document, which is null.
-fn field_error(field: &str, message: &str, extensions: Value) -> Value {
+fn field_error(field: &str, message: &str, extensions: &Value) -> Value {
     let mut error = json!({
         "message": message,
         "locations": [{ "line": 1, "column": 3 }],
@@ -91,7 +91,7 @@ on_both_databases! {
                 field_error(
                     field,
                     "`id` is \"123\", which is no id of this server",
-                    json!({ "code": "BAD_USER_INPUT", "argument": "id" })
+                    &json!({ "code": "BAD_USER_INPUT", "argument": "id" })
                 )
             );
         }
@@ -99,7 +99,7 @@ on_both_databases! {
         let mut expected = field_error(
             "nodes",
             "`ids` is \"123\", which is no id of this server",
-            json!({ "code": "BAD_USER_INPUT", "argument": "ids" }),
+            &json!({ "code": "BAD_USER_INPUT", "argument": "ids" }),
         );
         expected["data"] = Value::Null;
         assert_eq!(answered.body_without_request_id(), expected);
@@ -114,7 +114,7 @@ on_both_databases! {
             field_error(
                 "card",
                 "`id` must be the id of a Card; it is the id of a Reading",
-                json!({ "code": "BAD_USER_INPUT", "argument": "id" })
+                &json!({ "code": "BAD_USER_INPUT", "argument": "id" })
             )
         );
     }
@@ -122,7 +122,7 @@ on_both_databases! {
     async fn a_body_that_is_no_request_is_refused(engine: Engine) {
         let app = TestApp::start(engine).await;
         let body = |message: &str, argument: &str| {
-            only_error(message, json!({ "code": "BAD_USER_INPUT", "argument": argument }), None)
+            only_error(message, &json!({ "code": "BAD_USER_INPUT", "argument": argument }), None)
         };
         let missing = "`query` is missing: there is nothing to execute";
         for (text, expected) in [
@@ -178,7 +178,7 @@ on_both_databases! {
             let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "operationName" });
             assert_eq!(
                 answered.body_without_request_id(),
-                only_error(message, extensions, None),
+                only_error(message, &extensions, None),
                 "{body}"
             );
         }
@@ -204,7 +204,7 @@ on_both_databases! {
             answered.body_without_request_id(),
             only_error(
                 "unknown field \"nane\" on type \"SuitInfo\".",
-                json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
                 Some((2, 11))
             )
         );
@@ -220,7 +220,7 @@ on_both_databases! {
                 answered.body_without_request_id(),
                 only_error(
                     "the variable `$id` must have a value",
-                    json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
+                    &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
                     None
                 )
             );
@@ -237,7 +237,7 @@ on_both_databases! {
                 answered.body_without_request_id(),
                 only_error(
                     "invalid value for argument \"first\", expected type \"Int\"",
-                    json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                    &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
                     Some((1, 29))
                 ),
                 "{value}"
@@ -251,7 +251,7 @@ on_both_databases! {
             only_error(
                 "invalid value for argument \"locale\", enumeration type \"Locale\" does not \
                     contain the value \"FR\"",
-                json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
+                &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
                 Some((1, 49))
             )
         );
@@ -259,14 +259,18 @@ on_both_databases! {
 
     async fn ten_errors_are_reported_and_no_more(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let fields = |count| -> String { (0..count).map(|n| format!(" f{n}")).collect() };
+        let fields =
+            |count| -> String { (0..count).map(|n| format!(" f{n}")).collect::<Vec<_>>().concat() };
         for (count, reported) in [(9, 9), (10, 10), (11, 10), (25, 10)] {
             let answered = app.ask(&format!("{{{} }}", fields(count))).await;
             let errors = answered.body["errors"].as_array().expect("errors");
             assert_eq!(errors.len(), reported, "{count}");
         }
         // Errors of fields as well, and what is well still arrives.
-        let fields: String = (0..12).map(|n| format!(" c{n}: card(id: \"x\") {{ id }}")).collect();
+        let fields: String = (0..12)
+            .map(|n| format!(" c{n}: card(id: \"x\") {{ id }}"))
+            .collect::<Vec<_>>()
+            .concat();
         let answered = app.ask(&format!("{{{fields} spreads {{ totalCount }} }}")).await;
         assert_eq!(answered.status, 200);
         assert_eq!(answered.body["errors"].as_array().map(Vec::len), Some(10));
@@ -306,7 +310,7 @@ on_both_databases! {
         assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
         assert_eq!(
             answered.body_without_request_id(),
-            only_error("the access token has expired", json!({ "code": "UNAUTHENTICATED" }), None)
+            only_error("the access token has expired", &json!({ "code": "UNAUTHENTICATED" }), None)
         );
         assert_eq!(answered.statements(), 0);
     }
@@ -364,7 +368,7 @@ on_both_databases! {
                 body,
                 only_error(
                     "the access token is not valid",
-                    json!({ "code": "UNAUTHENTICATED" }),
+                    &json!({ "code": "UNAUTHENTICATED" }),
                     None
                 ),
                 "{what}"
@@ -382,7 +386,7 @@ on_both_databases! {
                 answered.body_without_request_id(),
                 only_error(
                     "the `authorization` header must be `Bearer` and a token",
-                    json!({ "code": "UNAUTHENTICATED" }),
+                    &json!({ "code": "UNAUTHENTICATED" }),
                     None
                 ),
                 "{header}"
@@ -405,7 +409,7 @@ on_both_databases! {
             answered.body_without_request_id(),
             only_error(
                 "the access token belongs to no active user",
-                json!({ "code": "UNAUTHENTICATED" }),
+                &json!({ "code": "UNAUTHENTICATED" }),
                 None
             )
         );
@@ -470,7 +474,7 @@ on_both_databases! {
         let mut expected = field_error(
             "publicReadings",
             "something went wrong on our side",
-            json!({ "code": "INTERNAL_SERVER_ERROR" }),
+            &json!({ "code": "INTERNAL_SERVER_ERROR" }),
         );
         expected["data"] = Value::Null;
         assert_eq!(answered.body_without_request_id(), expected);
@@ -495,7 +499,7 @@ async fn a_database_that_is_gone_is_an_unavailable_service_and_the_server_lives(
         let mut expected = field_error(
             "viewer",
             "the database cannot be reached",
-            json!({ "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000 }),
+            &json!({ "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000 }),
         );
         // What is in memory is answered as before.
         expected["data"]["suits"] = [22, 14, 14, 14, 14].map(|n| json!({ "cardCount": n })).into();

@@ -18,7 +18,7 @@ const CRATES: [(&str, &[&str], &str); 4] = [
     ("axum", &["http/", "main.rs"], "HTTP ends at the handlers"),
     (
         "async_graphql",
-        &["graphql/", "loaders/", "http/graphql.rs"],
+        &["graphql/", "loaders/", "http/graphql/"],
         "what the app does is the same however it is asked",
     ),
     ("sea_orm", &["db/"], "queries are built and run in one place"),

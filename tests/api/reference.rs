@@ -202,7 +202,8 @@ on_both_databases! {
             let fields: String = keys
                 .iter()
                 .map(|key| format!(" {key}: interpretation(voice: {key}, locale: {locale})"))
-                .collect();
+                .collect::<Vec<_>>()
+                .concat();
             let data =
                 app.data(&format!("{{ cards(first: 100) {{ nodes {{ {fields} }} }} }}")).await;
             all.push(data);

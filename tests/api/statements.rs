@@ -151,7 +151,8 @@ on_both_databases! {
                     crate::fixtures::reading_id(&format!("r{n:02}"))
                 )
             })
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let answered = app.ask(&format!("{{ {fields} }}")).await;
         assert_eq!(answered.body.get("errors"), None);
         assert_eq!(answered.statements(), 1);

@@ -147,10 +147,10 @@ impl<'a> CheckedOperation<'a> {
         self.name
     }
 
-    /// Whether it asks for nothing but the schema: every root field starts with `__`.
+    /// Whether it asks for the schema: `__schema` or `__type`.
     #[must_use]
-    pub fn is_introspection(&self) -> bool {
-        self.counts.is_introspection
+    pub fn asks_for_schema(&self) -> bool {
+        self.counts.asks_for_schema
     }
 
     /// Objects inside each other, as the limit counts them.

@@ -584,11 +584,11 @@ fn the_operation_is_the_one_that_would_run() {
         ("M", OperationType::Mutation, false),
         ("S", OperationType::Subscription, false),
     ];
-    for (name, kind, is_introspection) in kinds {
+    for (name, kind, asks_for_schema) in kinds {
         let operation = several.operation(Some(name)).expect("defined");
         assert_eq!(
-            (operation.name(), operation.kind(), operation.is_introspection()),
-            (Some(name), kind, is_introspection)
+            (operation.name(), operation.kind(), operation.asks_for_schema()),
+            (Some(name), kind, asks_for_schema)
         );
     }
     let long = "x".repeat(9_000);

@@ -21,7 +21,7 @@ use crate::config::limits::DocumentLimits;
 pub(super) struct OperationCounts {
     pub(super) depth: usize,
     pub(super) selections: usize,
-    pub(super) is_introspection: bool,
+    pub(super) asks_for_schema: bool,
 }
 
 /// What a selection set amounts to with its fragments expanded.
@@ -29,10 +29,10 @@ pub(super) struct OperationCounts {
 struct Extent {
     nesting: usize,
     selections: usize,
-    /// Fields of the set itself, through inline fragments and spreads, and how many of them are
-    /// introspection.
+    /// Fields of the set itself, through inline fragments and spreads, and whether one of them asks
+    /// for the schema.
     fields: usize,
-    introspection_fields: usize,
+    asks_for_schema: bool,
     depth: usize,
     /// These two are for a set that is part of an introspection, which a fragment does not know of
     /// itself.
@@ -51,8 +51,7 @@ impl Extent {
     fn include(&mut self, inner: &Self) {
         self.enclose(inner);
         self.fields = self.fields.saturating_add(inner.fields);
-        self.introspection_fields =
-            self.introspection_fields.saturating_add(inner.introspection_fields);
+        self.asks_for_schema |= inner.asks_for_schema;
         self.depth = self.depth.max(inner.depth);
         self.introspection_depth = self.introspection_depth.max(inner.introspection_depth);
         self.introspection_lists = self.introspection_lists.max(inner.introspection_lists);
@@ -139,8 +138,8 @@ impl<'a> Walk<'a> {
         if depth > maximum {
             return Err(Refusal::TooDeep { depth, maximum, at });
         }
-        let is_introspection = extent.fields > 0 && extent.fields == extent.introspection_fields;
-        Ok(OperationCounts { depth, selections: extent.selections, is_introspection })
+        let Extent { selections, asks_for_schema, .. } = extent;
+        Ok(OperationCounts { depth, selections, asks_for_schema })
     }
 
     /// `level` is the place of the set among those around it, the operation's being 1: the
@@ -187,7 +186,8 @@ impl<'a> Walk<'a> {
         }
 
         extent.fields = extent.fields.saturating_add(1);
-        extent.introspection_fields += usize::from(name.node.starts_with("__"));
+        let asks_for_schema = matches!(name.node.as_str(), "__schema" | "__type");
+        extent.asks_for_schema |= asks_for_schema;
         if selection_set.node.items.is_empty() {
             return Ok(());
         }
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
         extent.enclose(&inner);
         let depth = inner.introspection_depth + 1;
         let lists = inner.introspection_lists + usize::from(multiplies_introspection(&name.node));
-        if matches!(name.node.as_str(), "__schema" | "__type") {
+        if asks_for_schema {
             let maximum = self.limits.introspection_depth;
             if depth > maximum {
                 return Err(Refusal::TooDeep { depth, maximum, at });

@@ -1,0 +1,314 @@
+//! What is sent back: answers, and errors with their codes, details and statuses.
+
+use async_graphql::{ErrorExtensionValues, ServerError, Value};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
+use crate::db::DbError;
+use crate::graphql::errors::{ApiError, INTERNAL};
+use crate::graphql::guard::Refusal;
+use crate::http::negotiation::MediaType;
+use crate::http::request_log::{RequestFigures, RequestId};
+
+/// A failed request, before anything was executed.
+#[derive(Debug)]
+pub struct HttpError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    details: Vec<(&'static str, Value)>,
+    location: Option<async_graphql::Pos>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether the request was well formed and only its document is at fault.
+    is_of_document: bool,
+}
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: bounded(&message.into()),
+            details: Vec::new(),
+            location: None,
+            headers: Vec::new(),
+            is_of_document: false,
+        }
+    }
+
+    pub(super) fn bad(argument: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
+            .with_detail("argument", argument.into())
+    }
+
+    pub(super) fn with_detail(mut self, name: &'static str, value: Value) -> Self {
+        self.details.push((name, value));
+        self
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    /// There is nothing at this address.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address")
+    }
+
+    /// Something failed that should not.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "something went wrong on our side")
+    }
+
+    /// The `Authorization` header is not good.
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
+            .with_header(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+    }
+
+    pub(super) fn of_document(mut self) -> Self {
+        self.is_of_document = true;
+        self
+    }
+
+    pub(super) fn method_not_allowed(allow: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "BAD_USER_INPUT", message)
+            .with_detail("argument", "method".into())
+            .with_header(header::ALLOW, allow)
+    }
+
+    pub(super) fn introspection_is_off() -> Self {
+        let message = "the schema may not be asked for: introspection is off";
+        Self::new(StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED", message).of_document()
+    }
+
+    pub(super) fn timeout(status: StatusCode, message: &'static str) -> Self {
+        Self::new(status, "TIMEOUT", message)
+    }
+}
+
+impl From<Refusal> for HttpError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            details: refusal.details(),
+            location: refusal.location(),
+            ..Self::new(StatusCode::BAD_REQUEST, refusal.code(), refusal.to_string()).of_document()
+        }
+    }
+}
+
+impl From<ApiError> for HttpError {
+    fn from(error: ApiError) -> Self {
+        if error.is_internal() {
+            tracing::error!(error = %WithSources(&error), "a request failed before its execution");
+        }
+        let mut extensions = ErrorExtensionValues::default();
+        error.add_details(&mut extensions);
+        let with_details = |http_error: Self| {
+            ["argument", "retryAfterMs"].into_iter().fold(http_error, |http_error, name| {
+                match extensions.get(name).cloned() {
+                    Some(value) => http_error.with_detail(name, value),
+                    None => http_error,
+                }
+            })
+        };
+        let with_status =
+            |status| with_details(Self::new(status, error.code(), error.public_message()));
+        match &error {
+            ApiError::Unauthenticated => Self::unauthenticated(error.public_message()),
+            ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
+                with_status(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            ApiError::Database(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR),
+            ApiError::BadInput { .. }
+            | ApiError::PageSizeExceeded { .. }
+            | ApiError::InvalidCursor { .. } => with_status(StatusCode::BAD_REQUEST).of_document(),
+        }
+    }
+}
+
+/// What is sent back.
+pub struct Answer {
+    status: StatusCode,
+    media_type: MediaType,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) figures: RequestFigures,
+    data: Option<Value>,
+    errors: Vec<ServerError>,
+}
+
+impl From<HttpError> for Answer {
+    fn from(error: HttpError) -> Self {
+        let mut server_error = ServerError::new(error.message, error.location);
+        let extensions = server_error.extensions.get_or_insert_default();
+        extensions.set("code", error.code);
+        for (name, value) in error.details {
+            extensions.set(name, value);
+        }
+        Self {
+            status: error.status,
+            media_type: MediaType::Json,
+            headers: error.headers,
+            figures: RequestFigures::default(),
+            data: None,
+            errors: vec![server_error],
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn of_error(error: HttpError, media_type: MediaType) -> Self {
+        // Clients of `application/json` look at the status only to see whether they reached a
+        // GraphQL server.
+        let is_old_style = media_type == MediaType::Json && error.is_of_document;
+        let mut answer = Self::from(error);
+        if is_old_style {
+            answer.status = StatusCode::OK;
+        }
+        answer.media_type = media_type;
+        answer
+    }
+
+    /// Turns what the library answered into what clients are promised.
+    pub(super) fn of_response(
+        response: async_graphql::Response,
+        limits: &Limits,
+        media_type: MediaType,
+    ) -> Self {
+        // Nothing was executed if no error stands at a field: the document is not valid.
+        let is_refused = response.data == Value::Null
+            && !response.errors.is_empty()
+            && response.errors.iter().all(|error| error.path.is_empty());
+        let errors: Vec<ServerError> = response
+            .errors
+            .into_iter()
+            .take(limits.errors)
+            .map(|error| present(error, is_refused))
+            .collect();
+        let status = if is_refused && media_type == MediaType::GraphqlResponse {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        };
+        Self {
+            status,
+            media_type,
+            headers: Vec::new(),
+            figures: RequestFigures::default(),
+            data: (!is_refused).then_some(response.data),
+            errors,
+        }
+    }
+
+    /// As it is sent, with the request's id in every error.
+    pub fn into_response(mut self, RequestId(id): &RequestId) -> Response {
+        for error in &mut self.errors {
+            error.message = in_house_style(&error.message);
+            error.extensions.get_or_insert_default().set("requestId", id.as_str());
+        }
+        self.figures.error = self.errors.first().and_then(code_of);
+        let body = AnswerBody { data: self.data.as_ref(), errors: &self.errors };
+        let Ok(body) = serde_json::to_vec(&body) else {
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        };
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type.content_type()));
+        headers.append(header::VARY, HeaderValue::from_static("accept, authorization"));
+        headers.extend(
+            self.headers
+                .into_iter()
+                .map(|(name, value)| (Some(name), value))
+                .filter_map(|(name, value)| name.map(|name| (name, value))),
+        );
+        response.extensions_mut().insert(self.figures);
+        response
+    }
+}
+
+/// The answer as clients read it: `data` is absent when nothing was executed, `errors` when there
+/// are none.
+#[derive(Serialize)]
+struct AnswerBody<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+}
+
+fn code_of(error: &ServerError) -> Option<String> {
+    match error.extensions.as_ref()?.get("code")? {
+        Value::String(code) => Some(code.clone()),
+        _ => None,
+    }
+}
+
+/// Gives an error its code and a message that may leave the house.
+fn present(mut error: ServerError, is_refused: bool) -> ServerError {
+    let mut extensions = error.extensions.take().unwrap_or_default();
+    if let Some(cause) = error.source::<ApiError>().cloned() {
+        if cause.is_internal() {
+            let path = path_of(&error);
+            tracing::error!(error = %WithSources(&cause), path, "a field failed");
+        }
+        extensions.set("code", cause.code());
+        cause.add_details(&mut extensions);
+        error.message = bounded(&cause.public_message());
+    } else {
+        // What the library itself refuses: a document that is not valid, or an argument's value.
+        let code = if is_refused { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
+        extensions.set("code", code);
+    }
+    error.source = None;
+    error.extensions = Some(extensions);
+    error
+}
+
+/// An error with everything that caused it, for the log.
+struct WithSources<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for WithSources<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+fn path_of(error: &ServerError) -> String {
+    error
+        .path
+        .iter()
+        .map(|segment| match segment {
+            async_graphql::PathSegment::Field(name) => name.clone(),
+            async_graphql::PathSegment::Index(index) => index.to_string(),
+        })
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+/// Messages start in lower case, are of one line and bounded.
+fn in_house_style(message: &str) -> String {
+    let mut characters = message.lines().next().unwrap_or_default().chars();
+    let first = characters.next().into_iter().flat_map(char::to_lowercase);
+    bounded(&first.chain(characters).collect::<String>())
+}
+
+/// What a client sent is quoted in messages, however long it was.
+fn bounded(message: &str) -> String {
+    if message.chars().count() <= MESSAGE_CHARACTERS {
+        return message.to_owned();
+    }
+    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
+}
