@@ -25,12 +25,13 @@ impl MediaType {
     }
 }
 
-/// The form that the client likes best; `None` if it accepts none.
+/// The form in `offered` that the client likes best; `None` if it accepts none of them. Of those that
+/// it likes alike it is the first.
 ///
 /// `application/graphql-response+json` and `text/html` have to be named. A wildcard or no `Accept`
 /// header at all is `Json`, because that is what such clients understand.
 #[must_use]
-pub fn accepted(headers: &HeaderMap) -> Option<MediaType> {
+pub fn accepted(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
     let accept: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if accept.is_empty() {
@@ -38,21 +39,20 @@ pub fn accepted(headers: &HeaderMap) -> Option<MediaType> {
     }
     let ranges: Vec<(&str, f32)> =
         accept.iter().flat_map(|value| value.split(',')).map(range).collect();
-    let quality_of = |names: &[&str]| {
-        let quality = names
+    let quality_of = |media_type: MediaType| {
+        let names: &[&str] = match media_type {
+            MediaType::GraphqlResponse => &["application/graphql-response+json"],
+            MediaType::Json => &["application/json", "application/*", "*/*"],
+            MediaType::Html => &["text/html"],
+        };
+        let named = names
             .iter()
             .find_map(|name| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)));
-        quality.map_or(0.0, |(_, quality)| *quality)
+        named.map_or(0.0, |(_, quality)| *quality)
     };
-    // Of those that are liked alike, the first.
-    let offered = [
-        (MediaType::GraphqlResponse, quality_of(&["application/graphql-response+json"])),
-        (MediaType::Json, quality_of(&["application/json", "application/*", "*/*"])),
-        (MediaType::Html, quality_of(&["text/html"])),
-    ];
-    let best = offered.iter().map(|(_, quality)| *quality).fold(0.0, f32::max);
-    let is_best = |quality: f32| quality > 0.0 && quality >= best;
-    offered.into_iter().find(|(_, quality)| is_best(*quality)).map(|(media_type, _)| media_type)
+    let best = offered.iter().copied().map(quality_of).fold(0.0, f32::max);
+    let is_best = |media_type: &MediaType| best > 0.0 && quality_of(*media_type) >= best;
+    offered.iter().copied().find(is_best)
 }
 
 fn range(text: &str) -> (&str, f32) {

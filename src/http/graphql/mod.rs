@@ -37,12 +37,13 @@ pub async fn handle(
     request: Request,
 ) -> Response {
     let is_bare_get = request.method() == Method::GET && request.uri().query().is_none();
-    let media_type = match accepted(request.headers()) {
-        Some(MediaType::Html) if is_bare_get => {
-            return graphiql::page(State(app), Extension(id)).await;
-        }
-        // A browser that follows a link to a query.
-        Some(MediaType::Html) => MediaType::Json,
+    let offered: &[MediaType] = if is_bare_get && app.settings.graphiql() {
+        &[MediaType::GraphqlResponse, MediaType::Json, MediaType::Html]
+    } else {
+        &[MediaType::GraphqlResponse, MediaType::Json]
+    };
+    let media_type = match accepted(request.headers(), offered) {
+        Some(MediaType::Html) => return graphiql::page(State(app), Extension(id)).await,
         Some(media_type) => media_type,
         None => {
             let error = HttpError::new(
