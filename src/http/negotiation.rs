@@ -40,12 +40,12 @@ pub fn accepted(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType>
     let ranges: Vec<(&str, f32)> =
         accept.iter().flat_map(|value| value.split(',')).map(range).collect();
     let quality_of = |media_type: MediaType| {
-        let names: &[&str] = match media_type {
+        let spellings: &[&str] = match media_type {
             MediaType::GraphqlResponse => &["application/graphql-response+json"],
             MediaType::Json => &["application/json", "application/*", "*/*"],
             MediaType::Html => &["text/html"],
         };
-        let named = names
+        let named = spellings
             .iter()
             .find_map(|name| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)));
         named.map_or(0.0, |(_, quality)| *quality)
