@@ -1,5 +1,6 @@
 //! The command line of wasteland-tarot.
 
+use std::pin::pin;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -8,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
 use wasteland_tarot::db::reference::user_count;
-use wasteland_tarot::db::{Database, migrations, now, users};
+use wasteland_tarot::db::{Database, DbError, StartLock, migrations, now, users};
 use wasteland_tarot::domain::user::fold_username;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
@@ -98,14 +99,23 @@ async fn main() -> ExitCode {
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("wasteland-tarot: {}", with_causes(error));
+    ExitCode::FAILURE
+}
+
+/// In one line, the error and what caused it.
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        line = format!("{line}: {error}");
+        let text = error.to_string();
+        // Some errors end with their cause already.
+        if !line.ends_with(&text) {
+            line = format!("{line}: {text}");
+        }
         cause = error.source();
     }
-    eprintln!("wasteland-tarot: {line}");
-    ExitCode::FAILURE
+    line
 }
 
 async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
@@ -127,22 +137,18 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
         return Err("--demo: demonstration data is refused in production".into());
     }
     telemetry::start(&settings);
-    let database = open_database(&settings, serve.migrate).await?;
-    load_reference(&database).await?;
-    let catalogue = Catalogue::load(&database.session()).await?;
-    if serve.demo {
-        demonstrate(&database, &catalogue).await?;
-    } else if user_count(&database).await? == 0 {
-        println!("nobody is here yet; `serve --demo` loads 50 users and 2,000 readings to look at");
-    }
+    // Before anything is written: whoever starts the server may stop it at any time.
+    let mut stop = pin!(stop_signal()?);
+    let (database, catalogue) = tokio::select! {
+        prepared = prepare(&settings, serve) => prepared?,
+        () = &mut stop => return Ok(ExitCode::SUCCESS),
+    };
 
     let listener = TcpListener::bind(settings.server.listen)
         .await
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
     let address = listener.local_addr()?;
     let app = App::new(settings, database.clone(), catalogue)?;
-    // Before the address is told: who reads it may stop the server at once.
-    let stop = stop_signal()?;
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 
@@ -158,9 +164,46 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens the database, sees that its schema is up to date and loads what is missing. Of several
+/// programs that start at once, one does it and the others wait.
+async fn prepare(settings: &Settings, serve: &Serve) -> Result<(Database, Catalogue), Failure> {
+    let named = |error| name_setting(settings, &error);
+    let lock = StartLock::take(&settings.database).await.map_err(named)?;
+    if serve.migrate || settings.database.url.is_embedded() {
+        migrations::up(&settings.database, &lock).await.map_err(named)?;
+    }
+    let database = Database::connect(settings).await.map_err(named)?;
+    let missing = database.missing_migrations().await?;
+    if !missing.is_empty() {
+        return Err(format!(
+            "the database lacks these migrations: {}. Run `wasteland-tarot migrate`, or serve with --migrate",
+            missing.join(", ")
+        )
+        .into());
+    }
+    load_reference(&database, &lock).await?;
+    let catalogue = Catalogue::load(&database.session()).await?;
+    if serve.demo {
+        demonstrate(&database, &lock, &catalogue).await?;
+    } else if user_count(&database).await? == 0 {
+        println!("nobody is here yet; `serve --demo` loads 50 users and 2,000 readings to look at");
+    }
+    lock.release().await;
+    Ok((database, catalogue))
+}
+
+/// An error of opening the database, with the setting that is likely to be at fault.
+fn name_setting(settings: &Settings, error: &DbError) -> Failure {
+    format!("DATABASE_URL={}: {}", settings.database.url, with_causes(error)).into()
+}
+
 /// Loads the demonstration set, unless somebody is there already, and says how to use it.
-async fn demonstrate(database: &Database, catalogue: &Catalogue) -> Result<(), Failure> {
-    let demonstration = load_demonstration(database, catalogue, now()).await?;
+async fn demonstrate(
+    database: &Database,
+    lock: &StartLock,
+    catalogue: &Catalogue,
+) -> Result<(), Failure> {
+    let demonstration = load_demonstration(database, lock, catalogue, now()).await?;
     if !demonstration.loaded {
         println!("there are users already, so no demonstration data was loaded");
     }
@@ -171,24 +214,6 @@ async fn demonstrate(database: &Database, catalogue: &Catalogue) -> Result<(), F
         println!("with the password `{password}`, which is shown this once");
     }
     Ok(())
-}
-
-/// Opens the database and sees that its schema is up to date.
-async fn open_database(settings: &Settings, migrate: bool) -> Result<Database, Failure> {
-    let url = &settings.database.url;
-    if migrate || url.is_embedded() {
-        migrations::up(url).await?;
-    }
-    let database = Database::connect(settings).await?;
-    let missing = database.missing_migrations().await?;
-    if !missing.is_empty() {
-        return Err(format!(
-            "the database lacks these migrations: {}. Run `wasteland-tarot migrate`, or serve with --migrate",
-            missing.join(", ")
-        )
-        .into());
-    }
-    Ok(database)
 }
 
 /// Done at SIGTERM or SIGINT.
@@ -205,13 +230,17 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 async fn run_migrate(settings: &Settings, direction: Option<Migrate>) -> Result<(), Failure> {
-    let url = &settings.database.url;
+    let database = &settings.database;
+    let named = |error| name_setting(settings, &error);
+    let lock = StartLock::take(database).await.map_err(named)?;
     match direction.unwrap_or(Migrate::Up) {
-        Migrate::Up => migrations::up(url).await?,
-        Migrate::Down { steps } => migrations::down(url, steps).await?,
+        Migrate::Up => migrations::up(database, &lock).await.map_err(named)?,
+        Migrate::Down { steps } => migrations::down(database, &lock, steps).await.map_err(named)?,
         Migrate::Status => {}
     }
-    for (name, applied) in migrations::status(url).await? {
+    let listed = migrations::status(database).await.map_err(named)?;
+    lock.release().await;
+    for (name, applied) in listed {
         println!("{} {name}", if applied { "applied" } else { "pending" });
     }
     Ok(())
@@ -228,7 +257,8 @@ async fn print_token(settings: &Settings, username: &str) -> Result<(), Failure>
                 .into(),
         );
     }
-    let database = Database::connect(settings).await?;
+    let database =
+        Database::connect(settings).await.map_err(|error| name_setting(settings, &error))?;
     let user = users::user_by_username(&database.session(), &fold_username(username))
         .await?
         .ok_or_else(|| format!("user token: there is no user {username:?}"))?;

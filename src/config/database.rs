@@ -84,6 +84,10 @@ impl std::fmt::Display for DatabaseUrl {
 }
 
 fn database_url(text: &str) -> Result<DatabaseUrl, String> {
+    // A pool would open as many databases as it has connections, and each would end with its own.
+    if text.starts_with("sqlite:") && (text.contains(":memory:") || text.contains("mode=memory")) {
+        return Err("a database in a file, or on a server: one in memory has no place".to_owned());
+    }
     if text.starts_with("sqlite:")
         || text.starts_with("postgres://")
         || text.starts_with("postgresql://")

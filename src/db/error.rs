@@ -1,6 +1,7 @@
 //! What can go wrong between the server and its database.
 
-use sea_orm::{ConnAcquireErr, DbErr};
+use sea_orm::sqlx;
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
 /// A failed statement. The cause is for the log; clients see a code only.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,22 +40,43 @@ impl DbError {
             )
             | DbErr::Conn(_) => Self::Unavailable(error.into()),
             error if is_lost_connection(&error) => Self::Unavailable(error.into()),
+            error if is_out_of_time(&error) => Self::Deadline { statement },
             error => Self::Failed { statement, cause: error.into() },
         }
     }
 }
 
+/// What the database driver says went wrong.
+fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+            Some(cause)
+        }
+        _ => None,
+    }
+}
+
 /// Whether the connection broke while the statement ran.
 fn is_lost_connection(error: &DbErr) -> bool {
-    use sea_orm::RuntimeErr::SqlxError;
-    use sea_orm::sqlx::Error as Sqlx;
-    let (DbErr::Exec(SqlxError(cause)) | DbErr::Query(SqlxError(cause))) = error else {
-        return false;
-    };
-    match &**cause {
-        Sqlx::Io(_) | Sqlx::PoolTimedOut | Sqlx::PoolClosed | Sqlx::WorkerCrashed => true,
+    match cause_of(error) {
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed,
+        ) => true,
         // Class 57P is PostgreSQL's "operator intervention": it is stopping or starting.
-        Sqlx::Database(cause) => cause.code().is_some_and(|code| code.starts_with("57P")),
+        Some(sqlx::Error::Database(cause)) => {
+            cause.code().is_some_and(|code| code.starts_with("57P"))
+        }
         _ => false,
     }
+}
+
+/// Whether the database ended the statement because it ran, or waited for a lock, for longer than
+/// the settings allow.
+fn is_out_of_time(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(cause)) = cause_of(error) else { return false };
+    // PostgreSQL's query_canceled and lock_not_available, and SQLITE_BUSY.
+    matches!(cause.code().as_deref(), Some("57014" | "55P03" | "5"))
 }

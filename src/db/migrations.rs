@@ -4,17 +4,17 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::DatabaseConnection;
 
-use super::pool::check_address;
-use super::{Database, DbError};
-use crate::config::database::DatabaseUrl;
+use super::pool::check_reachable;
+use super::{Database, DbError, StartLock};
+use crate::config::database::DatabaseSettings;
 
-/// Applies the migrations that are missing.
+/// Applies the migrations that are missing. Each is applied whole or not at all.
 ///
 /// # Errors
 ///
 /// The database cannot be reached, or one of them fails; those before it stay applied.
-pub async fn up(url: &DatabaseUrl) -> Result<(), DbError> {
-    let connection = connect(url).await?;
+pub async fn up(settings: &DatabaseSettings, _lock: &StartLock) -> Result<(), DbError> {
+    let connection = connect(settings).await?;
     let missing = status_on(&connection).await?.iter().filter(|(_, applied)| !applied).count();
     if missing > 0 {
         tracing::info!(missing, "applying migrations");
@@ -27,8 +27,12 @@ pub async fn up(url: &DatabaseUrl) -> Result<(), DbError> {
 /// # Errors
 ///
 /// The database cannot be reached, or one of them cannot be taken back.
-pub async fn down(url: &DatabaseUrl, steps: u32) -> Result<(), DbError> {
-    let connection = connect(url).await?;
+pub async fn down(
+    settings: &DatabaseSettings,
+    _lock: &StartLock,
+    steps: u32,
+) -> Result<(), DbError> {
+    let connection = connect(settings).await?;
     Migrator::down(&connection, Some(steps))
         .await
         .map_err(|error| DbError::of("migrations_down", error))
@@ -39,8 +43,8 @@ pub async fn down(url: &DatabaseUrl, steps: u32) -> Result<(), DbError> {
 /// # Errors
 ///
 /// The database cannot be asked.
-pub async fn status(url: &DatabaseUrl) -> Result<Vec<(String, bool)>, DbError> {
-    status_on(&connect(url).await?).await
+pub async fn status(settings: &DatabaseSettings) -> Result<Vec<(String, bool)>, DbError> {
+    status_on(&connect(settings).await?).await
 }
 
 impl Database {
@@ -55,9 +59,9 @@ impl Database {
     }
 }
 
-async fn connect(url: &DatabaseUrl) -> Result<DatabaseConnection, DbError> {
-    check_address(url)?;
-    migration::connect(url.expose()).await.map_err(|error| DbError::of("connect", error))
+async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, DbError> {
+    check_reachable(settings).await?;
+    migration::connect(settings.url.expose()).await.map_err(|error| DbError::of("connect", error))
 }
 
 async fn status_on(connection: &DatabaseConnection) -> Result<Vec<(String, bool)>, DbError> {

@@ -20,10 +20,12 @@ pub mod voices;
 mod error;
 mod pool;
 mod session;
+mod start_lock;
 
 pub use error::DbError;
 pub use pool::Database;
 pub use session::{Session, StatementCount};
+pub use start_lock::StartLock;
 
 use chrono::{DateTime, SubsecRound, Utc};
 

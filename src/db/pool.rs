@@ -1,13 +1,15 @@
 //! The connections to the database.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sea_orm::sqlx::{self, ConnectOptions, Connection};
 use sea_orm::{
     DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector,
     TransactionTrait,
@@ -15,7 +17,7 @@ use sea_orm::{
 
 use super::{DbError, Session, StatementCount};
 use crate::config::Settings;
-use crate::config::database::DatabaseUrl;
+use crate::config::database::{DatabaseSettings, DatabaseUrl};
 
 /// The database of the process; cheap to clone.
 #[derive(Clone)]
@@ -32,6 +34,7 @@ impl Database {
     /// The address is wrong, the database cannot be reached, or the folder of an embedded one
     /// cannot be made.
     pub async fn connect(settings: &Settings) -> Result<Self, DbError> {
+        check_reachable(&settings.database).await?;
         let connection = open(settings).await.map_err(|error| DbError::of("connect", error))?;
         Ok(Self { connection, deadline: settings.database.deadline })
     }
@@ -78,15 +81,33 @@ impl Database {
     }
 }
 
-/// Reads the address first, because others who cannot read it complain with all of it, and the
-/// password is in it.
-pub(super) fn check_address(url: &DatabaseUrl) -> Result<(), DbError> {
-    let read = if url.is_embedded() {
-        SqliteConnectOptions::from_str(url.expose()).map(drop)
-    } else {
-        PgConnectOptions::from_str(url.expose()).map(drop)
-    };
-    read.map_err(|error| DbError::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into()))))
+/// Connects to a database server once, without a pool, which would try again for as long as one may
+/// wait for a connection and then not say why there is none. The address is read first, because
+/// others who cannot read it complain with all of it, and the password is in it.
+pub(super) async fn connect_directly(settings: &DatabaseSettings) -> Result<PgConnection, DbError> {
+    let options = PgConnectOptions::from_str(settings.url.expose()).map_err(refused)?;
+    match tokio::time::timeout(settings.pool_timeout, options.connect()).await {
+        Ok(connected) => connected.map_err(refused),
+        Err(_) => Err(refused(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+    }
+}
+
+/// Where the file of an embedded database is, or is to be.
+pub(super) fn file_of_embedded(url: &DatabaseUrl) -> Result<PathBuf, DbError> {
+    let options = SqliteConnectOptions::from_str(url.expose()).map_err(refused)?;
+    Ok(options.get_filename().to_owned())
+}
+
+/// Says at once, and why, when there is no database at the address.
+pub(super) async fn check_reachable(settings: &DatabaseSettings) -> Result<(), DbError> {
+    if settings.url.is_embedded() {
+        return file_of_embedded(&settings.url).map(drop);
+    }
+    connect_directly(settings).await?.close().await.map_err(refused)
+}
+
+fn refused(error: sqlx::Error) -> DbError {
+    DbError::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into())))
 }
 
 async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {

@@ -7,7 +7,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    IntoActiveModel, Iterable, ModelTrait, RuntimeErr,
+    IntoActiveModel, Iterable, ModelTrait,
 };
 
 use super::entities::{
@@ -15,7 +15,7 @@ use super::entities::{
     reading_cards, reading_categories, reading_sessions, spread_position_texts, spread_positions,
     spread_stats, spread_templates, spread_texts, users, voice_texts, voices, wasteland_cards,
 };
-use super::{Database, DbError};
+use super::{Database, DbError, StartLock};
 
 /// The rows of the reference data, by table, in the order in which they can be written.
 #[derive(Debug, Default)]
@@ -50,9 +50,6 @@ pub struct SeedRows {
 /// Bound values that one statement may have; SQLite's limit is the lower one.
 const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
-/// Waits for the lock of another loader, each as long as the settings let a statement wait.
-const LOCK_WAITS_MAXIMUM: u32 = 60;
-
 /// Writes the reference rows that are not there yet, all or none.
 ///
 /// # Errors
@@ -60,6 +57,7 @@ const LOCK_WAITS_MAXIMUM: u32 = 60;
 /// A statement fails; then nothing is written.
 pub async fn insert_missing_reference(
     database: &Database,
+    _lock: &StartLock,
     rows: ReferenceRows,
 ) -> Result<(), DbError> {
     database
@@ -103,23 +101,18 @@ pub async fn insert_missing_seed(database: &Database, rows: SeedRows) -> Result<
 ///
 /// # Errors
 ///
-/// A statement fails, or another loader does not come to an end; then nothing is written.
+/// A statement fails; then nothing is written.
 pub async fn insert_seed_if_nobody(
     database: &Database,
+    _lock: &StartLock,
     batches: impl IntoIterator<Item = SeedRows>,
 ) -> Result<bool, DbError> {
-    const STATEMENT: &str = "seed_insert";
-    let mut batches = batches.into_iter();
-    let mut waits = 0;
-    loop {
-        let turn = database.transaction(STATEMENT, async |transaction| {
-            if let Err(error) = lock_out_other_seeds(transaction).await {
-                return if is_still_locked(&error) { Ok(Err(error)) } else { Err(error) };
-            }
+    database
+        .transaction("seed_insert", async |transaction| {
             if users::Entity::find().one(transaction).await?.is_some() {
-                return Ok(Ok(false));
+                return Ok(false);
             }
-            for rows in batches.by_ref() {
+            for rows in batches {
                 insert_missing(transaction, rows.users).await?;
                 insert_missing(transaction, rows.categories).await?;
                 insert_missing(transaction, rows.readings).await?;
@@ -127,38 +120,9 @@ pub async fn insert_seed_if_nobody(
             }
             transaction.execute(&count_draws()).await?;
             transaction.execute(&count_uses()).await?;
-            Ok(Ok(true))
-        });
-        match turn.await? {
-            Ok(is_written) => return Ok(is_written),
-            Err(error) if waits == LOCK_WAITS_MAXIMUM => return Err(DbError::of(STATEMENT, error)),
-            Err(_) => waits += 1,
-        }
-    }
-}
-
-/// Of two loaders at once the second waits here, and then sees the first one's people. A read in
-/// this place would see nobody, and `SQLite` would refuse to write after it.
-async fn lock_out_other_seeds(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
-    let usage_count = spread_stats::Column::UsageCount;
-    let same = Query::update()
-        .table(spread_stats::Entity)
-        .value(usage_count, Expr::col(usage_count))
-        .to_owned();
-    transaction.execute(&same).await?;
-    Ok(())
-}
-
-/// Whether somebody else held a lock for longer than a statement waits for one.
-fn is_still_locked(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
-        error
-    else {
-        return false;
-    };
-    let code = cause.as_database_error().and_then(sea_orm::sqlx::error::DatabaseError::code);
-    // PostgreSQL's lock_not_available, and SQLITE_BUSY.
-    matches!(code.as_deref(), Some("55P03" | "5"))
+            Ok(true)
+        })
+        .await
 }
 
 /// Sets the counters of every card to its draws.

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::reference::{SeedRows, insert_missing_seed};
-use wasteland_tarot::db::{Database, migrations};
+use wasteland_tarot::db::{Database, StartLock, migrations};
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
@@ -129,9 +129,10 @@ fn url_of(name: &str) -> String {
 
 async fn fill(url: &str) {
     let settings = settings_of(url, &[]);
-    migrations::up(&settings.database.url).await.expect("the migrations apply");
+    let lock = StartLock::take(&settings.database).await.expect("nobody else prepares it");
+    migrations::up(&settings.database, &lock).await.expect("the migrations apply");
     let database = Database::connect(&settings).await.expect("the database opens");
-    load_reference(&database).await.expect("the reference data loads");
+    load_reference(&database, &lock).await.expect("the reference data loads");
     database.close().await;
 }
 

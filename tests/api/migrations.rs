@@ -117,6 +117,21 @@ on_both_databases! {
         assert!(Migrator::get_pending_migrations(&connection).await.expect("status").is_empty());
     }
 
+    async fn a_migration_that_fails_midway_leaves_nothing_and_can_be_tried_again(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let connection = database.connect().await;
+        // The last of several tables that one change makes is in the way.
+        execute(&connection, "CREATE TABLE spread_position_texts (in_the_way integer)").await;
+        Migrator::up(&connection, None).await.expect_err("the table is in the way");
+        let pending = Migrator::get_pending_migrations(&connection).await.expect("status");
+        assert_eq!(pending.first().map(|one| one.name()), Some("m20261101_000009_create_spread_templates"));
+        assert!(!tables(&connection).await.contains("spread_templates"), "half a change is left");
+
+        execute(&connection, "DROP TABLE spread_position_texts").await;
+        Migrator::up(&connection, None).await.expect("up");
+        assert!(Migrator::get_pending_migrations(&connection).await.expect("status").is_empty());
+    }
+
     async fn a_fresh_start_works_on_a_full_database(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;
@@ -165,6 +180,13 @@ on_both_databases! {
         ] {
             assert!(connection.execute_unprepared(wrong).await.is_err(), "{wrong} was accepted");
         }
+    }
+}
+
+#[test]
+fn each_migration_is_applied_whole_or_not_at_all() {
+    for migration in Migrator::migrations() {
+        assert_eq!(migration.use_transaction(), Some(true), "{}", migration.name());
     }
 }
 

@@ -13,8 +13,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use wasteland_tarot::config::Settings;
-use wasteland_tarot::db::Database;
 use wasteland_tarot::db::reference::insert_missing_seed;
+use wasteland_tarot::db::{Database, StartLock};
 use wasteland_tarot::services::tokens::Tokens;
 
 use crate::app::{
@@ -243,6 +243,110 @@ async fn a_server_database_is_migrated_only_when_asked() {
     let server = Server::start(folder.path(), &environment, &["serve", "--migrate"]);
     assert_eq!(server.ask("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
     assert_eq!(server.stop().0, Some(0));
+}
+
+// Starting
+
+on_both_databases! {
+    async fn of_several_servers_that_start_at_once_all_serve_and_one_loads(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let folder = folder();
+        let starts: Vec<_> = (0..4)
+            .map(|_| {
+                let (url, folder) = (database.url.clone(), folder.path().to_owned());
+                std::thread::spawn(move || {
+                    let environment = [("DATABASE_URL", url.as_str())];
+                    Server::try_start(&folder, &environment, &["serve", "--migrate", "--demo"])
+                })
+            })
+            .collect();
+        let mut loaded = 0;
+        for start in starts {
+            let server = start.join().expect("no panic").unwrap_or_else(|log| panic!("{log}"));
+            let query = r#"{"query":"{ publicStats { cards users } }"}"#;
+            let answer = server.ask("", query).await;
+            assert_eq!(answer, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
+            let (code, log) = server.stop();
+            assert_eq!(code, Some(0), "{log}");
+            loaded += log.matches("loaded the demonstration data").count();
+        }
+        assert_eq!(loaded, 1);
+    }
+
+    async fn a_server_that_is_killed_while_it_prepares_its_database_starts_again(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
+        let arguments = ["serve", "--listen=127.0.0.1:0", "--migrate", "--demo"];
+        // Wherever that is: in a migration, between two, in the reference data, or after all.
+        for milliseconds in [10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 800] {
+            let mut child = command(folder.path(), &environment, &arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("the program starts");
+            tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+            child.kill().expect("killed");
+            child.wait().expect("it ended");
+        }
+        let server = Server::start(folder.path(), &environment, &["serve", "--migrate", "--demo"]);
+        let query = r#"{"query":"{ publicStats { cards users } }"}"#;
+        let answer = server.ask("", query).await;
+        assert_eq!(answer, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
+        assert_eq!(server.stop().0, Some(0));
+    }
+
+    async fn a_server_that_waits_for_another_to_prepare_the_database_can_be_stopped(engine: Engine) {
+        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let settings = settings_of(&database.url, &[]);
+        let lock = StartLock::take(&settings.database).await.expect("nobody else has it");
+        let folder = folder();
+        let mut child = command(
+            folder.path(),
+            &[("DATABASE_URL", &database.url), ("LISTEN", "127.0.0.1:0")],
+            &["serve", "--migrate"],
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+        let told = BufReader::new(child.stdout.take().expect("piped"));
+        // Kept open: the server says more when it stops.
+        let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let line = said.by_ref().map_while(Result::ok).find(|line| line.contains("waiting for it"));
+        assert!(line.is_some(), "it does not say that it waits");
+        let order = format!("kill -TERM {}", child.id());
+        assert!(Command::new("sh").args(["-c", &order]).status().expect("a shell").success());
+        assert_eq!(child.wait().expect("it ends").code(), Some(0));
+        assert_eq!(told.lines().count(), 0, "it listened");
+        lock.release().await;
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_reached_is_one_line_with_the_reason() {
+    let folder = folder();
+    // Nothing listens at the port of a socket that is bound and never listens.
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let place = format!("127.0.0.1:{}/none", socket.local_addr().expect("an address").port());
+    let url = format!("postgres://someone:hunter2@{place}");
+    for arguments in [&["serve"][..], &["migrate"], &["migrate", "status"]] {
+        let line = refusal(&execute(folder.path(), &[("DATABASE_URL", &url)], arguments));
+        let expected = format!(
+            "DATABASE_URL=postgres://…@{place}: the database cannot be reached: Connection Error: \
+             error communicating with database: Connection refused (os error 111)"
+        );
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn an_embedded_database_needs_a_file() {
+    for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite://x.db?mode=memory"] {
+        let line = refusal(&execute(folder().path(), &[("DATABASE_URL", url)], &[]));
+        let expected = "DATABASE_URL=\"…\" (environment): a database in a file, or on a server: \
+                        one in memory has no place";
+        assert_eq!(line, expected);
+    }
 }
 
 // Stopping

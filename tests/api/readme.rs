@@ -7,7 +7,7 @@ use clap::{Args, Command};
 use serde_json::Value;
 
 use wasteland_tarot::config::Settings;
-use wasteland_tarot::db::now;
+use wasteland_tarot::db::{StartLock, now};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::seed::load_demonstration;
 
@@ -36,7 +36,10 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let database = &app.app.database;
         let catalogue = Catalogue::load(&database.session()).await.expect("the catalogue loads");
-        load_demonstration(database, &catalogue, now()).await.expect("the demonstration loads");
+        let settings = &app.app.settings.database;
+        let lock = StartLock::take(settings).await.expect("nobody else prepares it");
+        let loaded = load_demonstration(database, &lock, &catalogue, now()).await;
+        assert!(loaded.expect("the demonstration loads").loaded);
 
         let shown: Value = serde_json::from_str(block("json")).expect("the answer is JSON");
         let answered = app.ask(block("graphql")).await;

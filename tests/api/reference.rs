@@ -6,12 +6,12 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use wasteland_tarot::db::Database;
 use wasteland_tarot::db::entities::{
     card_interpretations, card_stats, card_texts, faction_texts, faction_voices, factions,
     spread_position_texts, spread_positions, spread_stats, spread_templates, spread_texts,
     voice_texts, voices, wasteland_cards,
 };
+use wasteland_tarot::db::{Database, StartLock};
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::services::reference::load_reference;
@@ -70,8 +70,10 @@ async fn dump(connection: &DatabaseConnection) -> BTreeMap<&'static str, Vec<Str
 }
 
 async fn load_again(database: &TestDatabase) {
-    let opened = Database::connect(&settings_of(&database.url, &[])).await.expect("it opens");
-    load_reference(&opened).await.expect("the reference data loads");
+    let settings = settings_of(&database.url, &[]);
+    let lock = StartLock::take(&settings.database).await.expect("nobody else prepares it");
+    let opened = Database::connect(&settings).await.expect("it opens");
+    load_reference(&opened, &lock).await.expect("the reference data loads");
     opened.close().await;
 }
 

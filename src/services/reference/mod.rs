@@ -15,7 +15,7 @@ use crate::db::factions::{FactionRow, FactionTextRow, FactionVoiceRow};
 use crate::db::reference::{ReferenceRows, insert_missing_reference, is_reference_complete};
 use crate::db::spreads::{PositionRow, PositionTextRow, SpreadRow, SpreadStatsRow, SpreadTextRow};
 use crate::db::voices::{VoiceRow, VoiceTextRow};
-use crate::db::{Database, DbError};
+use crate::db::{Database, DbError, StartLock};
 use crate::domain::card::Card;
 use crate::domain::faction::Faction;
 use crate::domain::interpretation::interpret_card;
@@ -39,13 +39,13 @@ enum Kind {
 /// # Errors
 ///
 /// The database fails; then nothing was written.
-pub async fn load_reference(database: &Database) -> Result<(), DbError> {
+pub async fn load_reference(database: &Database, lock: &StartLock) -> Result<(), DbError> {
     let rows = reference_rows(ReferenceFiles::read(), crate::db::now());
     if is_reference_complete(database, &rows).await? {
         return Ok(());
     }
     let (cards, texts) = (rows.cards.len(), rows.interpretations.len());
-    insert_missing_reference(database, rows).await?;
+    insert_missing_reference(database, lock, rows).await?;
     tracing::info!(cards, interpretations = texts, "loaded the reference data");
     Ok(())
 }

@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use uuid::Uuid;
 
 use crate::db::reference::{SeedRows, insert_seed_if_nobody, user_count};
-use crate::db::{Database, DbError};
+use crate::db::{Database, DbError, StartLock};
 use crate::services::catalogue::Catalogue;
 use crate::services::passwords::{PasswordError, hash_password};
 pub use readings::{Deck, Generator};
@@ -66,19 +66,19 @@ pub enum SeedError {
     Missing(&'static str),
 }
 
-/// Loads the demonstration unless there is any user: so a second call changes nothing, in this
-/// process, in another one, or at the same time.
+/// Loads the demonstration unless there is any user: so a second call changes nothing.
 ///
 /// # Errors
 ///
 /// The database fails or the reference data is missing; then nothing was written.
 pub async fn load_demonstration(
     database: &Database,
+    lock: &StartLock,
     catalogue: &Catalogue,
     now: DateTime<Utc>,
 ) -> Result<Demonstration, SeedError> {
     let nothing = Demonstration { loaded: false, overseer_password: None };
-    // Most starts end here, without a hash and without a lock.
+    // Most starts end here, without a hash.
     if user_count(database).await? > 0 {
         return Ok(nothing);
     }
@@ -88,7 +88,7 @@ pub async fn load_demonstration(
         [hash_password(DEMO_PASSWORD.to_owned()).await?, hash_password(password.clone()).await?];
     let generator = Generator::new(plan, Deck::of(catalogue), now)?;
     let batches = with_passwords(generator, hashes);
-    if !insert_seed_if_nobody(database, batches).await? {
+    if !insert_seed_if_nobody(database, lock, batches).await? {
         return Ok(nothing);
     }
     tracing::info!(users = plan.users, readings = plan.readings, "loaded the demonstration data");
