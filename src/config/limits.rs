@@ -115,6 +115,10 @@ pub struct Limits {
     #[arg(id = "max_body_bytes", long = "max-body-bytes", env = "MAX_BODY_BYTES", value_parser = count::<usize>, default_value = "262144", global = true, hide_env_values = true)]
     pub body_bytes: usize,
 
+    /// Bytes of an answer, before compression
+    #[arg(id = "max_answer_bytes", long = "max-answer-bytes", env = "MAX_ANSWER_BYTES", value_parser = count::<usize>, default_value = "4194304", global = true, hide_env_values = true)]
+    pub answer_bytes: usize,
+
     /// Errors that one answer reports
     #[arg(id = "max_errors", long = "max-errors", env = "MAX_ERRORS", value_parser = count::<usize>, default_value = "10", global = true, hide_env_values = true)]
     pub errors: usize,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -40,12 +41,16 @@ pub async fn page(State(app): State<Arc<App>>, Extension(id): Extension<RequestI
 pub async fn asset(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
-    Path(file): Path<String>,
+    file: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.settings.graphiql());
-    let Some(asset) = asset else {
-        return Answer::from(HttpError::not_found()).into_response(&id);
+    let not_found = || Answer::from(HttpError::not_found()).into_response(&id);
+    // A name, and not a way out of the folder.
+    let is_name = |file: &str| !file.contains(['/', '\\']) && file != "..";
+    let Some(file) = file.ok().map(|Path(file)| file).filter(|file| is_name(file)) else {
+        return not_found();
     };
+    let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.settings.graphiql());
+    let Some(asset) = asset else { return not_found() };
     let content_type = match file.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",

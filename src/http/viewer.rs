@@ -14,9 +14,11 @@ use crate::services::tokens::Tokens;
 ///
 /// The header is no bearer token, or the token has expired or is not ours.
 pub fn viewer(headers: &HeaderMap, tokens: &Tokens) -> Result<Viewer, HttpError> {
-    let Some(authorization) = headers.get(header::AUTHORIZATION) else {
-        return Ok(Viewer::Anonymous);
-    };
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(authorization) = all.next() else { return Ok(Viewer::Anonymous) };
+    if all.next().is_some() {
+        return Err(HttpError::unauthenticated("there may be one `authorization` header"));
+    }
     let token = authorization
         .to_str()
         .ok()

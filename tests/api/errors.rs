@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -255,6 +255,26 @@ on_both_databases! {
                 Some((1, 49))
             )
         );
+    }
+
+    async fn a_refusal_stays_below_two_kilobytes(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for length in [1, 20, 100, 400] {
+            for letter in ["x", "愛"] {
+                let fields: Vec<_> = (0..15)
+                    .map(|n| match letter {
+                        "x" => format!("f{n}{}", letter.repeat(length)),
+                        _ => format!("a{n}: cards(sort: {:?}) {{ totalCount }}", letter.repeat(length)),
+                    })
+                    .collect();
+                let answered = app.ask(&format!("{{ {} }}", fields.join(" "))).await;
+                assert_eq!(answered.status, 400);
+                let errors = answered.body["errors"].as_array().expect("errors");
+                assert!((1..=10).contains(&errors.len()));
+                let bytes = answered.body.to_string().len();
+                assert!(bytes < 2_000, "{bytes} bytes: {}", answered.body);
+            }
+        }
     }
 
     async fn ten_errors_are_reported_and_no_more(engine: Engine) {
@@ -509,6 +529,30 @@ async fn a_database_that_is_gone_is_an_unavailable_service_and_the_server_lives(
     assert_eq!(live.status, 200);
     let ready = answered(app.request(reqwest::Method::GET, "/health/ready")).await;
     assert_eq!(ready.status, 503);
+}
+
+/// What PostgreSQL itself ends is told as what the server gives up.
+#[tokio::test]
+async fn a_statement_that_waits_too_long_is_a_timeout() {
+    let test = "a_statement_that_waits_too_long_is_a_timeout";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    for flag in ["--database-lock-timeout-ms=50", "--database-statement-timeout-ms=50"] {
+        let app = TestApp::start_with(Engine::Postgres, &[flag]).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let other = app.database.connect().await;
+        let transaction = other.begin().await.expect("a transaction");
+        let lock = "LOCK TABLE users IN ACCESS EXCLUSIVE MODE";
+        transaction.execute_unprepared(lock).await.expect("the table is locked");
+        let answered = app.ask_as(id("ada"), "{ viewer { username } }").await;
+        assert_eq!(answered.status, 200);
+        let expected =
+            field_error("viewer", "the database took too long", &json!({ "code": "TIMEOUT" }));
+        assert_eq!(answered.body_without_request_id(), expected, "{flag}");
+        transaction.rollback().await.expect("rolled back");
+        app.data_as(id("ada"), "{ viewer { username } }").await;
+    }
 }
 
 /// What is asked for by an id that has the right form finds nothing, and that is no error.

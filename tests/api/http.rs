@@ -468,6 +468,35 @@ async fn a_query_string_of_the_maximum_is_read_and_one_byte_more_is_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_of_the_maximum_is_sent_and_one_byte_more_is_refused() {
+    let query = "{ cards(first: 100) { nodes { name uprightMeaning reversedMeaning } } }";
+    let whole = start(&[]).await.ask(query).await;
+    let length = serde_json::to_vec(&whole.body).expect("JSON").len();
+    assert!(length > 10_000, "{length}");
+
+    let app = start(&[&format!("--max-answer-bytes={length}")]).await;
+    let answer = app.ask(query).await;
+    assert_eq!((answer.status, answer.body), (200, whole.body));
+
+    let maximum = length - 1;
+    let app = start(&[&format!("--max-answer-bytes={maximum}")]).await;
+    let expected = refusal(
+        &format!("the answer is larger than {maximum} bytes; ask for less at a time"),
+        "QUERY_TOO_LARGE",
+        &json!({ "what": "answer", "maximum": maximum }),
+    );
+    let answer = app.ask(query).await;
+    let body = answer.body_without_request_id();
+    assert_eq!((answer.status, answer.header("content-type")), (400, RESPONSE));
+    assert_eq!(body, expected);
+    // As for any document at fault.
+    let request = app.request(Method::POST, "/graphql").header("content-type", "application/json");
+    let answer = answered(request.body(json!({ "query": query }).to_string())).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, JSON));
+    assert_eq!(answer.body_without_request_id(), expected);
+}
+
+#[tokio::test]
 async fn a_header_of_any_size_is_refused_and_the_server_stays_well() {
     let app = start(&[]).await;
     for request in [
@@ -757,6 +786,11 @@ async fn graphiql_has_no_other_parts() {
         "/graphiql/assets/main.js",
         "/graphiql/assets/..%2F..%2F..%2Fgraphql.rs",
         "/graphiql/assets/%2Fetc%2Fpasswd",
+        "/graphiql/assets/..%2Findex.html",
+        "/graphiql/assets/..%5Cindex.html",
+        "/graphiql/assets/..",
+        "/graphiql/assets/%2E%2E",
+        "/graphiql/assets/%FF",
         "/graphiql/assets/a/b.js",
         "/graphiql/assets/%00",
         "/graphiql/",
@@ -971,4 +1005,16 @@ async fn a_wrong_access_token_is_never_taken_for_nobody() {
             assert_eq!(body.get("data"), None);
         }
     }
+}
+
+#[tokio::test]
+async fn two_access_tokens_are_refused() {
+    let app = start(&[]).await;
+    let mut connection = RawConnection::open(&app).await;
+    let headers = "authorization: Bearer a\r\nauthorization: Bearer b\r\nx-request-id: ID\r\n";
+    connection.write(raw_post(headers, r#"{"query":"{ __typename }"}"#)).await;
+    let answer = connection.answer().await;
+    let message = "there may be one `authorization` header";
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json(), refusal(message, "UNAUTHENTICATED", &json!({})));
 }

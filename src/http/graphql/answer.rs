@@ -1,5 +1,7 @@
 //! What is sent back: answers, and errors with their codes, details and statuses.
 
+use std::io::{self, Write};
+
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,6 +13,10 @@ use crate::graphql::errors::{ApiError, INTERNAL};
 use crate::graphql::guard::Refusal;
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::{RequestFigures, RequestId};
+
+/// Bytes of the errors of a refusal, which must stay small however many mistakes a document has. One
+/// error fits, whatever it says.
+const REFUSAL_BYTES: usize = 1_980;
 
 /// A failed request, before anything was executed.
 #[derive(Debug)]
@@ -88,6 +94,14 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED", message).of_document()
     }
 
+    fn answer_too_large(maximum: usize) -> Self {
+        let message = format!("the answer is larger than {maximum} bytes; ask for less at a time");
+        Self::new(StatusCode::BAD_REQUEST, "QUERY_TOO_LARGE", message)
+            .with_detail("what", "answer".into())
+            .with_detail("maximum", maximum.into())
+            .of_document()
+    }
+
     pub(super) fn timeout(status: StatusCode, message: &'static str) -> Self {
         Self::new(status, "TIMEOUT", message)
     }
@@ -140,6 +154,8 @@ pub struct Answer {
     headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) figures: RequestFigures,
     data: Option<Value>,
+    /// Bytes that the body may have.
+    maximum: usize,
     errors: Vec<ServerError>,
 }
 
@@ -157,6 +173,8 @@ impl From<HttpError> for Answer {
             headers: error.headers,
             figures: RequestFigures::default(),
             data: None,
+            // An error is small, whatever it is about.
+            maximum: usize::MAX,
             errors: vec![server_error],
         }
     }
@@ -202,6 +220,7 @@ impl Answer {
             headers: Vec::new(),
             figures: RequestFigures::default(),
             data: (!is_refused).then_some(response.data),
+            maximum: limits.answer_bytes,
             errors,
         }
     }
@@ -212,11 +231,23 @@ impl Answer {
             error.message = in_house_style(&error.message);
             error.extensions.get_or_insert_default().set("requestId", id.as_str());
         }
+        if self.data.is_none() {
+            self.errors.truncate(count_that_fits(&self.errors));
+        }
         self.figures.error = self.errors.first().and_then(code_of);
         let body = AnswerBody { data: self.data.as_ref(), errors: &self.errors };
-        let Ok(body) = serde_json::to_vec(&body) else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-        };
+        let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
+        if let Err(error) = serde_json::to_writer(&mut bytes, &body) {
+            let error = if error.is_io() {
+                HttpError::answer_too_large(self.maximum)
+            } else {
+                HttpError::internal()
+            };
+            let mut answer = Self::of_error(error, self.media_type);
+            answer.figures = self.figures;
+            return answer.into_response(&RequestId(id.clone()));
+        }
+        let body = bytes.bytes;
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers
@@ -241,6 +272,38 @@ struct AnswerBody<'a> {
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Value>,
+}
+
+/// Takes bytes until they are too many: what is refused is not written to its end.
+struct BoundedBytes {
+    bytes: Vec<u8>,
+    maximum: usize,
+}
+
+impl Write for BoundedBytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.maximum {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How many of the errors of a refusal there is room for; one at least.
+fn count_that_fits(errors: &[ServerError]) -> usize {
+    let mut room = REFUSAL_BYTES;
+    let fits = |error: &&ServerError| {
+        let bytes = serde_json::to_vec(error).map_or(0, |text| text.len() + 1);
+        let fits = bytes <= room;
+        room = room.saturating_sub(bytes);
+        fits
+    };
+    errors.iter().take_while(fits).count().max(1)
 }
 
 fn code_of(error: &ServerError) -> Option<String> {
