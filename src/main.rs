@@ -3,18 +3,19 @@
 use std::pin::pin;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
-use wasteland_tarot::db::reference::user_count;
 use wasteland_tarot::db::{Database, DbError, StartLock, migrations, now, users};
 use wasteland_tarot::domain::user::fold_username;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
-use wasteland_tarot::services::seed::load_demonstration;
+use wasteland_tarot::services::seed::{Demonstration, SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::Tokens;
 use wasteland_tarot::{graphql, telemetry};
 
@@ -38,6 +39,8 @@ enum Command {
         #[command(subcommand)]
         direction: Option<Migrate>,
     },
+    /// Load demonstration data of any size into a database without users
+    Seed(Seed),
     /// Print the schema in the schema definition language
     Schema,
     /// Accounts
@@ -70,6 +73,26 @@ enum Migrate {
     },
     /// List the migrations
     Status,
+}
+
+#[derive(clap::Args)]
+struct Seed {
+    /// How many users, the `demo` user and the admin `overseer` being the first
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    users: u32,
+
+    /// How many readings they made between them
+    #[arg(long)]
+    readings: u32,
+
+    /// Which of the many sets of that size
+    #[arg(long = "seed", value_name = "SEED", default_value_t = SeedPlan::demonstration().seed)]
+    number: u64,
+
+    /// When the last readings were made, as 2026-11-01T12:00:00Z; the same plan and time make the same
+    /// rows [default: now]
+    #[arg(long)]
+    until: Option<DateTime<Utc>>,
 }
 
 #[derive(Subcommand)]
@@ -123,6 +146,7 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
     match command_line.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
         Command::Serve(serve) => return run_serve(settings, &serve).await,
         Command::Migrate { direction } => run_migrate(&settings, direction).await?,
+        Command::Seed(seed) => run_seed(&settings, &seed).await?,
         Command::Schema => print!("{}", graphql::sdl()),
         Command::User { action: User::Token { username } } => {
             print_token(&settings, &username).await?;
@@ -144,6 +168,9 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
         () = &mut stop => return Ok(ExitCode::SUCCESS),
     };
 
+    if !users::has_users(&database.session()).await? {
+        println!("nobody is here yet; `serve --demo` loads 50 users and 2,000 readings to look at");
+    }
     let listener = TcpListener::bind(settings.server.listen)
         .await
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
@@ -184,9 +211,7 @@ async fn prepare(settings: &Settings, serve: &Serve) -> Result<(Database, Catalo
     load_reference(&database, &lock).await?;
     let catalogue = Catalogue::load(&database.session()).await?;
     if serve.demo {
-        demonstrate(&database, &lock, &catalogue).await?;
-    } else if user_count(&database).await? == 0 {
-        println!("nobody is here yet; `serve --demo` loads 50 users and 2,000 readings to look at");
+        demonstrate(settings, &lock, &catalogue).await?;
     }
     lock.release().await;
     Ok((database, catalogue))
@@ -199,20 +224,56 @@ fn name_setting(settings: &Settings, error: &DbError) -> Failure {
 
 /// Loads the demonstration set, unless somebody is there already, and says how to use it.
 async fn demonstrate(
-    database: &Database,
+    settings: &Settings,
     lock: &StartLock,
     catalogue: &Catalogue,
 ) -> Result<(), Failure> {
-    let demonstration = load_demonstration(database, lock, catalogue, now()).await?;
+    let plan = (SeedPlan::demonstration(), now());
+    let demonstration = load_seed(&settings.database, lock, catalogue, plan, |_| ()).await?;
     if !demonstration.loaded {
         println!("there are users already, so no demonstration data was loaded");
     }
-    if let Some(password) = demonstration.overseer_password {
+    tell_password(&demonstration);
+    Ok(())
+}
+
+fn tell_password(demonstration: &Demonstration) {
+    if let Some(password) = &demonstration.overseer_password {
         println!(
             "demonstration users: `demo` with the password `wasteland`, and the admin `overseer`"
         );
         println!("with the password `{password}`, which is shown this once");
     }
+}
+
+/// Migrates, loads the reference data and then the plan, with a bar that shows how far it is.
+async fn run_seed(settings: &Settings, seed: &Seed) -> Result<(), Failure> {
+    if settings.is_production() {
+        return Err("seed: demonstration data is refused in production".into());
+    }
+    telemetry::start(settings);
+    let whole = Serve { demo: false, migrate: true };
+    let (database, catalogue) = prepare(settings, &whole).await?;
+    let plan = SeedPlan {
+        users: usize::try_from(seed.users)?,
+        readings: usize::try_from(seed.readings)?,
+        seed: seed.number,
+    };
+    let style = "{bar:40} {human_pos} of {human_len} readings, {per_sec}, {eta} left";
+    let bar =
+        ProgressBar::new(seed.readings.into()).with_style(ProgressStyle::with_template(style)?);
+    let lock = StartLock::take(&settings.database).await?;
+    let plan = (plan, seed.until.unwrap_or_else(now));
+    let written = |readings: usize| bar.inc(readings as u64);
+    let loaded = load_seed(&settings.database, &lock, &catalogue, plan, written).await?;
+    bar.finish_and_clear();
+    lock.release().await;
+    database.close().await;
+    if !loaded.loaded {
+        return Err("seed: there are users already; seed fills a database that has none".into());
+    }
+    tell_password(&loaded);
+    println!("{} users and {} readings are there", seed.users, seed.readings);
     Ok(())
 }
 

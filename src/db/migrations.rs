@@ -59,7 +59,7 @@ impl Database {
     }
 }
 
-async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, DbError> {
+pub(super) async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, DbError> {
     check_reachable(settings).await?;
     migration::connect(settings.url.expose()).await.map_err(|error| DbError::of("connect", error))
 }

@@ -13,10 +13,12 @@ pub mod public_stats;
 pub mod query;
 pub mod readings;
 pub mod reference;
+pub mod seed;
 pub mod spreads;
 pub mod users;
 pub mod voices;
 
+mod bulk;
 mod error;
 mod pool;
 mod session;

@@ -1,6 +1,6 @@
 //! Statements on people.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::entities::users::{Column, Entity, Model};
@@ -38,4 +38,14 @@ pub async fn user_by_username(
         .filter(Column::IsActive.eq(true))
         .into_query();
     session.one("user_by_username", &query).await
+}
+
+/// Whether there is any user, active or not.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn has_users(session: &Session) -> Result<bool, DbError> {
+    let query = Entity::find().select_only().column(Column::Id).limit(1).into_query();
+    Ok(!session.rows("has_users", &query).await?.is_empty())
 }

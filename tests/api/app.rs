@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, oneshot};
 use uuid::Uuid;
 
 use wasteland_tarot::config::Settings;
-use wasteland_tarot::db::reference::{SeedRows, insert_missing_seed};
+use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
 use wasteland_tarot::db::{Database, StartLock, migrations};
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;

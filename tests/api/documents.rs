@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 
 use crate::app::{Answered, Engine, TestApp, answered, on_both_databases};
 use crate::fixtures::{card_id, drawn_cards, reading, reading_id, rows, spread_id, user, user_id};

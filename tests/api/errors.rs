@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 
 use crate::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
 use crate::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};

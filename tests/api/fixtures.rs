@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use wasteland_tarot::db::entities::columns::{LocalizedText, TextList};
 use wasteland_tarot::db::entities::{reading_cards, reading_categories, reading_sessions, users};
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::card::{Card, Orientation};
 use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::locale::{Locale, Localized};

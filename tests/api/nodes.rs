@@ -11,7 +11,7 @@ use crate::fixtures::{
     card_id, category, category_id, id, private, reading, reading_id, rows, spread_id, user,
     user_id,
 };
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 
 /// Ids of one object of each type that `node` finds, with the type's name.
 async fn one_of_each(app: &TestApp) -> Vec<(&'static str, String)> {

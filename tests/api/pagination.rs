@@ -11,7 +11,7 @@ use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::reading_sessions;
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 
 use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
 use crate::fixtures::{crowd, id, private, reading, rows, user};

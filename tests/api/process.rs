@@ -8,12 +8,13 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
 use clap::{CommandFactory as _, Parser};
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use wasteland_tarot::config::Settings;
-use wasteland_tarot::db::reference::insert_missing_seed;
+use wasteland_tarot::db::seed::insert_missing_seed;
 use wasteland_tarot::db::{Database, StartLock};
 use wasteland_tarot::services::tokens::Tokens;
 
@@ -203,6 +204,83 @@ on_both_databases! {
         assert_eq!(applied(&migrate(&["up"])), all);
         assert_eq!(applied(&migrate(&["status"])), all);
     }
+}
+
+on_both_databases! {
+    async fn seed_makes_the_same_rows_of_the_same_numbers_and_leaves_the_schema_as_it_was(
+        engine: Engine,
+    ) {
+        let one = TestDatabase::new(engine, Content::Reference).await;
+        let two = TestDatabase::new(engine, Content::Nothing).await;
+        let schema_before = schema_of(&one).await;
+        let folder = folder();
+        let seed = |database: &TestDatabase, flags: &[&str]| {
+            let environment = [("DATABASE_URL", database.url.as_str())];
+            let given = ["seed", "--users=40", "--readings=1200", "--until=2026-11-01T12:00:00Z"];
+            execute(folder.path(), &environment, &[&given, flags].concat())
+        };
+        let told = succeeded(&seed(&one, &[]));
+        assert!(told.ends_with("40 users and 1200 readings are there\n"), "{told}");
+        succeeded(&seed(&two, &[]));
+        // Indexes and triggers are away while the rows are written.
+        assert_eq!(schema_of(&one).await, schema_before);
+        assert_eq!(schema_of(&two).await, schema_before);
+
+        let rows = rows_of(&one).await;
+        assert_eq!(rows, rows_of(&two).await);
+        assert_eq!(rows.len(), 1_200);
+        let again = refusal(&seed(&one, &["--log=error"]));
+        assert_eq!(again, "seed: there are users already; seed fills a database that has none");
+        assert_eq!(rows_of(&one).await, rows);
+
+        let other = TestDatabase::new(engine, Content::Nothing).await;
+        succeeded(&seed(&other, &["--seed=7"]));
+        assert_ne!(rows_of(&other).await, rows);
+    }
+}
+
+/// The definitions of all indexes and triggers.
+async fn schema_of(database: &TestDatabase) -> Vec<String> {
+    let (sqlite, postgres) = (
+        "SELECT name || sql AS value FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1",
+        "SELECT indexdef AS value FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    );
+    values(database, sqlite, postgres).await
+}
+
+/// All readings, each with its owner and its cards.
+async fn rows_of(database: &TestDatabase) -> Vec<String> {
+    let sqlite = "SELECT hex(r.id) || u.email || r.question || r.created_at || (
+            SELECT group_concat(hex(c.card_id) || c.orientation) FROM reading_cards c
+            WHERE c.reading_id = r.id ORDER BY c.position_number
+        ) AS value FROM reading_sessions r JOIN users u ON u.id = r.user_id ORDER BY r.id";
+    let postgres = "SELECT r.id || u.email || r.question || r.created_at || (
+            SELECT string_agg(c.card_id || c.orientation, ',' ORDER BY c.position_number)
+            FROM reading_cards c WHERE c.reading_id = r.id
+        ) AS value FROM reading_sessions r JOIN users u ON u.id = r.user_id ORDER BY r.id";
+    values(database, sqlite, postgres).await
+}
+
+async fn values(database: &TestDatabase, sqlite: &str, postgres: &str) -> Vec<String> {
+    let connection = database.connect().await;
+    let backend = connection.get_database_backend();
+    let sql = if backend == sea_orm::DbBackend::Sqlite { sqlite } else { postgres };
+    let rows = connection.query_all_raw(sea_orm::Statement::from_string(backend, sql)).await;
+    let rows = rows.expect("the statement runs");
+    rows.iter().map(|row| row.try_get("", "value").expect("a text")).collect()
+}
+
+#[test]
+fn seed_is_refused_in_production_and_wants_its_numbers() {
+    let folder = folder();
+    let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let line =
+        refusal(&execute(folder.path(), &environment, &["seed", "--users=2", "--readings=0"]));
+    assert_eq!(line, "seed: demonstration data is refused in production");
+    for wrong in [&["seed"][..], &["seed", "--users=1", "--readings=1"], &["seed", "--users=2"]] {
+        assert!(!execute(folder.path(), &[], wrong).status.success(), "{wrong:?}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
 }
 
 #[tokio::test]

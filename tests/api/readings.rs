@@ -11,7 +11,7 @@ use wasteland_tarot::db::entities::{
     reading_cards, reading_categories, reading_sessions, spread_position_texts, spread_templates,
     users,
 };
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::domain::locale::{Locale, Localized};
 use wasteland_tarot::domain::reading::{Karma, PrivacyLevel};

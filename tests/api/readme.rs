@@ -9,7 +9,7 @@ use serde_json::Value;
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::{StartLock, now};
 use wasteland_tarot::services::catalogue::Catalogue;
-use wasteland_tarot::services::seed::load_demonstration;
+use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 
 use crate::app::{TestApp, on_both_databases};
 
@@ -38,7 +38,8 @@ on_both_databases! {
         let catalogue = Catalogue::load(&database.session()).await.expect("the catalogue loads");
         let settings = &app.app.settings.database;
         let lock = StartLock::take(settings).await.expect("nobody else prepares it");
-        let loaded = load_demonstration(database, &lock, &catalogue, now()).await;
+        let plan = (SeedPlan::demonstration(), now());
+        let loaded = load_seed(settings, &lock, &catalogue, plan, |_| ()).await;
         assert!(loaded.expect("the demonstration loads").loaded);
 
         let shown: Value = serde_json::from_str(block("json")).expect("the answer is JSON");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use wasteland_tarot::db::entities::users;
-use wasteland_tarot::db::reference::SeedRows;
+use wasteland_tarot::db::seed::SeedRows;
 
 use crate::app::{Engine, TestApp, on_both_databases};
 use crate::fixtures::{category, crowd, drawn_cards, id, reading, user};

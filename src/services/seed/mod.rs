@@ -13,8 +13,9 @@ use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use uuid::Uuid;
 
-use crate::db::reference::{SeedRows, insert_seed_if_nobody, user_count};
-use crate::db::{Database, DbError, StartLock};
+use crate::config::database::DatabaseSettings;
+use crate::db::seed::{SeedLoad, SeedRows};
+use crate::db::{DbError, StartLock};
 use crate::services::catalogue::Catalogue;
 use crate::services::passwords::{PasswordError, hash_password};
 pub use readings::{Deck, Generator};
@@ -66,31 +67,32 @@ pub enum SeedError {
     Missing(&'static str),
 }
 
-/// Loads the demonstration unless there is any user: so a second call changes nothing.
+/// Loads a plan's rows unless there is any user: so a second call changes nothing. `progress` is told
+/// how many readings are written, batch by batch.
 ///
 /// # Errors
 ///
 /// The database fails or the reference data is missing; then nothing was written.
-pub async fn load_demonstration(
-    database: &Database,
+pub async fn load_seed(
+    settings: &DatabaseSettings,
     lock: &StartLock,
     catalogue: &Catalogue,
-    now: DateTime<Utc>,
+    (plan, now): (SeedPlan, DateTime<Utc>),
+    mut progress: impl FnMut(usize),
 ) -> Result<Demonstration, SeedError> {
-    let nothing = Demonstration { loaded: false, overseer_password: None };
-    // Most starts end here, without a hash.
-    if user_count(database).await? > 0 {
-        return Ok(nothing);
-    }
-    let plan = SeedPlan::demonstration();
+    let generator = Generator::new(plan, Deck::of(catalogue), now)?;
+    let Some(load) = SeedLoad::begin(settings, lock).await? else {
+        return Ok(Demonstration { loaded: false, overseer_password: None });
+    };
     let password = Alphanumeric.sample_string(&mut rand::rng(), OVERSEER_PASSWORD_CHARACTERS);
     let hashes =
         [hash_password(DEMO_PASSWORD.to_owned()).await?, hash_password(password.clone()).await?];
-    let generator = Generator::new(plan, Deck::of(catalogue), now)?;
-    let batches = with_passwords(generator, hashes);
-    if !insert_seed_if_nobody(database, lock, batches).await? {
-        return Ok(nothing);
+    for rows in with_passwords(generator, hashes) {
+        let readings = rows.readings.len();
+        load.insert(rows).await?;
+        progress(readings);
     }
+    load.finish().await?;
     tracing::info!(users = plan.users, readings = plan.readings, "loaded the demonstration data");
     Ok(Demonstration { loaded: true, overseer_password: Some(password) })
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::files::{PersonFile, SeedFiles};
 use super::{chance, id_at, times};
-use crate::db::reference::SeedRows;
+use crate::db::seed::SeedRows;
 use crate::db::{categories, users};
 use crate::domain::locale::Locale;
 use crate::domain::user::fold_username;

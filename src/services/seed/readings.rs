@@ -18,7 +18,7 @@ use super::{SeedError, SeedPlan, chance, cut, id_at};
 use crate::db::drawn_cards::DrawnCardRow;
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::readings::ReadingRow;
-use crate::db::reference::SeedRows;
+use crate::db::seed::SeedRows;
 use crate::domain::card::{Card, Orientation};
 use crate::domain::interpretation::{Draw, interpret_reading};
 use crate::domain::locale::Locale;

@@ -1,0 +1,39 @@
+//! Writing many rows with few statements.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
+};
+
+/// Bound values that one statement may have; SQLite's limit is the lower one.
+const BOUND_VALUES_MAXIMUM: usize = 32_000;
+
+/// Writes the rows whose keys are not there yet.
+pub(super) async fn insert_missing<M>(
+    connection: &impl ConnectionTrait,
+    rows: Vec<M>,
+) -> Result<(), DbErr>
+where
+    M: ModelTrait + IntoActiveModel<<<M as ModelTrait>::Entity as EntityTrait>::ActiveModel>,
+    <<M as ModelTrait>::Entity as EntityTrait>::ActiveModel:
+        ActiveModelTrait<Entity = M::Entity> + Send,
+{
+    let columns = <M::Entity as EntityTrait>::Column::iter().count();
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let batch = rows.by_ref().take(BOUND_VALUES_MAXIMUM / columns);
+        let active = batch.map(|row| {
+            let mut row = row.into_active_model();
+            // A model counts as unchanged, and unchanged columns would not be written.
+            for column in <M::Entity as EntityTrait>::Column::iter() {
+                row.reset(column);
+            }
+            row
+        });
+        M::Entity::insert_many(active)
+            .on_conflict(OnConflict::new().do_nothing().to_owned())
+            .exec_without_returning(connection)
+            .await?;
+    }
+    Ok(())
+}
