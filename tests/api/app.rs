@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -144,7 +144,9 @@ async fn template(engine: Engine) -> &'static str {
         Engine::Sqlite => {
             SQLITE
                 .get_or_init(|| async {
-                    let path = std::env::temp_dir().join(format!("{}.db", unique_name()));
+                    // Nothing of a static is dropped at the end: here it goes with the build.
+                    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+                    let path = folder.join(format!("{}.db", unique_name()));
                     let path = path.to_str().expect("a plain path").to_owned();
                     fill(&format!("sqlite://{path}?mode=rwc")).await;
                     path
