@@ -24,6 +24,12 @@ pub enum DbError {
         #[source]
         cause: std::sync::Arc<DbErr>,
     },
+    /// Columns are asked for that the statement did not read: a mistake in this program.
+    #[error("{what} were not read")]
+    NotRead {
+        /// What is asked for.
+        what: &'static str,
+    },
     /// A row refers to reference data that is not there.
     #[error("{what} is missing from the reference data")]
     MissingReference {

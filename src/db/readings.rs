@@ -5,19 +5,82 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{IntoColumnRef, Order, Value};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryTrait, Select};
+use sea_orm::{
+    ColumnTrait, Condition, DbErr, DerivePartialModel, EntityTrait, FromQueryResult,
+    PartialModelTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select,
+};
 use uuid::Uuid;
 
-use super::entities::reading_sessions::{Column, Entity, Model};
+use super::entities::columns::TextList;
+use super::entities::reading_sessions::{Column, Entity};
+use super::query::columns::Columns;
 use super::query::keyset::{Keyset, List, page_of_rows, parent_of};
 use super::query::membership::is_one_of;
 use super::{DbError, Session};
+use crate::domain::locale::Locale;
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::reading::PrivacyLevel;
+use crate::domain::reading::{Karma, PrivacyLevel};
+use crate::domain::spread::SpreadType;
 use crate::domain::viewer::Viewer;
+use crate::domain::voice::VoiceKey;
 
-/// A reading's row.
-pub type ReadingRow = Model;
+/// A reading.
+#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct ReadingRow {
+    pub id: Uuid,
+    pub user_id: Uuid,
+    pub spread_template_id: Uuid,
+    pub spread_type: SpreadType,
+    pub character_voice: VoiceKey,
+    pub karma_context: Karma,
+    pub question: String,
+    pub focus_area: Option<String>,
+    pub tags: TextList,
+    pub category_id: Option<Uuid>,
+    pub radiation_factor: f64,
+    pub locale: Locale,
+    pub mood_before: Option<String>,
+    pub mood_after: Option<String>,
+    pub privacy_level: PrivacyLevel,
+    pub is_favorite: bool,
+    pub archived_at: Option<DateTime<Utc>>,
+    pub user_satisfaction: Option<i16>,
+    pub accuracy_rating: Option<i16>,
+    pub helpful_rating: Option<i16>,
+    pub version: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// `None` where they were not asked for.
+    #[sea_orm(skip)]
+    pub texts: Option<ReadingTexts>,
+}
+
+/// The long texts of a reading: most of its bytes.
+#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct ReadingTexts {
+    pub interpretation: String,
+    pub summary: String,
+    pub notes: Option<String>,
+    pub user_feedback: Option<String>,
+}
+
+fn readings(columns: Columns) -> Select<Entity> {
+    let select = ReadingRow::select_cols(Entity::find().select_only());
+    match columns {
+        Columns::WithoutTexts => select,
+        Columns::WithTexts => ReadingTexts::select_cols(select),
+    }
+}
+
+fn read(columns: Columns, row: &QueryResult) -> Result<ReadingRow, DbErr> {
+    let mut reading = ReadingRow::from_query_result(row, "")?;
+    reading.texts = columns.texts(row)?;
+    Ok(reading)
+}
 
 /// A reading's place in a list that is sorted by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,11 +113,18 @@ pub async fn readings_by_id(
     viewer: Viewer,
     ids: &[Uuid],
 ) -> Result<Vec<ReadingRow>, DbError> {
-    let query = Entity::find()
+    const STATEMENT: &str = "readings_by_id";
+    // One object, or a few: whoever opens a reading reads it.
+    let columns = Columns::WithTexts;
+    let query = readings(columns)
         .filter(is_one_of(session, Column::Id, ids))
         .filter(visible_to(viewer))
         .into_query();
-    session.all("readings_by_id", &query).await
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows.iter()
+        .map(|row| read(columns, row))
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::of(STATEMENT, error))
 }
 
 /// A page of everybody's public readings that are not archived, newest first.
@@ -65,17 +135,19 @@ pub async fn readings_by_id(
 pub async fn readings_page_public(
     session: &Session,
     request: &PageRequest<ReadingKey>,
+    columns: Columns,
 ) -> Result<Page<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_page_public";
     let list = newest_first(
-        Entity::find()
+        readings(columns)
             .filter(Column::PrivacyLevel.eq(PrivacyLevel::Public))
             .filter(Column::ArchivedAt.is_null()),
     );
     let key = request.key.map(ReadingKey::values);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
     let rows = session.rows(STATEMENT, &query).await?;
-    page_of_rows(request, &rows).map_err(|error| DbError::of(STATEMENT, error))
+    page_of_rows(request, &rows, |row| read(columns, row))
+        .map_err(|error| DbError::of(STATEMENT, error))
 }
 
 /// A page of the readings of each user that are not archived and that the viewer may see, newest
@@ -89,10 +161,11 @@ pub async fn readings_page_by_user_id(
     viewer: Viewer,
     users: &[Uuid],
     request: &PageRequest<ReadingKey>,
+    columns: Columns,
 ) -> Result<HashMap<Uuid, Page<ReadingRow>>, DbError> {
     const STATEMENT: &str = "readings_page_by_user_id";
     let list = newest_first(
-        Entity::find().filter(Column::ArchivedAt.is_null()).filter(visible_to(viewer)),
+        readings(columns).filter(Column::ArchivedAt.is_null()).filter(visible_to(viewer)),
     );
     let key = request.key.map(ReadingKey::values);
     let query = list.select_page_per_parent(
@@ -109,7 +182,7 @@ pub async fn readings_page_by_user_id(
     }
     rows_of
         .into_iter()
-        .map(|(user, rows)| Ok((user, page_of_rows(request, &rows)?)))
+        .map(|(user, rows)| Ok((user, page_of_rows(request, &rows, |row| read(columns, row))?)))
         .collect::<Result<_, _>>()
         .map_err(|error| DbError::of(STATEMENT, error))
 }

@@ -1,14 +1,40 @@
 //! Statements on people.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter, QuerySelect,
+    QueryTrait, Select,
+};
 use uuid::Uuid;
 
-use super::entities::users::{Column, Entity, Model};
+use super::entities::users::{Column, Entity};
 use super::query::membership::is_one_of;
 use super::{DbError, Session};
+use crate::domain::faction::FactionKey;
+use crate::domain::voice::VoiceKey;
 
-/// A user's row.
-pub type UserRow = Model;
+/// What requests read of a user: what some viewer may see, and nothing of the password.
+#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct UserRow {
+    pub id: Uuid,
+    pub email: String,
+    pub username: String,
+    pub display_name: Option<String>,
+    pub bio: Option<String>,
+    pub faction: FactionKey,
+    pub karma_score: i16,
+    pub preferred_voice: VoiceKey,
+    pub is_active: bool,
+    pub is_admin: bool,
+    pub is_premium: bool,
+    pub created_at: DateTime<Utc>,
+}
+
+fn users() -> Select<Entity> {
+    UserRow::select_cols(Entity::find().select_only())
+}
 
 /// The users of these ids.
 ///
@@ -16,7 +42,7 @@ pub type UserRow = Model;
 ///
 /// The statement fails.
 pub async fn users_by_id(session: &Session, ids: &[Uuid]) -> Result<Vec<UserRow>, DbError> {
-    let query = Entity::find().filter(is_one_of(session, Column::Id, ids)).into_query();
+    let query = users().filter(is_one_of(session, Column::Id, ids)).into_query();
     session.all("users_by_id", &query).await
 }
 
@@ -33,7 +59,7 @@ pub async fn user_by_username(
     if username.contains('\0') {
         return Ok(None);
     }
-    let query = Entity::find()
+    let query = users()
         .filter(Column::Username.eq(username))
         .filter(Column::IsActive.eq(true))
         .into_query();

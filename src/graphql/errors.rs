@@ -56,7 +56,9 @@ impl ApiError {
             Self::Unauthenticated => "UNAUTHENTICATED",
             Self::Database(DbError::Unavailable(_)) => "SERVICE_UNAVAILABLE",
             Self::Database(DbError::Deadline { .. }) => "TIMEOUT",
-            Self::Database(DbError::Failed { .. } | DbError::MissingReference { .. }) => INTERNAL,
+            Self::Database(
+                DbError::Failed { .. } | DbError::MissingReference { .. } | DbError::NotRead { .. },
+            ) => INTERNAL,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Lookahead, Object};
 
 use super::card::Card;
 use super::category::Category;
@@ -16,9 +16,11 @@ use super::user::User;
 use super::voice::Voice;
 use super::words::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKey};
 use crate::db::DbError;
-use crate::db::drawn_cards::DrawnCardRow;
-use crate::db::readings::{ReadingKey, ReadingRow, readings_page_public};
+use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
+use crate::db::query::columns::Columns;
+use crate::db::readings::{ReadingKey, ReadingRow, ReadingTexts, readings_page_public};
 use crate::domain::card;
+use crate::loaders::DrawnCardsOfReading;
 
 /// Fields of the query type that answer readings.
 #[derive(Default)]
@@ -55,7 +57,8 @@ impl ReadingQuery {
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
         let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
-        let page = readings_page_public(&request.session, &page).await?.map(Arc::new);
+        let columns = Reading::columns_of_connection(context.look_ahead());
+        let page = readings_page_public(&request.session, &page, columns).await?.map(Arc::new);
         Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
     }
 }
@@ -65,6 +68,24 @@ impl ReadingQuery {
 pub struct Reading(pub Arc<ReadingRow>);
 
 impl Reading {
+    /// What has to be read for the readings of a connection.
+    pub(super) fn columns_of_connection(connection: Lookahead<'_>) -> Columns {
+        let shows_texts = |reading: Lookahead<'_>| {
+            ["interpretation", "summary", "notes", "feedback"]
+                .into_iter()
+                .any(|text| reading.field(text).exists())
+        };
+        Columns::with_texts_if(
+            shows_texts(connection.field("nodes"))
+                || shows_texts(connection.field("edges").field("node")),
+        )
+    }
+
+    fn texts(&self) -> Result<&ReadingTexts, ApiError> {
+        let texts = self.0.texts.as_ref();
+        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a reading" }.into())
+    }
+
     fn is_own(&self, context: &Context<'_>) -> bool {
         request(context).viewer.is(self.0.user_id)
     }
@@ -75,6 +96,17 @@ impl Reading {
         value: impl FnOnce(&'a ReadingRow) -> Option<T>,
     ) -> Option<T> {
         if self.is_own(context) { value(&self.0) } else { None }
+    }
+
+    fn own_text<'a>(
+        &'a self,
+        context: &Context<'_>,
+        text: impl FnOnce(&'a ReadingTexts) -> Option<&'a str>,
+    ) -> Option<Result<&'a str, ApiError>> {
+        if !self.is_own(context) {
+            return None;
+        }
+        self.texts().map(text).transpose()
     }
 }
 
@@ -153,13 +185,13 @@ impl Reading {
     }
 
     /// What the voice says of the reading as a whole, in the reading's language.
-    async fn interpretation(&self) -> &str {
-        &self.0.interpretation
+    async fn interpretation(&self) -> Result<&str, ApiError> {
+        Ok(&self.texts()?.interpretation)
     }
 
     /// The reading in one line, in the reading's language.
-    async fn summary(&self) -> &str {
-        &self.0.summary
+    async fn summary(&self) -> Result<&str, ApiError> {
+        Ok(&self.texts()?.summary)
     }
 
     /// When it was made.
@@ -181,14 +213,16 @@ impl Reading {
 
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
-        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(self.0.id).await?;
+        let columns = DrawnCard::columns(context.look_ahead());
+        let key = DrawnCardsOfReading { reading: self.0.id, columns };
+        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(key).await?;
         let rows = loaded.unwrap_or_default();
         Ok(rows.into_iter().map(|row| DrawnCard { reading: Arc::clone(&self.0), row }).collect())
     }
 
     /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
-    async fn notes(&self, context: &Context<'_>) -> Option<&str> {
-        self.own(context, |row| row.notes.as_deref())
+    async fn notes(&self, context: &Context<'_>) -> Option<Result<&str, ApiError>> {
+        self.own_text(context, |texts| texts.notes.as_deref())
     }
 
     /// Whether the owner marked it. Null for everyone but the owner.
@@ -219,8 +253,8 @@ impl Reading {
     }
 
     /// What the owner said of it later, at most 1000 characters. Null for everyone but the owner.
-    async fn feedback(&self, context: &Context<'_>) -> Option<&str> {
-        self.own(context, |row| row.user_feedback.as_deref())
+    async fn feedback(&self, context: &Context<'_>) -> Option<Result<&str, ApiError>> {
+        self.own_text(context, |texts| texts.user_feedback.as_deref())
     }
 
     /// How satisfied the owner is, 1 to 5. Null for everyone but the owner.
@@ -246,6 +280,17 @@ pub struct DrawnCard {
 }
 
 impl DrawnCard {
+    /// What has to be read for the cards of a list.
+    fn columns(cards: Lookahead<'_>) -> Columns {
+        let texts = ["positionName", "positionMeaning", "interpretation"];
+        Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
+    }
+
+    fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
+        let texts = self.row.texts.as_ref();
+        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a drawn card" }.into())
+    }
+
     fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
         let id = self.row.card_id;
         request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
@@ -269,16 +314,16 @@ impl DrawnCard {
     async fn position_name(
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
-    ) -> &str {
-        self.row.position_name.0.get(locale.into())
+    ) -> Result<&str, ApiError> {
+        Ok(self.texts()?.position_name.0.get(locale.into()))
     }
 
     /// What a card in the position spoke of when it was drawn.
     async fn position_meaning(
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
-    ) -> &str {
-        self.row.position_meaning.0.get(locale.into())
+    ) -> Result<&str, ApiError> {
+        Ok(self.texts()?.position_meaning.0.get(locale.into()))
     }
 
     /// How it lies.
@@ -303,8 +348,8 @@ impl DrawnCard {
     }
 
     /// What the reading's voice says of the card in this place, in the reading's language.
-    async fn interpretation(&self) -> &str {
-        &self.row.interpretation
+    async fn interpretation(&self) -> Result<&str, ApiError> {
+        Ok(&self.texts()?.interpretation)
     }
 }
 

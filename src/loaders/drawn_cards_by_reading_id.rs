@@ -1,26 +1,43 @@
 //! The cards drawn in readings, by reading.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
+use crate::db::query::columns::{Columns, most_of};
 use crate::db::{DbError, Session};
+
+/// The cards of one reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DrawnCardsOfReading {
+    /// Which reading.
+    pub reading: Uuid,
+    /// What is read of each.
+    pub columns: Columns,
+}
 
 /// Loads drawn cards.
 pub struct DrawnCardsByReadingId(pub(super) Session);
 
-impl Loader<Uuid> for DrawnCardsByReadingId {
+impl Loader<DrawnCardsOfReading> for DrawnCardsByReadingId {
     type Value = Vec<Arc<DrawnCardRow>>;
     type Error = DbError;
 
-    async fn load(&self, readings: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+    async fn load(
+        &self,
+        keys: &[DrawnCardsOfReading],
+    ) -> Result<HashMap<DrawnCardsOfReading, Self::Value>, DbError> {
+        // Aliases may ask for different columns of the same cards: one statement reads them all.
+        let columns = most_of(keys.iter().map(|key| key.columns));
+        let readings: BTreeSet<Uuid> = keys.iter().map(|key| key.reading).collect();
+        let readings: Vec<Uuid> = readings.into_iter().collect();
         let mut cards: HashMap<Uuid, Self::Value> = HashMap::with_capacity(readings.len());
-        for row in drawn_cards_by_reading_id(&self.0, readings).await? {
+        for row in drawn_cards_by_reading_id(&self.0, &readings, columns).await? {
             cards.entry(row.reading_id).or_default().push(Arc::new(row));
         }
-        Ok(cards)
+        Ok(keys.iter().filter_map(|key| Some((*key, cards.get(&key.reading)?.clone()))).collect())
     }
 }

@@ -24,7 +24,7 @@ use crate::domain::viewer::Viewer;
 pub use batches::Batches;
 pub use card_stats_by_card_id::CardStatsByCardId;
 pub use category_by_id::CategoryById;
-pub use drawn_cards_by_reading_id::DrawnCardsByReadingId;
+pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};

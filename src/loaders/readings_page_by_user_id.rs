@@ -1,11 +1,12 @@
 //! Pages of users' readings, by user: the same page of many users is one statement.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use crate::db::query::columns::{Columns, most_of};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
 use crate::domain::page::{Page, PageRequest};
@@ -18,6 +19,8 @@ pub struct ReadingsPageOfUser {
     pub user: Uuid,
     /// Which page.
     pub request: PageRequest<ReadingKey>,
+    /// What is read of each reading.
+    pub columns: Columns,
 }
 
 /// Loads pages of readings, as far as the viewer may see them.
@@ -31,17 +34,25 @@ impl Loader<ReadingsPageOfUser> for ReadingsPageByUserId {
         &self,
         keys: &[ReadingsPageOfUser],
     ) -> Result<HashMap<ReadingsPageOfUser, Self::Value>, DbError> {
-        // Aliases may ask for different pages; each is a statement, whatever the number of users.
-        let mut users_of: HashMap<&PageRequest<ReadingKey>, Vec<Uuid>> = HashMap::new();
+        // Aliases may ask for different pages; each is a statement, whatever the number of users and
+        // whatever is read.
+        let mut keys_of: HashMap<&PageRequest<ReadingKey>, Vec<&ReadingsPageOfUser>> =
+            HashMap::new();
         for key in keys {
-            users_of.entry(&key.request).or_default().push(key.user);
+            keys_of.entry(&key.request).or_default().push(key);
         }
         let mut pages = HashMap::with_capacity(keys.len());
-        for (request, users) in users_of {
-            let found = readings_page_by_user_id(&self.0, self.1, &users, request).await?;
-            for (user, page) in found {
-                let key = ReadingsPageOfUser { user, request: request.clone() };
-                pages.insert(key, page.map(Arc::new));
+        for (request, keys) in keys_of {
+            let columns = most_of(keys.iter().map(|key| key.columns));
+            let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
+            let users: Vec<Uuid> = users.into_iter().collect();
+            let found = readings_page_by_user_id(&self.0, self.1, &users, request, columns).await?;
+            let found: HashMap<Uuid, Self::Value> =
+                found.into_iter().map(|(user, page)| (user, page.map(Arc::new))).collect();
+            for key in keys {
+                if let Some(page) = found.get(&key.user) {
+                    pages.insert(key.clone(), page.clone());
+                }
             }
         }
         Ok(pages)

@@ -59,6 +59,41 @@ on_both_databases! {
         assert_statements(&app, Some(id("u3")), WHOLE_READING, 3).await;
     }
 
+    async fn texts_are_there_however_they_are_asked_for(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        let list = |fields: &str| format!("publicReadings(first: 2) {{ {fields} }}");
+        let reading = "nodes { interpretation summary notes feedback }";
+        let cards = "nodes { cards { positionName positionMeaning interpretation } }";
+        // In one level without and with, by each way to name a field.
+        for fields in [
+            format!("a: {} b: {} c: {}", list("nodes { id }"), list(reading), list(cards)),
+            format!("a: {} b: {}", list("edges { node { text: interpretation } }"), list("nodes { id }")),
+            format!("a: {}", list("... on ReadingConnection { nodes { ...Texts ... { summary } } }")),
+            format!("a: {}", list("nodes { a: cards { orientation } b: cards { text: interpretation } }")),
+            format!("a: {}", list("nodes { cards { orientation } ... on Reading { cards { ...CardTexts } } }")),
+            "user(username: \"u3\") { a: readings(first: 2) { nodes { id } }
+                b: readings(first: 2) { nodes { ... on Node { ...Texts } } } }".to_owned(),
+        ] {
+            let fragments = [
+                ("...Texts", "fragment Texts on Reading { interpretation feedback }"),
+                ("...CardTexts", "fragment CardTexts on DrawnCard { positionName positionMeaning }"),
+            ];
+            let used = fragments.iter().filter(|(spread, _)| fields.contains(spread));
+            let used: Vec<_> = used.map(|(_, fragment)| *fragment).collect();
+            let query = format!("query Texts($no: Boolean = false) {{ {fields}
+                d: {} }} {}", list("nodes { summary @include(if: $no) }"), used.join(" "));
+            let answered = app.ask_as(id("u3"), &query).await;
+            assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
+        }
+        // Both column sets of the same rows are one statement.
+        let both = "a: cards { orientation } b: cards { interpretation }";
+        assert_statements(&app, None, both, 2).await;
+        let both = "user { a: readings(first: 2) { nodes { id } }
+            b: readings(first: 2) { nodes { summary } } }";
+        assert_statements(&app, None, both, 3).await;
+    }
+
     async fn fields_alone_take_only_the_statement_of_the_list(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;

@@ -9,7 +9,7 @@ use sea_orm::sea_query::{
     Alias, Asterisk, ColumnRef, Expr, ExprTrait, IntoColumnRef, JoinType, Order, Query,
     SelectStatement, SimpleExpr, Value,
 };
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
 use super::membership::uuid_array;
@@ -217,22 +217,27 @@ pub fn parent_of(row: &QueryResult) -> Result<Uuid, DbErr> {
 ///
 /// # Errors
 ///
-/// A row is not what the entity says.
-pub fn page_of_rows<K, T: FromQueryResult>(
+/// A row is not what `read_row` expects.
+pub fn page_of_rows<K, T>(
     request: &PageRequest<K>,
     rows: &[QueryResult],
+    read_row: impl Fn(&QueryResult) -> Result<T, DbErr>,
 ) -> Result<Page<T>, DbErr> {
-    let rows = rows.iter().map(read).collect::<Result<Vec<PageRow<T>>, _>>()?;
+    let rows =
+        rows.iter().map(|row| read(row, &read_row)).collect::<Result<Vec<PageRow<T>>, _>>()?;
     let has_other_side = rows.first().is_some_and(|row| row.has_other_side);
     let total = rows.first().and_then(|row| row.total);
     Ok(request.page(rows.into_iter().filter_map(|row| row.row).collect(), has_other_side, total))
 }
 
-fn read<T: FromQueryResult>(row: &QueryResult) -> Result<PageRow<T>, DbErr> {
+fn read<T>(
+    row: &QueryResult,
+    read_row: impl Fn(&QueryResult) -> Result<T, DbErr>,
+) -> Result<PageRow<T>, DbErr> {
     // Every row of a page has an id, which is null where the page is empty.
     let has_row = row.try_get::<Option<Uuid>>("", "id")?.is_some();
     Ok(PageRow {
-        row: if has_row { Some(T::from_query_result(row, "")?) } else { None },
+        row: if has_row { Some(read_row(row)?) } else { None },
         has_other_side: row.try_get("", HAS_OTHER_SIDE)?,
         total: match row.try_get::<i64>("", TOTAL) {
             Ok(total) => u64::try_from(total).ok(),

@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::files::{PersonFile, SeedFiles};
 use super::{chance, id_at, times};
+use crate::db::categories;
+use crate::db::entities::users;
 use crate::db::seed::SeedRows;
-use crate::db::{categories, users};
 use crate::domain::locale::Locale;
 use crate::domain::user::fold_username;
 use crate::domain::voice::VoiceKey;
@@ -88,7 +89,7 @@ pub(super) fn add_person(
         categories: add_categories(rows, rng, (id, number), file.locale, joined_at),
         recent: VecDeque::new(),
     };
-    rows.users.push(users::UserRow {
+    rows.users.push(users::Model {
         id,
         email: format!("{}@wasteland.example", mailbox(file, nth, number)),
         username: if is_first {

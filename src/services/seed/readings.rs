@@ -15,9 +15,8 @@ use super::files::{SeedFiles, Slots, ThemeText};
 use super::people::{DEMO, OVERSEER, Person, add_person, locale_of};
 use super::times::Times;
 use super::{SeedError, SeedPlan, chance, cut, id_at};
-use crate::db::drawn_cards::DrawnCardRow;
 use crate::db::entities::columns::{LocalizedText, TextList};
-use crate::db::readings::ReadingRow;
+use crate::db::entities::{reading_cards, reading_sessions};
 use crate::db::seed::SeedRows;
 use crate::domain::card::{Card, Orientation};
 use crate::domain::interpretation::{Draw, interpret_reading};
@@ -169,7 +168,7 @@ impl<'a> Generator<'a> {
         let (theme, category_id) = theme_of(rng, person);
         let mut words = Words::new(rng, theme, locale, &mut person.recent);
         let after = Afterwards::new(rng, created_at, self.now);
-        rows.readings.push(ReadingRow {
+        rows.readings.push(reading_sessions::Model {
             id,
             user_id: person.id,
             spread_template_id: spread.id,
@@ -469,7 +468,7 @@ fn add_drawn_cards(
 ) {
     let in_order = spread.positions.iter().zip(draws).zip(interpretations).zip(1..);
     rows.drawn_cards.extend(in_order.map(|(((position, draw), interpretation), draw_order)| {
-        DrawnCardRow {
+        reading_cards::Model {
             reading_id,
             position_number: position.number,
             card_id: draw.card.id,

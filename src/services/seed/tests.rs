@@ -5,9 +5,9 @@ use chrono::{TimeDelta, TimeZone, Timelike};
 use unicode_normalization::is_nfc;
 
 use super::*;
-use crate::db::drawn_cards::DrawnCardRow;
-use crate::db::readings::ReadingRow;
-use crate::db::users::UserRow;
+use crate::db::entities::reading_cards::Model as DrawnCardRow;
+use crate::db::entities::reading_sessions::Model as ReadingRow;
+use crate::db::entities::users::Model as UserRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::domain::reading::{Karma, PrivacyLevel, ReadingStatus};
