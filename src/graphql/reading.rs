@@ -57,7 +57,7 @@ impl ReadingQuery {
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
         let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
-        let columns = Reading::columns_of_connection(context.look_ahead());
+        let columns = Reading::columns_of_connection(&context.look_ahead());
         let page = readings_page_public(&request.session, &page, columns).await?.map(Arc::new);
         Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
     }
@@ -69,15 +69,15 @@ pub struct Reading(pub Arc<ReadingRow>);
 
 impl Reading {
     /// What has to be read for the readings of a connection.
-    pub(super) fn columns_of_connection(connection: Lookahead<'_>) -> Columns {
-        let shows_texts = |reading: Lookahead<'_>| {
+    pub(super) fn columns_of_connection(connection: &Lookahead<'_>) -> Columns {
+        let shows_texts = |reading: &Lookahead<'_>| {
             ["interpretation", "summary", "notes", "feedback"]
                 .into_iter()
                 .any(|text| reading.field(text).exists())
         };
         Columns::with_texts_if(
-            shows_texts(connection.field("nodes"))
-                || shows_texts(connection.field("edges").field("node")),
+            shows_texts(&connection.field("nodes"))
+                || shows_texts(&connection.field("edges").field("node")),
         )
     }
 
@@ -213,7 +213,7 @@ impl Reading {
 
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
-        let columns = DrawnCard::columns(context.look_ahead());
+        let columns = DrawnCard::columns(&context.look_ahead());
         let key = DrawnCardsOfReading { reading: self.0.id, columns };
         let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(key).await?;
         let rows = loaded.unwrap_or_default();
@@ -281,7 +281,7 @@ pub struct DrawnCard {
 
 impl DrawnCard {
     /// What has to be read for the cards of a list.
-    fn columns(cards: Lookahead<'_>) -> Columns {
+    fn columns(cards: &Lookahead<'_>) -> Columns {
         let texts = ["positionName", "positionMeaning", "interpretation"];
         Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
     }

@@ -120,7 +120,7 @@ impl User {
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
         let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
-        let columns = Reading::columns_of_connection(context.look_ahead());
+        let columns = Reading::columns_of_connection(&context.look_ahead());
         let key = ReadingsPageOfUser { user: self.0.id, request: page.clone(), columns };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
