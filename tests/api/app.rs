@@ -285,9 +285,19 @@ impl Answered {
 
     /// The SQL statements that the answer took, as its `Server-Timing` header says.
     pub fn statements(&self) -> u64 {
+        self.counted('"', " statements")
+    }
+
+    /// The rows that they read.
+    pub fn rows(&self) -> u64 {
+        self.counted(' ', " rows")
+    }
+
+    /// The number in `Server-Timing` that stands between these.
+    fn counted(&self, start: char, end: &str) -> u64 {
         let timing = self.header("server-timing");
-        let (before, _) = timing.split_once(" statements").expect("the header counts statements");
-        before.rsplit('"').next().and_then(|count| count.parse().ok()).expect("a number")
+        let (before, _) = timing.split_once(end).expect("the header counts");
+        before.rsplit(start).next().and_then(|count| count.parse().ok()).expect("a number")
     }
 }
 

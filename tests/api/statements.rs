@@ -1,11 +1,12 @@
 //! How many SQL statements an answer takes, as its `Server-Timing` header says.
 
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::Value;
 
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Engine, TestApp, on_both_databases};
+use crate::app::{Engine, TestApp, on_both_databases, skip};
 use crate::fixtures::{category, crowd, drawn_cards, id, reading, user};
 
 /// A hundred public readings of ten users, with three cards each, all in folders.
@@ -215,6 +216,53 @@ on_both_databases! {
 
 /// With several threads a batch may be on its way while fields of its level are still asking; the
 /// promise holds there as well, which is how the server runs.
+/// What PostgreSQL itself counts for this database: statements and their rows.
+async fn counted_by_postgres(database: &sea_orm::DatabaseConnection) -> (i64, i64) {
+    let sql = "SELECT coalesce(sum(calls), 0)::bigint AS statements,
+            coalesce(sum(rows), 0)::bigint AS rows
+        FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
+        WHERE datname = current_database() AND query NOT LIKE '%pg_stat_statements%'";
+    let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+    let row = row.expect("the figures are read").expect("a row");
+    let number = |name| row.try_get("", name).expect("a number");
+    (number("statements"), number("rows"))
+}
+
+/// Our own count is what the other tests here go by, so it has to be true.
+#[tokio::test]
+async fn the_count_is_what_postgres_counts() {
+    let test = "the_count_is_what_postgres_counts";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    let app = TestApp::start(Engine::Postgres).await;
+    fill(&app).await;
+    let database = app.database.connect().await;
+    let counts = "CREATE EXTENSION pg_stat_statements; SELECT pg_stat_statements_reset()";
+    if database.execute_unprepared(counts).await.is_err() {
+        skip(test, "PostgreSQL with shared_preload_libraries=pg_stat_statements");
+        return;
+    }
+    for fields in [
+        "id",
+        WHOLE_READING,
+        "user { readings(first: 3) { totalCount nodes { cards { orientation } } } }",
+        "cards { card { drawCount } } spread { usageCount }",
+    ] {
+        for count in [1, 20, 100] {
+            let before = counted_by_postgres(&database).await;
+            let query = format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
+            let answered = app.ask_as(id("u3"), &query).await;
+            assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+            let after = counted_by_postgres(&database).await;
+            let ours = (answered.statements(), answered.rows());
+            let theirs = (after.0 - before.0, after.1 - before.1);
+            let theirs = (theirs.0.unsigned_abs(), theirs.1.unsigned_abs());
+            assert_eq!(ours, theirs, "statements and rows of {count} readings with {fields}");
+        }
+    }
+}
+
 #[test]
 fn batches_are_whole_on_several_threads() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
