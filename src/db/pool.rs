@@ -39,6 +39,12 @@ impl Database {
         Ok(Self { connection, deadline: settings.database.deadline })
     }
 
+    /// Tells of the SQL of every statement that runs, in the engine's own spelling and without its
+    /// values. To be called before the first session is made.
+    pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        self.connection.set_metric_callback(move |info| observer(&info.statement.sql));
+    }
+
     /// The database for one request.
     #[must_use]
     pub fn session(&self) -> Session {

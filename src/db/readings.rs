@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{IntoColumnRef, Order, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, SimpleExpr, Value};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, DerivePartialModel, EntityTrait, FromQueryResult,
     PartialModelTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait, Select,
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity};
 use super::query::columns::Columns;
+use super::query::constant;
 use super::query::keyset::{Keyset, List, page_of_rows, parent_of};
 use super::query::membership::is_one_of;
 use super::{DbError, Session};
@@ -138,11 +139,8 @@ pub async fn readings_page_public(
     columns: Columns,
 ) -> Result<Page<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_page_public";
-    let list = newest_first(
-        readings(columns)
-            .filter(Column::PrivacyLevel.eq(PrivacyLevel::Public))
-            .filter(Column::ArchivedAt.is_null()),
-    );
+    let list =
+        newest_first(readings(columns).filter(is_public()).filter(Column::ArchivedAt.is_null()));
     let key = request.key.map(ReadingKey::values);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
     let rows = session.rows(STATEMENT, &query).await?;
@@ -187,8 +185,12 @@ pub async fn readings_page_by_user_id(
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
+fn is_public() -> SimpleExpr {
+    Expr::col((Entity, Column::PrivacyLevel)).eq(constant(PrivacyLevel::Public))
+}
+
 fn visible_to(viewer: Viewer) -> Condition {
-    let public = Condition::any().add(Column::PrivacyLevel.eq(PrivacyLevel::Public));
+    let public = Condition::any().add(is_public());
     match viewer {
         Viewer::Anonymous => public,
         Viewer::User(id) => public.add(Column::UserId.eq(id)),

@@ -315,8 +315,18 @@ impl TestApp {
 
     /// A server on that database.
     pub async fn start_on(database: TestDatabase, flags: &[&str]) -> Self {
+        Self::start_observed(database, flags, |_| ()).await
+    }
+
+    /// A server that tells of the SQL of each statement that it runs.
+    pub async fn start_observed(
+        database: TestDatabase,
+        flags: &[&str],
+        observer: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Self {
         let settings = settings_of(&database.url, flags);
-        let opened = Database::connect(&settings).await.expect("the database opens");
+        let mut opened = Database::connect(&settings).await.expect("the database opens");
+        opened.observe(observer);
         let catalogue = Catalogue::load(&opened.session()).await.expect("the catalogue loads");
         let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));

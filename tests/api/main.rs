@@ -10,6 +10,7 @@ mod conformance;
 mod connections;
 mod documents;
 mod errors;
+mod golden;
 mod http;
 mod layers;
 mod migrations;

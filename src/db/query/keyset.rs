@@ -12,6 +12,7 @@ use sea_orm::sea_query::{
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
+use super::constant;
 use super::membership::uuid_array;
 use crate::db::Session;
 use crate::domain::page::{Direction, Page, PageRequest};
@@ -92,9 +93,9 @@ impl List {
     }
 
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
-        let Some(key) = key else { return Expr::value(false) };
+        let Some(key) = key else { return constant(false) };
         let mut other_side = self.rows.clone();
-        other_side.clear_selects().expr(Expr::value(1)).and_where(self.keyset.compare(
+        other_side.clear_selects().expr(constant(1)).and_where(self.keyset.compare(
             key,
             request.direction,
             true,
@@ -128,7 +129,7 @@ impl List {
                 JoinType::LeftJoin,
                 self.page(request, key),
                 Alias::new(PAGE),
-                Expr::value(true),
+                constant(true),
             );
         self.order(&mut statement, request.direction);
         statement
@@ -178,7 +179,7 @@ impl List {
                 JoinType::LeftJoin,
                 list.page(request, key),
                 Alias::new(PAGE),
-                Expr::value(true),
+                constant(true),
             );
         }
         self.order(&mut statement, request.direction);

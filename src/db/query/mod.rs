@@ -3,3 +3,11 @@
 pub mod columns;
 pub mod keyset;
 pub mod membership;
+
+use sea_orm::sea_query::{SimpleExpr, Value};
+
+/// A value that is always the same and stands in the statement itself. An index of some rows only is
+/// not used for a value that is bound: a plan for any value could not use it.
+pub(super) fn constant(value: impl Into<Value>) -> SimpleExpr {
+    SimpleExpr::Constant(value.into())
+}
