@@ -12,8 +12,9 @@ use crate::fixtures::{
     category, category_id, drawn_cards, id, reading, reading_id, rows, user, user_id,
 };
 
-/// A question whose statements are held, by the name of their file. `CURSOR` is one of the list's.
-const CASES: [(&str, &str); 22] = [
+/// A question whose statements are held, by the name of their file. What stands in capitals is put in
+/// by [`Values`].
+pub const CASES: [(&str, &str); 22] = [
     ("public_readings", "publicReadings(first: 20) { nodes { question } }"),
     ("public_readings_with_texts", "publicReadings(first: 20) { nodes { interpretation } }"),
     ("public_readings_with_total", "publicReadings(first: 20) { totalCount nodes { question } }"),
@@ -28,24 +29,73 @@ const CASES: [(&str, &str); 22] = [
         "readings_of_users_with_texts_and_total",
         "publicReadings { nodes { user { readings(last: 5) { totalCount nodes { summary } } } } }",
     ),
-    ("readings_of_a_user", "user(username: \"ada\") { readings(first: 5) { nodes { question } } }"),
+    (
+        "readings_of_a_user",
+        "user(username: USERNAME) { readings(first: 5) { nodes { question } } }",
+    ),
     (
         "readings_of_a_user_after",
-        "user(username: \"ada\") { readings(first: 5, after: OWN_CURSOR) { nodes { question } } }",
+        "user(username: USERNAME) { readings(first: 5, after: OWN_CURSOR) { nodes { question } } }",
     ),
     (
         "readings_of_a_user_before",
-        "user(username: \"ada\") { readings(last: 5, before: OWN_CURSOR) { nodes { question } } }",
+        "user(username: USERNAME) { readings(last: 5, before: OWN_CURSOR) { nodes { question } } }",
     ),
     ("reading", "reading(id: READING) { question }"),
     ("nodes", "nodes(ids: [READING, USER, CATEGORY]) { id }"),
-    ("user", "user(username: \"ada\") { username bio faction karma }"),
+    ("user", "user(username: USERNAME) { username bio faction karma }"),
     ("viewer", "viewer { username email isAdmin }"),
-    ("categories_of_readings", "publicReadings { nodes { category { name readingCount } } }"),
+    ("categories_of_readings", "viewer { readings { nodes { category { name readingCount } } } }"),
     ("draws_of_cards", "cards(first: 5) { nodes { drawCount } }"),
     ("uses_of_spreads", "spreads(first: 5) { nodes { usageCount meanRating } }"),
     ("public_stats", "publicStats { users readings }"),
 ];
+
+/// What a case asks for.
+pub struct Values {
+    pub username: String,
+    pub user: String,
+    pub reading: String,
+    pub category: String,
+    /// Of the list of public readings.
+    pub cursor: String,
+    /// Of the list of the user's readings.
+    pub own_cursor: String,
+}
+
+impl Values {
+    /// The query of a case's fields.
+    pub fn query(&self, fields: &str) -> String {
+        [
+            ("USERNAME", &self.username),
+            ("USER", &self.user),
+            ("READING", &self.reading),
+            ("CATEGORY", &self.category),
+            ("OWN_CURSOR", &self.own_cursor),
+            ("CURSOR", &self.cursor),
+        ]
+        .iter()
+        .fold(format!("{{ {fields} }}"), |query, (name, value)| {
+            query.replace(name, &format!("{value:?}"))
+        })
+    }
+}
+
+/// The cursor of the first item of a list of these fields.
+pub async fn first_cursor(app: &TestApp, list: &str) -> String {
+    let data = app.data(&format!("{{ {list} }}")).await;
+    let page = data.pointer("/publicReadings/pageInfo/startCursor");
+    let page = page.or_else(|| data.pointer("/user/readings/pageInfo/startCursor"));
+    page.and_then(Value::as_str).expect("a cursor").to_owned()
+}
+
+/// Where the files of an engine are.
+pub const fn files(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "golden/sqlite",
+        Engine::Postgres => "golden/postgres",
+    }
+}
 
 on_both_databases! {
     async fn every_statement_is_as_its_file_says(engine: Engine) {
@@ -66,28 +116,17 @@ on_both_databases! {
         all.drawn_cards = drawn_cards(&app, &asked, &["major_arcana_00"]);
         all.categories = vec![folder];
         app.insert(all).await;
-        let cursor = async |list: &str| -> String {
-            let data = app.data(&format!("{{ {list} }}")).await;
-            data.pointer("/publicReadings/pageInfo/startCursor")
-                .or_else(|| data.pointer("/user/readings/pageInfo/startCursor"))
-                .map(Value::to_string)
-                .expect("a cursor")
+        let own = "user(username: \"ada\") { readings { pageInfo { startCursor } } }";
+        let values = Values {
+            username: "ada".to_owned(),
+            user: user_id("ada"),
+            reading: reading_id("asked"),
+            category: category_id("folder"),
+            cursor: first_cursor(&app, "publicReadings { pageInfo { startCursor } }").await,
+            own_cursor: first_cursor(&app, own).await,
         };
-        let replaced = [
-            (
-                "OWN_CURSOR",
-                cursor("user(username: \"ada\") { readings { pageInfo { startCursor } } }").await,
-            ),
-            ("CURSOR", cursor("publicReadings { pageInfo { startCursor } }").await),
-            ("READING", format!("{:?}", reading_id("asked"))),
-            ("USER", format!("{:?}", user_id("ada"))),
-            ("CATEGORY", format!("{:?}", category_id("folder"))),
-        ];
-        let engine = if engine == Engine::Sqlite { "sqlite" } else { "postgres" };
         for (name, fields) in CASES {
-            let query = replaced
-                .iter()
-                .fold(format!("{{ {fields} }}"), |query, (name, value)| query.replace(name, value));
+            let query = values.query(fields);
             seen.lock().expect("no panic").clear();
             let answered = app.ask_as(id("ada"), &query).await;
             assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
@@ -95,7 +134,7 @@ on_both_databases! {
             let statements: Vec<_> = seen.lock().expect("no panic").iter().cloned().collect();
             assert!(!statements.is_empty(), "{name} asks the database for nothing");
             insta::with_settings!({
-                snapshot_path => format!("golden/{engine}"),
+                snapshot_path => files(engine),
                 prepend_module_to_snapshot => false,
                 omit_expression => true,
                 description => format!("{{ {fields} }}"),
