@@ -16,6 +16,7 @@ mod layers;
 mod migrations;
 mod nodes;
 mod pagination;
+mod plans;
 mod process;
 mod public_stats;
 mod readings;
