@@ -1,0 +1,122 @@
+//! What every group needs: the arguments, a folder for the files of this run, and how to start what
+//! is measured.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+use wasteland_tarot::config::auth::AuthSettings;
+use wasteland_tarot::services::tokens::Tokens;
+
+use crate::processes::{Process, Started};
+use crate::{Arguments, Outcome};
+
+const SECRET: &str = "a secret that only the benchmarks know";
+/// Longer than any run.
+const TOKEN_SECONDS: u64 = 86_400;
+/// The connections of a load where nothing else is said, and those of the server to its database.
+pub const CONNECTIONS: u32 = 16;
+
+/// One run of the suite.
+pub struct Bench {
+    pub arguments: Arguments,
+    pub tokens: Tokens,
+    /// Scripts, logs and answers of this run.
+    pub files: PathBuf,
+}
+
+/// A database that is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// PostgreSQL with all readings.
+    Full,
+    /// PostgreSQL with a tenth of them.
+    Tenth,
+    /// The embedded database with a tenth of them.
+    Embedded,
+}
+
+impl Bench {
+    pub fn new(arguments: Arguments) -> Outcome<Self> {
+        let files = arguments.folder.join("files");
+        if files.exists() {
+            std::fs::remove_dir_all(&files)?;
+        }
+        std::fs::create_dir(&files)?;
+        let tokens = Tokens::new(&AuthSettings {
+            jwt_secret: Some(SecretString::from(SECRET)),
+            access_token_lifetime: Duration::from_secs(TOKEN_SECONDS),
+        });
+        Ok(Self { arguments, tokens, files })
+    }
+
+    pub fn url(&self, database: Database) -> String {
+        match database {
+            Database::Full | Database::Tenth => {
+                let (port, name) = (self.arguments.port, database.name());
+                format!("postgres://postgres@127.0.0.1:{port}/{name}")
+            }
+            Database::Embedded => {
+                format!("sqlite://{}?mode=rw", self.arguments.folder.join("tenth.db").display())
+            }
+        }
+    }
+
+    /// The server's settings that are not its defaults, `DATABASE_URL` and `JWT_SECRET` apart.
+    pub fn server_settings() -> Vec<(&'static str, String)> {
+        vec![
+            ("APP_ENV", "production".to_owned()),
+            ("DATABASE_POOL_SIZE", CONNECTIONS.to_string()),
+            ("DATABASE_MAX_OVERFLOW", "0".to_owned()),
+            ("ACCESS_TOKEN_SECONDS", TOKEN_SECONDS.to_string()),
+            ("LOG", "warn".to_owned()),
+            ("LISTEN", "127.0.0.1:0".to_owned()),
+        ]
+    }
+
+    /// A server on that database.
+    pub fn start_server(&self, database: Database) -> Outcome<Process> {
+        Ok(self.start_server_at(&self.url(database))?.process)
+    }
+
+    /// A server on the database of that address.
+    pub fn start_server_at(&self, url: &str) -> Outcome<Started> {
+        let mut settings = Self::server_settings();
+        settings.push(("DATABASE_URL", url.to_owned()));
+        settings.push(("JWT_SECRET", SECRET.to_owned()));
+        Process::start(&self.arguments.server, &["serve"], &settings, &self.files)
+    }
+
+    pub fn token(&self, user: Uuid) -> Outcome<String> {
+        Ok(self.tokens.issue(user)?)
+    }
+
+    /// The file of that name in the folder of this run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.files.join(name)
+    }
+
+    pub fn cluster_log(&self) -> PathBuf {
+        self.cluster().join("log/postgres.json")
+    }
+
+    /// The process id of PostgreSQL's first process.
+    pub fn postmaster(&self) -> Outcome<u32> {
+        let file = std::fs::read_to_string(self.cluster().join("postmaster.pid"))?;
+        Ok(file.lines().next().unwrap_or_default().trim().parse()?)
+    }
+
+    fn cluster(&self) -> PathBuf {
+        Path::new(&self.arguments.folder).join("data")
+    }
+}
+
+impl Database {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "whole",
+            Self::Tenth | Self::Embedded => "tenth",
+        }
+    }
+}

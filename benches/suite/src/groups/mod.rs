@@ -1,0 +1,33 @@
+//! What can be measured, a file a group.
+
+mod list;
+mod nplusone;
+
+use crate::Outcome;
+use crate::bench::Bench;
+use crate::report::Section;
+
+/// Something that is measured.
+#[derive(Clone, Copy)]
+pub struct Group {
+    pub name: &'static str,
+    pub run: fn(&Bench) -> Outcome<Section>,
+}
+
+const ALL: [Group; 2] = [
+    Group { name: "list", run: list::run },
+    Group { name: "nplusone", run: nplusone::run },
+];
+
+/// The groups of these names, or all.
+pub fn chosen(names: &[String]) -> Outcome<Vec<Group>> {
+    if names.is_empty() {
+        return Ok(ALL.to_vec());
+    }
+    let find = |name: &String| {
+        let all = || ALL.map(|group| group.name).join(", ");
+        let found = ALL.into_iter().find(|group| group.name == name);
+        found.ok_or_else(|| format!("there is no group {name}; there are {}", all()).into())
+    };
+    names.iter().map(find).collect()
+}

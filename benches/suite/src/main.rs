@@ -1,0 +1,84 @@
+//! The benchmark suite. `scripts/bench` builds it, gives it a database and runs it; benches/README.md
+//! says what is compared with what.
+//!
+//! Everything is measured from outside: the server and what it is compared with are processes, their
+//! CPU time and memory are the kernel's accounts.
+
+mod bench;
+mod client;
+mod compare;
+mod groups;
+mod load;
+mod processes;
+mod report;
+mod samples;
+mod statements;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use bench::Bench;
+use report::Report;
+
+/// Why the suite stops: a line for a person.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Outcome<T = ()> = Result<T, Failure>;
+
+#[derive(Parser, Clone)]
+struct Arguments {
+    /// The server's program
+    #[arg(long)]
+    server: PathBuf,
+    /// Where PostgreSQL's programs are
+    #[arg(long)]
+    pg_bin: PathBuf,
+    /// The folder of the cluster and of the embedded database
+    #[arg(long)]
+    folder: PathBuf,
+    /// The cluster's port
+    #[arg(long)]
+    port: u16,
+    /// How many readings the full database holds
+    #[arg(long)]
+    readings: u32,
+    /// How many users made them
+    #[arg(long)]
+    users: u32,
+    /// How long each side is measured in each round
+    #[arg(long)]
+    seconds: u64,
+    /// How often each side is measured
+    #[arg(long)]
+    rounds: usize,
+    /// Where the results are written to, beside the terminal
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// What to measure; everything if nothing is said
+    groups: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Outcome {
+    let chosen = groups::chosen(&arguments.groups)?;
+    let results = arguments.results.clone();
+    let bench = Bench::new(arguments)?;
+    let mut report = Report::start(&bench)?;
+    for group in chosen {
+        report.add(&(group.run)(&bench)?);
+    }
+    if let Some(path) = results {
+        report.write(&path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Processes that are measured, and what the kernel has on their account.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// The kernel counts CPU time in these for whoever asks it, on every Linux.
+const TICKS_PER_SECOND: f64 = 100.0;
+/// What a program says before the address that it listens on.
+pub const LISTENS: &str = "listens on http://";
+
+/// A program that answers HTTP; it is ended with this.
+pub struct Process {
+    child: Child,
+    /// Host and port.
+    pub address: String,
+}
+
+/// A process that has just started.
+pub struct Started {
+    pub process: Process,
+    /// From before it was started until it said that it listens.
+    pub took: Duration,
+}
+
+impl Process {
+    /// Starts the program, with these variables alone in its environment, and waits until it says
+    /// where it listens.
+    pub fn start(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+        folder: &Path,
+    ) -> Outcome<Started> {
+        let started = Instant::now();
+        let mut child = Command::new(std::path::absolute(program)?)
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (*name, value.as_str())))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().ok_or("no output")?;
+        let mut process = Self { child, address: String::new() };
+        for line in BufReader::new(output).lines() {
+            if let Some((_, address)) = line?.split_once(LISTENS) {
+                address.clone_into(&mut process.address);
+                return Ok(Started { process, took: started.elapsed() });
+            }
+        }
+        Err(format!("{} ended before it listened", program.display()).into())
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The CPU time that it has used so far, in user and kernel mode.
+    pub fn cpu(&self) -> Outcome<Duration> {
+        Ok(Account::of(self.id())?.own)
+    }
+
+    /// The most memory that it has held at once, in bytes.
+    pub fn peak_memory(&self) -> Outcome<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmHWM")?;
+        Ok(kilobytes.trim().parse::<u64>()? * 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line of `/proc/PID/stat`.
+struct Account {
+    parent: u32,
+    own: Duration,
+    /// Of children that have ended.
+    children: Duration,
+}
+
+impl Account {
+    fn of(process: u32) -> Outcome<Self> {
+        let line = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The name of the program comes second, in brackets, and may hold anything.
+        let (_, fields) = line.rsplit_once(')').ok_or("no stat")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u32>().ok());
+        // proc(5) numbers them from 1, and two are cut off.
+        let parent = number(4 - 3).ok_or("no parent")?;
+        let ticks = |first: usize| -> Option<Duration> {
+            let ticks = f64::from(number(first - 3)?) + f64::from(number(first - 2)?);
+            Some(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
+        };
+        Ok(Self {
+            parent,
+            own: ticks(14).ok_or("no CPU time")?,
+            children: ticks(16).ok_or("no CPU time of children")?,
+        })
+    }
+}
+
+/// The CPU time that a process and its children have used so far, those that have ended included.
+pub fn cpu_with_children(process: u32) -> Outcome<Duration> {
+    let parent = Account::of(process)?;
+    let mut total = parent.own + parent.children;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // One that has ended meanwhile is no child any more.
+        if let Ok(child) = Account::of(id)
+            && child.parent == process
+        {
+            total += child.own + child.children;
+        }
+    }
+    Ok(total)
+}

@@ -1,0 +1,219 @@
+//! What is printed: markdown, for the terminal and for benches/RESULTS.md.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::bench::{Bench, Database};
+use crate::compare::Measured;
+use crate::samples::query;
+
+/// All results so far.
+pub struct Report {
+    text: String,
+}
+
+/// The results of a group.
+pub struct Section {
+    text: String,
+}
+
+impl Report {
+    /// Prints where and on what the suite runs.
+    pub fn start(bench: &Bench) -> Outcome<Self> {
+        let mut report = Self { text: String::new() };
+        report.print("# Results\n\nWritten by `scripts/bench`; README.md in this folder says how to read them. Ratios of one run may be compared, figures of two machines may not.\n");
+        let rows = environment(bench)?;
+        report.print(&table(&["what", "value"], &rows));
+        Ok(report)
+    }
+
+    pub fn add(&mut self, section: &Section) {
+        self.print(&section.text);
+    }
+
+    fn print(&mut self, text: &str) {
+        println!("{text}");
+        self.text += text;
+        self.text.push('\n');
+    }
+
+    pub fn write(&self, path: &Path) -> Outcome {
+        Ok(std::fs::write(path, format!("{}\n", self.text.trim_end()))?)
+    }
+}
+
+impl Section {
+    pub fn new(title: &str) -> Self {
+        Self { text: format!("## {title}\n") }
+    }
+
+    pub fn paragraph(&mut self, text: &str) {
+        let _ = writeln!(self.text, "\n{text}");
+    }
+
+    pub fn table(&mut self, head: &[&str], rows: &[Vec<String>]) {
+        self.text.push('\n');
+        self.text += &table(head, rows);
+    }
+
+    /// A promise beside what was measured; it is kept where that is on the right side of it.
+    pub fn promise(&mut self, what: &str, promised: Promise, measured: f64) {
+        let (bound, kept, unit) = match promised {
+            Promise::AtLeast(bound, unit) => (format!("at least {bound}"), measured >= bound, unit),
+            Promise::AtMost(bound, unit) => (format!("at most {bound}"), measured <= bound, unit),
+        };
+        let kept = if kept { "kept" } else { "**not kept**" };
+        let measured = round(measured);
+        self.paragraph(&format!("{what}: promised {bound}{unit}, measured {measured}{unit}: {kept}."));
+    }
+
+    /// The sides of a comparison, as they were measured; ratios are to the one of that name.
+    pub fn sides(&mut self, measured: &[Measured], to: &str) {
+        let base = measured.iter().find(|side| side.name == to);
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
+        let rows: Vec<Vec<String>> = measured
+            .iter()
+            .map(|side| {
+                let own_cpu = side.peak_memory.map(|_| round(side.median(|run| run.own_cpu)));
+                vec![
+                    side.name.clone(),
+                    round(side.median(|run| run.per_second)),
+                    optional(base.map(|base| ratio(side.ratio(base, |run| run.per_second)))),
+                    format!("{:.2}", side.median(|run| run.p50)),
+                    format!("{:.2}", side.median(|run| run.p95)),
+                    format!("{:.2}", side.median(|run| run.p99)),
+                    optional(own_cpu),
+                    round(side.median(|run| run.postgres_cpu)),
+                    optional(side.bytes.map(|bytes| bytes.to_string())),
+                    optional(side.statements.map(|statements| statements.to_string())),
+                    optional(side.peak_memory.map(megabytes)),
+                ]
+            })
+            .collect();
+        let of = format!("of {to}");
+        let head = [
+            "side",
+            "requests/s",
+            &of,
+            "P50 ms",
+            "P95 ms",
+            "P99 ms",
+            "own CPU µs",
+            "PostgreSQL CPU µs",
+            "bytes",
+            "statements",
+            "peak MB",
+        ];
+        self.table(&head, &rows);
+    }
+}
+
+/// What a figure must not fall below or exceed, and its unit.
+#[derive(Debug, Clone, Copy)]
+pub enum Promise {
+    AtLeast(f64, &'static str),
+    AtMost(f64, &'static str),
+}
+
+/// To three digits where it is small.
+pub fn round(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+pub fn ratio(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+pub fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
+    let megabytes = bytes as f64 / (1024.0 * 1024.0);
+    format!("{megabytes:.1}")
+}
+
+/// Columns are padded, because most read it in a terminal.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = "|".to_owned();
+        for (cell, width) in cells.zip(&widths) {
+            let _ = write!(line, " {cell:width$} |");
+        }
+        line + "\n"
+    };
+    let mut text = line(&mut head.iter().copied());
+    let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+    text += &line(&mut rule.iter().map(String::as_str));
+    for row in rows {
+        text += &line(&mut row.iter().map(String::as_str));
+    }
+    text
+}
+
+fn environment(bench: &Bench) -> Outcome<Vec<Vec<String>>> {
+    let arguments = &bench.arguments;
+    let line_of = |file: &str, key: &str| -> String {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_once(':').map_or("", |(_, value)| value).trim().to_owned()
+    };
+    let output = |program: &str, arguments: &[&str]| -> String {
+        let output = Command::new(program).args(arguments).output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        text.unwrap_or_default()
+    };
+    let postgres = query(bench, Database::Full, "SHOW server_version")?.concat();
+    let settings = query(
+        bench,
+        Database::Full,
+        "SELECT name || '=' || current_setting(name) FROM pg_settings
+         WHERE source = 'command line' AND name NOT IN ('port', 'listen_addresses', 'data_directory',
+             'config_file', 'hba_file', 'ident_file', 'unix_socket_directories')
+             AND name NOT LIKE 'log%'
+         ORDER BY name",
+    )?;
+    let size = |database| -> Outcome<String> {
+        let sizes = "SELECT pg_size_pretty(pg_database_size(current_database()))";
+        Ok(query(bench, database, sizes)?.concat())
+    };
+    let changed = output("git", &["status", "--porcelain", "src", "migration", "Cargo.lock"]);
+    let commit = output("git", &["rev-parse", "--short=12", "HEAD"]);
+    let server: Vec<String> = Bench::server_settings()
+        .into_iter()
+        .filter(|(name, _)| *name != "LISTEN")
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let rows = [
+        ("date", output("date", &["-u", "+%Y-%m-%d"])),
+        ("commit", commit + if changed.is_empty() { "" } else { ", and changes" }),
+        ("processor", line_of("/proc/cpuinfo", "model name")),
+        ("cores", std::thread::available_parallelism()?.to_string()),
+        ("memory", line_of("/proc/meminfo", "MemTotal")),
+        ("kernel", output("uname", &["-sr"])),
+        ("compiler", output("rustc", &["--version"])),
+        ("PostgreSQL", postgres),
+        ("its settings", settings.join(", ")),
+        ("full database", format!(
+            "{} readings of {} users, {}", arguments.readings, arguments.users, size(Database::Full)?
+        )),
+        ("tenth database", format!(
+            "{} readings of {} users, {}",
+            arguments.readings / 10, arguments.users / 10, size(Database::Tenth)?
+        )),
+        ("server's settings", server.join(", ")),
+        ("load", format!(
+            "wrk with 1 thread, pgbench with 1; 16 connections unless something else is said; {} s a side, {} rounds in turn, medians",
+            arguments.seconds, arguments.rounds
+        )),
+    ];
+    Ok(rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect())
+}

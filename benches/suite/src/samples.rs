@@ -1,0 +1,64 @@
+//! Which users the loads ask for.
+
+use std::process::Command;
+
+use uuid::Uuid;
+
+use crate::Outcome;
+use crate::bench::{Bench, Database};
+
+/// How many requests differ within a load.
+pub const REQUESTS: usize = 16;
+
+/// Runs a query with psql; each row is a line, with blanks between its values.
+pub fn query(bench: &Bench, database: Database, sql: &str) -> Outcome<Vec<String>> {
+    let output = Command::new(bench.arguments.pg_bin.join("psql"))
+        .args(["-X", "-A", "-t", "-F", " ", "-v", "ON_ERROR_STOP=1", "-c", sql])
+        .arg(bench.url(database))
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{sql}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.lines().map(str::to_owned).collect())
+}
+
+fn uuids(bench: &Bench, database: Database, sql: &str) -> Outcome<Vec<Uuid>> {
+    query(bench, database, sql)?.iter().map(|line| Ok(line.parse()?)).collect()
+}
+
+/// So many of them, evenly spread, the first included.
+fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
+    (0..count.min(all.len())).map(|index| all[index * all.len() / count.min(all.len())]).collect()
+}
+
+/// Users who have a whole page of readings of their own and more, from the heaviest on.
+pub fn users_with_a_page(bench: &Bench, database: Database) -> Outcome<Vec<Uuid>> {
+    let all = uuids(
+        bench,
+        database,
+        "SELECT user_id FROM reading_sessions JOIN users ON users.id = user_id
+         WHERE archived_at IS NULL AND is_active
+         GROUP BY user_id HAVING count(*) > 20 ORDER BY count(*) DESC, user_id",
+    )?;
+    match spread(&all, REQUESTS) {
+        users if users.is_empty() => Err("nobody has 20 readings: take more readings".into()),
+        users => Ok(users),
+    }
+}
+
+/// Sets of so many users who have five public readings each, the heaviest in the first.
+pub fn sets_of_users(bench: &Bench, database: Database, size: usize) -> Outcome<Vec<Vec<Uuid>>> {
+    let all = uuids(
+        bench,
+        database,
+        "SELECT user_id FROM reading_sessions JOIN users ON users.id = user_id
+         WHERE archived_at IS NULL AND privacy_level = 'public' AND is_active
+         GROUP BY user_id HAVING count(*) >= 5 ORDER BY count(*) DESC, user_id",
+    )?;
+    let sets = (all.len() / size).min(REQUESTS);
+    if sets == 0 {
+        return Err(format!("fewer than {size} users have 5 public readings").into());
+    }
+    let chosen = spread(&all, sets * size);
+    Ok((0..sets).map(|set| chosen.iter().skip(set).step_by(sets).copied().collect()).collect())
+}

@@ -1,0 +1,151 @@
+//! The statements that the server sends for a request, with their values, as PostgreSQL's log has
+//! them, and scripts with which pgbench sends the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::bench::{Bench, Database};
+use crate::client::Request;
+use crate::load::pause;
+use crate::{Failure, Outcome};
+
+/// How long a line may take to arrive in the log.
+const LOG_DEADLINE: Duration = Duration::from_secs(5);
+const LOG_POLL: Duration = Duration::from_millis(5);
+/// What a server of which the statements are logged calls itself to PostgreSQL.
+const APPLICATION: &str = "observed";
+
+/// A prepared statement and the values that it was sent with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub sql: String,
+    /// As PostgreSQL writes them, from `$1` on.
+    pub values: Vec<String>,
+}
+
+/// The statements of each request.
+pub fn observe(
+    bench: &Bench,
+    database: Database,
+    requests: &[Request],
+) -> Outcome<Vec<Vec<Statement>>> {
+    let url = bench.url(database);
+    let url = format!("{url}?application_name={APPLICATION}&options=-c%20log_statement%3Dall");
+    let server = bench.start_server_at(&url)?.process;
+    let mut all = Vec::with_capacity(requests.len());
+    for request in requests {
+        let before = logged(bench)?.len();
+        let answer = request.send(&server.address)?;
+        let count = answer.statements.ok_or("the server counts no statements")?;
+        let started = Instant::now();
+        let statements = loop {
+            let statements = logged(bench)?.split_off(before);
+            if statements.len() == count {
+                break statements;
+            }
+            if started.elapsed() > LOG_DEADLINE {
+                let seen = statements.len();
+                return Err(format!("the log has {seen} statements of {count}").into());
+            }
+            pause(LOG_POLL);
+        };
+        all.push(statements);
+    }
+    Ok(all)
+}
+
+/// All prepared statements in the log that an observed server sent.
+fn logged(bench: &Bench) -> Outcome<Vec<Statement>> {
+    let log = std::fs::read_to_string(bench.cluster_log())?;
+    // The last line may be written in part.
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().filter(|line| line.contains(APPLICATION)).filter_map(read).collect()
+}
+
+fn read(line: &str) -> Option<Outcome<Statement>> {
+    let entry: Value = match serde_json::from_str(line) {
+        Ok(entry) => entry,
+        Err(error) => return Some(Err(error.into())),
+    };
+    if entry["application_name"] != APPLICATION {
+        return None;
+    }
+    let (_, sql) = entry["message"].as_str()?.strip_prefix("execute ")?.split_once(": ")?;
+    // Those of its start, which ask what is true of the database as a whole, have none.
+    let values = entry["detail"].as_str().map_or(Ok(Vec::new()), values_of);
+    Some(values.map(|values| Statement { sql: sql.to_owned(), values }))
+}
+
+/// Reads `parameters: $1 = 'it''s', $2 = '20'`.
+fn values_of(detail: &str) -> Outcome<Vec<String>> {
+    let refuse = || -> Failure { format!("these values cannot be read: {detail}").into() };
+    let mut rest = detail.split_once(": ").ok_or_else(refuse)?.1;
+    let mut values = Vec::new();
+    while !rest.is_empty() {
+        rest = rest.split_once(" = '").ok_or_else(refuse)?.1;
+        let mut value = String::new();
+        loop {
+            let (part, after) = rest.split_once('\'').ok_or_else(refuse)?;
+            value += part;
+            rest = after;
+            match rest.strip_prefix('\'') {
+                Some(after) => {
+                    value.push('\'');
+                    rest = after;
+                }
+                None => break,
+            }
+        }
+        values.push(value);
+    }
+    Ok(values)
+}
+
+/// Scripts for pgbench, one a request, and the values of their variables.
+#[derive(Debug, Default)]
+pub struct Scripts {
+    pub files: Vec<PathBuf>,
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Scripts {
+    /// Writes them. Values are variables, which `-M prepared` makes parameters of.
+    pub fn write(bench: &Bench, name: &str, requests: &[Vec<Statement>]) -> Outcome<Self> {
+        let mut scripts = Self::default();
+        for (request, statements) in requests.iter().enumerate() {
+            let mut script = String::new();
+            for (index, statement) in statements.iter().enumerate() {
+                let variable = |number: usize| format!("r{request}_s{index}_v{number}");
+                let _ = writeln!(script, "{};", with_variables(&statement.sql, variable));
+                for (value, number) in statement.values.iter().zip(1..) {
+                    scripts.variables.insert(variable(number), value.clone());
+                }
+            }
+            let file = bench.file(&format!("{name}-{request}.sql"));
+            std::fs::write(&file, script)?;
+            scripts.files.push(file);
+        }
+        Ok(scripts)
+    }
+}
+
+/// The statement with variables of pgbench for `$1` and so on.
+fn with_variables(sql: &str, variable: impl Fn(usize) -> String) -> String {
+    let mut parts = sql.split('$');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(digits);
+        // pgbench leaves types to PostgreSQL, which cannot tell what is to be unnested.
+        let cast = if text.ends_with("unnest(") { "::uuid[]" } else { "" };
+        let _ = match number.parse() {
+            Ok(number) => write!(text, ":{}{cast}{rest}", variable(number)),
+            Err(_) => write!(text, "${part}"),
+        };
+    }
+    text
+}
