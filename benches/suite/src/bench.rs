@@ -2,6 +2,7 @@
 //! is measured.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use wasteland_tarot::config::auth::AuthSettings;
 use wasteland_tarot::services::tokens::Tokens;
 
-use crate::processes::{Process, Started};
+use crate::processes::Process;
 use crate::{Arguments, Outcome};
 
 const SECRET: &str = "a secret that only the benchmarks know";
@@ -21,9 +22,10 @@ pub const CONNECTIONS: u32 = 16;
 /// One run of the suite.
 pub struct Bench {
     pub arguments: Arguments,
-    pub tokens: Tokens,
-    /// Scripts, logs and answers of this run.
+    tokens: Tokens,
+    /// Scripts and plans of this run.
     pub files: PathBuf,
+    files_made: AtomicUsize,
 }
 
 /// A database that is measured.
@@ -48,7 +50,7 @@ impl Bench {
             jwt_secret: Some(SecretString::from(SECRET)),
             access_token_lifetime: Duration::from_secs(TOKEN_SECONDS),
         });
-        Ok(Self { arguments, tokens, files })
+        Ok(Self { arguments, tokens, files, files_made: AtomicUsize::new(0) })
     }
 
     pub fn url(&self, database: Database) -> String {
@@ -77,11 +79,11 @@ impl Bench {
 
     /// A server on that database.
     pub fn start_server(&self, database: Database) -> Outcome<Process> {
-        Ok(self.start_server_at(&self.url(database))?.process)
+        self.start_server_at(&self.url(database))
     }
 
     /// A server on the database of that address.
-    pub fn start_server_at(&self, url: &str) -> Outcome<Started> {
+    pub fn start_server_at(&self, url: &str) -> Outcome<Process> {
         let mut settings = Self::server_settings();
         settings.push(("DATABASE_URL", url.to_owned()));
         settings.push(("JWT_SECRET", SECRET.to_owned()));
@@ -92,9 +94,10 @@ impl Bench {
         Ok(self.tokens.issue(user)?)
     }
 
-    /// The file of that name in the folder of this run.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.files.join(name)
+    /// A name for a new file of this run.
+    pub fn new_file(&self, extension: &str) -> PathBuf {
+        let number = self.files_made.fetch_add(1, Ordering::Relaxed);
+        self.files.join(format!("{number}.{extension}"))
     }
 
     pub fn cluster_log(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! One request at a time, for what is looked at and not measured.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -48,9 +49,10 @@ impl Request {
     pub fn send(&self, address: &str) -> Outcome<Answer> {
         let mut message = format!("POST /graphql HTTP/1.1\r\nhost: {address}\r\n");
         for (name, value) in self.headers() {
-            message += &format!("{name}: {value}\r\n");
+            let _ = write!(message, "{name}: {value}\r\n");
         }
-        message += &format!("content-length: {}\r\nconnection: close\r\n\r\n", self.body.len());
+        let length = self.body.len();
+        let _ = write!(message, "content-length: {length}\r\nconnection: close\r\n\r\n");
         message += &self.body;
         let mut stream = TcpStream::connect(address)?;
         stream.write_all(message.as_bytes())?;
@@ -65,11 +67,5 @@ impl Request {
             timing.split_once(" statements")?.0.rsplit('"').next()?.parse().ok()
         });
         Ok(Answer { body: body.to_owned(), statements })
-    }
-
-    /// The data of the answer.
-    pub fn data(&self, address: &str) -> Outcome<Value> {
-        let mut answer: Value = serde_json::from_str(&self.send(address)?.body)?;
-        Ok(answer["data"].take())
     }
 }

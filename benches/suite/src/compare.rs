@@ -10,6 +10,9 @@ use crate::load::{Run, Script, pgbench, wrk};
 use crate::processes::Process;
 use crate::statements::{Scripts, Statement};
 
+/// The server.
+pub const SERVER: &str = "server";
+
 const WARM_UP_SECONDS: u64 = 1;
 
 /// One of those that are compared.
@@ -54,7 +57,7 @@ impl<'a> Side<'a> {
             statements = statements.max(answer.statements);
         }
         bytes.sort_unstable();
-        let script = Script::write(bench, &name.replace(|c: char| !c.is_alphanumeric(), "-"), requests)?;
+        let script = Script::write(bench, requests)?;
         Ok(Self {
             name: name.to_owned(),
             kind: Kind::Http { process, script },
@@ -67,15 +70,11 @@ impl<'a> Side<'a> {
     pub fn pgbench(
         bench: &Bench,
         database: Database,
-        name: &str,
         requests: &[Vec<Statement>],
     ) -> Outcome<Self> {
         Ok(Self {
-            name: format!("pgbench{name}"),
-            kind: Kind::Pgbench {
-                database,
-                scripts: Scripts::write(bench, &format!("pgbench{name}"), requests)?,
-            },
+            name: "pgbench".to_owned(),
+            kind: Kind::Pgbench { database, scripts: Scripts::write(bench, requests)? },
             bytes: None,
             statements: requests.iter().map(Vec::len).max(),
         })

@@ -12,9 +12,9 @@ use crate::processes::{Process, cpu_with_children};
 use crate::statements::Scripts;
 
 /// pgbench connects anew for each run, and PostgreSQL plans each prepared statement of a connection
-/// anew for the first five executions; the server has left that behind after its warm-up, so what
-/// pgbench reaches is counted from here on.
-const PGBENCH_WARM_UP: Duration = Duration::from_secs(3);
+/// anew for the first five executions, which takes half of its speed. The server keeps its connections
+/// and has left that behind, so what pgbench reaches is counted from here on.
+const PGBENCH_WARM_UP: Duration = Duration::from_secs(4);
 /// An answer that takes longer is an error.
 const ANSWER_SECONDS: u64 = 10;
 
@@ -42,7 +42,7 @@ pub struct Script(PathBuf);
 impl Script {
     /// Writes them, ready-made, so that wrk costs as little as it can: it sends them in turn and
     /// leaves the answers alone but for their status, which it counts by itself.
-    pub fn write(bench: &Bench, name: &str, requests: &[Request]) -> Outcome<Self> {
+    pub fn write(bench: &Bench, requests: &[Request]) -> Outcome<Self> {
         let mut script = "local ready, next = {}, 0\nfunction init()\n".to_owned();
         for (request, number) in requests.iter().zip(1..) {
             let _ = writeln!(script, "ready[{number}] = wrk.format('POST', '/graphql', {{");
@@ -63,7 +63,7 @@ function done(summary, latency)
         latency:percentile(50), latency:percentile(95), latency:percentile(99)))
 end
 ";
-        let file = bench.file(&format!("{name}.lua"));
+        let file = bench.new_file("lua");
         std::fs::write(&file, script)?;
         Ok(Self(file))
     }
@@ -94,11 +94,8 @@ pub fn wrk(
     let (own, postgres) = (process.cpu()? - own, cpu_with_children(postmaster)? - postgres);
     let output = text_of(&output, "wrk")?;
     let result = output.lines().find_map(|line| line.strip_prefix("RESULT "));
-    let numbers: Vec<f64> = result
-        .ok_or("wrk has no result")?
-        .split(' ')
-        .map(str::parse)
-        .collect::<Result<_, _>>()?;
+    let numbers: Vec<f64> =
+        result.ok_or("wrk has no result")?.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let [requests, duration, errors, p50, p95, p99] = numbers[..] else {
         return Err(format!("wrk says {numbers:?}").into());
     };
@@ -110,8 +107,8 @@ pub fn wrk(
         p50: p50 / 1e3,
         p95: p95 / 1e3,
         p99: p99 / 1e3,
-        own_cpu: own.as_secs_f64() * 1e6 / requests,
-        postgres_cpu: postgres.as_secs_f64() * 1e6 / requests,
+        own_cpu: own / requests,
+        postgres_cpu: postgres / requests,
     })
 }
 
@@ -124,7 +121,7 @@ pub fn pgbench(
     seconds: u64,
 ) -> Outcome<Run> {
     let postmaster = bench.postmaster()?;
-    let log = bench.file("pgbench");
+    let log = bench.new_file("log");
     let mut command = Command::new(bench.arguments.pg_bin.join("pgbench"));
     command
         .args(["-h", "127.0.0.1", "-U", "postgres", "-M", "prepared", "-n", "-j", "1", "-l"])
@@ -141,7 +138,7 @@ pub fn pgbench(
     command.stdin(std::process::Stdio::null());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let running = command.spawn()?;
-    let log = log.with_extension(running.id().to_string());
+    let log = PathBuf::from(format!("{}.{}", log.display(), running.id()));
     pause(PGBENCH_WARM_UP);
     let (begin, postgres) = (now(), cpu_with_children(postmaster)?);
     pause(Duration::from_secs(seconds).saturating_sub(STOP_EARLY));
@@ -160,7 +157,7 @@ pub fn pgbench(
         p95: percentile(95),
         p99: percentile(99),
         own_cpu: 0.0,
-        postgres_cpu: postgres.as_secs_f64() * 1e6 / transactions,
+        postgres_cpu: postgres / transactions,
     })
 }
 

@@ -10,6 +10,7 @@ mod compare;
 mod groups;
 mod load;
 mod processes;
+mod references;
 mod report;
 mod samples;
 mod statements;
@@ -60,7 +61,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let arguments: Vec<String> = std::env::args().collect();
+    let done = match arguments.as_slice() {
+        [_, reference, plan] if reference == references::REFERENCE => references::serve(plan),
+        _ => run(Arguments::parse()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");

@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::Outcome;
 
-/// The kernel counts CPU time in these for whoever asks it, on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// The kernel counts CPU time in hundredths of a second for whoever asks it, on every Linux.
+const MICROSECONDS_PER_TICK: f64 = 10_000.0;
 /// What a program says before the address that it listens on.
 pub const LISTENS: &str = "listens on http://";
 
@@ -19,13 +18,6 @@ pub struct Process {
     pub address: String,
 }
 
-/// A process that has just started.
-pub struct Started {
-    pub process: Process,
-    /// From before it was started until it said that it listens.
-    pub took: Duration,
-}
-
 impl Process {
     /// Starts the program, with these variables alone in its environment, and waits until it says
     /// where it listens.
@@ -34,8 +26,7 @@ impl Process {
         arguments: &[&str],
         environment: &[(&str, String)],
         folder: &Path,
-    ) -> Outcome<Started> {
-        let started = Instant::now();
+    ) -> Outcome<Self> {
         let mut child = Command::new(std::path::absolute(program)?)
             .args(arguments)
             .env_clear()
@@ -49,7 +40,7 @@ impl Process {
         for line in BufReader::new(output).lines() {
             if let Some((_, address)) = line?.split_once(LISTENS) {
                 address.clone_into(&mut process.address);
-                return Ok(Started { process, took: started.elapsed() });
+                return Ok(process);
             }
         }
         Err(format!("{} ended before it listened", program.display()).into())
@@ -59,8 +50,8 @@ impl Process {
         self.child.id()
     }
 
-    /// The CPU time that it has used so far, in user and kernel mode.
-    pub fn cpu(&self) -> Outcome<Duration> {
+    /// The CPU time that it has used so far, in user and kernel mode, in microseconds.
+    pub fn cpu(&self) -> Outcome<f64> {
         Ok(Account::of(self.id())?.own)
     }
 
@@ -83,9 +74,10 @@ impl Drop for Process {
 /// A line of `/proc/PID/stat`.
 struct Account {
     parent: u32,
-    own: Duration,
-    /// Of children that have ended.
-    children: Duration,
+    /// Microseconds.
+    own: f64,
+    /// Those of children that have ended.
+    children: f64,
 }
 
 impl Account {
@@ -97,22 +89,35 @@ impl Account {
         let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u32>().ok());
         // proc(5) numbers them from 1, and two are cut off.
         let parent = number(4 - 3).ok_or("no parent")?;
-        let ticks = |first: usize| -> Option<Duration> {
-            let ticks = f64::from(number(first - 3)?) + f64::from(number(first - 2)?);
-            Some(Duration::from_secs_f64(ticks / TICKS_PER_SECOND))
+        let time = |first: usize| -> Option<f64> {
+            let ticks = number(first - 3)? + number(first - 2)?;
+            Some(f64::from(ticks) * MICROSECONDS_PER_TICK)
         };
         Ok(Self {
             parent,
-            own: ticks(14).ok_or("no CPU time")?,
-            children: ticks(16).ok_or("no CPU time of children")?,
+            own: time(14).ok_or("no CPU time")?,
+            children: time(16).ok_or("no CPU time of children")?,
         })
     }
 }
 
-/// The CPU time that a process and its children have used so far, those that have ended included.
-pub fn cpu_with_children(process: u32) -> Outcome<Duration> {
-    let parent = Account::of(process)?;
-    let mut total = parent.own + parent.children;
+/// The CPU time that a process and its children have used so far, those that have ended included, in
+/// microseconds.
+pub fn cpu_with_children(process: u32) -> Outcome<f64> {
+    loop {
+        let before = Account::of(process)?.children;
+        let living = cpu_of_living_children(process)?;
+        let parent = Account::of(process)?;
+        // One that ended meanwhile was counted in both places, or in none.
+        #[expect(clippy::float_cmp, reason = "the same reading of the same counter")]
+        if parent.children == before {
+            return Ok(parent.own + parent.children + living);
+        }
+    }
+}
+
+fn cpu_of_living_children(process: u32) -> Outcome<f64> {
+    let mut total = 0.0;
     for entry in std::fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else { continue };

@@ -66,48 +66,69 @@ impl Section {
         };
         let kept = if kept { "kept" } else { "**not kept**" };
         let measured = round(measured);
-        self.paragraph(&format!("{what}: promised {bound}{unit}, measured {measured}{unit}: {kept}."));
+        self.paragraph(&format!(
+            "{what}: promised {bound}{unit}, measured {measured}{unit}: {kept}."
+        ));
     }
 
-    /// The sides of a comparison, as they were measured; ratios are to the one of that name.
-    pub fn sides(&mut self, measured: &[Measured], to: &str) {
-        let base = measured.iter().find(|side| side.name == to);
-        let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-        let rows: Vec<Vec<String>> = measured
-            .iter()
-            .map(|side| {
-                let own_cpu = side.peak_memory.map(|_| round(side.median(|run| run.own_cpu)));
-                vec![
-                    side.name.clone(),
-                    round(side.median(|run| run.per_second)),
-                    optional(base.map(|base| ratio(side.ratio(base, |run| run.per_second)))),
-                    format!("{:.2}", side.median(|run| run.p50)),
-                    format!("{:.2}", side.median(|run| run.p95)),
-                    format!("{:.2}", side.median(|run| run.p99)),
-                    optional(own_cpu),
-                    round(side.median(|run| run.postgres_cpu)),
-                    optional(side.bytes.map(|bytes| bytes.to_string())),
-                    optional(side.statements.map(|statements| statements.to_string())),
-                    optional(side.peak_memory.map(megabytes)),
-                ]
-            })
-            .collect();
-        let of = format!("of {to}");
-        let head = [
-            "side",
-            "requests/s",
-            &of,
-            "P50 ms",
-            "P95 ms",
-            "P99 ms",
-            "own CPU µs",
-            "PostgreSQL CPU µs",
-            "bytes",
-            "statements",
-            "peak MB",
-        ];
-        self.table(&head, &rows);
+    /// How much of what pgbench reaches the server does.
+    pub fn promise_of_pgbench(&mut self, server: &Measured, pgbench: &Measured, bound: f64) {
+        let ratio = server.ratio(pgbench, |run| run.per_second);
+        self.promise("Requests/s of pgbench's", Promise::AtLeast(bound, ""), ratio);
     }
+
+    /// The sides of a comparison, as they were measured.
+    pub fn sides(&mut self, measured: &[Measured]) {
+        let rows: Vec<Vec<String>> = measured.iter().map(cells).collect();
+        self.table(&SIDES, &rows);
+    }
+
+    /// The same, with the ratio of each side's requests per second to that side's.
+    pub fn sides_beside(&mut self, measured: &[Measured], base: &Measured) {
+        let of = format!("of {}", base.name);
+        let mut head = SIDES.to_vec();
+        head.insert(RATIO_COLUMN, &of);
+        let row = |side: &Measured| {
+            let mut row = cells(side);
+            let ratio = side.ratio(base, |run| run.per_second);
+            row.insert(RATIO_COLUMN, format!("{ratio:.2}"));
+            row
+        };
+        self.table(&head, &measured.iter().map(row).collect::<Vec<_>>());
+    }
+}
+
+const SIDES: [&str; 10] = [
+    "side",
+    "requests/s",
+    "P50 ms",
+    "P95 ms",
+    "P99 ms",
+    "own CPU µs",
+    "PostgreSQL CPU µs",
+    "bytes",
+    "statements",
+    "peak MB",
+];
+const RATIO_COLUMN: usize = 2;
+
+fn cells(side: &Measured) -> Vec<String> {
+    let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
+    let milliseconds = |value: f64| format!("{value:.2}");
+    // pgbench's own is not asked for.
+    let own_cpu = side.peak_memory.map(|_| round(side.median(|run| run.own_cpu)));
+    vec![
+        side.name.clone(),
+        round(side.median(|run| run.per_second)),
+        milliseconds(side.median(|run| run.p50)),
+        milliseconds(side.median(|run| run.p95)),
+        milliseconds(side.median(|run| run.p99)),
+        optional(own_cpu),
+        round(side.median(|run| run.postgres_cpu)),
+        optional(side.bytes.map(|bytes| bytes.to_string())),
+        optional(side.statements.map(|statements| statements.to_string())),
+        optional(side.peak_memory.map(megabytes)),
+    ]
 }
 
 /// What a figure must not fall below or exceed, and its unit.
@@ -118,7 +139,7 @@ pub enum Promise {
 }
 
 /// To three digits where it is small.
-pub fn round(value: f64) -> String {
+fn round(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
@@ -126,21 +147,19 @@ pub fn round(value: f64) -> String {
     }
 }
 
-pub fn ratio(value: f64) -> String {
-    format!("{value:.2}")
-}
-
-pub fn megabytes(bytes: u64) -> String {
+fn megabytes(bytes: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
     let megabytes = bytes as f64 / (1024.0 * 1024.0);
     format!("{megabytes:.1}")
 }
 
+const PADDED_WIDTH_MAXIMUM: usize = 32;
+
 /// Columns are padded, because most read it in a terminal.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3)
+        cells.chain([head[column].chars().count(), 3]).max().unwrap_or(3).min(PADDED_WIDTH_MAXIMUM)
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -202,18 +221,32 @@ fn environment(bench: &Bench) -> Outcome<Vec<Vec<String>>> {
         ("compiler", output("rustc", &["--version"])),
         ("PostgreSQL", postgres),
         ("its settings", settings.join(", ")),
-        ("full database", format!(
-            "{} readings of {} users, {}", arguments.readings, arguments.users, size(Database::Full)?
-        )),
-        ("tenth database", format!(
-            "{} readings of {} users, {}",
-            arguments.readings / 10, arguments.users / 10, size(Database::Tenth)?
-        )),
+        (
+            "full database",
+            format!(
+                "{} readings of {} users, {}",
+                arguments.readings,
+                arguments.users,
+                size(Database::Full)?
+            ),
+        ),
+        (
+            "tenth database",
+            format!(
+                "{} readings of {} users, {}",
+                arguments.readings / 10,
+                arguments.users / 10,
+                size(Database::Tenth)?
+            ),
+        ),
         ("server's settings", server.join(", ")),
-        ("load", format!(
-            "wrk with 1 thread, pgbench with 1; 16 connections unless something else is said; {} s a side, {} rounds in turn, medians",
-            arguments.seconds, arguments.rounds
-        )),
+        (
+            "load",
+            format!(
+                "wrk with 1 thread, pgbench with 1; 16 connections unless something else is said; {} s a side, {} rounds in turn, medians",
+                arguments.seconds, arguments.rounds
+            ),
+        ),
     ];
     Ok(rows.into_iter().map(|(what, value)| vec![what.to_owned(), value]).collect())
 }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -61,4 +63,35 @@ pub fn sets_of_users(bench: &Bench, database: Database, size: usize) -> Outcome<
     }
     let chosen = spread(&all, sets * size);
     Ok((0..sets).map(|set| chosen.iter().skip(set).step_by(sets).copied().collect()).collect())
+}
+
+/// The user with the most readings that are not archived.
+pub fn heaviest_user(bench: &Bench, database: Database) -> Outcome<Uuid> {
+    Ok(users_with_a_page(bench, database)?[0])
+}
+
+/// How many rows of readings fulfil the condition.
+pub fn count(bench: &Bench, database: Database, condition: &str) -> Outcome<usize> {
+    let sql = format!("SELECT count(*) FROM reading_sessions WHERE {condition}");
+    Ok(query(bench, database, &sql)?.concat().parse()?)
+}
+
+/// The cursor after so many readings of the list of that name: those that fulfil the condition, newest
+/// first.
+pub fn cursor_after(
+    bench: &Bench,
+    database: Database,
+    list: &str,
+    condition: &str,
+    readings: usize,
+) -> Outcome<String> {
+    // It is the last of those readings that the cursor names.
+    let before = readings.saturating_sub(1);
+    let sql = format!(
+        "SELECT (extract(epoch FROM created_at) * 1000000)::bigint, replace(id::text, '-', '')
+         FROM reading_sessions WHERE {condition}
+         ORDER BY created_at DESC, id DESC OFFSET {before} LIMIT 1"
+    );
+    let key = query(bench, database, &sql)?.concat().replace(' ', ",");
+    Ok(URL_SAFE_NO_PAD.encode(format!("1|{list}|{key}")))
 }

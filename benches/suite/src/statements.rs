@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::bench::{Bench, Database};
@@ -20,7 +21,7 @@ const LOG_POLL: Duration = Duration::from_millis(5);
 const APPLICATION: &str = "observed";
 
 /// A prepared statement and the values that it was sent with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     pub sql: String,
     /// As PostgreSQL writes them, from `$1` on.
@@ -35,7 +36,7 @@ pub fn observe(
 ) -> Outcome<Vec<Vec<Statement>>> {
     let url = bench.url(database);
     let url = format!("{url}?application_name={APPLICATION}&options=-c%20log_statement%3Dall");
-    let server = bench.start_server_at(&url)?.process;
+    let server = bench.start_server_at(&url)?;
     let mut all = Vec::with_capacity(requests.len());
     for request in requests {
         let before = logged(bench)?.len();
@@ -114,7 +115,7 @@ pub struct Scripts {
 
 impl Scripts {
     /// Writes them. Values are variables, which `-M prepared` makes parameters of.
-    pub fn write(bench: &Bench, name: &str, requests: &[Vec<Statement>]) -> Outcome<Self> {
+    pub fn write(bench: &Bench, requests: &[Vec<Statement>]) -> Outcome<Self> {
         let mut scripts = Self::default();
         for (request, statements) in requests.iter().enumerate() {
             let mut script = String::new();
@@ -125,7 +126,7 @@ impl Scripts {
                     scripts.variables.insert(variable(number), value.clone());
                 }
             }
-            let file = bench.file(&format!("{name}-{request}.sql"));
+            let file = bench.new_file("sql");
             std::fs::write(&file, script)?;
             scripts.files.push(file);
         }

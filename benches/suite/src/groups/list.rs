@@ -1,16 +1,25 @@
 //! A page of 20 readings of the signed-in user, with spread, cards and texts.
 
 use serde_json::json;
+use uuid::Uuid;
 
+use super::yardsticks::{Question, against_pgbench, on_embedded};
 use crate::Outcome;
-use crate::bench::{Bench, CONNECTIONS, Database};
+use crate::bench::{Bench, Database};
 use crate::client::Request;
-use crate::compare::{Side, compare};
-use crate::report::{Promise, Section};
+use crate::references::Page;
+use crate::report::Section;
 use crate::samples::users_with_a_page;
-use crate::statements::observe;
 
-pub const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
+/// About 21 KB. What it selects is what references/rows.rs and references/list.sql answer.
+const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
+    pageInfo { hasNextPage endCursor } edges { cursor node { \
+    id question createdAt karmaContext characterVoice tags isFavorite summary \
+    spread { name displayName } \
+    cards { position orientation positionName card { code name suit } } } } } } }";
+
+/// The same with every text and id.
+const WHOLE_PAGE: &str = "query WholePage($n: Int!) { viewer { readings(first: $n) { \
     pageInfo { hasNextPage endCursor } edges { cursor node { \
     id question createdAt karmaContext characterVoice tags isFavorite summary interpretation \
     spread { id name displayName } \
@@ -19,19 +28,26 @@ pub const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("list: a page of 20 readings of the signed-in user");
-    let requests: Vec<Request> = users_with_a_page(bench, Database::Full)?
-        .into_iter()
-        .map(|user| Request::of_user(bench, user, PAGE, &json!({ "n": 20 })))
-        .collect::<Outcome<_>>()?;
-    let statements = observe(bench, Database::Full, &requests)?;
-    let server = bench.start_server(Database::Full)?;
-    let sides = [
-        Side::http(bench, "server", &server, &requests)?,
-        Side::pgbench(bench, Database::Full, "", &statements)?,
-    ];
-    let measured = compare(bench, &sides, CONNECTIONS)?;
-    section.sides(&measured, "pgbench");
-    let ratio = measured[0].ratio(&measured[1], |run| run.per_second);
-    section.promise("Requests/s of pgbench's", Promise::AtLeast(0.7, ""), ratio);
+    let users = users_with_a_page(bench, Database::Full)?;
+    let question = Question {
+        page: Page::List,
+        requests: pages(bench, &users)?,
+        users: users.iter().map(|user| vec![*user]).collect(),
+    };
+    question.measure(bench, &mut section)?;
+    section.paragraph("With all texts and ids, which come from the same statements:");
+    let requests = requests(bench, WHOLE_PAGE, &users)?;
+    against_pgbench(bench, &mut section, &requests)?;
+    let users = users_with_a_page(bench, Database::Tenth)?;
+    on_embedded(bench, &mut section, &pages(bench, &users)?)?;
     Ok(section)
+}
+
+/// The page of each of these users.
+pub fn pages(bench: &Bench, users: &[Uuid]) -> Outcome<Vec<Request>> {
+    requests(bench, PAGE, users)
+}
+
+fn requests(bench: &Bench, query: &str, users: &[Uuid]) -> Outcome<Vec<Request>> {
+    users.iter().map(|user| Request::of_user(bench, *user, query, &json!({ "n": 20 }))).collect()
 }

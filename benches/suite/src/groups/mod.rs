@@ -1,7 +1,13 @@
 //! What can be measured, a file a group.
 
+mod deep;
+mod eager;
+mod growth;
 mod list;
+mod memory;
+mod nested;
 mod nplusone;
+mod yardsticks;
 
 use crate::Outcome;
 use crate::bench::Bench;
@@ -14,9 +20,14 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 2] = [
+const ALL: [Group; 7] = [
     Group { name: "list", run: list::run },
+    Group { name: "deep", run: deep::run },
+    Group { name: "nested", run: nested::run },
     Group { name: "nplusone", run: nplusone::run },
+    Group { name: "eager", run: eager::run },
+    Group { name: "growth", run: growth::run },
+    Group { name: "memory", run: memory::run },
 ];
 
 /// The groups of these names, or all.

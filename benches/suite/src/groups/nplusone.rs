@@ -4,37 +4,50 @@ use serde_json::json;
 use uuid::Uuid;
 use wasteland_tarot::graphql::id::GlobalId;
 
+use super::yardsticks::{Question, against_pgbench, on_embedded};
 use crate::Outcome;
-use crate::bench::{Bench, CONNECTIONS, Database};
+use crate::bench::{Bench, Database};
 use crate::client::Request;
-use crate::compare::{Side, compare};
-use crate::report::{Promise, Section};
+use crate::references::Page;
+use crate::report::Section;
 use crate::samples::sets_of_users;
-use crate::statements::observe;
 
-pub const KILLER: &str = "query Killer($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
+/// About 55 KB. What it selects is what references/rows.rs and references/killer.sql answer.
+const KILLER: &str = "query Killer($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
+    id username displayName readings(first: 5) { pageInfo { hasNextPage endCursor } nodes { \
+    id question createdAt spread { name displayName } \
+    cards { orientation positionName card { name } } } } } } }";
+
+/// The same with every text and id.
+const WHOLE_KILLER: &str = "query WholeKiller($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
     id username displayName readings(first: 5) { pageInfo { hasNextPage endCursor } nodes { \
     id question createdAt spread { name displayName } \
     cards { id position orientation positionName interpretation card { id name suit } } } } } } }";
 
-pub fn killer(users: &[Uuid]) -> Request {
-    let ids: Vec<_> = users.iter().map(|id| GlobalId::User(*id).encode().to_string()).collect();
-    Request::of_nobody(KILLER, &json!({ "ids": ids }))
-}
+const USERS: usize = 20;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("nplusone: 20 users, 5 readings of each, their cards");
+    let question = question(bench, Database::Full)?;
+    question.measure(bench, &mut section)?;
+    section.paragraph("With all texts and ids, which come from the same statements:");
     let requests: Vec<Request> =
-        sets_of_users(bench, Database::Full, 20)?.iter().map(|users| killer(users)).collect();
-    let statements = observe(bench, Database::Full, &requests)?;
-    let server = bench.start_server(Database::Full)?;
-    let sides = [
-        Side::http(bench, "server", &server, &requests)?,
-        Side::pgbench(bench, Database::Full, "", &statements)?,
-    ];
-    let measured = compare(bench, &sides, CONNECTIONS)?;
-    section.sides(&measured, "pgbench");
-    let ratio = measured[0].ratio(&measured[1], |run| run.per_second);
-    section.promise("Requests/s of pgbench's", Promise::AtLeast(0.7, ""), ratio);
+        question.users.iter().map(|users| request(WHOLE_KILLER, users)).collect();
+    against_pgbench(bench, &mut section, &requests)?;
+    let embedded = self::question(bench, Database::Tenth)?;
+    on_embedded(bench, &mut section, &embedded.requests)?;
     Ok(section)
+}
+
+/// The question for sets of users of that database.
+pub fn question(bench: &Bench, database: Database) -> Outcome<Question> {
+    let users = sets_of_users(bench, database, USERS)?;
+    let requests = users.iter().map(|users| request(KILLER, users)).collect();
+    Ok(Question { page: Page::Killer, users, requests })
+}
+
+/// A question about these users, as nobody.
+pub fn request(query: &str, users: &[Uuid]) -> Request {
+    let ids: Vec<_> = users.iter().map(|id| GlobalId::User(*id).encode().0).collect();
+    Request::of_nobody(query, &json!({ "ids": ids }))
 }

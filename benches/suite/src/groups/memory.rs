@@ -1,0 +1,43 @@
+//! What the server holds at its peak, and how fast it starts.
+
+use std::time::Instant;
+
+use super::list::pages;
+use super::nplusone::question;
+use crate::Outcome;
+use crate::bench::{Bench, Database};
+use crate::compare::{Side, compare, median};
+use crate::report::{Promise, Section};
+use crate::samples::users_with_a_page;
+
+const CLIENTS: u32 = 200;
+const MEGABYTE: f64 = 1024.0 * 1024.0;
+const PEAK_MEGABYTES: f64 = 64.0;
+const START_MILLISECONDS: f64 = 300.0;
+
+pub fn run(bench: &Bench) -> Outcome<Section> {
+    let mut section = Section::new("memory: 200 clients, and the start");
+    let list = pages(bench, &users_with_a_page(bench, Database::Full)?)?;
+
+    let mut starts = Vec::with_capacity(bench.arguments.rounds);
+    for _ in 0..bench.arguments.rounds {
+        let started = Instant::now();
+        let server = bench.start_server(Database::Full)?;
+        list[0].send(&server.address)?;
+        starts.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+
+    let server = bench.start_server(Database::Full)?;
+    let sides = [
+        Side::http(bench, "list", &server, &list)?,
+        Side::http(bench, "nplusone", &server, &question(bench, Database::Full)?.requests)?,
+    ];
+    section.paragraph("Both are answered by one server, whose connections to the database are 16:");
+    section.sides(&compare(bench, &sides, CLIENTS)?);
+    #[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
+    let peak = server.peak_memory()? as f64 / MEGABYTE;
+    section.promise("Peak memory", Promise::AtMost(PEAK_MEGABYTES, " MB"), peak);
+    let what = "From the start of the program to its first answer, on the existing database";
+    section.promise(what, Promise::AtMost(START_MILLISECONDS, " ms"), median(starts));
+    Ok(section)
+}
