@@ -64,6 +64,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let done = match arguments.as_slice() {
         [_, reference, plan] if reference == references::REFERENCE => references::serve(plan),
+        // Whether there are such groups.
+        [_, word, names @ ..] if word == "groups" => groups::chosen(names).map(drop),
         _ => run(Arguments::parse()),
     };
     match done {

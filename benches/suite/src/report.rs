@@ -243,7 +243,7 @@ fn environment(bench: &Bench) -> Outcome<Vec<Vec<String>>> {
         (
             "load",
             format!(
-                "wrk with 1 thread, pgbench with 1; 16 connections unless something else is said; {} s a side, {} rounds in turn, medians",
+                "wrk with 1 thread, pgbench with 1; 16 connections unless something else is said; seconds a side: {}, rounds in turn: {}, medians",
                 arguments.seconds, arguments.rounds
             ),
         ),
