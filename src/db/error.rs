@@ -45,10 +45,22 @@ impl DbError {
                 ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed,
             )
             | DbErr::Conn(_) => Self::Unavailable(error.into()),
-            error if is_lost_connection(&error) => Self::Unavailable(error.into()),
-            error if is_out_of_time(&error) => Self::Deadline { statement },
+            error if cause_of(&error).is_some_and(is_lost_connection) => {
+                Self::Unavailable(error.into())
+            }
+            error if cause_of(&error).is_some_and(is_out_of_time) => Self::Deadline { statement },
             error => Self::Failed { statement, cause: error.into() },
         }
+    }
+
+    /// There is no connection, whatever the driver says of it.
+    pub(super) fn unavailable(error: sqlx::Error) -> Self {
+        Self::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into())))
+    }
+
+    /// What the driver says of a statement.
+    pub(super) fn of_driver(statement: &'static str, error: sqlx::Error) -> Self {
+        Self::of(statement, DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 }
 
@@ -62,27 +74,23 @@ fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether the connection broke while the statement ran.
-fn is_lost_connection(error: &DbErr) -> bool {
-    match cause_of(error) {
-        Some(
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed,
-        ) => true,
+/// Whether the connection broke while the statement ran, or there was none.
+pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
+    match cause {
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         // Class 57P is PostgreSQL's "operator intervention": it is stopping or starting.
-        Some(sqlx::Error::Database(cause)) => {
-            cause.code().is_some_and(|code| code.starts_with("57P"))
-        }
+        sqlx::Error::Database(cause) => cause.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }
 }
 
 /// Whether the database ended the statement because it ran, or waited for a lock, for longer than
 /// the settings allow.
-fn is_out_of_time(error: &DbErr) -> bool {
-    let Some(sqlx::Error::Database(cause)) = cause_of(error) else { return false };
+fn is_out_of_time(cause: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(cause) = cause else { return false };
     // PostgreSQL's query_canceled and lock_not_available, and SQLITE_BUSY.
     matches!(cause.code().as_deref(), Some("57014" | "55P03" | "5"))
 }

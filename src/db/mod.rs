@@ -20,6 +20,7 @@ pub mod voices;
 
 mod bulk;
 mod error;
+mod lent;
 mod pool;
 mod session;
 mod start_lock;

@@ -15,15 +15,19 @@ use sea_orm::{
     TransactionTrait,
 };
 
-use super::{DbError, Session, StatementCount};
+use super::lent::Pool;
+use super::session::Observer;
+use super::{DbError, Session};
 use crate::config::Settings;
 use crate::config::database::{DatabaseSettings, DatabaseUrl};
 
 /// The database of the process; cheap to clone.
 #[derive(Clone)]
 pub struct Database {
+    pool: Pool,
     connection: DatabaseConnection,
     deadline: Duration,
+    observer: Option<Observer>,
 }
 
 impl Database {
@@ -35,20 +39,24 @@ impl Database {
     /// cannot be made.
     pub async fn connect(settings: &Settings) -> Result<Self, DbError> {
         check_reachable(&settings.database).await?;
-        let connection = open(settings).await.map_err(|error| DbError::of("connect", error))?;
-        Ok(Self { connection, deadline: settings.database.deadline })
+        let pool = open(settings).await.map_err(|error| DbError::of("connect", error))?;
+        let connection = match &pool {
+            Pool::Postgres(pool) => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
+            Pool::Sqlite(pool) => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
+        };
+        Ok(Self { pool, connection, deadline: settings.database.deadline, observer: None })
     }
 
-    /// Tells of the SQL of every statement that runs, in the engine's own spelling and without its
-    /// values. To be called before the first session is made.
+    /// Tells of the SQL of every statement of the sessions that are made from now on, in the engine's
+    /// own spelling and without its values.
     pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
-        self.connection.set_metric_callback(move |info| observer(&info.statement.sql));
+        self.observer = Some(Arc::new(observer));
     }
 
     /// The database for one request.
     #[must_use]
     pub fn session(&self) -> Session {
-        Session::new(self.connection.clone(), self.deadline, Arc::new(StatementCount::default()))
+        Session::new(self.pool.clone(), self.deadline, self.observer.clone())
     }
 
     /// Asks the database for a sign of life.
@@ -91,16 +99,17 @@ impl Database {
 /// wait for a connection and then not say why there is none. The address is read first, because
 /// others who cannot read it complain with all of it, and the password is in it.
 pub(super) async fn connect_directly(settings: &DatabaseSettings) -> Result<PgConnection, DbError> {
-    let options = PgConnectOptions::from_str(settings.url.expose()).map_err(refused)?;
+    let options =
+        PgConnectOptions::from_str(settings.url.expose()).map_err(DbError::unavailable)?;
     match tokio::time::timeout(settings.pool_timeout, options.connect()).await {
-        Ok(connected) => connected.map_err(refused),
-        Err(_) => Err(refused(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
+        Ok(connected) => connected.map_err(DbError::unavailable),
+        Err(_) => Err(DbError::unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
     }
 }
 
 /// Where the file of an embedded database is, or is to be.
 pub(super) fn file_of_embedded(url: &DatabaseUrl) -> Result<PathBuf, DbError> {
-    let options = SqliteConnectOptions::from_str(url.expose()).map_err(refused)?;
+    let options = SqliteConnectOptions::from_str(url.expose()).map_err(DbError::unavailable)?;
     Ok(options.get_filename().to_owned())
 }
 
@@ -109,14 +118,10 @@ pub(super) async fn check_reachable(settings: &DatabaseSettings) -> Result<(), D
     if settings.url.is_embedded() {
         return file_of_embedded(&settings.url).map(drop);
     }
-    connect_directly(settings).await?.close().await.map_err(refused)
+    connect_directly(settings).await?.close().await.map_err(DbError::unavailable)
 }
 
-fn refused(error: sqlx::Error) -> DbError {
-    DbError::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into())))
-}
-
-async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {
+async fn open(settings: &Settings) -> Result<Pool, DbErr> {
     let database = &settings.database;
     let url = database.url.expose();
     let connections = settings.pool_size() + settings.max_overflow();
@@ -134,10 +139,11 @@ async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {
             .max_connections(connections)
             .min_connections(0)
             .acquire_timeout(database.pool_timeout)
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(refuse)?;
-        return Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool));
+        return Ok(Pool::Sqlite(pool));
     }
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
     let options = PgConnectOptions::from_str(url).map_err(refuse)?.options([
@@ -150,9 +156,11 @@ async fn open(settings: &Settings) -> Result<DatabaseConnection, DbErr> {
         .min_connections(0)
         .acquire_timeout(database.pool_timeout)
         .max_lifetime(database.pool_recycle)
-        .test_before_acquire(true)
+        // The request's first statement finds out whether a connection still works, without a question
+        // of its own.
+        .test_before_acquire(false)
         .connect_with(options)
         .await
         .map_err(refuse)?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+    Ok(Pool::Postgres(pool))
 }
