@@ -156,7 +156,7 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
 }
 
 async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failure> {
-    settings.check_production()?;
+    settings.check_together()?;
     if serve.demo && settings.is_production() {
         return Err("--demo: demonstration data is refused in production".into());
     }

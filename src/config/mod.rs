@@ -69,12 +69,23 @@ impl Settings {
         self.app_env == Environment::Production
     }
 
-    /// Refuses a start in production with what only development may have.
+    /// Refuses settings that do not go together, and a start in production with what only
+    /// development may have.
     ///
     /// # Errors
     ///
-    /// A setting that production needs is missing.
-    pub fn check_production(&self) -> Result<(), SettingsError> {
+    /// A page would be larger than it may be if nothing is said, or a setting that production needs
+    /// is missing.
+    pub fn check_together(&self) -> Result<(), SettingsError> {
+        let limits::DocumentLimits { default_page_size, max_page_size, .. } = self.limits.document;
+        if default_page_size > max_page_size {
+            return Err(SettingsError::Invalid {
+                name: "DEFAULT_PAGE_SIZE".to_owned(),
+                value: default_page_size.to_string(),
+                source_name: "beside MAX_PAGE_SIZE".to_owned(),
+                expected: format!("at most {max_page_size}"),
+            });
+        }
         if self.is_production() && self.auth.jwt_secret.is_none() {
             return Err(SettingsError::Invalid {
                 name: "JWT_SECRET".to_owned(),

@@ -28,6 +28,10 @@ pub struct ServerSettings {
     /// Whether the schema may be asked for (on, and off in production)
     #[arg(long, env = "INTROSPECTION", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub introspection: Option<bool>,
+
+    /// Whether pages of readings are written in one pass; if not, each field is resolved by itself, with the same answers
+    #[arg(long, env = "ONE_PASS_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
+    pub one_pass_pages: bool,
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

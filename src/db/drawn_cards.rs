@@ -1,17 +1,21 @@
 //! Statements on the cards drawn in readings.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use sea_orm::{
-    DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait,
+    DbErr, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter, QueryOrder,
+    QueryResult, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
-use super::entities::columns::LocalizedText;
+use super::entities::columns::{LocalizedText, raw_json};
 use super::entities::reading_cards::{Column, Entity};
-use super::query::columns::Columns;
+use super::query::columns::{Cells, Columns};
 use super::query::membership::is_one_of;
 use super::{DbError, Session};
 use crate::domain::card::Orientation;
+use crate::domain::locale::Localized;
 
 /// A card drawn in a reading.
 #[derive(Debug, Clone, PartialEq, DerivePartialModel)]
@@ -28,14 +32,16 @@ pub struct DrawnCardRow {
 }
 
 /// The long texts of a drawn card: most of its bytes.
-#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct DrawnCardTexts {
-    pub position_name: LocalizedText,
-    pub position_meaning: LocalizedText,
+    pub position_name: Arc<Localized<String>>,
+    pub position_meaning: Arc<Localized<String>>,
     pub interpretation: String,
 }
+
+/// Which columns those are, in that order.
+const TEXTS: [Column; 3] = [Column::PositionName, Column::PositionMeaning, Column::Interpretation];
 
 /// The drawn cards of these readings, by position within each. Whoever asks has the readings
 /// already, so the viewer may see them.
@@ -51,7 +57,7 @@ pub async fn drawn_cards_by_reading_id(
     const STATEMENT: &str = "drawn_cards_by_reading_id";
     let mut select = DrawnCardRow::select_cols(Entity::find().select_only());
     if columns == Columns::WithTexts {
-        select = DrawnCardTexts::select_cols(select);
+        select = select.columns(TEXTS);
     }
     let query = select
         .filter(is_one_of(session, Column::ReadingId, readings))
@@ -59,12 +65,51 @@ pub async fn drawn_cards_by_reading_id(
         .order_by_asc(Column::PositionNumber)
         .into_query();
     let rows = session.rows(STATEMENT, &query).await?;
+    let mut texts = PositionTexts::default();
     rows.iter()
-        .map(|row| {
-            let mut drawn = DrawnCardRow::from_query_result(row, "")?;
-            drawn.texts = columns.texts(row)?;
-            Ok(drawn)
-        })
+        .map(|row| read(columns, row, &mut texts))
         .collect::<Result<_, _>>()
         .map_err(|error| DbError::of(STATEMENT, error))
+}
+
+fn read<'a>(
+    columns: Columns,
+    row: &'a QueryResult,
+    texts: &mut PositionTexts<'a>,
+) -> Result<DrawnCardRow, DbErr> {
+    let mut cells = Cells::from(row, 0);
+    Ok(DrawnCardRow {
+        reading_id: cells.next()?,
+        position_number: cells.next()?,
+        card_id: cells.next()?,
+        orientation: cells.next()?,
+        texts: match columns {
+            Columns::WithoutTexts => None,
+            Columns::WithTexts => Some(DrawnCardTexts {
+                position_name: texts.read(&mut cells)?,
+                position_meaning: texts.read(&mut cells)?,
+                interpretation: cells.next()?,
+            }),
+        },
+    })
+}
+
+/// The texts of positions met so far. Most readings use one of a few spreads, so the same texts come
+/// again and again; each is read once.
+#[derive(Default)]
+struct PositionTexts<'a>(HashMap<&'a [u8], Arc<Localized<String>>>);
+
+impl<'a> PositionTexts<'a> {
+    fn read(&mut self, cells: &mut Cells<'a>) -> Result<Arc<Localized<String>>, DbErr> {
+        let (row, index) = cells.next_place();
+        let json = raw_json(row, index)?;
+        if let Some(text) = self.0.get(json) {
+            return Ok(Arc::clone(text));
+        }
+        let LocalizedText(text) =
+            serde_json::from_slice(json).map_err(|error| DbErr::Json(error.to_string()))?;
+        let text = Arc::new(text);
+        self.0.insert(json, Arc::clone(&text));
+        Ok(text)
+    }
 }

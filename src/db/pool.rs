@@ -150,6 +150,9 @@ async fn open(settings: &Settings) -> Result<Pool, DbErr> {
         ("statement_timeout", milliseconds(database.statement_timeout)),
         ("lock_timeout", milliseconds(database.lock_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(database.idle_transaction_timeout)),
+        // A statement is planned once for each connection. Left to itself PostgreSQL plans most pages
+        // anew for each execution, because it takes a plan for any values to be dearer than it is.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
     ]);
     let pool = PgPoolOptions::new()
         .max_connections(connections)

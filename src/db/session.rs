@@ -36,7 +36,7 @@ impl StatementCount {
         self.rows.load(Ordering::Relaxed)
     }
 
-    /// The time that the statements took, waiting for a connection and for each other included.
+    /// The time that the statements took, waiting for a connection included.
     #[must_use]
     pub fn time(&self) -> Duration {
         Duration::from_micros(self.microseconds.load(Ordering::Relaxed))
@@ -111,8 +111,8 @@ impl Session {
         }
         count.statements.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!("statement", name = statement);
-        let started = Instant::now();
         let mut lent = lent.lock().await;
+        let started = Instant::now();
         let rows = match run(pool, &mut lent, *deadline, &sql, &values).instrument(span).await {
             Ok(Some(rows)) => Ok(rows),
             Ok(None) => Err(DbError::Deadline { statement }),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::Context;
 
 use super::errors::ApiError;
+use super::one_pass::Plans;
 use crate::config::limits::DocumentLimits;
 use crate::db::Session;
 use crate::db::users::UserRow;
@@ -24,6 +25,8 @@ pub struct RequestContext {
     pub catalogue: Arc<Catalogue>,
     /// Limits of pages and ids.
     pub limits: Arc<DocumentLimits>,
+    /// How its pages of readings are written.
+    pub plans: Arc<Plans>,
 }
 
 impl RequestContext {
@@ -34,9 +37,10 @@ impl RequestContext {
         session: Session,
         catalogue: Arc<Catalogue>,
         limits: Arc<DocumentLimits>,
+        plans: Arc<Plans>,
     ) -> Self {
         let loaders = Loaders::new(&session, viewer);
-        Self { viewer, session, loaders, catalogue, limits }
+        Self { viewer, session, loaders, catalogue, limits, plans }
     }
 
     /// The row of the signed-in user; `None` when nobody is.

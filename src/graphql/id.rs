@@ -1,7 +1,7 @@
 //! Ids as clients see them: opaque, with the kind of the object inside, so that a reading's id
 //! given for a card is found out and named.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use async_graphql::ID;
 use base64::Engine;
@@ -12,6 +12,11 @@ use super::errors::ApiError;
 use crate::domain::card::Suit;
 use crate::domain::faction::FactionKey;
 use crate::domain::voice::VoiceKey;
+
+/// Bytes of an id: the name of its type and its key.
+const PLAIN_BYTES_MAXIMUM: usize = 54;
+/// Bytes that clients see of it.
+const ENCODED_BYTES_MAXIMUM: usize = PLAIN_BYTES_MAXIMUM.div_ceil(3) * 4;
 
 /// The id of any object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,23 +64,35 @@ impl GlobalId {
     /// As clients see it.
     #[must_use]
     pub fn encode(self) -> ID {
-        let mut text = format!("{}:", self.type_name());
-        match self {
+        let mut text = Vec::with_capacity(ENCODED_BYTES_MAXIMUM);
+        self.encode_into(&mut text);
+        ID(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// Appends it as clients see it: letters, digits, `-` and `_`. A page has hundreds of them.
+    pub fn encode_into(self, to: &mut Vec<u8>) {
+        let mut plain = [0; PLAIN_BYTES_MAXIMUM];
+        let mut room = &mut plain[..];
+        let kind = self.type_name();
+        // There is room for all of them: the longest is measured by a test.
+        let _ = match self {
             Self::Card(id)
             | Self::Category(id)
             | Self::Reading(id)
             | Self::Spread(id)
-            | Self::User(id) => {
-                let _ = write!(text, "{}", id.simple());
-            }
+            | Self::User(id) => write!(room, "{kind}:{}", id.simple()),
             Self::DrawnCard(id, number) | Self::SpreadPosition(id, number) => {
-                let _ = write!(text, "{}:{number}", id.simple());
+                write!(room, "{kind}:{}:{number}", id.simple())
             }
-            Self::Faction(key) => text.push_str(key.as_str()),
-            Self::SuitInfo(suit) => text.push_str(suit.as_str()),
-            Self::Voice(key) => text.push_str(key.as_str()),
-        }
-        ID(URL_SAFE_NO_PAD.encode(text))
+            Self::Faction(key) => write!(room, "{kind}:{key}"),
+            Self::SuitInfo(suit) => write!(room, "{kind}:{suit}"),
+            Self::Voice(key) => write!(room, "{kind}:{key}"),
+        };
+        let length = PLAIN_BYTES_MAXIMUM - room.len();
+        let start = to.len();
+        to.resize(start + ENCODED_BYTES_MAXIMUM, 0);
+        let encoded = URL_SAFE_NO_PAD.encode_slice(&plain[..length], &mut to[start..]);
+        to.truncate(start + encoded.unwrap_or_default());
     }
 
     /// Reads what a client sent; `None` if it never came from here.
@@ -131,4 +148,25 @@ impl GlobalId {
 
 fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_ids_have_room() {
+        let id = Uuid::max();
+        let longest = [
+            GlobalId::SpreadPosition(id, i16::MIN),
+            GlobalId::DrawnCard(id, i16::MIN),
+            GlobalId::Category(id),
+        ];
+        let voices = VoiceKey::ALL.iter().map(|key| GlobalId::Voice(*key));
+        let factions = FactionKey::ALL.iter().map(|key| GlobalId::Faction(*key));
+        let suits = Suit::ALL.iter().map(|suit| GlobalId::SuitInfo(*suit));
+        for id in longest.into_iter().chain(voices).chain(factions).chain(suits) {
+            assert_eq!(GlobalId::decode(&id.encode()), Some(id), "{id:?}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod guard;
 pub mod id;
 pub mod list_bounds;
 pub mod node;
+pub mod one_pass;
 pub mod pagination;
 pub mod public_stats;
 pub mod reading;

@@ -179,7 +179,8 @@ where
 /// The age of the cursors' format; cursors of another age are refused.
 const CURSOR_FORMAT: &str = "1";
 
-fn write_cursor(list: &str, key: &impl CursorKey) -> String {
+/// The cursor of a key in a list.
+pub(super) fn write_cursor(list: &str, key: &impl CursorKey) -> String {
     URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORMAT}|{list}|{}", key.write()))
 }
 

@@ -1,15 +1,22 @@
 //! Readings and the cards drawn in them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Lookahead, Object};
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    Context, ContextSelectionSet, ID, Lookahead, Object, OutputType, Positioned, ServerResult,
+    Value,
+};
 
 use super::card::Card;
 use super::category::Category;
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, PageArguments};
+use super::one_pass;
+use super::pagination::{Connection, PageArguments, write_cursor};
 use super::scalars::DateTime;
 use super::spread::Spread;
 use super::user::User;
@@ -20,6 +27,7 @@ use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
 use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingTexts, readings_page_public};
 use crate::domain::card;
+use crate::domain::page::Page;
 use crate::loaders::DrawnCardsOfReading;
 
 /// Fields of the query type that answer readings.
@@ -52,15 +60,63 @@ impl ReadingQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Reading>, ApiError> {
+    ) -> Result<ReadingPage, ApiError> {
         const LIST: &str = "publicReadings:CREATED_AT:DESC";
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
         let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let page = readings_page_public(&request.session, &page, columns).await?.map(Arc::new);
-        Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
+        Ok(ReadingPage { list: LIST, page })
     }
+}
+
+/// A page of readings, which is written in one pass where its selection allows.
+pub struct ReadingPage {
+    /// The list and its order, which cursors are bound to.
+    pub list: &'static str,
+    /// The page.
+    pub page: Page<Arc<ReadingRow>>,
+}
+
+impl ReadingPage {
+    /// The place of one of its readings.
+    #[must_use]
+    pub fn cursor_of(&self, reading: &ReadingRow) -> String {
+        write_cursor(self.list, &ReadingKey::of(reading))
+    }
+
+    fn connection(&self) -> Connection<Reading> {
+        Connection::new(self.list, self.page.clone(), |row| ReadingKey::of(row), Reading)
+    }
+}
+
+/// To clients it is a connection.
+impl OutputType for ReadingPage {
+    fn type_name() -> Cow<'static, str> {
+        <Connection<Reading> as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Connection<Reading> as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        match one_pass::page_of_readings(context, self).await {
+            Some(json) => Ok(Value::Binary(json)),
+            None => self.connection().resolve(context, field).await,
+        }
+    }
+}
+
+/// Whether a reading is the viewer's own.
+#[must_use]
+pub fn is_own(request: &RequestContext, reading: &ReadingRow) -> bool {
+    request.viewer.is(reading.user_id)
 }
 
 /// One question, the cards drawn for it and what was said of them.
@@ -87,7 +143,7 @@ impl Reading {
     }
 
     fn is_own(&self, context: &Context<'_>) -> bool {
-        request(context).viewer.is(self.0.user_id)
+        is_own(request(context), &self.0)
     }
 
     fn own<'a, T>(
@@ -216,8 +272,8 @@ impl Reading {
         let columns = DrawnCard::columns(&context.look_ahead());
         let key = DrawnCardsOfReading { reading: self.0.id, columns };
         let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(key).await?;
-        let rows = loaded.unwrap_or_default();
-        Ok(rows.into_iter().map(|row| DrawnCard { reading: Arc::clone(&self.0), row }).collect())
+        let Some(drawn) = loaded else { return Ok(Vec::new()) };
+        Ok((0..drawn.len()).map(|index| DrawnCard { drawn: Arc::clone(&drawn), index }).collect())
     }
 
     /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
@@ -275,8 +331,8 @@ impl Reading {
 
 /// A card in its place in a reading.
 pub struct DrawnCard {
-    reading: Arc<ReadingRow>,
-    row: Arc<DrawnCardRow>,
+    drawn: Arc<[DrawnCardRow]>,
+    index: usize,
 }
 
 impl DrawnCard {
@@ -286,13 +342,17 @@ impl DrawnCard {
         Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
     }
 
+    fn row(&self) -> &DrawnCardRow {
+        &self.drawn[self.index]
+    }
+
     fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
-        let texts = self.row.texts.as_ref();
+        let texts = self.row().texts.as_ref();
         texts.ok_or_else(|| DbError::NotRead { what: "the texts of a drawn card" }.into())
     }
 
     fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
-        let id = self.row.card_id;
+        let id = self.row().card_id;
         request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
     }
 }
@@ -302,12 +362,12 @@ impl DrawnCard {
 impl DrawnCard {
     /// The drawn card's id.
     async fn id(&self) -> ID {
-        GlobalId::DrawnCard(self.reading.id, self.row.position_number).encode()
+        GlobalId::DrawnCard(self.row().reading_id, self.row().position_number).encode()
     }
 
     /// The number of its position, from 1.
     async fn position(&self) -> i16 {
-        self.row.position_number
+        self.row().position_number
     }
 
     /// What the position was called when the card was drawn.
@@ -315,7 +375,7 @@ impl DrawnCard {
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_name.0.get(locale.into()))
+        Ok(self.texts()?.position_name.get(locale.into()))
     }
 
     /// What a card in the position spoke of when it was drawn.
@@ -323,12 +383,12 @@ impl DrawnCard {
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_meaning.0.get(locale.into()))
+        Ok(self.texts()?.position_meaning.get(locale.into()))
     }
 
     /// How it lies.
     async fn orientation(&self) -> Orientation {
-        self.row.orientation.into()
+        self.row().orientation.into()
     }
 
     /// Which card.
@@ -344,7 +404,7 @@ impl DrawnCard {
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
         let text = self.card(context)?.texts.get(locale.into());
-        Ok(text.meaning(self.row.orientation).to_owned())
+        Ok(text.meaning(self.row().orientation).to_owned())
     }
 
     /// What the reading's voice says of the card in this place, in the reading's language.

@@ -7,8 +7,8 @@ use async_graphql::{Context, ID, Object};
 use super::context::request;
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, PageArguments};
-use super::reading::Reading;
+use super::pagination::PageArguments;
+use super::reading::{Reading, ReadingPage};
 use super::scalars::DateTime;
 use super::words::{FactionKey, Karma, VoiceKey};
 use crate::db::readings::ReadingKey;
@@ -115,7 +115,7 @@ impl User {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Reading>, ApiError> {
+    ) -> Result<ReadingPage, ApiError> {
         const LIST: &str = "User.readings:CREATED_AT:DESC";
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
@@ -124,7 +124,7 @@ impl User {
         let key = ReadingsPageOfUser { user: self.0.id, request: page.clone(), columns };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
-        Ok(Connection::new(LIST, page, |row| ReadingKey::of(row), Reading))
+        Ok(ReadingPage { list: LIST, page })
     }
 
     /// The e-mail address. Null for everyone but the user and admins.

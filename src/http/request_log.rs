@@ -1,5 +1,6 @@
 //! One line of the log for each request, and the id that ties it to what the client saw.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
@@ -8,6 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
+
+use crate::graphql::one_pass::PageCount;
 
 /// The header of the request's id, in requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,6 +33,8 @@ pub struct RequestFigures {
     pub rows: u64,
     /// The time that the statements took.
     pub sql_time: Duration,
+    /// Pages of readings.
+    pub pages: PageCount,
     /// The code of the first error.
     pub error: Option<String>,
 }
@@ -72,7 +77,13 @@ pub async fn log_request(mut request: Request, next: Next) -> Response {
 fn server_timing(whole: f64, figures: &RequestFigures) -> String {
     let RequestFigures { statements, rows, sql_time, .. } = figures;
     let sql = milliseconds(*sql_time);
-    format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"")
+    let mut timing =
+        format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"");
+    let PageCount { pages, written } = figures.pages;
+    if pages > 0 {
+        let _ = write!(timing, ", pages;desc=\"{written} of {pages} in one pass\"");
+    }
+    timing
 }
 
 /// To the microsecond.

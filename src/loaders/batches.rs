@@ -1,27 +1,31 @@
 //! When batches run: on their request's own task, whenever none of its fields can go on. On a task of
 //! its own a batch would begin on another thread while fields of its level are still asking, and the
-//! later ones would need a statement of their own.
+//! later ones would need a statement of their own. Nothing waits for a clock.
 
+use std::collections::HashMap;
 use std::future::poll_fn;
+use std::hash::Hash;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+
+use crate::db::DbError;
 
 /// The batches that a request's loaders want to run.
 #[derive(Clone, Default)]
 pub struct Batches(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
 impl Batches {
-    pub(super) fn add(&self, batch: BoxFuture<'static, ()>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+    fn add(&self, batch: BoxFuture<'static, ()>) {
+        lock(&self.0).push(batch);
     }
 
     fn take(&self) -> Vec<BoxFuture<'static, ()>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.0))
     }
 
     /// Does work that uses the request's loaders; nothing else makes their batches run.
@@ -41,4 +45,130 @@ impl Batches {
         })
         .await
     }
+}
+
+/// How the values of many keys are loaded at once.
+pub trait Load: Send + Sync + 'static {
+    /// What a value is found by.
+    type Key: Clone + Eq + Hash + Send + 'static;
+    /// What is loaded; cheap to clone.
+    type Value: Clone + Send + 'static;
+
+    /// Loads the values of these keys, each there once. A key without a value is left out.
+    ///
+    /// # Errors
+    ///
+    /// A statement fails: then it fails for all of the keys.
+    fn load(
+        &self,
+        keys: &[Self::Key],
+    ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
+}
+
+/// Gathers what the fields of a level ask for, loads it at once, and remembers it for as long as its
+/// request lasts.
+pub struct RequestLoader<L: Load> {
+    batches: Batches,
+    shared: Arc<Shared<L>>,
+}
+
+struct Shared<L: Load> {
+    load: L,
+    state: Mutex<State<L>>,
+}
+
+/// What became of a key.
+type Loaded<L> = Result<Option<<L as Load>::Value>, DbError>;
+
+struct State<L: Load> {
+    /// What no batch has taken yet.
+    wanted: Vec<L::Key>,
+    /// What was asked for so far; nothing while it is loaded.
+    known: HashMap<L::Key, Option<Loaded<L>>>,
+    /// Fields that wait for any of it.
+    waiting: Vec<Waker>,
+}
+
+impl<L: Load> RequestLoader<L> {
+    pub(super) fn new(batches: &Batches, load: L) -> Self {
+        let state = State { wanted: Vec::new(), known: HashMap::new(), waiting: Vec::new() };
+        let shared = Arc::new(Shared { load, state: Mutex::new(state) });
+        Self { batches: batches.clone(), shared }
+    }
+
+    /// The value of a key, `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// The statement of its batch failed.
+    pub async fn load_one(&self, key: L::Key) -> Result<Option<L::Value>, DbError> {
+        self.want(std::slice::from_ref(&key));
+        poll_fn(|context| {
+            let mut state = lock(&self.shared.state);
+            if let Some(Some(loaded)) = state.known.get(&key) {
+                return Poll::Ready(loaded.clone());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The values of several keys; those without one are left out.
+    ///
+    /// # Errors
+    ///
+    /// The statement of a batch failed.
+    pub async fn load_many(
+        &self,
+        keys: impl IntoIterator<Item = L::Key>,
+    ) -> Result<HashMap<L::Key, L::Value>, DbError> {
+        let keys: Vec<L::Key> = keys.into_iter().collect();
+        self.want(&keys);
+        let mut values = HashMap::with_capacity(keys.len());
+        for key in keys {
+            if let Some(value) = self.load_one(key.clone()).await? {
+                values.insert(key, value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// Notes what nobody has asked for yet, and sees to it that a batch will take it.
+    fn want(&self, keys: &[L::Key]) {
+        let mut state = lock(&self.shared.state);
+        let has_batch = !state.wanted.is_empty();
+        for key in keys {
+            if !state.known.contains_key(key) {
+                state.known.insert(key.clone(), None);
+                state.wanted.push(key.clone());
+            }
+        }
+        if !has_batch && !state.wanted.is_empty() {
+            self.batches.add(Box::pin(Arc::clone(&self.shared).run_batch()));
+        }
+    }
+}
+
+impl<L: Load> Shared<L> {
+    async fn run_batch(self: Arc<Self>) {
+        let keys = std::mem::take(&mut lock(&self.state).wanted);
+        let mut loaded = self.load.load(&keys).await;
+        let mut state = lock(&self.state);
+        for key in keys {
+            let value = match &mut loaded {
+                Ok(values) => Ok(values.remove(&key)),
+                Err(error) => Err(error.clone()),
+            };
+            state.known.insert(key, Some(value));
+        }
+        for waker in state.waiting.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// What a panic left behind is whole: nothing here is changed in two steps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::cards::{CardStatsRow, card_stats_by_card_id};
 use crate::db::{DbError, Session};
 
 /// Loads counters of cards.
 pub struct CardStatsByCardId(pub(super) Session);
 
-impl Loader<Uuid> for CardStatsByCardId {
+impl Load for CardStatsByCardId {
+    type Key = Uuid;
     type Value = Arc<CardStatsRow>;
-    type Error = DbError;
 
     async fn load(&self, cards: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = card_stats_by_card_id(&self.0, cards).await?;

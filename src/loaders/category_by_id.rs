@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::categories::{CategoryRow, categories_by_id};
 use crate::db::{DbError, Session};
 use crate::domain::viewer::Viewer;
@@ -13,9 +13,9 @@ use crate::domain::viewer::Viewer;
 /// Loads categories.
 pub struct CategoryById(pub(super) Session, pub(super) Viewer);
 
-impl Loader<Uuid> for CategoryById {
+impl Load for CategoryById {
+    type Key = Uuid;
     type Value = Arc<CategoryRow>;
-    type Error = DbError;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let Some(owner) = self.1.user_id() else { return Ok(HashMap::new()) };

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use crate::db::query::columns::{Columns, most_of};
 use crate::db::{DbError, Session};
@@ -22,9 +22,9 @@ pub struct DrawnCardsOfReading {
 /// Loads drawn cards.
 pub struct DrawnCardsByReadingId(pub(super) Session);
 
-impl Loader<DrawnCardsOfReading> for DrawnCardsByReadingId {
-    type Value = Vec<Arc<DrawnCardRow>>;
-    type Error = DbError;
+impl Load for DrawnCardsByReadingId {
+    type Key = DrawnCardsOfReading;
+    type Value = Arc<[DrawnCardRow]>;
 
     async fn load(
         &self,
@@ -34,10 +34,11 @@ impl Loader<DrawnCardsOfReading> for DrawnCardsByReadingId {
         let columns = most_of(keys.iter().map(|key| key.columns));
         let readings: BTreeSet<Uuid> = keys.iter().map(|key| key.reading).collect();
         let readings: Vec<Uuid> = readings.into_iter().collect();
-        let mut cards: HashMap<Uuid, Self::Value> = HashMap::with_capacity(readings.len());
-        for row in drawn_cards_by_reading_id(&self.0, &readings, columns).await? {
-            cards.entry(row.reading_id).or_default().push(Arc::new(row));
-        }
+        let rows = drawn_cards_by_reading_id(&self.0, &readings, columns).await?;
+        let cards: HashMap<Uuid, Self::Value> = rows
+            .chunk_by(|left, right| left.reading_id == right.reading_id)
+            .filter_map(|drawn| Some((drawn.first()?.reading_id, drawn.into())))
+            .collect();
         Ok(keys.iter().filter_map(|key| Some((*key, cards.get(&key.reading)?.clone()))).collect())
     }
 }

@@ -14,14 +14,10 @@ mod readings_page_by_user_id;
 mod spread_stats_by_spread_id;
 mod user_by_id;
 
-use std::time::Duration;
-
-use async_graphql::dataloader::{DataLoader, HashMapCache, Loader};
-
 use crate::db::Session;
 use crate::domain::viewer::Viewer;
 
-pub use batches::Batches;
+pub use batches::{Batches, Load, RequestLoader};
 pub use card_stats_by_card_id::CardStatsByCardId;
 pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
@@ -30,9 +26,6 @@ pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
 pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use user_by_id::UserById;
-
-/// A loader that remembers what it loaded for as long as its request lasts.
-pub type RequestLoader<L> = DataLoader<L, HashMapCache>;
 
 /// The loaders of one request.
 pub struct Loaders {
@@ -63,33 +56,27 @@ impl Loaders {
         let session = || session.clone();
         let batches = Batches::default();
         Self {
-            card_stats_by_card_id: request_loader(&batches, CardStatsByCardId(session())),
-            category_by_id: request_loader(&batches, CategoryById(session(), viewer)),
-            drawn_cards_by_reading_id: request_loader(&batches, DrawnCardsByReadingId(session())),
-            reading_by_id: request_loader(&batches, ReadingById(session(), viewer)),
-            reading_count_by_category_id: request_loader(
+            card_stats_by_card_id: RequestLoader::new(&batches, CardStatsByCardId(session())),
+            category_by_id: RequestLoader::new(&batches, CategoryById(session(), viewer)),
+            drawn_cards_by_reading_id: RequestLoader::new(
+                &batches,
+                DrawnCardsByReadingId(session()),
+            ),
+            reading_by_id: RequestLoader::new(&batches, ReadingById(session(), viewer)),
+            reading_count_by_category_id: RequestLoader::new(
                 &batches,
                 ReadingCountByCategoryId(session(), viewer),
             ),
-            readings_page_by_user_id: request_loader(
+            readings_page_by_user_id: RequestLoader::new(
                 &batches,
                 ReadingsPageByUserId(session(), viewer),
             ),
-            spread_stats_by_spread_id: request_loader(&batches, SpreadStatsBySpreadId(session())),
-            user_by_id: request_loader(&batches, UserById(session())),
+            spread_stats_by_spread_id: RequestLoader::new(
+                &batches,
+                SpreadStatsBySpreadId(session()),
+            ),
+            user_by_id: RequestLoader::new(&batches, UserById(session())),
             batches,
         }
     }
-}
-
-fn request_loader<L, K>(batches: &Batches, loader: L) -> RequestLoader<L>
-where
-    L: Loader<K>,
-    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
-{
-    let batches = batches.clone();
-    // A batch gathers what is asked for until no field can go on; waiting longer would only add that
-    // wait to every level of a query.
-    DataLoader::with_cache(loader, move |batch| batches.add(batch), HashMapCache::default())
-        .delay(Duration::ZERO)
 }

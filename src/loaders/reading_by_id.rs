@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::readings::{ReadingRow, readings_by_id};
 use crate::db::{DbError, Session};
 use crate::domain::viewer::Viewer;
@@ -13,9 +13,9 @@ use crate::domain::viewer::Viewer;
 /// Loads readings.
 pub struct ReadingById(pub(super) Session, pub(super) Viewer);
 
-impl Loader<Uuid> for ReadingById {
+impl Load for ReadingById {
+    type Key = Uuid;
     type Value = Arc<ReadingRow>;
-    type Error = DbError;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = readings_by_id(&self.0, self.1, ids).await?;

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::categories::reading_counts_by_category_id;
 use crate::db::{DbError, Session};
 use crate::domain::viewer::Viewer;
@@ -12,9 +12,9 @@ use crate::domain::viewer::Viewer;
 /// Loads counts of readings; categories without any are left out.
 pub struct ReadingCountByCategoryId(pub(super) Session, pub(super) Viewer);
 
-impl Loader<Uuid> for ReadingCountByCategoryId {
+impl Load for ReadingCountByCategoryId {
+    type Key = Uuid;
     type Value = i64;
-    type Error = DbError;
 
     async fn load(&self, categories: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbError> {
         let Some(owner) = self.1.user_id() else { return Ok(HashMap::new()) };

@@ -3,9 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::query::columns::{Columns, most_of};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
@@ -26,9 +26,9 @@ pub struct ReadingsPageOfUser {
 /// Loads pages of readings, as far as the viewer may see them.
 pub struct ReadingsPageByUserId(pub(super) Session, pub(super) Viewer);
 
-impl Loader<ReadingsPageOfUser> for ReadingsPageByUserId {
+impl Load for ReadingsPageByUserId {
+    type Key = ReadingsPageOfUser;
     type Value = Page<Arc<ReadingRow>>;
-    type Error = DbError;
 
     async fn load(
         &self,

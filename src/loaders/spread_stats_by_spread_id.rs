@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::spreads::{SpreadStatsRow, spread_stats_by_spread_id};
 use crate::db::{DbError, Session};
 
 /// Loads counters of spreads.
 pub struct SpreadStatsBySpreadId(pub(super) Session);
 
-impl Loader<Uuid> for SpreadStatsBySpreadId {
+impl Load for SpreadStatsBySpreadId {
+    type Key = Uuid;
     type Value = Arc<SpreadStatsRow>;
-    type Error = DbError;
 
     async fn load(&self, spreads: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = spread_stats_by_spread_id(&self.0, spreads).await?;

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::dataloader::Loader;
 use uuid::Uuid;
 
+use super::Load;
 use crate::db::users::{UserRow, users_by_id};
 use crate::db::{DbError, Session};
 
 /// Loads users.
 pub struct UserById(pub(super) Session);
 
-impl Loader<Uuid> for UserById {
+impl Load for UserById {
+    type Key = Uuid;
     type Value = Arc<UserRow>;
-    type Error = DbError;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = users_by_id(&self.0, ids).await?;

@@ -15,6 +15,7 @@ mod http;
 mod layers;
 mod migrations;
 mod nodes;
+mod one_pass;
 mod pagination;
 mod plans;
 mod process;

@@ -26,9 +26,10 @@ const GUIDE_INDEXES: [&str; 14] = [
 ];
 
 /// Those that are needed besides.
-const OWN_INDEXES: [&str; 6] = [
+const OWN_INDEXES: [&str; 7] = [
     "idx_reading_sessions_user_created_id",
     "idx_reading_sessions_public_feed",
+    "idx_reading_sessions_user_public",
     "idx_reading_sessions_user_favorites",
     "idx_reading_sessions_user_category",
     "idx_reading_cards_card_id",

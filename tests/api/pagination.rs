@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
+use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases, settings_with};
 use crate::fixtures::{crowd, id, private, reading, rows, user};
 
 /// A list that can be paged through.
@@ -721,6 +721,16 @@ on_both_databases! {
     }
 }
 
+#[test]
+fn a_default_page_larger_than_the_maximum_is_no_setting() {
+    let check = |size: &str| settings_with(&[size, "--max-page-size=50"]).check_together();
+    assert!(check("--default-page-size=50").is_ok());
+    assert_eq!(
+        check("--default-page-size=51").expect_err("one too many").to_string(),
+        "DEFAULT_PAGE_SIZE=\"51\" (beside MAX_PAGE_SIZE): at most 50"
+    );
+}
+
 /// What happens between two pages.
 #[derive(Debug, Clone)]
 enum Change {
@@ -737,21 +747,23 @@ struct Walk {
     size: usize,
     is_forward: bool,
     of_user: bool,
-    changes: Vec<Vec<Change>>,
+    /// For each page: whether the walk turns round after it, and what others change meanwhile.
+    pages: Vec<(bool, Vec<Change>)>,
 }
 
 fn walks() -> impl Strategy<Value = Walk> {
     let time = || 0_i64..6;
     let change =
         prop_oneof![time().prop_map(Change::Insert), (0_usize..40).prop_map(Change::Delete)];
-    let changes = prop::collection::vec(prop::collection::vec(change, 0..4), 12);
-    (prop::collection::vec(time(), 0..20), 1_usize..6, any::<bool>(), any::<bool>(), changes)
-        .prop_map(|(times, size, is_forward, of_user, changes)| Walk {
+    let page = (prop::bool::weighted(0.15), prop::collection::vec(change, 0..4));
+    let pages = prop::collection::vec(page, 12);
+    (prop::collection::vec(time(), 0..20), 1_usize..6, any::<bool>(), any::<bool>(), pages)
+        .prop_map(|(times, size, is_forward, of_user, pages)| Walk {
             times,
             size,
             is_forward,
             of_user,
-            changes,
+            pages,
         })
 }
 
@@ -777,22 +789,23 @@ async fn walk(app: &TestApp, walk: &Walk) -> Vec<Vec<String>> {
     app.insert(rows(vec![ada.clone()], readings)).await;
 
     let list = if walk.of_user { List::OfUser } else { List::Public };
-    let (size_argument, cursor_argument) =
-        if walk.is_forward { ("first", "after") } else { ("last", "before") };
+    let arguments_of =
+        |is_forward| if is_forward { ("first", "after") } else { ("last", "before") };
+    let mut is_forward = walk.is_forward;
     let mut key: Option<(chrono::DateTime<chrono::Utc>, String)> = None;
-    let mut arguments = format!("{size_argument}: {}", walk.size);
+    let mut arguments = format!("{}: {}", arguments_of(is_forward).0, walk.size);
     let mut pages = Vec::new();
-    for changes in &walk.changes {
+    for (turns_round, changes) in &walk.pages {
         let page = list.page(app, &arguments).await;
         // Where the key lies among the rows, itself left out.
-        let (start, end) = match (&key, walk.is_forward) {
+        let (start, end) = match (&key, is_forward) {
             (None, _) => (0, expected.len()),
             (Some(key), true) => {
                 (expected.iter().filter(|row| *row >= key).count(), expected.len())
             }
             (Some(key), false) => (0, expected.iter().filter(|row| *row > key).count()),
         };
-        let (from, to) = if walk.is_forward {
+        let (from, to) = if is_forward {
             (start, end.min(start + walk.size))
         } else {
             (end.saturating_sub(walk.size).max(start), end)
@@ -802,13 +815,14 @@ async fn walk(app: &TestApp, walk: &Walk) -> Vec<Vec<String>> {
         assert_eq!(page.ids, ids);
         assert_eq!(page.flags(), (from > 0, to < expected.len()));
         pages.push(page.ids.clone());
-        let Some(cursor) =
-            (if walk.is_forward { page.cursors.last() } else { page.cursors.first() })
+        is_forward ^= turns_round;
+        let Some(cursor) = (if is_forward { page.cursors.last() } else { page.cursors.first() })
         else {
             break;
         };
+        let (size_argument, cursor_argument) = arguments_of(is_forward);
         arguments = format!("{size_argument}: {}, {cursor_argument}: {cursor:?}", walk.size);
-        key = Some(if walk.is_forward { expected[to - 1].clone() } else { expected[from].clone() });
+        key = Some(if is_forward { expected[to - 1].clone() } else { expected[from].clone() });
 
         for change in changes {
             match change {

@@ -214,8 +214,6 @@ on_both_databases! {
     }
 }
 
-/// With several threads a batch may be on its way while fields of its level are still asking; the
-/// promise holds there as well, which is how the server runs.
 /// What PostgreSQL itself counts for this database: statements and their rows.
 async fn counted_by_postgres(database: &sea_orm::DatabaseConnection) -> (i64, i64) {
     let sql = "SELECT coalesce(sum(calls), 0)::bigint AS statements,
@@ -263,6 +261,8 @@ async fn the_count_is_what_postgres_counts() {
     }
 }
 
+/// With several threads a batch may be on its way while fields of its level are still asking; the
+/// promise holds there as well, which is how the server runs.
 #[test]
 fn batches_are_whole_on_several_threads() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -2,7 +2,11 @@
 //! as JSON.
 
 use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, StringLen, ValueType, ValueTypeErr};
-use sea_orm::{ColIdx, DbErr, FromJsonQueryResult, QueryResult, TryGetError, TryGetable, Value};
+use sea_orm::sqlx::{Row, ValueRef};
+use sea_orm::{
+    ColIdx, DbErr, FromJsonQueryResult, QueryResult, RuntimeErr, TryGetError, TryGetable, Value,
+    sqlx,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::card::{CardType, Orientation, Suit};
@@ -24,6 +28,40 @@ pub struct LocalizedText(pub Localized<String>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Templates(pub VoiceTemplates);
 
+/// A text as it lies in its row.
+fn text_of<I: ColIdx>(row: &QueryResult, index: I) -> Result<&str, TryGetError> {
+    let text = if let Some(row) = row.try_as_pg_row() {
+        row.try_get::<Option<&str>, _>(index.as_sqlx_postgres_index())
+    } else if let Some(row) = row.try_as_sqlite_row() {
+        row.try_get::<Option<&str>, _>(index.as_sqlx_sqlite_index())
+    } else {
+        return Err(DbErr::Type("a row of neither engine".to_owned()).into());
+    };
+    text.map_err(unreadable)?.ok_or_else(|| TryGetError::Null(format!("{index:?}")))
+}
+
+/// JSON as it lies in its row, not read yet; empty where there is none.
+pub(in crate::db) fn raw_json(row: &QueryResult, index: usize) -> Result<&[u8], DbErr> {
+    if let Some(row) = row.try_as_pg_row() {
+        let value = row.try_get_raw(index).map_err(unreadable)?;
+        if value.is_null() {
+            return Ok(&[]);
+        }
+        let bytes = value.as_bytes().map_err(sqlx::Error::Decode).map_err(unreadable)?;
+        // Before the text of a jsonb PostgreSQL sends the number of its format.
+        return Ok(bytes.strip_prefix(&[1]).unwrap_or(bytes));
+    }
+    match text_of(row, index) {
+        Ok(text) => Ok(text.as_bytes()),
+        Err(TryGetError::Null(_)) => Ok(&[]),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn unreadable(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
 macro_rules! text_columns {
     ($($word:ident),+ $(,)?) => { $(
         impl From<$word> for Value {
@@ -34,8 +72,7 @@ macro_rules! text_columns {
 
         impl TryGetable for $word {
             fn try_get_by<I: ColIdx>(row: &QueryResult, index: I) -> Result<Self, TryGetError> {
-                let word = String::try_get_by(row, index)?;
-                word.parse().map_err(|error| TryGetError::DbErr(DbErr::Type(format!("{error}"))))
+                text_of(row, index)?.parse().map_err(|error| TryGetError::DbErr(DbErr::Type(format!("{error}"))))
             }
         }
 

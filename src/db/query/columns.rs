@@ -1,7 +1,7 @@
 //! Which columns of a row are read. The texts of readings and of their cards are most of what they
 //! weigh, and most lists do not show them.
 
-use sea_orm::{DbErr, FromQueryResult, QueryResult};
+use sea_orm::{DbErr, QueryResult, TryGetable};
 
 /// A set of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,16 +18,32 @@ impl Columns {
     pub const fn with_texts_if(wanted: bool) -> Self {
         if wanted { Self::WithTexts } else { Self::WithoutTexts }
     }
+}
 
-    /// The texts of a row that was read with these columns.
-    pub(in crate::db) fn texts<T: FromQueryResult>(
-        self,
-        row: &QueryResult,
-    ) -> Result<Option<T>, DbErr> {
-        match self {
-            Self::WithoutTexts => Ok(None),
-            Self::WithTexts => T::from_query_result(row, "").map(Some),
-        }
+/// The cells of a row in the order in which their columns were selected. Rows that are read by the
+/// hundred are read so: finding each cell by its column's name takes longer than reading it.
+pub(in crate::db) struct Cells<'a> {
+    row: &'a QueryResult,
+    next: usize,
+}
+
+impl<'a> Cells<'a> {
+    /// The cells from that place on.
+    pub(in crate::db) const fn from(row: &'a QueryResult, first: usize) -> Self {
+        Self { row, next: first }
+    }
+
+    /// The next one.
+    pub(in crate::db) fn next<T: TryGetable>(&mut self) -> Result<T, DbErr> {
+        let (row, index) = self.next_place();
+        row.try_get_by_index(index)
+    }
+
+    /// Where the next one is.
+    pub(in crate::db) const fn next_place(&mut self) -> (&'a QueryResult, usize) {
+        let index = self.next;
+        self.next += 1;
+        (self.row, index)
     }
 }
 

@@ -5,8 +5,10 @@
 //! than it holds, which tells whether there are more; whether there are rows on the other side of
 //! the key is a yes-or-no question beside it.
 
+use std::collections::HashMap;
+
 use sea_orm::sea_query::{
-    Alias, Asterisk, ColumnRef, Expr, ExprTrait, IntoColumnRef, JoinType, Order, Query,
+    Alias, Asterisk, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, JoinType, Order, Query,
     SelectStatement, SimpleExpr, Value,
 };
 use sea_orm::{DbErr, QueryResult};
@@ -37,17 +39,10 @@ pub struct Keyset {
 /// A list of which pages are read.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// What is selected from where, without order and limit.
+    /// What is selected from where, without order and limit; the id is selected first.
     pub rows: SelectStatement,
     /// Its order.
     pub keyset: Keyset,
-}
-
-/// A row of a page, or the page's flags alone where it has no rows.
-struct PageRow<T> {
-    row: Option<T>,
-    has_other_side: bool,
-    total: Option<u64>,
 }
 
 impl Keyset {
@@ -68,6 +63,13 @@ impl Keyset {
         }
     }
 
+    fn order(&self, rows: &mut SelectStatement, direction: Direction) {
+        let order = self.read_order(direction);
+        for (column, _) in self.all() {
+            rows.order_by(column.clone(), order.clone());
+        }
+    }
+
     fn read_order(&self, direction: Direction) -> Order {
         match (direction, &self.order) {
             (Direction::Forward, order) => order.clone(),
@@ -84,23 +86,24 @@ impl List {
         if let Some(key) = key {
             page.and_where(self.keyset.compare(key, request.direction, false));
         }
-        let order = self.keyset.read_order(request.direction);
-        for (column, _) in self.keyset.all() {
-            page.order_by(column.clone(), order.clone());
-        }
+        self.keyset.order(&mut page, request.direction);
         page.limit(request.probe() as u64);
         page
     }
 
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
-        let mut other_side = self.rows.clone();
-        other_side.clear_selects().expr(constant(1)).and_where(self.keyset.compare(
+        let mut nearest = self.rows.clone();
+        nearest.clear_selects().expr(constant(true)).and_where(self.keyset.compare(
             key,
             request.direction,
             true,
         ));
-        Expr::exists(other_side)
+        // The nearest row, and not any: PostgreSQL looks for any by reading the table from its
+        // beginning where it expects many.
+        self.keyset.order(&mut nearest, request.direction.reversed());
+        nearest.limit(1);
+        SimpleExpr::SubQuery(None, Box::new(nearest.into())).is_not_null()
     }
 
     fn total(&self) -> SimpleExpr {
@@ -140,29 +143,47 @@ impl List {
     pub fn select_page_per_parent<K>(
         &self,
         session: &Session,
-        of_parent: ColumnRef,
+        of_parent: &ColumnRef,
         parents: &[Uuid],
         request: &PageRequest<K>,
         key: Option<&[Value]>,
     ) -> SelectStatement {
-        let parent = || Expr::col((Alias::new(PARENT), Alias::new(PARENT)));
-        let mut list = self.clone();
-        list.rows.and_where(Expr::col(of_parent).eq(parent()));
+        let parent = |table| Expr::col((Alias::new(table), Alias::new(PARENT)));
+        let list_of = |table| {
+            let mut list = self.clone();
+            list.rows.and_where(Expr::col(of_parent.clone()).eq(parent(table)));
+            list
+        };
 
-        let mut statement = Query::select();
-        statement
-            .expr_as(parent(), PARENT)
+        // Once for each parent. Without a limit or offset the flags would be moved to where they are
+        // asked for, once for each row of its page.
+        let list = list_of(PARENT);
+        let mut flags = Query::select();
+        flags
+            .expr_as(parent(PARENT), PARENT)
             .expr_as(list.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            statement.expr_as(list.total(), TOTAL);
+            flags.expr_as(list.total(), TOTAL);
         }
-        statement.column((Alias::new(PAGE), Asterisk));
+        if session.is_sqlite() {
+            let all = parents.len() as u64;
+            flags.from_subquery(parents_of_sqlite(parents), Alias::new(PARENT)).limit(all);
+        } else {
+            let array = Expr::value(uuid_array(parents));
+            flags.from_function(Func::cust("unnest").arg(array), Alias::new(PARENT)).offset(0);
+        }
+
+        let page = list_of(FLAGS).page(request, key);
+        let mut statement = Query::select();
+        statement
+            .column((Alias::new(FLAGS), Asterisk))
+            .column((Alias::new(PAGE), Asterisk))
+            .from_subquery(flags, Alias::new(FLAGS));
         if session.is_sqlite() {
             // SQLite has no LATERAL. It finds the few ids of each parent by a subquery that it runs
             // for each, and then the rows by those ids.
-            statement.from_subquery(parents_of_sqlite(parents), Alias::new(PARENT));
             let (id, id_name) = self.keyset.id.clone();
-            let mut ids = list.page(request, key);
+            let mut ids = page;
             ids.clear_selects().expr(Expr::col(id));
             statement.join_subquery(
                 JoinType::LeftJoin,
@@ -171,16 +192,7 @@ impl List {
                 Expr::col((Alias::new(PAGE), Alias::new(id_name))).in_subquery(ids),
             );
         } else {
-            statement.from_function(
-                sea_orm::sea_query::Func::cust("unnest").arg(Expr::value(uuid_array(parents))),
-                Alias::new(PARENT),
-            );
-            statement.join_lateral(
-                JoinType::LeftJoin,
-                list.page(request, key),
-                Alias::new(PAGE),
-                constant(true),
-            );
+            statement.join_lateral(JoinType::LeftJoin, page, Alias::new(PAGE), constant(true));
         }
         self.order(&mut statement, request.direction);
         statement
@@ -205,16 +217,8 @@ fn parents_of_sqlite(parents: &[Uuid]) -> SelectStatement {
     all
 }
 
-/// The parent that a row of [`List::select_page_per_parent`] belongs to.
-///
-/// # Errors
-///
-/// The row is of another statement.
-pub fn parent_of(row: &QueryResult) -> Result<Uuid, DbErr> {
-    row.try_get("", PARENT)
-}
-
-/// Makes the page of the rows that [`List::select_page`] found.
+/// Makes the page of the rows that [`List::select_page`] found. `read_row` reads a row of the list,
+/// whose columns begin in the place that it is told.
 ///
 /// # Errors
 ///
@@ -222,27 +226,57 @@ pub fn parent_of(row: &QueryResult) -> Result<Uuid, DbErr> {
 pub fn page_of_rows<K, T>(
     request: &PageRequest<K>,
     rows: &[QueryResult],
-    read_row: impl Fn(&QueryResult) -> Result<T, DbErr>,
+    read_row: impl Fn(&QueryResult, usize) -> Result<T, DbErr>,
 ) -> Result<Page<T>, DbErr> {
-    let rows =
-        rows.iter().map(|row| read(row, &read_row)).collect::<Result<Vec<PageRow<T>>, _>>()?;
-    let has_other_side = rows.first().is_some_and(|row| row.has_other_side);
-    let total = rows.first().and_then(|row| row.total);
-    Ok(request.page(rows.into_iter().filter_map(|row| row.row).collect(), has_other_side, total))
+    page(request, 0, rows.iter(), read_row)
 }
 
-fn read<T>(
-    row: &QueryResult,
-    read_row: impl Fn(&QueryResult) -> Result<T, DbErr>,
-) -> Result<PageRow<T>, DbErr> {
-    // Every row of a page has an id, which is null where the page is empty.
-    let has_row = row.try_get::<Option<Uuid>>("", "id")?.is_some();
-    Ok(PageRow {
-        row: if has_row { Some(read_row(row)?) } else { None },
-        has_other_side: row.try_get("", HAS_OTHER_SIDE)?,
-        total: match row.try_get::<i64>("", TOTAL) {
-            Ok(total) => u64::try_from(total).ok(),
-            Err(_) => None,
-        },
-    })
+/// The same for the rows that [`List::select_page_per_parent`] found: the page of each parent.
+///
+/// # Errors
+///
+/// A row is not what `read_row` expects.
+pub fn pages_of_rows<K, T>(
+    request: &PageRequest<K>,
+    rows: &[QueryResult],
+    read_row: impl Fn(&QueryResult, usize) -> Result<T, DbErr>,
+) -> Result<HashMap<Uuid, Page<T>>, DbErr> {
+    const PARENT_COLUMNS: usize = 1;
+    let mut rows_of: HashMap<Uuid, Vec<&QueryResult>> = HashMap::new();
+    for row in rows {
+        rows_of.entry(row.try_get_by_index(0)?).or_default().push(row);
+    }
+    rows_of
+        .into_iter()
+        .map(|(parent, rows)| {
+            Ok((parent, page(request, PARENT_COLUMNS, rows.into_iter(), &read_row)?))
+        })
+        .collect()
+}
+
+/// The page of rows whose flags begin in the place `flags`.
+fn page<'a, K, T>(
+    request: &PageRequest<K>,
+    flags: usize,
+    rows: impl Iterator<Item = &'a QueryResult> + Clone,
+    read_row: impl Fn(&QueryResult, usize) -> Result<T, DbErr>,
+) -> Result<Page<T>, DbErr> {
+    let total = flags + 1;
+    let first = total + usize::from(request.with_total);
+    let mut has_other_side = false;
+    let mut length = None;
+    if let Some(row) = rows.clone().next() {
+        has_other_side = row.try_get_by_index(flags)?;
+        if request.with_total {
+            length = u64::try_from(row.try_get_by_index::<i64>(total)?).ok();
+        }
+    }
+    let mut read = Vec::with_capacity(request.probe());
+    for row in rows {
+        // An empty page is one row without a key: every row of a list has an id, and it comes first.
+        if row.try_get_by_index::<Option<Uuid>>(first)?.is_some() {
+            read.push(read_row(row, first)?);
+        }
+    }
+    Ok(request.page(read, has_other_side, length))
 }

@@ -25,6 +25,7 @@ pub struct CheckedDocument {
     document: ExecutableDocument,
     operations: HashMap<Option<Name>, OperationCounts>,
     variable_uses: HashMap<Name, u64>,
+    merges_objects: bool,
     weight_bytes: u32,
     work: u64,
 }
@@ -55,8 +56,15 @@ impl CheckedDocument {
         let bytes = DOCUMENT_BYTES + saturated(text.len()) + walk.nodes() * NODE_BYTES;
         let weight_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let work = scanned.work + walk.work();
+        let merges_objects = walk.merges_objects();
         let variable_uses = walk.into_variable_uses();
-        Ok(Self { document, operations, variable_uses, weight_bytes, work })
+        Ok(Self { document, operations, variable_uses, merges_objects, weight_bytes, work })
+    }
+
+    /// Whether somewhere several fields answer with one object, whose fields are those of all.
+    #[must_use]
+    pub fn merges_objects(&self) -> bool {
+        self.merges_objects
     }
 
     /// The operation that a request with this `operationName` runs.

@@ -17,6 +17,7 @@ pub(super) struct FieldMerges<'a> {
     document: &'a ExecutableDocument,
     limits: &'a DocumentLimits,
     compared: usize,
+    merges_objects: bool,
 }
 
 /// What one set answers with: by type condition and name, the first field.
@@ -24,16 +25,22 @@ pub(super) struct FieldMerges<'a> {
 struct Answers<'a> {
     fields: HashMap<(Option<&'a str>, &'a str), &'a Field>,
     fragments: HashSet<&'a str>,
+    objects: HashSet<&'a str>,
 }
 
 impl<'a> FieldMerges<'a> {
     pub(super) fn new(document: &'a ExecutableDocument, limits: &'a DocumentLimits) -> Self {
-        Self { document, limits, compared: 0 }
+        Self { document, limits, compared: 0, merges_objects: false }
     }
 
     /// Steps taken so far.
     pub(super) fn work(&self) -> u64 {
         saturated(self.compared)
+    }
+
+    /// Whether several fields met so far answer with one object, whose fields are those of all.
+    pub(super) fn merges_objects(&self) -> bool {
+        self.merges_objects
     }
 
     /// Compares the fields of one set, those of its fragments included. The nesting of the set and
@@ -78,6 +85,9 @@ impl<'a> FieldMerges<'a> {
         answers: &mut Answers<'a>,
     ) -> Result<(), Refusal> {
         let key = field.node.response_key().node.as_str();
+        if !field.node.selection_set.node.items.is_empty() && !answers.objects.insert(key) {
+            self.merges_objects = true;
+        }
         let first = *answers.fields.entry((condition, key)).or_insert(&field.node);
         if std::ptr::eq(first, &raw const field.node) {
             return Ok(());

@@ -95,6 +95,11 @@ impl<'a> Walk<'a> {
         self.nodes + self.merges.work()
     }
 
+    /// Whether somewhere several fields answer with one object.
+    pub(super) fn merges_objects(&self) -> bool {
+        self.merges.merges_objects()
+    }
+
     /// How often each variable is written in an argument.
     pub(super) fn into_variable_uses(self) -> HashMap<Name, u64> {
         self.variable_uses.into_iter().map(|(name, uses)| (name.clone(), uses)).collect()

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
 use crate::graphql::errors::{ApiError, INTERNAL};
 use crate::graphql::guard::Refusal;
+use crate::graphql::one_pass::write_value;
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::{RequestFigures, RequestId};
 
@@ -235,14 +235,9 @@ impl Answer {
             self.errors.truncate(count_that_fits(&self.errors));
         }
         self.figures.error = self.errors.first().and_then(code_of);
-        let body = AnswerBody { data: self.data.as_ref(), errors: &self.errors };
         let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
-        if let Err(error) = serde_json::to_writer(&mut bytes, &body) {
-            let error = if error.is_io() {
-                HttpError::answer_too_large(self.maximum)
-            } else {
-                HttpError::internal()
-            };
+        if write_body(&self.errors, self.data.as_ref(), &mut bytes).is_err() {
+            let error = HttpError::answer_too_large(self.maximum);
             let mut answer = Self::of_error(error, self.media_type);
             answer.figures = self.figures;
             return answer.into_response(&RequestId(id.clone()));
@@ -265,13 +260,22 @@ impl Answer {
 }
 
 /// The answer as clients read it: `data` is absent when nothing was executed, `errors` when there
-/// are none.
-#[derive(Serialize)]
-struct AnswerBody<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
+/// are none. It fails where there is no room.
+fn write_body(
+    errors: &[ServerError],
+    data: Option<&Value>,
+    to: &mut BoundedBytes,
+) -> io::Result<()> {
+    to.write_all(b"{")?;
+    if !errors.is_empty() {
+        to.write_all(b"\"errors\":")?;
+        serde_json::to_writer(&mut *to, errors)?;
+    }
+    if let Some(data) = data {
+        to.write_all(if errors.is_empty() { b"\"data\":" } else { b",\"data\":" })?;
+        write_value(data, to)?;
+    }
+    to.write_all(b"}")
 }
 
 /// Takes bytes until they are too many: what is refused is not written to its end.

@@ -26,6 +26,7 @@ use crate::db::Session;
 use crate::domain::viewer::Viewer;
 use crate::graphql::context::RequestContext;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
+use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
 pub use answer::{Answer, HttpError};
 use request::{read_body, read_query_string};
@@ -114,11 +115,14 @@ async fn execute(
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
     let session = app.database.session();
+    let is_one_pass = app.settings.server.one_pass_pages && !document.merges_objects();
+    let plans = Arc::new(Plans::new(is_one_pass));
     let context = RequestContext::new(
         viewer,
         session.clone(),
         Arc::clone(&app.catalogue),
         Arc::clone(app.documents.limits()),
+        Arc::clone(&plans),
     );
     let batches = context.loaders.batches.clone();
     let limits = app.documents.limits();
@@ -137,16 +141,17 @@ async fn execute(
     request.set_parsed_query(runnable);
     let response = batches.run_beside(app.schema.execute(request)).await;
     let mut answer = Answer::of_response(response, &app.settings.limits, media_type);
-    answer.figures = figures(operation, &session);
+    answer.figures = figures(operation, &session, &plans);
     Ok(answer)
 }
 
-fn figures(operation: &CheckedOperation<'_>, session: &Session) -> RequestFigures {
+fn figures(operation: &CheckedOperation<'_>, session: &Session, plans: &Plans) -> RequestFigures {
     RequestFigures {
         operation: operation.name().map(str::to_owned),
         statements: session.count().statements(),
         rows: session.count().rows(),
         sql_time: session.count().time(),
+        pages: plans.count(),
         error: None,
     }
 }

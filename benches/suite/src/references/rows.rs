@@ -82,12 +82,10 @@ impl Prepared {
         query.fetch_all(connection).await
     }
 
-    /// One more than a page holds.
+    /// One more than a page holds: the last limit of the statement.
     fn limit(&self) -> Option<usize> {
-        self.values.iter().find_map(|value| match value {
-            Given::Number(number) => usize::try_from(*number).ok(),
-            _ => None,
-        })
+        let (_, rest) = self.sql.rsplit_once("LIMIT ")?;
+        rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
     }
 }
 
