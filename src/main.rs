@@ -1,22 +1,32 @@
 //! The command line of wasteland-tarot.
 
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
+use wasteland_tarot::db::users::Role;
 use wasteland_tarot::db::{Database, DbError, StartLock, migrations, now, users};
+use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::user::fold_username;
 use wasteland_tarot::http::{App, connections, router};
+use wasteland_tarot::services::Services;
+use wasteland_tarot::services::accounts::{self, Registration};
 use wasteland_tarot::services::catalogue::Catalogue;
+use wasteland_tarot::services::error::ServiceError;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{Demonstration, SeedPlan, load_seed};
-use wasteland_tarot::services::tokens::Tokens;
+use wasteland_tarot::services::tokens::{AccessToken, Tokens};
+use wasteland_tarot::services::upkeep::keep_up;
 use wasteland_tarot::{graphql, telemetry};
 
 /// A request makes and drops a few thousand small values on whatever thread it runs; this allocator
@@ -102,6 +112,35 @@ struct Seed {
 
 #[derive(Subcommand)]
 enum User {
+    /// Make an account; the password is asked for, or read from standard input
+    Create {
+        /// 1 to 50 characters without `@`
+        #[arg(long)]
+        username: String,
+
+        /// At most 255 characters
+        #[arg(long)]
+        email: String,
+
+        /// As an operator
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Give a user a role
+    #[command(group(clap::ArgGroup::new("role").required(true).multiple(true)))]
+    Promote {
+        /// Whom
+        #[arg(long)]
+        username: String,
+
+        /// To operator
+        #[arg(long, group = "role")]
+        admin: bool,
+
+        /// To premium user
+        #[arg(long, group = "role")]
+        premium: bool,
+    },
     /// Print an access token, in development
     Token {
         /// Whose
@@ -153,14 +192,12 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         Command::Migrate { direction } => run_migrate(&settings, direction).await?,
         Command::Seed(seed) => run_seed(&settings, &seed).await?,
         Command::Schema => print!("{}", graphql::sdl()),
-        Command::User { action: User::Token { username } } => {
-            print_token(&settings, &username).await?;
-        }
+        Command::User { action } => run_user(settings, action).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failure> {
+async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Failure> {
     settings.check_together()?;
     if serve.demo && settings.is_production() {
         return Err("--demo: demonstration data is refused in production".into());
@@ -180,12 +217,21 @@ async fn run_serve(settings: Settings, serve: &Serve) -> Result<ExitCode, Failur
         .await
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
     let address = listener.local_addr()?;
+    settings.server.listen = address;
+    let limits = settings.limits.clone();
     let app = App::new(settings, database.clone(), catalogue)?;
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 
-    let limits = app.settings.limits.clone();
-    let drained = connections::serve(listener, router(&app), &limits, stop).await;
+    let (ended, end) = oneshot::channel::<()>();
+    let end = async { drop(end.await) };
+    let upkeep = tokio::spawn(keep_up(Arc::clone(&app.services), database.clone(), end));
+    let mut drained = connections::serve(listener, router(&app), &limits, stop).await;
+    // Clients that went away have left writes behind that are to be finished.
+    app.writes.close();
+    drained &= timeout(limits.shutdown_timeout, app.writes.wait()).await.is_ok();
+    drop(ended);
+    drained &= timeout(limits.shutdown_timeout, upkeep).await.is_ok();
     drop(app);
     database.close().await;
     if !drained {
@@ -312,6 +358,64 @@ async fn run_migrate(settings: &Settings, direction: Option<Migrate>) -> Result<
     Ok(())
 }
 
+async fn run_user(settings: Settings, action: User) -> Result<(), Failure> {
+    if let User::Token { username } = action {
+        return print_token(&settings, &username).await;
+    }
+    let (database, catalogue) = prepare(&settings, &Serve::default()).await?;
+    let services = Services::new(settings, catalogue);
+    let session = database.session();
+    match action {
+        User::Create { username, email, admin } => {
+            let registration = Registration {
+                email,
+                username,
+                password: ask_password()?,
+                display_name: None,
+                faction: FactionKey::Independent,
+                idempotency_key: None,
+            };
+            accounts::create(&session, &services, registration, admin)
+                .await
+                .map_err(|error| format!("user create: {}", in_words(&error)))?;
+            println!("the user is there");
+        }
+        User::Promote { username, admin, premium } => {
+            for role in [admin.then_some(Role::Admin), premium.then_some(Role::Premium)] {
+                let Some(role) = role else { continue };
+                if !accounts::promote(&session, &services, &username, role).await? {
+                    return Err(format!("user promote: there is no user {username:?}").into());
+                }
+            }
+            println!("{username} is promoted");
+        }
+        User::Token { .. } => {}
+    }
+    drop(session);
+    database.close().await;
+    Ok(())
+}
+
+/// What a person can put right, or what went wrong.
+fn in_words(error: &ServiceError) -> String {
+    match error {
+        ServiceError::Refused(errors) => {
+            errors.iter().map(|error| error.message.as_str()).collect::<Vec<_>>().join("; ")
+        }
+        error => with_causes(error),
+    }
+}
+
+/// From whoever sits there, without showing it; else the first line of standard input.
+fn ask_password() -> Result<String, Failure> {
+    if std::io::stdin().is_terminal() {
+        return Ok(rpassword::prompt_password("password: ")?);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 async fn print_token(settings: &Settings, username: &str) -> Result<(), Failure> {
     if settings.is_production() {
         return Err("user token: tokens are printed in development only".into());
@@ -328,7 +432,8 @@ async fn print_token(settings: &Settings, username: &str) -> Result<(), Failure>
     let user = users::user_by_username(&database.session(), &fold_username(username))
         .await?
         .ok_or_else(|| format!("user token: there is no user {username:?}"))?;
-    println!("{}", Tokens::new(&settings.auth).issue(user.id)?);
+    let access = AccessToken { user: user.id, login: None };
+    println!("{}", Tokens::new(&settings.auth).issue(access, now())?.token);
     database.close().await;
     Ok(())
 }

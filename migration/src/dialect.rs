@@ -2,27 +2,29 @@
 //!
 //! A statement names them in braces: `{uuid}`, `{ts}` (PostgreSQL `timestamptz`; SQLite RFC 3339
 //! text in UTC, which sorts as the times do), `{json}`, `{double}`, `{id}` (the primary key of a
-//! table whose rows a search index must find by number on SQLite).
+//! table whose rows a search index must find by number on SQLite), `{now}` (the time of the migration).
 
 use sea_orm_migration::SchemaManager;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr};
 
-const POSTGRES: [(&str, &str); 5] = [
+const POSTGRES: [(&str, &str); 6] = [
     ("{uuid}", "uuid"),
     ("{ts}", "timestamptz"),
     ("{json}", "jsonb"),
     ("{double}", "double precision"),
     ("{id}", "id uuid PRIMARY KEY"),
+    ("{now}", "now()"),
 ];
 
 // A rowid that is not an INTEGER PRIMARY KEY may change at VACUUM, and a full-text index refers to
 // rows by it: so a searched table has a numbered key of its own beside its id.
-const SQLITE: [(&str, &str); 5] = [
+const SQLITE: [(&str, &str); 6] = [
     ("{uuid}", "blob"),
     ("{ts}", "text"),
     ("{json}", "text"),
     ("{double}", "real"),
     ("{id}", "search_id integer PRIMARY KEY, id blob NOT NULL UNIQUE"),
+    ("{now}", "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"),
 ];
 
 /// Runs the statements in order, in the engine's own spelling.

@@ -23,6 +23,7 @@ mod m20261101_000015_index_reading_sessions_for_lists;
 mod m20261101_000016_index_reading_sessions_for_filters;
 mod m20261101_000017_index_reading_sessions_for_search;
 mod m20261101_000018_index_reference_tables;
+mod m20261101_000019_create_counter_deltas;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000016_index_reading_sessions_for_filters::Migration),
             Box::new(m20261101_000017_index_reading_sessions_for_search::Migration),
             Box::new(m20261101_000018_index_reference_tables::Migration),
+            Box::new(m20261101_000019_create_counter_deltas::Migration),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! Refresh tokens, stored as hashes. The tokens that followed from one login are a family.
+//! Logins, and the refresh tokens that followed from each: a family. Tokens are stored as hashes.
 
 use sea_orm_migration::prelude::*;
 
@@ -18,17 +18,16 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        drop_tables(manager, &["refresh_tokens"]).await
+        drop_tables(manager, &["refresh_tokens", "login_sessions"]).await
     }
 }
 
-const UP: [&str; 3] = [
+const UP: [&str; 6] = [
+    // Its row is what the tokens of a family are locked and revoked by.
     "
-    CREATE TABLE refresh_tokens (
+    CREATE TABLE login_sessions (
         id {uuid} PRIMARY KEY,
         user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-        token_hash varchar(64) NOT NULL UNIQUE,
-        family_id {uuid} NOT NULL,
         expires_at {ts} NOT NULL,
         revoked_at {ts},
         created_at {ts} NOT NULL,
@@ -36,7 +35,25 @@ const UP: [&str; 3] = [
     )
     ",
     // Logging out everywhere, and the cascade of a deleted account.
+    "CREATE INDEX idx_login_sessions_user_id ON login_sessions (user_id)",
+    // The sweep of those that are over.
+    "CREATE INDEX idx_login_sessions_expires_at ON login_sessions (expires_at)",
+    "
+    CREATE TABLE refresh_tokens (
+        id {uuid} PRIMARY KEY,
+        user_id {uuid} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+        token_hash varchar(64) NOT NULL UNIQUE,
+        family_id {uuid} NOT NULL REFERENCES login_sessions (id) ON DELETE CASCADE,
+        expires_at {ts} NOT NULL,
+        used_at {ts},
+        successor_id {uuid},
+        revoked_at {ts},
+        created_at {ts} NOT NULL,
+        updated_at {ts} NOT NULL
+    )
+    ",
+    // The cascade of a deleted account.
     "CREATE INDEX idx_refresh_tokens_user_id ON refresh_tokens (user_id)",
-    // Revoking a family whose token was used twice.
+    // The cascade of a login that is over.
     "CREATE INDEX idx_refresh_tokens_family_id ON refresh_tokens (family_id)",
 ];

@@ -5,10 +5,12 @@
 //! are checked here, so that the rest of the program can rely on them.
 
 pub mod auth;
+pub mod content;
 pub mod database;
 pub mod limits;
 pub mod log;
 pub mod server;
+pub mod throttle;
 
 mod sources;
 
@@ -49,9 +51,17 @@ pub struct Settings {
     #[command(flatten)]
     pub server: server::ServerSettings,
 
-    /// Tokens.
+    /// Tokens and logins.
     #[command(flatten)]
     pub auth: auth::AuthSettings,
+
+    /// How much may be asked for.
+    #[command(flatten)]
+    pub throttle: throttle::ThrottleSettings,
+
+    /// What people may write.
+    #[command(flatten)]
+    pub content: content::ContentSettings,
 
     /// Limits and timeouts.
     #[command(flatten)]
@@ -97,6 +107,13 @@ impl Settings {
         Ok(())
     }
 
+    /// The server's address as clients know it, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        let listen = || format!("http://{}", self.server.listen);
+        self.server.public_url.clone().unwrap_or_else(listen)
+    }
+
     /// Whether GraphiQL is served.
     #[must_use]
     pub fn graphiql(&self) -> bool {
@@ -133,6 +150,14 @@ impl Settings {
 /// A whole number of seconds, at least one.
 fn seconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text, "seconds", std::time::Duration::from_secs)
+}
+
+/// A whole number of seconds for which something may live, from one to ten years.
+fn lifetime(text: &str) -> Result<std::time::Duration, String> {
+    const MAXIMUM_SECONDS: u64 = 10 * 365 * 86_400;
+    whole_number(text, 1, MAXIMUM_SECONDS)
+        .map(std::time::Duration::from_secs)
+        .map_err(|_| "a whole number of seconds, from 1 to ten years".to_owned())
 }
 
 /// A whole number of milliseconds, at least one.

@@ -1,6 +1,6 @@
 //! Writing many rows with few statements.
 
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{InsertStatement, OnConflict, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
 };
@@ -36,4 +36,15 @@ where
             .await?;
     }
     Ok(())
+}
+
+/// The statement that writes these rows, few enough for one statement.
+pub(super) fn insert<M: ModelTrait>(rows: impl IntoIterator<Item = M>) -> InsertStatement {
+    let columns = <M::Entity as EntityTrait>::Column::iter;
+    let mut statement = Query::insert();
+    statement.into_table(M::Entity::default()).columns(columns());
+    for row in rows {
+        statement.values_panic(columns().map(|column| row.get(column).into()));
+    }
+    statement
 }

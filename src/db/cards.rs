@@ -1,11 +1,15 @@
 //! Statements on cards.
 
-use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QueryTrait};
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Query;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 use uuid::Uuid;
 
+use super::entities::columns::TextList;
 use super::entities::{card_interpretations, card_stats, card_texts, wasteland_cards};
 use super::query::membership::is_one_of;
-use super::{DbError, Session};
+use super::{DbError, Session, Transaction};
+use crate::domain::locale::Locale;
 
 /// A card's row.
 pub type CardRow = wasteland_cards::Model;
@@ -64,4 +68,86 @@ pub async fn card_stats_by_card_id(
         .filter(is_one_of(session, card_stats::Column::CardId, cards))
         .into_query();
     session.all("card_stats_by_card_id", &query).await
+}
+
+/// What is changed of a card; `None` keeps.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct CardChange {
+    pub radiation_level: Option<f64>,
+    pub threat_level: Option<i16>,
+    pub vault_number: Option<Option<i16>>,
+    pub image_url: Option<Option<String>>,
+}
+
+/// Changes a card.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn card_change(
+    transaction: &Transaction,
+    id: Uuid,
+    change: CardChange,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    use wasteland_cards::{Column, Entity};
+    let mut statement = Query::update();
+    statement.table(Entity).value(Column::UpdatedAt, now).and_where(Column::Id.eq(id));
+    if let Some(level) = change.radiation_level {
+        statement.value(Column::RadiationLevel, level);
+    }
+    if let Some(level) = change.threat_level {
+        statement.value(Column::ThreatLevel, level);
+    }
+    if let Some(vault) = change.vault_number {
+        statement.value(Column::VaultNumber, vault);
+    }
+    if let Some(url) = change.image_url {
+        statement.value(Column::ImageUrl, url);
+    }
+    transaction.execute("card_change", &statement).await.map(drop)
+}
+
+/// What is changed of a card's texts; `None` keeps.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct CardTextChange {
+    pub name: Option<String>,
+    pub upright_meaning: Option<String>,
+    pub reversed_meaning: Option<String>,
+    pub keywords: Option<Vec<String>>,
+}
+
+/// Changes a card's texts in one language.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn card_text_change(
+    transaction: &Transaction,
+    (id, locale): (Uuid, Locale),
+    change: CardTextChange,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    use card_texts::{Column, Entity};
+    let mut statement = Query::update();
+    statement
+        .table(Entity)
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::CardId.eq(id))
+        .and_where(Column::Locale.eq(locale));
+    if let Some(name) = change.name {
+        statement.value(Column::Name, name);
+    }
+    if let Some(meaning) = change.upright_meaning {
+        statement.value(Column::UprightMeaning, meaning);
+    }
+    if let Some(meaning) = change.reversed_meaning {
+        statement.value(Column::ReversedMeaning, meaning);
+    }
+    if let Some(keywords) = change.keywords {
+        statement.value(Column::Keywords, TextList(keywords));
+    }
+    transaction.execute("card_text_change", &statement).await.map(drop)
 }

@@ -1,11 +1,13 @@
 //! The one connection that a request holds, from its first statement to its end. A request that took
-//! one for each statement would hold several at once, and could wait for itself.
+//! one for each statement would hold several at once, and could wait for itself. Invariant: a
+//! connection whose transaction is open never goes back to the pool.
 
 use std::fmt::{self, Display, Write};
+use std::sync::Arc;
 
 use sea_orm::QueryResult;
 use sea_orm::sea_query::{
-    PostgresQueryBuilder, QueryBuilder, SelectStatement, SqlWriter, SqliteQueryBuilder, Value,
+    PostgresQueryBuilder, QueryBuilder, QueryStatementWriter, SqlWriter, SqliteQueryBuilder, Value,
     Values,
 };
 use sea_orm::sqlx::pool::PoolConnection;
@@ -13,27 +15,69 @@ use sea_orm::sqlx::{
     self, AssertSqlSafe, Connection, PgPool, Postgres, Row, Sqlite, SqlitePool, query_with,
 };
 use sea_query_sqlx::SqlxValues;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where connections are lent from.
 #[derive(Clone)]
 pub(super) enum Pool {
     Postgres(PgPool),
-    Sqlite(SqlitePool),
+    Sqlite {
+        pool: SqlitePool,
+        /// One writes at a time. SQLite would let the others try again and again until one of them
+        /// is lucky; here they wait in line.
+        turn: Arc<Semaphore>,
+    },
 }
 
-/// A connection out of the pool. Dropped, it goes back there.
-pub(super) enum Lent {
+/// A connection out of the pool. Dropped, it goes back there, unless a transaction is open on it.
+pub(super) struct Lent {
+    /// Nothing only while it is dropped.
+    connection: Option<Connected>,
+    transaction: Option<OpenTransaction>,
+}
+
+enum Connected {
     Postgres(PoolConnection<Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
+/// What a connection holds for as long as a transaction is open on it.
+pub(super) struct OpenTransaction {
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
 impl Pool {
+    pub(super) fn sqlite(pool: SqlitePool) -> Self {
+        Self::Sqlite { pool, turn: Arc::new(Semaphore::new(1)) }
+    }
+
     /// Takes a connection, as it is: whether it still works is found out by using it.
     pub(super) async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        Ok(match self {
-            Self::Postgres(pool) => Lent::Postgres(pool.acquire().await?),
-            Self::Sqlite(pool) => Lent::Sqlite(pool.acquire().await?),
-        })
+        let connection = match self {
+            Self::Postgres(pool) => Connected::Postgres(pool.acquire().await?),
+            Self::Sqlite { pool, .. } => Connected::Sqlite(pool.acquire().await?),
+        };
+        Ok(Lent { connection: Some(connection), transaction: None })
+    }
+
+    /// Waits until a transaction may begin. Nobody who waits here may hold a connection: those that
+    /// have their turn may be waiting for it.
+    pub(super) async fn turn_to_write(&self) -> OpenTransaction {
+        let turn = match self {
+            Self::Postgres(_) => None,
+            // It is never closed.
+            Self::Sqlite { turn, .. } => Arc::clone(turn).acquire_owned().await.ok(),
+        };
+        OpenTransaction { _turn: turn }
+    }
+
+    /// How a transaction begins. On SQLite with the right to write: one that asks for it later may be
+    /// refused without having waited.
+    pub(super) const fn begin(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "BEGIN",
+            Self::Sqlite { .. } => "BEGIN IMMEDIATE",
+        }
     }
 
     /// Takes a connection that answers. Those that do not are thrown away.
@@ -48,15 +92,15 @@ impl Pool {
     }
 
     pub(super) const fn is_sqlite(&self) -> bool {
-        matches!(self, Self::Sqlite(_))
+        matches!(self, Self::Sqlite { .. })
     }
 
-    /// A query in the engine's own spelling, and its values.
-    pub(super) fn build(&self, query: &SelectStatement) -> (String, SqlxValues) {
+    /// A statement in the engine's own spelling, and its values.
+    pub(super) fn build(&self, query: &impl QueryStatementWriter) -> (String, SqlxValues) {
         let mut text = Text::default();
         match self {
             Self::Postgres(_) => query.build_collect_into(PostgresQueryBuilder, &mut text),
-            Self::Sqlite(_) => query.build_collect_into(SqliteQueryBuilder, &mut text),
+            Self::Sqlite { .. } => query.build_collect_into(SqliteQueryBuilder, &mut text),
         }
         (text.sql, SqlxValues(Values(text.values)))
     }
@@ -108,9 +152,10 @@ impl SqlWriter for Text {
 
 impl Lent {
     async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        match self {
-            Self::Postgres(connection) => connection.ping().await,
-            Self::Sqlite(connection) => connection.ping().await,
+        match &mut self.connection {
+            Some(Connected::Postgres(connection)) => connection.ping().await,
+            Some(Connected::Sqlite(connection)) => connection.ping().await,
+            None => Err(sqlx::Error::PoolClosed),
         }
     }
 
@@ -122,21 +167,69 @@ impl Lent {
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
         // Its text is built of the program's own parts; what a client sent is among the values.
         let sql = AssertSqlSafe(sql.to_owned());
-        match self {
-            Self::Postgres(connection) => {
+        match &mut self.connection {
+            Some(Connected::Postgres(connection)) => {
                 query_with(sql, values).fetch_all(&mut **connection).await.map(results)
             }
-            Self::Sqlite(connection) => {
+            Some(Connected::Sqlite(connection)) => {
                 query_with(sql, values).fetch_all(&mut **connection).await.map(results)
             }
+            None => Err(sqlx::Error::PoolClosed),
         }
     }
 
+    /// Runs a statement that changes rows, and answers how many.
+    pub(super) async fn execute(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<u64, sqlx::Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &mut self.connection {
+            Some(Connected::Postgres(connection)) => query_with(sql, values)
+                .execute(&mut **connection)
+                .await
+                .map(|done| done.rows_affected()),
+            Some(Connected::Sqlite(connection)) => query_with(sql, values)
+                .execute(&mut **connection)
+                .await
+                .map(|done| done.rows_affected()),
+            None => Err(sqlx::Error::PoolClosed),
+        }
+    }
+
+    /// Says, before it is begun, that a transaction is open.
+    pub(super) fn open(&mut self, transaction: OpenTransaction) {
+        self.transaction = Some(transaction);
+    }
+
+    /// Says, after its end was answered, that none is open any more.
+    pub(super) fn close(&mut self) -> Option<OpenTransaction> {
+        self.transaction.take()
+    }
+
+    pub(super) const fn has_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
     /// Closes the connection without a word to the other side, which may not be listening.
-    pub(super) fn discard(self) {
-        match self {
-            Self::Postgres(connection) => drop(connection.detach()),
-            Self::Sqlite(connection) => drop(connection.detach()),
+    pub(super) fn discard(mut self) {
+        self.detach();
+    }
+
+    fn detach(&mut self) {
+        match self.connection.take() {
+            Some(Connected::Postgres(connection)) => drop(connection.detach()),
+            Some(Connected::Sqlite(connection)) => drop(connection.detach()),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.has_transaction() {
+            self.detach();
         }
     }
 }

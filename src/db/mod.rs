@@ -5,15 +5,21 @@
 
 pub mod cards;
 pub mod categories;
+pub mod counters;
+pub mod daily_usage;
 pub mod drawn_cards;
 pub mod entities;
 pub mod factions;
+pub mod idempotency_keys;
+pub mod login_sessions;
 pub mod migrations;
+pub mod own_readings;
 pub mod public_stats;
 pub mod query;
 pub mod readings;
 pub mod reference;
 pub mod seed;
+pub mod shares;
 pub mod spreads;
 pub mod users;
 pub mod voices;
@@ -27,7 +33,7 @@ mod start_lock;
 
 pub use error::DbError;
 pub use pool::Database;
-pub use session::{Session, StatementCount};
+pub use session::{Session, StatementCount, Transaction};
 pub use start_lock::StartLock;
 
 use chrono::{DateTime, SubsecRound, Utc};

@@ -42,7 +42,7 @@ impl Database {
         let pool = open(settings).await.map_err(|error| DbError::of("connect", error))?;
         let connection = match &pool {
             Pool::Postgres(pool) => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
-            Pool::Sqlite(pool) => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
+            Pool::Sqlite { pool, .. } => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
         };
         Ok(Self { pool, connection, deadline: settings.database.deadline, observer: None })
     }
@@ -143,7 +143,7 @@ async fn open(settings: &Settings) -> Result<Pool, DbErr> {
             .connect_with(options)
             .await
             .map_err(refuse)?;
-        return Ok(Pool::Sqlite(pool));
+        return Ok(Pool::sqlite(pool));
     }
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
     let options = PgConnectOptions::from_str(url).map_err(refuse)?.options([

@@ -12,7 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::entities::columns::TextList;
-use super::entities::reading_sessions::{Column, Entity};
+use super::entities::reading_sessions::{Column, Entity, Model};
 use super::query::columns::{Cells, Columns};
 use super::query::constant;
 use super::query::keyset::{Keyset, List, page_of_rows, pages_of_rows};
@@ -69,7 +69,7 @@ pub struct ReadingTexts {
     pub user_feedback: Option<String>,
 }
 
-fn readings(columns: Columns) -> Select<Entity> {
+pub(super) fn readings(columns: Columns) -> Select<Entity> {
     let select = ReadingRow::select_cols(Entity::find().select_only());
     match columns {
         Columns::WithoutTexts => select,
@@ -78,7 +78,7 @@ fn readings(columns: Columns) -> Select<Entity> {
 }
 
 /// Reads the columns of [`readings`], the first of which is in that place.
-fn read(columns: Columns, row: &QueryResult, first: usize) -> Result<ReadingRow, DbErr> {
+pub(super) fn read(columns: Columns, row: &QueryResult, first: usize) -> Result<ReadingRow, DbErr> {
     let mut cells = Cells::from(row, first);
     Ok(ReadingRow {
         id: cells.next()?,
@@ -114,6 +114,42 @@ fn read(columns: Columns, row: &QueryResult, first: usize) -> Result<ReadingRow,
             }),
         },
     })
+}
+
+impl From<Model> for ReadingRow {
+    fn from(reading: Model) -> Self {
+        Self {
+            id: reading.id,
+            user_id: reading.user_id,
+            spread_template_id: reading.spread_template_id,
+            spread_type: reading.spread_type,
+            character_voice: reading.character_voice,
+            karma_context: reading.karma_context,
+            question: reading.question,
+            focus_area: reading.focus_area,
+            tags: reading.tags,
+            category_id: reading.category_id,
+            radiation_factor: reading.radiation_factor,
+            locale: reading.locale,
+            mood_before: reading.mood_before,
+            mood_after: reading.mood_after,
+            privacy_level: reading.privacy_level,
+            is_favorite: reading.is_favorite,
+            archived_at: reading.archived_at,
+            user_satisfaction: reading.user_satisfaction,
+            accuracy_rating: reading.accuracy_rating,
+            helpful_rating: reading.helpful_rating,
+            version: reading.version,
+            created_at: reading.created_at,
+            updated_at: reading.updated_at,
+            texts: Some(ReadingTexts {
+                interpretation: reading.interpretation,
+                summary: reading.summary,
+                notes: reading.notes,
+                user_feedback: reading.user_feedback,
+            }),
+        }
+    }
 }
 
 /// A reading's place in a list that is sorted by time.

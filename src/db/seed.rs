@@ -1,15 +1,14 @@
 //! Writing demonstration data: a few thousand readings or a million, all or none.
 
-use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, Query, TableRef, UpdateStatement};
+use sea_orm::sea_query::Query;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
     FromQueryResult, Statement, TransactionTrait,
 };
 
 use super::bulk::insert_missing;
-use super::entities::{
-    card_stats, reading_cards, reading_categories, reading_sessions, spread_stats, users,
-};
+use super::counters::{count_draws, count_site, count_uses};
+use super::entities::{counter_deltas, reading_cards, reading_categories, reading_sessions, users};
 use super::{Database, DbError, StartLock, migrations};
 use crate::config::database::DatabaseSettings;
 
@@ -41,13 +40,19 @@ const REBUILD_SEARCH_ON_SQLITE: &str =
 
 const STATEMENT: &str = "seed_insert";
 
-/// Writes demonstration rows that are not there yet, all or none.
+/// Writes demonstration rows that are not there yet, all or none, and sets all counters to what is
+/// there then.
 ///
 /// # Errors
 ///
 /// A statement fails; then nothing is written.
 pub async fn insert_missing_seed(database: &Database, rows: SeedRows) -> Result<(), DbError> {
-    database.transaction(STATEMENT, async |transaction| insert(transaction, rows).await).await
+    database
+        .transaction(STATEMENT, async |transaction| {
+            insert(transaction, rows).await?;
+            recount(transaction).await
+        })
+        .await
 }
 
 /// A load of demonstration data into a database that has no user. It is one transaction, without the
@@ -104,8 +109,7 @@ impl SeedLoad {
         let of = |error| DbError::of(STATEMENT, error);
         let Self { connection, transaction, indexes } = self;
         make_indexes(&transaction, &indexes).await.map_err(of)?;
-        transaction.execute(&count_draws()).await.map_err(of)?;
-        transaction.execute(&count_uses()).await.map_err(of)?;
+        recount(&transaction).await.map_err(of)?;
         transaction.commit().await.map_err(of)?;
         if connection.get_database_backend() == DbBackend::Postgres {
             // Else the first queries are planned for empty tables, and read rows to see whether they
@@ -121,6 +125,16 @@ async fn insert(transaction: &DatabaseTransaction, rows: SeedRows) -> Result<(),
     insert_missing(transaction, rows.categories).await?;
     insert_missing(transaction, rows.readings).await?;
     insert_missing(transaction, rows.drawn_cards).await
+}
+
+async fn recount(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let now = super::now();
+    // What was to be counted is there, and so counted now.
+    transaction.execute(&Query::delete().from_table(counter_deltas::Entity).to_owned()).await?;
+    transaction.execute(&count_draws(now)).await?;
+    transaction.execute(&count_uses(now)).await?;
+    transaction.execute(&count_site(now)).await?;
+    Ok(())
 }
 
 async fn drop_indexes(transaction: &DatabaseTransaction) -> Result<Vec<Index>, DbErr> {
@@ -142,60 +156,4 @@ async fn make_indexes(transaction: &DatabaseTransaction, indexes: &[Index]) -> R
         transaction.execute_unprepared(REBUILD_SEARCH_ON_SQLITE).await?;
     }
     Ok(())
-}
-
-/// Sets the counters of every card to its draws.
-fn count_draws() -> UpdateStatement {
-    use card_stats::Column as Stats;
-    use reading_cards::Column as Drawn;
-    let drawn = |column: Drawn| (reading_cards::Entity, column);
-    let of_card = || (card_stats::Entity, Stats::CardId);
-    let counted = Query::select()
-        .column(of_card())
-        .expr_as(Expr::col(drawn(Drawn::CardId)).count(), "draws")
-        .expr_as(Expr::col(drawn(Drawn::CreatedAt)).max(), "last")
-        .from(card_stats::Entity)
-        .left_join(reading_cards::Entity, Expr::col(drawn(Drawn::CardId)).equals(of_card()))
-        .group_by_col(of_card())
-        .to_owned();
-    Query::update()
-        .table(card_stats::Entity)
-        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
-        .value(Stats::DrawCount, Expr::col(("counted", "draws")))
-        .value(Stats::LastDrawnAt, Expr::col(("counted", "last")))
-        .value(Stats::UpdatedAt, super::now())
-        .and_where(Expr::col(of_card()).equals(("counted", Stats::CardId)))
-        .to_owned()
-}
-
-/// Sets the counters of every spread to its readings and their ratings.
-fn count_uses() -> UpdateStatement {
-    use reading_sessions::Column as Reading;
-    use spread_stats::Column as Stats;
-    let reading = |column: Reading| (reading_sessions::Entity, column);
-    let of_spread = || (spread_stats::Entity, Stats::SpreadId);
-    let rating = || Expr::col(reading(Reading::UserSatisfaction));
-    let counted = Query::select()
-        .column(of_spread())
-        .expr_as(Expr::col(reading(Reading::Id)).count(), "uses")
-        .expr_as(rating().sum().if_null(0_i64), "rating_sum")
-        .expr_as(rating().count(), "rating_n")
-        .expr_as(Expr::col(reading(Reading::CreatedAt)).max(), "last")
-        .from(spread_stats::Entity)
-        .left_join(
-            reading_sessions::Entity,
-            Expr::col(reading(Reading::SpreadTemplateId)).equals(of_spread()),
-        )
-        .group_by_col(of_spread())
-        .to_owned();
-    Query::update()
-        .table(spread_stats::Entity)
-        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
-        .value(Stats::UsageCount, Expr::col(("counted", "uses")))
-        .value(Stats::RatingSum, Expr::col(("counted", "rating_sum")))
-        .value(Stats::RatingN, Expr::col(("counted", "rating_n")))
-        .value(Stats::LastUsedAt, Expr::col(("counted", "last")))
-        .value(Stats::UpdatedAt, super::now())
-        .and_where(Expr::col(of_spread()).equals(("counted", Stats::SpreadId)))
-        .to_owned()
 }

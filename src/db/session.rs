@@ -1,19 +1,20 @@
 //! The one way to run a statement: it names it, bounds its time and counts it.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sea_orm::sea_query::SelectStatement;
+use sea_orm::sea_query::{QueryStatementWriter, SelectStatement, Values};
 use sea_orm::{FromQueryResult, QueryResult, sqlx};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use tracing::Instrument;
 
 use super::DbError;
 use super::error::is_lost_connection;
-use super::lent::{Lent, Pool};
+use super::lent::{Lent, OpenTransaction, Pool};
 
 /// How many statements a request ran and how many rows came back.
 #[derive(Debug, Default)]
@@ -82,11 +83,7 @@ impl Session {
         statement: &'static str,
         query: &SelectStatement,
     ) -> Result<Vec<R>, DbError> {
-        let rows = self.rows(statement, query).await?;
-        rows.iter()
-            .map(|row| R::from_query_result(row, ""))
-            .collect::<Result<_, _>>()
-            .map_err(|error| DbError::of(statement, error))
+        read_all(statement, &self.rows(statement, query).await?)
     }
 
     /// The first row of a query.
@@ -104,31 +101,183 @@ impl Session {
         statement: &'static str,
         query: &SelectStatement,
     ) -> Result<Vec<QueryResult>, DbError> {
-        let Shared { pool, lent, deadline, observer, count } = &*self.0;
-        let (sql, values) = pool.build(query);
-        if let Some(observer) = observer {
-            observer(&sql);
+        let (sql, values) = self.0.pool.build(query);
+        Ok(self.0.run(statement, Kind::Read, &sql, values).await?.rows)
+    }
+
+    /// Gives the connection back before the request's end, because something slow comes next that
+    /// needs none. The next statement takes one again.
+    pub async fn release(&self) {
+        self.0.lent.lock().await.take();
+    }
+
+    /// Does work in one transaction, which is kept whole if the work succeeds, and taken back whole
+    /// if it fails. What the session reads meanwhile is read in it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work; or there is no connection, or the database does not commit. If it was lost
+    /// while it committed, what was written may be there all the same.
+    pub async fn transaction<T, E: From<DbError>, F: Future<Output = Result<T, E>>>(
+        &self,
+        work: impl FnOnce(Transaction) -> F,
+    ) -> Result<T, E> {
+        self.0.begin().await?;
+        match work(Transaction(self.clone())).await {
+            Ok(value) => {
+                self.0.end("COMMIT").await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // Where that fails the connection is closed, which takes the transaction back as well.
+                let _ = self.0.end("ROLLBACK").await;
+                Err(error)
+            }
         }
-        count.statements.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A session while its transaction is open. Rows are changed only here.
+pub struct Transaction(Session);
+
+impl Deref for Transaction {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Transaction {
+    /// Changes rows, and answers how many.
+    pub(super) async fn execute(
+        &self,
+        statement: &'static str,
+        change: &impl QueryStatementWriter,
+    ) -> Result<u64, DbError> {
+        let shared = &*self.0.0;
+        let (sql, values) = shared.pool.build(change);
+        Ok(shared.run(statement, Kind::Change, &sql, values).await?.changed)
+    }
+
+    /// Changes rows, and answers what the statement returns of them.
+    pub(super) async fn returning<R: FromQueryResult>(
+        &self,
+        statement: &'static str,
+        change: &impl QueryStatementWriter,
+    ) -> Result<Vec<R>, DbError> {
+        let shared = &*self.0.0;
+        let (sql, values) = shared.pool.build(change);
+        read_all(statement, &shared.run(statement, Kind::Returning, &sql, values).await?.rows)
+    }
+}
+
+fn read_all<R: FromQueryResult>(
+    statement: &'static str,
+    rows: &[QueryResult],
+) -> Result<Vec<R>, DbError> {
+    rows.iter()
+        .map(|row| R::from_query_result(row, ""))
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::of(statement, error))
+}
+
+/// What a statement is, and so where it may run and what it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Rows.
+    Read,
+    /// A number of changed rows; within a transaction only.
+    Change,
+    /// Changed rows; within a transaction only.
+    Returning,
+    /// Begins a transaction.
+    Begin,
+}
+
+/// What a statement answered.
+#[derive(Default)]
+struct Ran {
+    rows: Vec<QueryResult>,
+    changed: u64,
+}
+
+impl Shared {
+    async fn begin(&self) -> Result<(), DbError> {
+        const STATEMENT: &str = "begin";
+        // Who waits for the turn to write must hold no connection.
+        self.lent.lock().await.take();
+        let Ok(turn) = timeout(self.deadline, self.pool.turn_to_write()).await else {
+            return Err(DbError::Deadline { statement: STATEMENT });
+        };
+        let mut turn = Some(turn);
+        let sql = self.pool.begin();
+        let begun = self.run_with(STATEMENT, Kind::Begin, sql, no_values(), &mut turn).await;
+        if begun.is_err() {
+            // Whether there is a transaction on it is not known.
+            self.lent.lock().await.take();
+        }
+        begun.map(drop)
+    }
+
+    /// Ends the transaction. If it cannot be ended its connection is closed.
+    async fn end(&self, sql: &'static str) -> Result<(), DbError> {
+        let ended = self.run("end", Kind::Change, sql, no_values()).await;
+        let mut lent = self.lent.lock().await;
+        match (&ended, &mut *lent) {
+            (Ok(_), Some(lent)) => drop(lent.close()),
+            _ => drop(lent.take()),
+        }
+        ended.map(drop)
+    }
+
+    async fn run(
+        &self,
+        statement: &'static str,
+        kind: Kind,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Ran, DbError> {
+        self.run_with(statement, kind, sql, values, &mut None).await
+    }
+
+    async fn run_with(
+        &self,
+        statement: &'static str,
+        kind: Kind,
+        sql: &str,
+        values: SqlxValues,
+        turn: &mut Option<OpenTransaction>,
+    ) -> Result<Ran, DbError> {
+        if let Some(observer) = &self.observer {
+            observer(sql);
+        }
+        self.count.statements.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!("statement", name = statement);
-        let mut lent = lent.lock().await;
+        let mut place = self.lent.lock().await;
         let started = Instant::now();
-        let rows = match run(pool, &mut lent, *deadline, &sql, &values).instrument(span).await {
-            Ok(Some(rows)) => Ok(rows),
+        let deadline = tokio::time::Instant::now() + self.deadline;
+        let run = Statement { kind, sql, values, turn }.run(&self.pool, &mut place, deadline);
+        let ran = match run.instrument(span).await {
+            Ok(Some(ran)) => Ok(ran),
             Ok(None) => Err(DbError::Deadline { statement }),
             Err(RunError::Unavailable(error)) => Err(DbError::unavailable(error)),
             Err(RunError::Failed(error)) => Err(DbError::of_driver(statement, error)),
         };
-        drop(lent);
+        drop(place);
         let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
-        let rows = rows?;
-        count.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
-        Ok(rows)
+        self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        let ran = ran?;
+        self.count.rows.fetch_add(ran.rows.len() as u64, Ordering::Relaxed);
+        Ok(ran)
     }
 }
 
-/// Why there are no rows, apart from time.
+fn no_values() -> SqlxValues {
+    SqlxValues(Values(Vec::new()))
+}
+
+/// Why a statement answered nothing, apart from time.
 enum RunError {
     /// There is no connection.
     Unavailable(sqlx::Error),
@@ -136,49 +285,85 @@ enum RunError {
     Failed(sqlx::Error),
 }
 
-/// Runs a statement on the request's connection, or on one that is lent now; `None` when time is up.
-/// While it runs the connection is out of its place, so that one whose statement was not finished is
-/// never used again.
-async fn run(
-    pool: &Pool,
-    place: &mut Option<Lent>,
-    deadline: Duration,
-    sql: &str,
-    values: &SqlxValues,
-) -> Result<Option<Vec<QueryResult>>, RunError> {
-    let deadline = tokio::time::Instant::now() + deadline;
-    let is_first = place.is_none();
-    let mut connection = match place.take() {
-        Some(connection) => connection,
-        None => match timeout_at(deadline, pool.lend()).await {
-            Ok(lent) => lent.map_err(RunError::Unavailable)?,
-            Err(_) => return Ok(None),
-        },
-    };
-    let mut run = timeout_at(deadline, connection.rows(sql, values.clone())).await;
-    // A connection may have died while it lay in the pool. Nothing but this statement has been asked
-    // on it, and it only reads: it is asked again where somebody answers.
-    if is_first && matches!(&run, Ok(Err(error)) if is_lost_connection(error)) {
-        connection.discard();
-        connection = match timeout_at(deadline, pool.lend_tested()).await {
-            Ok(lent) => lent.map_err(RunError::Unavailable)?,
-            Err(_) => return Ok(None),
+/// A statement that is about to run.
+struct Statement<'a> {
+    kind: Kind,
+    sql: &'a str,
+    values: SqlxValues,
+    /// With which a transaction begins.
+    turn: &'a mut Option<OpenTransaction>,
+}
+
+impl Statement<'_> {
+    /// Runs it on the request's connection, or on one that is lent now; `None` when time is up. While
+    /// it runs the connection is out of its place, so that one whose statement was not finished is
+    /// never used again.
+    async fn run(
+        mut self,
+        pool: &Pool,
+        place: &mut Option<Lent>,
+        deadline: tokio::time::Instant,
+    ) -> Result<Option<Ran>, RunError> {
+        let is_first = place.is_none();
+        let mut connection = match place.take() {
+            Some(connection) => connection,
+            None => match timeout_at(deadline, pool.lend()).await {
+                Ok(lent) => lent.map_err(RunError::Unavailable)?,
+                Err(_) => return Ok(None),
+            },
         };
-        run = timeout_at(deadline, connection.rows(sql, values.clone())).await;
+        let mut ran = timeout_at(deadline, self.run_on(&mut connection)).await;
+        // A connection may have died while it lay in the pool. Nothing but this statement has been
+        // asked on it, and it changes nothing: it is asked again where somebody answers.
+        if is_first && matches!(&ran, Ok(Err(error)) if is_lost_connection(error)) {
+            if let Some(turn) = connection.close() {
+                self.turn.replace(turn);
+            }
+            connection.discard();
+            connection = match timeout_at(deadline, pool.lend_tested()).await {
+                Ok(lent) => lent.map_err(RunError::Unavailable)?,
+                Err(_) => return Ok(None),
+            };
+            ran = timeout_at(deadline, self.run_on(&mut connection)).await;
+        }
+        match ran {
+            Ok(Err(error)) if is_lost_connection(&error) => {
+                connection.discard();
+                Err(RunError::Failed(error))
+            }
+            Ok(result) => {
+                *place = Some(connection);
+                result.map(Some).map_err(RunError::Failed)
+            }
+            // A server that is frozen enforces no timeout of its own and would never be ready again.
+            Err(_) => {
+                connection.discard();
+                Ok(None)
+            }
+        }
     }
-    match run {
-        Ok(Err(error)) if is_lost_connection(&error) => {
-            connection.discard();
-            Err(RunError::Failed(error))
-        }
-        Ok(result) => {
-            *place = Some(connection);
-            result.map(Some).map_err(RunError::Failed)
-        }
-        // A server that is frozen enforces no timeout of its own and would never be ready again.
-        Err(_) => {
-            connection.discard();
-            Ok(None)
+
+    async fn run_on(&mut self, connection: &mut Lent) -> Result<Ran, sqlx::Error> {
+        let values = self.values.clone();
+        match self.kind {
+            // The connection that the transaction was begun on is gone, and all of it with it.
+            Kind::Change | Kind::Returning if !connection.has_transaction() => {
+                Err(sqlx::Error::WorkerCrashed)
+            }
+            Kind::Read | Kind::Returning => {
+                connection.rows(self.sql, values).await.map(|rows| Ran { rows, changed: 0 })
+            }
+            Kind::Begin => {
+                // Before it is asked: if the answer never comes, there may be one.
+                if let Some(turn) = self.turn.take() {
+                    connection.open(turn);
+                }
+                connection.execute(self.sql, values).await.map(|_| Ran::default())
+            }
+            Kind::Change => connection
+                .execute(self.sql, values)
+                .await
+                .map(|changed| Ran { rows: Vec::new(), changed }),
         }
     }
 }

@@ -1,13 +1,19 @@
 //! Statements on spreads.
 
-use sea_orm::{EntityTrait, QueryFilter, QueryOrder, QueryTrait};
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QueryTrait};
 use uuid::Uuid;
 
+use super::bulk::insert;
 use super::entities::{
     spread_position_texts, spread_positions, spread_stats, spread_templates, spread_texts,
 };
 use super::query::membership::is_one_of;
-use super::{DbError, Session};
+use super::{DbError, Session, Transaction};
+use crate::domain::faction::FactionKey;
+use crate::domain::locale::Locale;
+use crate::domain::spread::Difficulty;
 
 /// A spread's row.
 pub type SpreadRow = spread_templates::Model;
@@ -73,4 +79,163 @@ pub async fn spread_stats_by_spread_id(
         .filter(is_one_of(session, spread_stats::Column::SpreadId, spreads))
         .into_query();
     session.all("spread_stats_by_spread_id", &query).await
+}
+
+/// What is changed of a spread; `None` keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct SpreadChange {
+    pub difficulty: Option<Difficulty>,
+    pub faction: Option<Option<FactionKey>>,
+    pub is_active: Option<bool>,
+    pub is_premium: Option<bool>,
+}
+
+/// Changes a spread.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn spread_change(
+    transaction: &Transaction,
+    id: Uuid,
+    change: SpreadChange,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    use spread_templates::{Column, Entity};
+    let mut statement = Query::update();
+    statement.table(Entity).value(Column::UpdatedAt, now).and_where(Column::Id.eq(id));
+    if let Some(difficulty) = change.difficulty {
+        statement.value(Column::DifficultyLevel, difficulty);
+    }
+    if let Some(faction) = change.faction {
+        statement.value(Column::FactionPreference, faction);
+    }
+    if let Some(is_active) = change.is_active {
+        statement.value(Column::IsActive, is_active);
+    }
+    if let Some(is_premium) = change.is_premium {
+        statement.value(Column::IsPremium, is_premium);
+    }
+    transaction.execute("spread_change", &statement).await.map(drop)
+}
+
+/// What is changed of a spread's texts; `None` keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct SpreadTextChange {
+    pub display_name: Option<String>,
+    pub description: Option<String>,
+    pub interpretation_guide: Option<Option<String>>,
+}
+
+/// Changes a spread's texts in one language.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn spread_text_change(
+    transaction: &Transaction,
+    (id, locale): (Uuid, Locale),
+    change: SpreadTextChange,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    use spread_texts::{Column, Entity};
+    let mut statement = Query::update();
+    statement
+        .table(Entity)
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::SpreadId.eq(id))
+        .and_where(Column::Locale.eq(locale));
+    if let Some(name) = change.display_name {
+        statement.value(Column::DisplayName, name);
+    }
+    if let Some(description) = change.description {
+        statement.value(Column::Description, description);
+    }
+    if let Some(guide) = change.interpretation_guide {
+        statement.value(Column::InterpretationGuide, guide);
+    }
+    transaction.execute("spread_text_change", &statement).await.map(drop)
+}
+
+/// A position as it is to be, with its texts in one language.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct PositionChange {
+    pub number: i16,
+    pub x: Option<f64>,
+    pub y: Option<f64>,
+    pub rotation: Option<f64>,
+    pub name: String,
+    pub meaning: String,
+}
+
+/// Makes these the positions of a spread. Those that were there keep their texts in other languages.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn positions_replace(
+    transaction: &Transaction,
+    (id, locale): (Uuid, Locale),
+    positions: Vec<PositionChange>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let count = i16::try_from(positions.len()).unwrap_or(i16::MAX);
+    let surplus = Query::delete()
+        .from_table(spread_positions::Entity)
+        .and_where(spread_positions::Column::SpreadId.eq(id))
+        .and_where(spread_positions::Column::Number.gt(count))
+        .to_owned();
+    transaction.execute("positions_delete", &surplus).await?;
+    let (places, texts): (Vec<_>, Vec<_>) =
+        positions.into_iter().map(|position| rows_of(position, id, locale, now)).unzip();
+    let mut places = insert(places);
+    {
+        use spread_positions::Column;
+        let changed = [Column::X, Column::Y, Column::Rotation, Column::UpdatedAt];
+        places.on_conflict(
+            OnConflict::columns([Column::SpreadId, Column::Number])
+                .update_columns(changed)
+                .to_owned(),
+        );
+    }
+    transaction.execute("positions_insert", &places).await?;
+    let mut texts = insert(texts);
+    {
+        use spread_position_texts::Column;
+        texts.on_conflict(
+            OnConflict::columns([Column::SpreadId, Column::Number, Column::Locale])
+                .update_columns([Column::Name, Column::Meaning, Column::UpdatedAt])
+                .to_owned(),
+        );
+    }
+    transaction.execute("position_texts_insert", &texts).await?;
+    let spread = Query::update()
+        .table(spread_templates::Entity)
+        .value(spread_templates::Column::CardCount, count)
+        .and_where(spread_templates::Column::Id.eq(id))
+        .to_owned();
+    transaction.execute("spread_card_count", &spread).await.map(drop)
+}
+
+fn rows_of(
+    position: PositionChange,
+    spread_id: Uuid,
+    locale: Locale,
+    now: DateTime<Utc>,
+) -> (PositionRow, PositionTextRow) {
+    let PositionChange { number, x, y, rotation, name, meaning } = position;
+    let place = PositionRow { spread_id, number, x, y, rotation, created_at: now, updated_at: now };
+    let text = PositionTextRow {
+        spread_id,
+        number,
+        locale,
+        name,
+        meaning,
+        created_at: now,
+        updated_at: now,
+    };
+    (place, text)
 }

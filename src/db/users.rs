@@ -1,16 +1,24 @@
 //! Statements on people.
 
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{
+    CaseStatement, Expr, ExprTrait, IntoColumnRef, LockType, OnConflict, Order, Query, SimpleExpr,
+    UpdateStatement,
+};
 use sea_orm::{
-    ColumnTrait, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, Condition, DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait,
+    QueryFilter, QuerySelect, QueryTrait, Select,
 };
 use uuid::Uuid;
 
-use super::entities::users::{Column, Entity};
+use super::bulk::insert;
+use super::entities::users::{Column, Entity, Model};
+use super::query::keyset::{Keyset, List, page_of_rows};
 use super::query::membership::is_one_of;
-use super::{DbError, Session};
+use super::query::text::contains;
+use super::{DbError, Session, Transaction};
 use crate::domain::faction::FactionKey;
+use crate::domain::page::{Page, PageRequest};
 use crate::domain::voice::VoiceKey;
 
 /// What requests read of a user: what some viewer may see, and nothing of the password.
@@ -64,6 +72,416 @@ pub async fn user_by_username(
         .filter(Column::IsActive.eq(true))
         .into_query();
     session.one("user_by_username", &query).await
+}
+
+/// For how long, and against what, a transaction holds the viewer's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// The user is not deleted meanwhile.
+    Shared,
+    /// And nobody else holds it so: what the user does to many rows is done one after another, because
+    /// two that take the same rows in different orders would wait for each other.
+    Alone,
+    /// Nobody else holds it at all: the user is about to be deleted.
+    Exclusive,
+}
+
+/// The viewer of a mutation, if they are still there and active. It is the first thing that a
+/// transaction locks.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn viewer_held(
+    transaction: &Transaction,
+    id: Uuid,
+    hold: Hold,
+) -> Result<Option<UserRow>, DbError> {
+    let lock = match hold {
+        Hold::Shared => LockType::KeyShare,
+        Hold::Alone => LockType::NoKeyUpdate,
+        Hold::Exclusive => LockType::Update,
+    };
+    let query =
+        users().filter(Column::Id.eq(id)).filter(Column::IsActive.eq(true)).lock(lock).into_query();
+    transaction.one("viewer_held", &query).await
+}
+
+/// What a login is decided by.
+#[derive(Debug, FromQueryResult)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct CredentialsRow {
+    pub id: Uuid,
+    pub password_hash: String,
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+/// The credentials of the active user with that e-mail address or username, folded.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn credentials_by_login(
+    session: &Session,
+    login: &str,
+) -> Result<Option<CredentialsRow>, DbError> {
+    // A username has no `@`, so no two users can be meant.
+    let of_login = if login.contains('@') { Column::Email } else { Column::Username };
+    let query = credentials().filter(of_login.eq(login)).into_query();
+    session.one("credentials_by_login", &query).await
+}
+
+/// The credentials of an active user.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn credentials_by_id(
+    session: &Session,
+    id: Uuid,
+) -> Result<Option<CredentialsRow>, DbError> {
+    let query = credentials().filter(Column::Id.eq(id)).into_query();
+    session.one("credentials_by_id", &query).await
+}
+
+fn credentials() -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::PasswordHash, Column::LockedUntil])
+        .filter(Column::IsActive.eq(true))
+}
+
+/// Writes a new user, unless the e-mail address or the username is taken; answers whether.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool, DbError> {
+    let mut statement = insert([user]);
+    statement.on_conflict(OnConflict::new().do_nothing().to_owned());
+    Ok(transaction.execute("user_insert", &statement).await? == 1)
+}
+
+/// Which of an e-mail address and a username are taken.
+#[derive(Debug, FromQueryResult)]
+#[expect(missing_docs, reason = "a field a question")]
+pub struct TakenNames {
+    pub email: bool,
+    pub username: bool,
+}
+
+/// Whether somebody else has the e-mail address or the username, both folded.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn taken_names(
+    session: &Session,
+    email: &str,
+    username: &str,
+) -> Result<TakenNames, DbError> {
+    let exists = |condition: SimpleExpr| {
+        Expr::exists(
+            Query::select().expr(Expr::value(1)).from(Entity).and_where(condition).to_owned(),
+        )
+    };
+    let query = Query::select()
+        .expr_as(exists(Column::Email.eq(email)), "email")
+        .expr_as(exists(Column::Username.eq(username)), "username")
+        .to_owned();
+    let taken = session.one("taken_names", &query).await?;
+    Ok(taken.unwrap_or(TakenNames { email: false, username: false }))
+}
+
+/// Notes a login with the right password, which takes failures back. Answers `false` if the account
+/// is locked, or has another password by now.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_login_succeeded(
+    transaction: &Transaction,
+    id: Uuid,
+    password_hash: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let mut statement = update(id);
+    statement
+        .value(Column::FailedLogins, 0)
+        .value(Column::LockedUntil, Option::<DateTime<Utc>>::None)
+        .value(Column::LastLoginAt, now)
+        .and_where(Column::PasswordHash.eq(password_hash))
+        .and_where(is_unlocked(now))
+        .and_where(Column::IsActive.eq(true));
+    Ok(transaction.execute("user_login_succeeded", &statement).await? == 1)
+}
+
+/// Notes a wrong password. With the last one of `most` in a row the account is locked until then. A
+/// locked account counts none, so that its lock ends.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_login_failed(
+    transaction: &Transaction,
+    id: Uuid,
+    (now, locked_until): (DateTime<Utc>, DateTime<Utc>),
+    most: u16,
+) -> Result<(), DbError> {
+    // After a lock that is over counting begins anew.
+    let failures = CaseStatement::new()
+        .case(Column::LockedUntil.is_not_null(), Expr::value(1))
+        .finally(Expr::col(Column::FailedLogins).add(1));
+    let lock = CaseStatement::new()
+        .case(
+            Expr::expr(SimpleExpr::Case(Box::new(failures.clone()))).gte(i32::from(most)),
+            Expr::value(locked_until),
+        )
+        .finally(Expr::value(Option::<DateTime<Utc>>::None));
+    let mut statement = update(id);
+    statement
+        .value(Column::FailedLogins, SimpleExpr::Case(Box::new(failures)))
+        .value(Column::LockedUntil, SimpleExpr::Case(Box::new(lock)))
+        .and_where(is_unlocked(now));
+    transaction.execute("user_login_failed", &statement).await.map(drop)
+}
+
+fn is_unlocked(now: DateTime<Utc>) -> SimpleExpr {
+    Column::LockedUntil.is_null().or(Column::LockedUntil.lte(now))
+}
+
+fn update(id: Uuid) -> UpdateStatement {
+    Query::update().table(Entity).and_where(Column::Id.eq(id)).to_owned()
+}
+
+/// Changes a password, unless it was changed since; answers whether.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_password_change(
+    transaction: &Transaction,
+    id: Uuid,
+    (from_hash, to_hash): (&str, String),
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let mut statement = update(id);
+    statement
+        .value(Column::PasswordHash, to_hash)
+        .value(Column::FailedLogins, 0)
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::PasswordHash.eq(from_hash));
+    Ok(transaction.execute("user_password_change", &statement).await? == 1)
+}
+
+/// What a user changes of their profile; `None` keeps.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct ProfileChange {
+    pub username: Option<String>,
+    pub display_name: Option<Option<String>>,
+    pub bio: Option<Option<String>>,
+    pub faction: Option<FactionKey>,
+    pub preferred_voice: Option<VoiceKey>,
+}
+
+/// Changes a profile. Answers `None` if somebody else has the username.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_profile_change(
+    transaction: &Transaction,
+    id: Uuid,
+    change: ProfileChange,
+    now: DateTime<Utc>,
+) -> Result<Option<UserRow>, DbError> {
+    let mut statement = update(id);
+    statement.value(Column::UpdatedAt, now);
+    if let Some(username) = change.username {
+        // Somebody who takes the name at the same time is found by the unique index.
+        let others = Query::select()
+            .expr(Expr::value(1))
+            .from_as(Entity, "others")
+            .and_where(Expr::col(("others", Column::Username)).eq(username.clone()))
+            .and_where(Expr::col(("others", Column::Id)).ne(id))
+            .to_owned();
+        statement.value(Column::Username, username).and_where(Expr::exists(others).not());
+    }
+    if let Some(display_name) = change.display_name {
+        statement.value(Column::DisplayName, display_name);
+    }
+    if let Some(bio) = change.bio {
+        statement.value(Column::Bio, bio);
+    }
+    if let Some(faction) = change.faction {
+        statement.value(Column::Faction, faction);
+    }
+    if let Some(voice) = change.preferred_voice {
+        statement.value(Column::PreferredVoice, voice);
+    }
+    if transaction.execute("user_profile_change", &statement).await? == 0 {
+        return Ok(None);
+    }
+    let query = users().filter(Column::Id.eq(id)).into_query();
+    transaction.one("user_by_id", &query).await
+}
+
+/// Deletes a user and everything that is theirs.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_delete(transaction: &Transaction, id: Uuid) -> Result<(), DbError> {
+    let statement = Query::delete().from_table(Entity).and_where(Column::Id.eq(id)).to_owned();
+    transaction.execute("user_delete", &statement).await.map(drop)
+}
+
+/// A role that the command line gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// An operator.
+    Admin,
+    /// A user with the larger daily limit.
+    Premium,
+}
+
+/// Gives a user a role; answers whether there is such a user.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_promote(
+    transaction: &Transaction,
+    username: &str,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let column = match role {
+        Role::Admin => Column::IsAdmin,
+        Role::Premium => Column::IsPremium,
+    };
+    let statement = Query::update()
+        .table(Entity)
+        .value(column, true)
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::Username.eq(username))
+        .to_owned();
+    Ok(transaction.execute("user_promote", &statement).await? == 1)
+}
+
+/// Locks a user until then, or unlocks them; either takes counted failures back. Answers whether
+/// there is such a user.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn user_set_lock(
+    transaction: &Transaction,
+    id: Uuid,
+    locked_until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let mut statement = update(id);
+    statement
+        .value(Column::LockedUntil, locked_until)
+        .value(Column::FailedLogins, 0)
+        .value(Column::UpdatedAt, now);
+    Ok(transaction.execute("user_set_lock", &statement).await? == 1)
+}
+
+/// A user as operators see them.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct AdminUserRow {
+    pub user: UserRow,
+    pub locked_until: Option<DateTime<Utc>>,
+    pub failed_logins: i32,
+    pub last_login_at: Option<DateTime<Utc>>,
+}
+
+impl FromQueryResult for AdminUserRow {
+    fn from_query_result(row: &sea_orm::QueryResult, prefix: &str) -> Result<Self, sea_orm::DbErr> {
+        Ok(Self {
+            user: UserRow::from_query_result(row, prefix)?,
+            locked_until: row.try_get(prefix, "locked_until")?,
+            failed_logins: row.try_get(prefix, "failed_logins")?,
+            last_login_at: row.try_get(prefix, "last_login_at")?,
+        })
+    }
+}
+
+fn admin_users() -> Select<Entity> {
+    users().columns([Column::LockedUntil, Column::FailedLogins, Column::LastLoginAt])
+}
+
+/// A user as operators see them, by id.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn admin_user_by_id(
+    session: &Session,
+    id: Uuid,
+) -> Result<Option<AdminUserRow>, DbError> {
+    let query = admin_users().filter(Column::Id.eq(id)).into_query();
+    session.one("admin_user_by_id", &query).await
+}
+
+/// A user's place in the list of all: when they registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserKey {
+    /// When.
+    pub created_at: DateTime<Utc>,
+    /// Who, which orders users of the same time.
+    pub id: Uuid,
+}
+
+/// Which users operators list.
+#[derive(Debug, Clone, Default)]
+pub struct AdminUserFilter {
+    /// Part of the username, the display name or the e-mail address.
+    pub search: Option<String>,
+    /// Those that are locked at that time, or those that are not.
+    pub is_locked: Option<(bool, DateTime<Utc>)>,
+}
+
+/// A page of all users, the newest first.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn admin_users_page(
+    session: &Session,
+    request: &PageRequest<UserKey>,
+    filter: &AdminUserFilter,
+) -> Result<Page<AdminUserRow>, DbError> {
+    const STATEMENT: &str = "admin_users_page";
+    let mut select = admin_users();
+    if let Some(search) = &filter.search {
+        let columns = [Column::Username, Column::DisplayName, Column::Email];
+        let any = columns.into_iter().fold(Condition::any(), |any, column| {
+            any.add(contains(session, column.into_column_ref(), search))
+        });
+        select = select.filter(any);
+    }
+    if let Some((is_locked, now)) = filter.is_locked {
+        let unlocked = is_unlocked(now);
+        select = select.filter(if is_locked { unlocked.not() } else { unlocked });
+    }
+    let list = List {
+        rows: select.into_query(),
+        keyset: Keyset {
+            columns: vec![((Entity, Column::CreatedAt).into_column_ref(), "created_at")],
+            id: ((Entity, Column::Id).into_column_ref(), "id"),
+            order: Order::Desc,
+        },
+    };
+    let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
+    let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
+    let rows = session.rows(STATEMENT, &query).await?;
+    page_of_rows(request, &rows, |row, _| AdminUserRow::from_query_result(row, ""))
+        .map_err(|error| DbError::of(STATEMENT, error))
 }
 
 /// Whether there is any user, active or not.

@@ -8,6 +8,7 @@ pub mod page;
 pub mod reading;
 pub mod spread;
 pub mod user;
+pub mod user_error;
 pub mod viewer;
 pub mod voice;
 pub mod words;

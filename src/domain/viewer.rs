@@ -1,5 +1,7 @@
 //! Who asks. Everything that a person may or may not see is decided from this.
 
+use std::sync::{Arc, PoisonError, RwLock};
+
 use uuid::Uuid;
 
 /// The person on whose behalf a request runs, as its token says. Whether they are an admin is not
@@ -27,5 +29,28 @@ impl Viewer {
     #[must_use]
     pub fn is(self, user_id: Uuid) -> bool {
         self.user_id() == Some(user_id)
+    }
+}
+
+/// The viewer of a request as it goes on: who logs in is the viewer of what comes after.
+#[derive(Debug, Clone)]
+pub struct CurrentViewer(Arc<RwLock<Viewer>>);
+
+impl CurrentViewer {
+    /// That one, to begin with.
+    #[must_use]
+    pub fn new(viewer: Viewer) -> Self {
+        Self(Arc::new(RwLock::new(viewer)))
+    }
+
+    /// Who it is now.
+    #[must_use]
+    pub fn get(&self) -> Viewer {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is that one.
+    pub fn set(&self, viewer: Viewer) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = viewer;
     }
 }

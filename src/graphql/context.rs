@@ -1,46 +1,122 @@
-//! What a resolver can reach: who asks, the request's loaders, and the reference data.
+//! What a resolver can reach: who asks, the request's loaders, the reference data, and what the app
+//! does.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::Context;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::errors::ApiError;
 use super::one_pass::Plans;
 use crate::config::limits::DocumentLimits;
 use crate::db::Session;
 use crate::db::users::UserRow;
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
+use crate::services::Services;
 use crate::services::catalogue::Catalogue;
+use crate::services::tokens::AccessToken;
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its access token, checked.
+    pub access: Option<AccessToken>,
+    /// The refresh token in its cookie.
+    pub cookie: Option<String>,
+    /// Whether the page that sent it may use the cookie.
+    pub may_use_cookie: bool,
+}
+
+impl Caller {
+    /// Who asks.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        self.access.map_or(Viewer::Anonymous, |access| Viewer::User(access.user))
+    }
+}
+
+/// What the answer does to the cookie of the refresh token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CookieChange {
+    /// It is to be kept until then.
+    Set {
+        /// The refresh token.
+        token: String,
+        /// When it ends.
+        expires_at: DateTime<Utc>,
+    },
+    /// It is to be forgotten.
+    Clear,
+}
 
 /// One request.
 pub struct RequestContext {
-    /// Who asks.
-    pub viewer: Viewer,
+    /// Where it comes from.
+    pub caller: Caller,
     /// The database as this request sees it.
     pub session: Session,
     /// This request's loaders.
     pub loaders: Loaders,
+    /// What the app does.
+    pub services: Arc<Services>,
     /// The reference data.
     pub catalogue: Arc<Catalogue>,
     /// Limits of pages and ids.
     pub limits: Arc<DocumentLimits>,
     /// How its pages of readings are written.
     pub plans: Arc<Plans>,
+    /// What becomes of the cookie.
+    pub cookie: Arc<Mutex<Option<CookieChange>>>,
+    viewer: CurrentViewer,
+    has_checked_password: AtomicBool,
 }
 
 impl RequestContext {
-    /// A request of that viewer.
+    /// A request of that caller.
     #[must_use]
     pub fn new(
-        viewer: Viewer,
+        caller: Caller,
         session: Session,
-        catalogue: Arc<Catalogue>,
+        services: Arc<Services>,
         limits: Arc<DocumentLimits>,
         plans: Arc<Plans>,
     ) -> Self {
-        let loaders = Loaders::new(&session, viewer);
-        Self { viewer, session, loaders, catalogue, limits, plans }
+        let viewer = CurrentViewer::new(caller.viewer());
+        let loaders = Loaders::new(&session, &viewer, services.clock.now());
+        let catalogue = services.catalogue();
+        Self {
+            caller,
+            session,
+            loaders,
+            services,
+            catalogue,
+            limits,
+            plans,
+            cookie: Arc::default(),
+            viewer,
+            has_checked_password: AtomicBool::new(false),
+        }
+    }
+
+    /// Who asks: who sent the request, or has logged in with it.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        self.viewer.get()
+    }
+
+    /// The signed-in user's id.
+    ///
+    /// # Errors
+    ///
+    /// Nobody is signed in.
+    pub fn viewer_id(&self) -> Result<Uuid, ApiError> {
+        self.viewer().user_id().ok_or(ApiError::SignInRequired)
     }
 
     /// The row of the signed-in user; `None` when nobody is.
@@ -49,9 +125,54 @@ impl RequestContext {
     ///
     /// The user exists no more or is deactivated, or the statement fails.
     pub async fn viewer_row(&self) -> Result<Option<Arc<UserRow>>, ApiError> {
-        let Some(id) = self.viewer.user_id() else { return Ok(None) };
+        let Some(id) = self.viewer().user_id() else { return Ok(None) };
         let row = self.loaders.user_by_id.load_one(id).await?;
         row.filter(|row| row.is_active).map(Some).ok_or(ApiError::Unauthenticated)
+    }
+
+    /// Refuses who is no admin.
+    ///
+    /// # Errors
+    ///
+    /// They are none, or the statement fails.
+    pub async fn require_admin(&self) -> Result<Uuid, ApiError> {
+        match self.viewer_row().await? {
+            Some(row) if row.is_admin => Ok(row.id),
+            Some(_) => Err(ApiError::Forbidden("only admins may see or do this")),
+            None => Err(ApiError::SignInRequired),
+        }
+    }
+
+    /// What is asked for from now on is asked by that user, who has given their password.
+    pub fn sign_in(&self, user: Uuid) {
+        self.viewer.set(Viewer::User(user));
+        self.loaders.forget();
+    }
+
+    /// What is asked for from now on is asked by nobody.
+    pub fn sign_out(&self) {
+        self.viewer.set(Viewer::Anonymous);
+        self.loaders.forget();
+    }
+
+    /// Says what becomes of the cookie.
+    pub fn change_cookie(&self, change: CookieChange) {
+        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+    }
+
+    /// Allows one password to be checked a request, so that a hundred aliases are no hundred guesses.
+    ///
+    /// # Errors
+    ///
+    /// One was.
+    pub fn take_password_check(&self) -> Result<(), ApiError> {
+        if self.has_checked_password.swap(true, Ordering::Relaxed) {
+            return Err(ApiError::BadInput {
+                argument: "input",
+                message: "a request may give one password; send another request".to_owned(),
+            });
+        }
+        Ok(())
     }
 }
 
@@ -59,4 +180,12 @@ impl RequestContext {
 #[must_use]
 pub fn request<'a>(context: &Context<'a>) -> &'a RequestContext {
     context.data_unchecked::<RequestContext>()
+}
+
+/// The request that a mutation belongs to. What it has loaded so far may be about to change.
+#[must_use]
+pub fn begin_mutation<'a>(context: &Context<'a>) -> &'a RequestContext {
+    let request = request(context);
+    request.loaders.forget();
+    request
 }

@@ -3,7 +3,9 @@
 
 use async_graphql::{ErrorExtensionValues, Value};
 
+use super::user_error::UserError;
 use crate::db::DbError;
+use crate::services::error::ServiceError;
 
 /// An error of a field. One variant, one code.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,9 +37,66 @@ pub enum ApiError {
     /// Nobody is signed in, or the person signed in exists no more.
     #[error("the access token belongs to no active user")]
     Unauthenticated,
+    /// Nobody is signed in where somebody must be.
+    #[error("this needs an access token; log in first")]
+    SignInRequired,
+    /// The viewer may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// What a mutation is about is missing, or is not the viewer's: nobody can tell which.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It was asked for too often.
+    #[error("too many {what}; try again later")]
+    RateLimited {
+        /// Of what.
+        what: &'static str,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// A secret could not be made.
+    #[error("{0}")]
+    Secret(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+/// What a service did, or what a person can put right.
+///
+/// # Errors
+///
+/// What only a programmer or an operator can put right.
+pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserError>>, ApiError> {
+    Err(match result {
+        Ok(done) => return Ok(Ok(done)),
+        Err(ServiceError::Refused(errors)) => {
+            return Ok(Err(errors.into_iter().map(UserError::from).collect()));
+        }
+        Err(ServiceError::NotFound(what)) => ApiError::NotFound(what),
+        Err(ServiceError::Unauthenticated) => ApiError::Unauthenticated,
+        Err(ServiceError::Forbidden) => ApiError::Forbidden("only admins may see or do this"),
+        Err(ServiceError::Throttled { what, retry_after }) => {
+            // Rounded up: a client that waits so long is let in.
+            let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            ApiError::RateLimited { what, retry_after_ms: retry_after_ms.saturating_add(1) }
+        }
+        Err(ServiceError::BadInput { argument, message }) => {
+            ApiError::BadInput { argument, message }
+        }
+        Err(ServiceError::Database(error)) => ApiError::Database(error),
+        Err(ServiceError::Secret(cause)) => ApiError::Secret(cause.to_string()),
+    })
+}
+
+/// What a service answers that only fails where somebody else must put it right.
+///
+/// # Errors
+///
+/// It failed.
+pub fn settled<T>(result: Result<T, ServiceError>) -> Result<T, ApiError> {
+    settle(result)?
+        .map_err(|_| ApiError::Secret("an input was refused where there is none".to_owned()))
 }
 
 /// The code of an unexpected failure.
@@ -53,10 +112,14 @@ impl ApiError {
             Self::BadInput { .. } => "BAD_USER_INPUT",
             Self::PageSizeExceeded { .. } => "PAGE_SIZE_EXCEEDED",
             Self::InvalidCursor { .. } => "INVALID_CURSOR",
-            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Unauthenticated | Self::SignInRequired => "UNAUTHENTICATED",
+            Self::Forbidden(_) => "FORBIDDEN",
+            Self::NotFound(_) => "NOT_FOUND",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Database(DbError::Unavailable(_)) => "SERVICE_UNAVAILABLE",
             Self::Database(DbError::Deadline { .. }) => "TIMEOUT",
-            Self::Database(
+            Self::Secret(_)
+            | Self::Database(
                 DbError::Failed { .. } | DbError::MissingReference { .. } | DbError::NotRead { .. },
             ) => INTERNAL,
         }
@@ -68,18 +131,22 @@ impl ApiError {
         match self {
             Self::Database(DbError::Unavailable(_)) => "the database cannot be reached".to_owned(),
             Self::Database(DbError::Deadline { .. }) => "the database took too long".to_owned(),
-            Self::Database(_) => "something went wrong on our side".to_owned(),
+            Self::Secret(_) | Self::Database(_) => "something went wrong on our side".to_owned(),
             Self::BadInput { .. }
             | Self::PageSizeExceeded { .. }
             | Self::InvalidCursor { .. }
-            | Self::Unauthenticated => self.to_string(),
+            | Self::Unauthenticated
+            | Self::SignInRequired
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::RateLimited { .. } => self.to_string(),
         }
     }
 
     /// Whether it is for an operator to know of.
     #[must_use]
     pub const fn is_internal(&self) -> bool {
-        matches!(self, Self::Database(_))
+        matches!(self, Self::Database(_) | Self::Secret(_))
     }
 
     /// Adds what the code promises beside it.
@@ -96,7 +163,15 @@ impl ApiError {
             Self::Database(DbError::Unavailable(_)) => {
                 extensions.set("retryAfterMs", RETRY_AFTER_MILLISECONDS);
             }
-            Self::Unauthenticated | Self::Database(_) => {}
+            Self::RateLimited { retry_after_ms, .. } => {
+                extensions.set("retryAfterMs", *retry_after_ms);
+            }
+            Self::Unauthenticated
+            | Self::SignInRequired
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::Secret(_)
+            | Self::Database(_) => {}
         }
     }
 }

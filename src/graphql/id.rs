@@ -31,6 +31,8 @@ pub enum GlobalId {
     Faction(FactionKey),
     /// A reading.
     Reading(Uuid),
+    /// A share link of the viewer's.
+    ShareLink(Uuid),
     /// A spread.
     Spread(Uuid),
     /// A position of a spread.
@@ -53,6 +55,7 @@ impl GlobalId {
             Self::DrawnCard(..) => "DrawnCard",
             Self::Faction(_) => "Faction",
             Self::Reading(_) => "Reading",
+            Self::ShareLink(_) => "ShareLink",
             Self::Spread(_) => "Spread",
             Self::SpreadPosition(..) => "SpreadPosition",
             Self::SuitInfo(_) => "SuitInfo",
@@ -79,6 +82,7 @@ impl GlobalId {
             Self::Card(id)
             | Self::Category(id)
             | Self::Reading(id)
+            | Self::ShareLink(id)
             | Self::Spread(id)
             | Self::User(id) => write!(room, "{kind}:{}", id.simple()),
             Self::DrawnCard(id, number) | Self::SpreadPosition(id, number) => {
@@ -110,6 +114,7 @@ impl GlobalId {
             "DrawnCard" => numbered().map(|(id, number)| Self::DrawnCard(id, number))?,
             "Faction" => Self::Faction(key.parse().ok()?),
             "Reading" => Self::Reading(uuid(key)?),
+            "ShareLink" => Self::ShareLink(uuid(key)?),
             "Spread" => Self::Spread(uuid(key)?),
             "SpreadPosition" => numbered().map(|(id, number)| Self::SpreadPosition(id, number))?,
             "SuitInfo" => Self::SuitInfo(key.parse().ok()?),

@@ -14,8 +14,14 @@ pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
         ("Query", "voices", Bound::Items(14)),
         ("Query", "factions", Bound::Items(9)),
         ("Faction", "voices", Bound::Items(14)),
+        ("DrawCardsPayload", "draws", Bound::Items(10)),
         ("Reading", "cards", Bound::Items(15)),
+        ("Reading", "shareLinks", Bound::Items(20)),
+        ("SharedReadingContent", "cards", Bound::Items(15)),
         ("Spread", "positions", Bound::Items(15)),
+        ("User", "categories", Bound::Items(100)),
+        // As many as an input has places that can be wrong; mostly one.
+        ("*", "userErrors", Bound::Items(10)),
     ]
     .map(|(type_name, field, bound)| ListBound { type_name, field, bound })
     .into()

@@ -2,6 +2,7 @@
 //!
 //! A file a noun. A resolver has three steps: read and bound its arguments, load, map.
 
+pub mod admin;
 pub mod card;
 pub mod category;
 pub mod context;
@@ -11,21 +12,26 @@ pub mod faction;
 pub mod guard;
 pub mod id;
 pub mod list_bounds;
+pub mod mutations;
 pub mod node;
 pub mod one_pass;
 pub mod pagination;
 pub mod public_stats;
 pub mod reading;
 pub mod scalars;
+pub mod share;
 pub mod spread;
+pub mod tag;
 pub mod user;
+pub mod user_error;
 pub mod variables;
 pub mod voice;
 pub mod words;
 
 use crate::config::limits::DocumentLimits;
 
-use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use mutations::Mutation;
 
 /// Where every query begins.
 #[derive(MergedObject, Default)]
@@ -37,11 +43,13 @@ pub struct Query(
     voice::VoiceQuery,
     faction::FactionQuery,
     reading::ReadingQuery,
+    share::ShareQuery,
     public_stats::PublicStatsQuery,
+    admin::AdminQuery,
 );
 
 /// The executable schema.
-pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>;
+pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
 /// Puts the schema together. With `introspection` off, clients cannot ask what it holds and error
 /// messages suggest nothing.
@@ -49,7 +57,7 @@ pub type Schema = async_graphql::Schema<Query, EmptyMutation, EmptySubscription>
 pub fn schema(introspection: bool, limits: &DocumentLimits) -> Schema {
     // The guard has counted the nesting already; the library's own limit must not be the lower one,
     // because it refuses without a code.
-    let builder = Schema::build(Query::default(), EmptyMutation, EmptySubscription)
+    let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_recursive_depth(limits.expanded_nesting);
     if introspection {
         return builder.finish();
@@ -60,7 +68,7 @@ pub fn schema(introspection: bool, limits: &DocumentLimits) -> Schema {
 /// The schema in the schema definition language, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
-    Schema::build(Query::default(), EmptyMutation, EmptySubscription)
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .finish()
         .sdl_with_options(SDLExportOptions::new())
 }

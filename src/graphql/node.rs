@@ -14,9 +14,11 @@ use super::errors::ApiError;
 use super::faction::Faction;
 use super::id::GlobalId;
 use super::reading::Reading;
+use super::share::ShareLink;
 use super::spread::Spread;
 use super::user::User;
 use super::voice::Voice;
+use crate::db::shares::own_share_by_id;
 
 /// An object that `node` finds by its id.
 #[derive(Interface)]
@@ -30,6 +32,8 @@ pub enum Node {
     Faction(Faction),
     /// One question and its cards.
     Reading(Reading),
+    /// A secret link to one reading of the viewer's.
+    ShareLink(ShareLink),
     /// A layout of positions.
     Spread(Spread),
     /// A person.
@@ -97,6 +101,13 @@ async fn find(request: &RequestContext, id: GlobalId) -> Result<Option<Node>, Ap
         GlobalId::Reading(id) => {
             loaders.reading_by_id.load_one(id).await?.map(|row| Node::Reading(Reading(row)))
         }
+        GlobalId::ShareLink(id) => match request.viewer().user_id() {
+            Some(owner) => {
+                let share = own_share_by_id(&request.session, owner, id).await?;
+                share.map(|row| Node::ShareLink(ShareLink(row)))
+            }
+            None => None,
+        },
         GlobalId::Spread(id) => catalogue.spread(id).map(Spread::of).map(Node::Spread),
         GlobalId::User(id) => {
             let row = loaders.user_by_id.load_one(id).await?;

@@ -6,10 +6,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Datelike;
 use uuid::Uuid;
 
+use super::admin::AdminUser;
 use super::card::Card;
 use super::errors::ApiError;
 use super::reading::Reading;
 use super::spread::Spread;
+use super::tag::Tag;
 use crate::config::limits::DocumentLimits;
 use crate::db::readings::ReadingKey;
 use crate::domain::page::{Direction, Page, PageRequest};
@@ -40,22 +42,26 @@ pub struct PageInfo {
 }
 
 /// An item of a list and its place there.
-#[derive(SimpleObject)]
+#[derive(SimpleObject, Clone)]
+#[graphql(concrete(name = "AdminUserEdge", params(AdminUser)))]
 #[graphql(concrete(name = "CardEdge", params(Card)))]
 #[graphql(concrete(name = "ReadingEdge", params(Reading)))]
 #[graphql(concrete(name = "SpreadEdge", params(Spread)))]
+#[graphql(concrete(name = "TagEdge", params(Tag)))]
 pub struct Edge<T: OutputType> {
     /// The item's place, for `after` and `before`. Good for this list in this order only.
-    cursor: String,
+    pub(super) cursor: String,
     /// The item.
-    node: T,
+    pub(super) node: T,
 }
 
 /// A page of a list.
 #[derive(SimpleObject)]
+#[graphql(concrete(name = "AdminUserConnection", params(AdminUser)))]
 #[graphql(concrete(name = "CardConnection", params(Card)))]
 #[graphql(concrete(name = "ReadingConnection", params(Reading)))]
 #[graphql(concrete(name = "SpreadConnection", params(Spread)))]
+#[graphql(concrete(name = "TagConnection", params(Tag)))]
 pub struct Connection<T: OutputType>
 where
     Edge<T>: OutputType,

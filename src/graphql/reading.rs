@@ -18,6 +18,7 @@ use super::id::GlobalId;
 use super::one_pass;
 use super::pagination::{Connection, PageArguments, write_cursor};
 use super::scalars::DateTime;
+use super::share::ShareLink;
 use super::spread::Spread;
 use super::user::User;
 use super::voice::Voice;
@@ -116,7 +117,7 @@ impl OutputType for ReadingPage {
 /// Whether a reading is the viewer's own.
 #[must_use]
 pub fn is_own(request: &RequestContext, reading: &ReadingRow) -> bool {
-    request.viewer.is(reading.user_id)
+    request.viewer().is(reading.user_id)
 }
 
 /// One question, the cards drawn for it and what was said of them.
@@ -327,6 +328,15 @@ impl Reading {
     async fn helpful_rating(&self, context: &Context<'_>) -> Option<i16> {
         self.own(context, |row| row.helpful_rating)
     }
+
+    /// The links by which others can read it that are open, the newest first. At most 20. Null for
+    /// everyone but the owner.
+    async fn share_links(&self, context: &Context<'_>) -> Option<Result<Vec<ShareLink>, ApiError>> {
+        let id = self.own(context, |row| Some(row.id))?;
+        let loaded = request(context).loaders.open_shares_by_reading_id.load_one(id).await;
+        let links = |shares: Arc<[_]>| shares.iter().cloned().map(ShareLink).collect();
+        Some(loaded.map(|shares| shares.map(links).unwrap_or_default()).map_err(ApiError::from))
+    }
 }
 
 /// A card in its place in a reading.
@@ -413,6 +423,7 @@ impl DrawnCard {
     }
 }
 
-fn missing(what: String) -> ApiError {
+/// The error for reference data that is not there.
+pub(super) fn missing(what: String) -> ApiError {
     DbError::MissingReference { what }.into()
 }

@@ -4,6 +4,7 @@ use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value
 use chrono::{SecondsFormat, SubsecRound, Utc};
 
 /// A moment, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`.
+#[derive(Debug, Clone, Copy)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
 /// A moment, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Any offset is
@@ -26,6 +27,7 @@ impl ScalarType for DateTime {
 }
 
 /// An absolute address.
+#[derive(Debug, Clone)]
 pub struct Url(pub String);
 
 /// An absolute address: `https://…`.

@@ -2,20 +2,30 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use uuid::Uuid;
 
-use super::context::request;
-use super::errors::ApiError;
+use super::category::Category;
+use super::context::{RequestContext, request};
+use super::errors::{ApiError, settled};
 use super::id::GlobalId;
-use super::pagination::PageArguments;
+use super::pagination::{Connection, PageArguments};
 use super::reading::{Reading, ReadingPage};
 use super::scalars::DateTime;
+use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
+use crate::db::categories::{CategoryRow, categories_of_user};
+use crate::db::own_readings::TagRow;
 use crate::db::readings::ReadingKey;
 use crate::db::users::{UserRow, user_by_username};
 use crate::domain::reading;
 use crate::domain::user::fold_username;
 use crate::loaders::ReadingsPageOfUser;
+use crate::services::readings::{self, Quota};
+use crate::services::tags;
+
+/// The order in which a user's readings are listed.
+pub(super) const READINGS: &str = "User.readings:CREATED_AT:DESC";
 
 /// Fields of the query type that answer people.
 #[derive(Default)]
@@ -49,10 +59,16 @@ impl User {
     /// Whether the viewer may see what is between a user and the operators.
     async fn is_open_to_viewer(&self, context: &Context<'_>) -> Result<bool, ApiError> {
         let request = request(context);
-        if request.viewer.is(self.0.id) {
+        if request.viewer().is(self.0.id) {
             return Ok(true);
         }
         Ok(request.viewer_row().await?.is_some_and(|viewer| viewer.is_admin))
+    }
+
+    /// The request, if its viewer is this user.
+    fn own<'a>(&self, context: &Context<'a>) -> Option<&'a RequestContext> {
+        let request = request(context);
+        request.viewer().is(self.0.id).then_some(request)
     }
 
     async fn private<T>(
@@ -116,15 +132,14 @@ impl User {
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
-        const LIST: &str = "User.readings:CREATED_AT:DESC";
         let request = request(context);
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
+        let page = arguments.request::<ReadingKey>(context, &request.limits, READINGS)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let key = ReadingsPageOfUser { user: self.0.id, request: page.clone(), columns };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
-        Ok(ReadingPage { list: LIST, page })
+        Ok(ReadingPage { list: READINGS, page })
     }
 
     /// The e-mail address. Null for everyone but the user and admins.
@@ -151,5 +166,69 @@ impl User {
     /// The voice that new readings speak in. Null for everyone but the user and admins.
     async fn preferred_voice(&self, context: &Context<'_>) -> Option<Result<VoiceKey, ApiError>> {
         self.private(context, |row| row.preferred_voice.into()).await
+    }
+
+    /// How many readings the user may still make today. Null for everyone but the user.
+    async fn reading_quota(&self, context: &Context<'_>) -> Option<Result<ReadingQuota, ApiError>> {
+        let request = self.own(context)?;
+        let quota = readings::quota(&request.session, &request.services, &self.0).await;
+        Some(settled(quota).map(ReadingQuota::from))
+    }
+
+    /// The labels of the user's readings. Null for everyone but the user.
+    async fn tags(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only those with this text in their names.")] search: Option<String>,
+        #[graphql(desc = "In which order.", default_with = "TagOrder::MostUsed")]
+        order_by: TagOrder,
+    ) -> Option<Result<Connection<Tag>, ApiError>> {
+        let request = self.own(context)?;
+        let arguments = PageArguments { first, after, last: None, before: None };
+        Some(tags_page(context, request, &arguments, (self.0.id, search, order_by)).await)
+    }
+
+    /// The user's folders, by name. At most 100. Null for everyone but the user.
+    async fn categories(&self, context: &Context<'_>) -> Option<Result<Vec<Category>, ApiError>> {
+        let request = self.own(context)?;
+        let rows = categories_of_user(&request.session, self.0.id).await;
+        let categories =
+            |rows: Vec<CategoryRow>| rows.into_iter().map(|row| Category(Arc::new(row))).collect();
+        Some(rows.map(categories).map_err(ApiError::from))
+    }
+}
+
+async fn tags_page(
+    context: &Context<'_>,
+    request: &RequestContext,
+    arguments: &PageArguments,
+    (owner, search, order): (Uuid, Option<String>, TagOrder),
+) -> Result<Connection<Tag>, ApiError> {
+    let page = arguments.request::<TagKey>(context, &request.limits, order.list())?;
+    let listed = tags::list(&request.session, owner, search.as_deref(), order.into()).await;
+    let page = page.page_of(&settled(listed)?, |row| TagKey::of(order, row));
+    let key = |row: &TagRow| TagKey::of(order, row);
+    Ok(Connection::new(order.list(), page, key, |row| Tag { owner, row }))
+}
+
+/// How many readings a user may make on a UTC day.
+#[derive(SimpleObject)]
+pub struct ReadingQuota {
+    /// A day.
+    limit: i32,
+    /// Made today. Readings that were deleted count.
+    used: i32,
+    /// Left today.
+    remaining: i32,
+    /// When the next day begins.
+    resets_at: DateTime,
+}
+
+impl From<Quota> for ReadingQuota {
+    fn from(Quota { limit, used, resets_at }: Quota) -> Self {
+        let remaining = (limit - used).max(0);
+        Self { limit, used, remaining, resets_at: DateTime(resets_at) }
     }
 }

@@ -25,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
+use super::viewer::Peer;
 use crate::config::limits::Limits;
 
 /// Requests that one HTTP/2 connection may have in flight.
@@ -48,7 +49,7 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &slots) => accepted,
         };
-        let (stream, slot) = match accepted {
+        let (stream, peer, slot) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -59,7 +60,7 @@ pub async fn serve(
         let watcher = graceful.watcher();
         let (router, limits) = (router.clone(), limits.clone());
         tokio::spawn(async move {
-            serve_connection(stream, router, &limits, watcher).await;
+            serve_connection((stream, peer), router, &limits, watcher).await;
             drop(slot);
         });
     }
@@ -70,22 +71,23 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, slot))
+    Ok((stream, Peer(address), slot))
 }
 
 async fn serve_connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, Peer),
     router: Router,
     limits: &Limits,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let in_flight = Arc::new(AtomicUsize::new(0));
     let stream = BoundedStream::new(stream, Arc::clone(&in_flight), limits);
-    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let router = router.clone();
         let in_flight = InFlight::enter(&in_flight);
         async move {

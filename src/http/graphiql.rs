@@ -24,7 +24,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 /// `GET /`, and `GET /graphql` for a browser: the page.
 pub async fn page(State(app): State<Arc<App>>, Extension(id): Extension<RequestId>) -> Response {
-    let Some(page) = Dist::get("index.html").filter(|_| app.settings.graphiql()) else {
+    let Some(page) = Dist::get("index.html").filter(|_| app.services.settings.graphiql()) else {
         return Answer::from(HttpError::not_found()).into_response(&id);
     };
     let headers = [
@@ -49,7 +49,7 @@ pub async fn asset(
     let Some(file) = file.ok().map(|Path(file)| file).filter(|file| is_name(file)) else {
         return not_found();
     };
-    let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.settings.graphiql());
+    let asset = Dist::get(&format!("assets/{file}")).filter(|_| app.services.settings.graphiql());
     let Some(asset) = asset else { return not_found() };
     let content_type = match file.rsplit('.').next() {
         Some("js") => "text/javascript; charset=utf-8",

@@ -18,7 +18,7 @@ pub async fn live() -> Json<Value> {
 /// `GET /health/ready`: the database answers and has every migration; else 503, and what is wrong.
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     // A frozen database answers nothing, and whoever asks here wants to hear so.
-    let asked = timeout(app.settings.database.deadline, app.database.missing_migrations());
+    let asked = timeout(app.services.settings.database.deadline, app.database.missing_migrations());
     let Ok(missing) = asked.await else {
         return unready("the database does not answer");
     };

@@ -6,6 +6,7 @@ pub mod graphql;
 pub mod health;
 pub mod negotiation;
 pub mod request_log;
+pub mod share;
 pub mod viewer;
 
 use std::panic::AssertUnwindSafe;
@@ -18,6 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
+use tokio_util::task::TaskTracker;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -27,25 +29,23 @@ use crate::db::Database;
 use crate::graphql::documents::Documents;
 use crate::graphql::guard::CostTableError;
 use crate::graphql::{Schema, schema};
+use crate::services::Services;
 use crate::services::catalogue::Catalogue;
-use crate::services::tokens::Tokens;
 use graphql::{Answer, HttpError};
 use request_log::RequestId;
 
 /// What every request may use.
 pub struct App {
-    /// All settings.
-    pub settings: Settings,
+    /// What the app does, with all settings.
+    pub services: Arc<Services>,
     /// The database.
     pub database: Database,
-    /// The reference data.
-    pub catalogue: Arc<Catalogue>,
-    /// Checks access tokens.
-    pub tokens: Tokens,
     /// The executable schema.
     pub schema: Schema,
     /// The document guard and what it has let pass.
     pub documents: Documents,
+    /// Mutations that are being executed. The database is closed when there are none.
+    pub writes: TaskTracker,
 }
 
 impl App {
@@ -60,12 +60,11 @@ impl App {
         catalogue: Catalogue,
     ) -> Result<Arc<Self>, CostTableError> {
         Ok(Arc::new(Self {
-            tokens: Tokens::new(&settings.auth),
             schema: schema(settings.introspection(), &settings.limits.document),
             documents: Documents::new(&settings.limits)?,
-            catalogue: Arc::new(catalogue),
+            services: Arc::new(Services::new(settings, catalogue)),
             database,
-            settings,
+            writes: TaskTracker::new(),
         }))
     }
 }
@@ -76,13 +75,14 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/", get(graphiql::page))
         .route("/graphql", any(graphql::handle))
         .route("/graphiql/assets/{file}", get(graphiql::asset))
+        .route("/s/{token}", get(share::page))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(not_found)
         .with_state(Arc::clone(app))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
         .layer(middleware::from_fn(answer_panic))
-        .layer(cors(&app.settings.server.cors_origins))
+        .layer(cors(&app.services.settings.server.cors_origins))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
 }
@@ -107,12 +107,15 @@ async fn answer_panic(
 const EXPOSED_HEADERS: [&str; 4] = ["ratelimit", "retry-after", "x-request-id", "server-timing"];
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let origins = if origins.iter().any(|origin| origin == "*") {
+    let is_any = origins.iter().any(|origin| origin == "*");
+    let origins = if is_any {
         AllowOrigin::any()
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
     CorsLayer::new()
+        // The cookie of a session is for pages that are named, and never for any.
+        .allow_credentials(!is_any)
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([

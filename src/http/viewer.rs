@@ -1,21 +1,52 @@
-//! Who asks: the bearer token of a request.
+//! Who asks, and from where: the bearer token of a request, its cookie, and its address.
 
-use axum::http::{HeaderMap, header};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 
 use super::graphql::HttpError;
-use crate::domain::viewer::Viewer;
-use crate::services::tokens::Tokens;
+use crate::config::Settings;
+use crate::graphql::context::{Caller, CookieChange};
+use crate::services::tokens::{AccessToken, Tokens};
 
-/// The viewer of a request. No `Authorization` header is an anonymous viewer; a header that is not
-/// good is an error and never an anonymous viewer, because a client that means to be signed in must
-/// hear that it is not.
+/// The cookie that holds a refresh token, where a client wants it there.
+const COOKIE: &str = "refresh_token";
+/// Pages of this path get it sent; there is nothing else that uses it.
+const COOKIE_PATH: &str = "/graphql";
+
+/// The address at the other end of a connection; an extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Where a request comes from, without its access token.
+#[must_use]
+pub fn caller(parts: &Parts, settings: &Settings) -> Caller {
+    let peer = parts.extensions.get::<Peer>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    Caller {
+        address: client_address(peer, &parts.headers, &settings.throttle.trusted_proxies),
+        access: None,
+        cookie: cookie(&parts.headers),
+        may_use_cookie: may_use_cookie(&parts.headers, settings),
+    }
+}
+
+/// The access token of a request. No `Authorization` header is an anonymous viewer; a header that is
+/// not good is an error and never an anonymous viewer, because a client that means to be signed in
+/// must hear that it is not.
 ///
 /// # Errors
 ///
 /// The header is no bearer token, or the token has expired or is not ours.
-pub fn viewer(headers: &HeaderMap, tokens: &Tokens) -> Result<Viewer, HttpError> {
+pub fn access_token(
+    headers: &HeaderMap,
+    tokens: &Tokens,
+) -> Result<Option<AccessToken>, HttpError> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let Some(authorization) = all.next() else { return Ok(Viewer::Anonymous) };
+    let Some(authorization) = all.next() else { return Ok(None) };
     if all.next().is_some() {
         return Err(HttpError::unauthenticated("there may be one `authorization` header"));
     }
@@ -28,7 +59,109 @@ pub fn viewer(headers: &HeaderMap, tokens: &Tokens) -> Result<Viewer, HttpError>
         .ok_or_else(|| {
             HttpError::unauthenticated("the `authorization` header must be `Bearer` and a token")
         })?;
-    let user =
-        tokens.check(token).map_err(|error| HttpError::unauthenticated(error.to_string()))?;
-    Ok(Viewer::User(user))
+    let access = tokens.check(token);
+    access.map(Some).map_err(|error| HttpError::unauthenticated(error.to_string()))
+}
+
+/// The address of the client: of whom the last proxy that is believed says it was. What stands before
+/// that in the header anybody can have written.
+fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+    let is_trusted =
+        |address: IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
+    let mut address = peer;
+    let forwarded = headers.get_all("x-forwarded-for");
+    let forwarded: Vec<&str> = forwarded
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    for claimed in forwarded.into_iter().rev() {
+        if !is_trusted(address) {
+            break;
+        }
+        let Ok(claimed) = claimed.parse() else { break };
+        address = claimed;
+    }
+    address
+}
+
+/// Whether the page that sent a request is one of ours. A program that is no browser says nothing of a
+/// page, and no page can make it send the cookie.
+fn may_use_cookie(headers: &HeaderMap, settings: &Settings) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    origin == origin_of(&settings.public_url())
+        || settings.server.cors_origins.iter().any(|allowed| allowed == origin)
+}
+
+/// An address without its path.
+fn origin_of(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |at| &url[..host + at])
+}
+
+fn cookie(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, value)| *name == COOKIE && !value.is_empty())
+        .map(|(_, value)| value.to_owned())
+}
+
+/// The header that changes the cookie.
+#[must_use]
+pub fn set_cookie(change: &CookieChange, now: DateTime<Utc>) -> Option<HeaderValue> {
+    let (token, seconds) = match change {
+        CookieChange::Set { token, expires_at } => {
+            (token.as_str(), (*expires_at - now).num_seconds().max(0))
+        }
+        CookieChange::Clear => ("", 0),
+    };
+    let text = format!(
+        "{COOKIE}={token}; Path={COOKIE_PATH}; Max-Age={seconds}; HttpOnly; Secure; SameSite=Strict"
+    );
+    HeaderValue::try_from(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for value in forwarded {
+            headers.append("x-forwarded-for", HeaderValue::from_str(value).unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn forwarded_addresses_are_believed_from_listed_proxies_only() {
+        let proxies = ["10.0.0.0/8", "fd00::/8"];
+        assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
+        assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &proxies), "203.0.113.9");
+        assert_eq!(address_of("10.1.2.3", &["198.51.100.1"], &proxies), "198.51.100.1");
+        assert_eq!(address_of("fd00::1", &["2001:db8::7"], &proxies), "2001:db8::7");
+        assert_eq!(address_of("::ffff:10.1.2.3", &["198.51.100.1"], &proxies), "198.51.100.1");
+    }
+
+    #[test]
+    fn what_a_client_writes_before_the_proxies_is_not_believed() {
+        let proxies = ["10.0.0.0/8"];
+        let chain = ["1.1.1.1, 198.51.100.1", "10.9.9.9"];
+        assert_eq!(address_of("10.1.2.3", &chain, &proxies), "198.51.100.1");
+        assert_eq!(address_of("10.1.2.3", &["1.1.1.1, nonsense"], &proxies), "10.1.2.3");
+        assert_eq!(address_of("10.1.2.3", &["10.4.4.4"], &proxies), "10.4.4.4");
+    }
+
+    #[test]
+    fn an_origin_is_an_address_without_its_path() {
+        assert_eq!(origin_of("https://tarot.example/base"), "https://tarot.example");
+        assert_eq!(origin_of("http://127.0.0.1:8000"), "http://127.0.0.1:8000");
+    }
 }

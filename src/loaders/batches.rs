@@ -134,6 +134,11 @@ impl<L: Load> RequestLoader<L> {
         Ok(values)
     }
 
+    /// Forgets what was loaded.
+    pub(super) fn forget(&self) {
+        lock(&self.shared.state).known.retain(|_, loaded| loaded.is_none());
+    }
+
     /// Notes what nobody has asked for yet, and sees to it that a batch will take it.
     fn want(&self, keys: &[L::Key]) {
         let mut state = lock(&self.shared.state);

@@ -8,17 +8,17 @@ use uuid::Uuid;
 use super::Load;
 use crate::db::categories::{CategoryRow, categories_by_id};
 use crate::db::{DbError, Session};
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::CurrentViewer;
 
 /// Loads categories.
-pub struct CategoryById(pub(super) Session, pub(super) Viewer);
+pub struct CategoryById(pub(super) Session, pub(super) CurrentViewer);
 
 impl Load for CategoryById {
     type Key = Uuid;
     type Value = Arc<CategoryRow>;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let Some(owner) = self.1.user_id() else { return Ok(HashMap::new()) };
+        let Some(owner) = self.1.get().user_id() else { return Ok(HashMap::new()) };
         let rows = categories_by_id(&self.0, owner, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }

@@ -8,19 +8,23 @@ mod batches;
 mod card_stats_by_card_id;
 mod category_by_id;
 mod drawn_cards_by_reading_id;
+mod open_shares_by_reading_id;
 mod reading_by_id;
 mod reading_count_by_category_id;
 mod readings_page_by_user_id;
 mod spread_stats_by_spread_id;
 mod user_by_id;
 
+use chrono::{DateTime, Utc};
+
 use crate::db::Session;
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::CurrentViewer;
 
 pub use batches::{Batches, Load, RequestLoader};
 pub use card_stats_by_card_id::CardStatsByCardId;
 pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
+pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
@@ -37,6 +41,8 @@ pub struct Loaders {
     pub category_by_id: RequestLoader<CategoryById>,
     /// The cards drawn in readings.
     pub drawn_cards_by_reading_id: RequestLoader<DrawnCardsByReadingId>,
+    /// Open share links of the viewer's readings.
+    pub open_shares_by_reading_id: RequestLoader<OpenSharesByReadingId>,
     /// Readings that the viewer may see.
     pub reading_by_id: RequestLoader<ReadingById>,
     /// How many readings the viewer's categories hold.
@@ -52,24 +58,29 @@ pub struct Loaders {
 impl Loaders {
     /// The loaders of a request of that viewer.
     #[must_use]
-    pub fn new(session: &Session, viewer: Viewer) -> Self {
+    pub fn new(session: &Session, viewer: &CurrentViewer, now: DateTime<Utc>) -> Self {
         let session = || session.clone();
+        let viewer = || viewer.clone();
         let batches = Batches::default();
         Self {
             card_stats_by_card_id: RequestLoader::new(&batches, CardStatsByCardId(session())),
-            category_by_id: RequestLoader::new(&batches, CategoryById(session(), viewer)),
+            category_by_id: RequestLoader::new(&batches, CategoryById(session(), viewer())),
             drawn_cards_by_reading_id: RequestLoader::new(
                 &batches,
                 DrawnCardsByReadingId(session()),
             ),
-            reading_by_id: RequestLoader::new(&batches, ReadingById(session(), viewer)),
+            open_shares_by_reading_id: RequestLoader::new(
+                &batches,
+                OpenSharesByReadingId(session(), viewer(), now),
+            ),
+            reading_by_id: RequestLoader::new(&batches, ReadingById(session(), viewer())),
             reading_count_by_category_id: RequestLoader::new(
                 &batches,
-                ReadingCountByCategoryId(session(), viewer),
+                ReadingCountByCategoryId(session(), viewer()),
             ),
             readings_page_by_user_id: RequestLoader::new(
                 &batches,
-                ReadingsPageByUserId(session(), viewer),
+                ReadingsPageByUserId(session(), viewer()),
             ),
             spread_stats_by_spread_id: RequestLoader::new(
                 &batches,
@@ -78,5 +89,18 @@ impl Loaders {
             user_by_id: RequestLoader::new(&batches, UserById(session())),
             batches,
         }
+    }
+
+    /// Forgets what was loaded, because it is about to be changed.
+    pub fn forget(&self) {
+        self.card_stats_by_card_id.forget();
+        self.category_by_id.forget();
+        self.drawn_cards_by_reading_id.forget();
+        self.open_shares_by_reading_id.forget();
+        self.reading_by_id.forget();
+        self.reading_count_by_category_id.forget();
+        self.readings_page_by_user_id.forget();
+        self.spread_stats_by_spread_id.forget();
+        self.user_by_id.forget();
     }
 }

@@ -8,17 +8,17 @@ use uuid::Uuid;
 use super::Load;
 use crate::db::readings::{ReadingRow, readings_by_id};
 use crate::db::{DbError, Session};
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::CurrentViewer;
 
 /// Loads readings.
-pub struct ReadingById(pub(super) Session, pub(super) Viewer);
+pub struct ReadingById(pub(super) Session, pub(super) CurrentViewer);
 
 impl Load for ReadingById {
     type Key = Uuid;
     type Value = Arc<ReadingRow>;
 
     async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let rows = readings_by_id(&self.0, self.1, ids).await?;
+        let rows = readings_by_id(&self.0, self.1.get(), ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 }

@@ -10,7 +10,7 @@ use crate::db::query::columns::{Columns, most_of};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::CurrentViewer;
 
 /// A page of one user's readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,7 +24,7 @@ pub struct ReadingsPageOfUser {
 }
 
 /// Loads pages of readings, as far as the viewer may see them.
-pub struct ReadingsPageByUserId(pub(super) Session, pub(super) Viewer);
+pub struct ReadingsPageByUserId(pub(super) Session, pub(super) CurrentViewer);
 
 impl Load for ReadingsPageByUserId {
     type Key = ReadingsPageOfUser;
@@ -46,7 +46,8 @@ impl Load for ReadingsPageByUserId {
             let columns = most_of(keys.iter().map(|key| key.columns));
             let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
             let users: Vec<Uuid> = users.into_iter().collect();
-            let found = readings_page_by_user_id(&self.0, self.1, &users, request, columns).await?;
+            let found =
+                readings_page_by_user_id(&self.0, self.1.get(), &users, request, columns).await?;
             let found: HashMap<Uuid, Self::Value> =
                 found.into_iter().map(|(user, page)| (user, page.map(Arc::new))).collect();
             for key in keys {

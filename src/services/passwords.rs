@@ -1,9 +1,14 @@
-//! Passwords at rest. They are hashed with Argon2id, slowly on purpose, and therefore on a thread
-//! of their own and never on one that serves requests.
+//! Passwords at rest. They are hashed with Argon2id, slowly on purpose, and therefore on threads of
+//! their own, as many at a time as there are cores, and never on one that serves requests.
+
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use argon2::password_hash::PasswordHasher;
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
 use rand::RngExt;
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 /// Memory of one hash, in KiB. With [`PASSES`] and [`LANES`] the least that OWASP recommends.
 const MEMORY_KIB: u32 = 19_456;
@@ -13,6 +18,61 @@ const SALT_BYTES: usize = 16;
 
 /// What is stored where there is no password: it is no hash, so no password matches it.
 pub const NO_PASSWORD: &str = "!";
+
+/// A hash that no password is known for. It is checked where there is none, so that an unknown name
+/// costs as much as a wrong password.
+const UNKNOWN: &str = "$argon2id$v=19$m=19456,t=2,p=1$d2FzdGVsYW5kdGFyb3Qx$Zm9yIG5vYm9keSBhbmQgbm90aGluZyBhdCBhbGwhIQA";
+
+/// Hashes and checks passwords.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Semaphore,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self { turns: Semaphore::new(cores) }
+    }
+}
+
+impl Passwords {
+    /// The hash to store for a password.
+    ///
+    /// # Errors
+    ///
+    /// The password is too long for Argon2, or the program is stopping.
+    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
+        let _turn = self.turns.acquire().await;
+        hash_password(password).await
+    }
+
+    /// Whether a password is the one of that hash. Without a hash it is not, after the same work.
+    ///
+    /// # Errors
+    ///
+    /// The program is stopping.
+    pub async fn matches(
+        &self,
+        password: String,
+        hash: Option<String>,
+    ) -> Result<bool, PasswordError> {
+        let _turn = self.turns.acquire().await;
+        let matches = tokio::task::spawn_blocking(move || {
+            let is_known = hash.as_ref().is_some_and(|hash| hash != NO_PASSWORD);
+            let hash = hash.filter(|_| is_known).unwrap_or_else(|| UNKNOWN.to_owned());
+            let password = composed(&password);
+            let matches = Argon2::default().verify_password(password.as_bytes(), hash.as_str());
+            is_known && matches.is_ok()
+        });
+        Ok(matches.await?)
+    }
+}
+
+/// A password is the same however a keyboard composes its letters.
+fn composed(password: &str) -> String {
+    password.nfc().collect()
+}
 
 /// Why a password could not be hashed.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +96,7 @@ pub async fn hash_password(password: String) -> Result<String, PasswordError> {
             .map_err(argon2::password_hash::Error::from)?;
         let salt: [u8; SALT_BYTES] = rand::rng().random();
         let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_with_salt(password.as_bytes(), &salt)?;
+            .hash_password_with_salt(composed(&password).as_bytes(), &salt)?;
         Ok(hash.to_string())
     })
     .await?
@@ -44,8 +104,6 @@ pub async fn hash_password(password: String) -> Result<String, PasswordError> {
 
 #[cfg(test)]
 mod tests {
-    use argon2::PasswordVerifier;
-
     use super::*;
 
     #[tokio::test]
@@ -58,6 +116,22 @@ mod tests {
         assert!(matches("wasteland"));
         assert!(!matches("Wasteland"));
         assert_ne!(hash, hash_password("wasteland".to_owned()).await.unwrap(), "the salt differs");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_costs_a_hash_and_matches_nothing() {
+        let passwords = Passwords::default();
+        assert!(argon2::PasswordHash::new(UNKNOWN).is_ok(), "else it would cost nothing");
+        for hash in [None, Some(NO_PASSWORD.to_owned()), Some(UNKNOWN.to_owned())] {
+            assert!(!passwords.matches("wasteland".to_owned(), hash).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_letter_is_the_same_however_it_is_composed() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash("Zoe\u{308} wartet".to_owned()).await.unwrap();
+        assert!(passwords.matches("Zo\u{eb} wartet".to_owned(), Some(hash)).await.unwrap());
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Access tokens: signed statements of who a user is, good for a few minutes.
+//! Signed statements, good for a few minutes: access tokens, which say who a user is, and grants,
+//! which say that the password of a share link was given.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use rand::RngExt;
 use secrecy::ExposeSecret;
@@ -13,6 +15,7 @@ use crate::config::auth::AuthSettings;
 const ALGORITHM: Algorithm = Algorithm::HS256;
 const ISSUER: &str = "wasteland-tarot";
 const AUDIENCE: &str = "wasteland-tarot-api";
+const GRANT_AUDIENCE: &str = "wasteland-tarot-share";
 /// Clocks of two machines differ by this much at most.
 const LEEWAY_SECONDS: u64 = 5;
 const SECRET_BYTES: usize = 32;
@@ -33,16 +36,37 @@ struct Claims {
     sub: Uuid,
     iss: String,
     aud: String,
-    iat: u64,
-    exp: u64,
+    iat: i64,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
 }
 
-/// Makes and checks access tokens.
+/// Whom an access token speaks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccessToken {
+    /// The user.
+    pub user: Uuid,
+    /// The login that it came from, if from one.
+    pub login: Option<Uuid>,
+}
+
+/// A token and its end. It is a secret, so it has no `Debug`.
+pub struct Issued {
+    /// The token.
+    pub token: String,
+    /// From when on it is good no more.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Makes and checks tokens.
 pub struct Tokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
-    validation: Validation,
-    lifetime: Duration,
+    access: Validation,
+    grant: Validation,
+    access_lifetime: Duration,
+    grant_lifetime: Duration,
 }
 
 impl Tokens {
@@ -54,47 +78,94 @@ impl Tokens {
             .jwt_secret
             .as_ref()
             .map_or(made_up.as_slice(), |secret| secret.expose_secret().as_bytes());
-        let mut validation = Validation::new(ALGORITHM);
-        validation.leeway = LEEWAY_SECONDS;
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
-            validation,
-            lifetime: settings.access_token_lifetime,
+            access: validation(AUDIENCE),
+            grant: validation(GRANT_AUDIENCE),
+            access_lifetime: settings.access_token_lifetime,
+            grant_lifetime: settings.share_grant_lifetime,
         }
     }
 
-    /// A token for that user, good from now on for the lifetime of the settings.
+    /// An access token for that user, good from that time on for the lifetime of the settings.
     ///
     /// # Errors
     ///
     /// The token cannot be signed.
-    pub fn issue(&self, user: Uuid) -> Result<String, jsonwebtoken::errors::Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let claims = Claims {
-            sub: user,
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-            iat: now.as_secs(),
-            exp: (now + self.lifetime).as_secs(),
-        };
-        encode(&Header::new(ALGORITHM), &claims, &self.encoding)
+    pub fn issue(
+        &self,
+        AccessToken { user, login }: AccessToken,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        self.sign(AUDIENCE, user, login, now, self.access_lifetime)
     }
 
-    /// The user that a token speaks for.
+    /// Whom an access token speaks for.
     ///
     /// # Errors
     ///
     /// It has expired or is not ours.
-    pub fn check(&self, token: &str) -> Result<Uuid, TokenError> {
-        decode::<Claims>(token, &self.decoding, &self.validation)
-            .map(|token| token.claims.sub)
-            .map_err(|error| match error.kind() {
+    pub fn check(&self, token: &str) -> Result<AccessToken, TokenError> {
+        let claims = self.claims(token, &self.access)?;
+        Ok(AccessToken { user: claims.sub, login: claims.sid })
+    }
+
+    /// A grant for that share link.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be signed.
+    pub fn grant(
+        &self,
+        share: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        self.sign(GRANT_AUDIENCE, share, None, now, self.grant_lifetime)
+    }
+
+    /// Whether a grant is one for that share link.
+    #[must_use]
+    pub fn is_granted(&self, grant: &str, share: Uuid) -> bool {
+        self.claims(grant, &self.grant).is_ok_and(|claims| claims.sub == share)
+    }
+
+    fn sign(
+        &self,
+        audience: &str,
+        subject: Uuid,
+        login: Option<Uuid>,
+        now: DateTime<Utc>,
+        lifetime: Duration,
+    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+        let expires_at = now + lifetime;
+        let claims = Claims {
+            sub: subject,
+            iss: ISSUER.to_owned(),
+            aud: audience.to_owned(),
+            iat: now.timestamp(),
+            exp: expires_at.timestamp(),
+            sid: login,
+        };
+        let token = encode(&Header::new(ALGORITHM), &claims, &self.encoding)?;
+        Ok(Issued { token, expires_at })
+    }
+
+    fn claims(&self, token: &str, validation: &Validation) -> Result<Claims, TokenError> {
+        decode::<Claims>(token, &self.decoding, validation).map(|token| token.claims).map_err(
+            |error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
                 _ => TokenError::Invalid,
-            })
+            },
+        )
     }
+}
+
+fn validation(audience: &str) -> Validation {
+    let mut validation = Validation::new(ALGORITHM);
+    validation.leeway = LEEWAY_SECONDS;
+    validation.set_audience(&[audience]);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    validation
 }

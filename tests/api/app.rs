@@ -24,10 +24,11 @@ use uuid::Uuid;
 
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
-use wasteland_tarot::db::{Database, StartLock, migrations};
+use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
+use wasteland_tarot::services::tokens::AccessToken;
 
 /// The secret that the servers of tests sign tokens with.
 pub const SECRET: &str = "a secret that only the tests know, long enough";
@@ -239,6 +240,12 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--listen=127.0.0.1:0".to_owned(),
         "--graphiql=true".to_owned(),
         "--introspection=true".to_owned(),
+        // Tests ask more than anybody may; those of the limits set them.
+        "--rate-limit=0".to_owned(),
+        "--login-rate=0".to_owned(),
+        "--login-failure-rate=0".to_owned(),
+        "--registration-rate=0".to_owned(),
+        "--admin-rate=0".to_owned(),
     ];
     let flags = flags.iter().map(|flag| (*flag).to_owned());
     TestSettings::try_parse_from(own.into_iter().chain(flags))
@@ -324,15 +331,16 @@ impl TestApp {
         flags: &[&str],
         observer: impl Fn(&str) + Send + Sync + 'static,
     ) -> Self {
-        let settings = settings_of(&database.url, flags);
+        let mut settings = settings_of(&database.url, flags);
         let mut opened = Database::connect(&settings).await.expect("the database opens");
         opened.observe(observer);
         let catalogue = Catalogue::load(&opened.session()).await.expect("the catalogue loads");
         let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        settings.server.listen = listener.local_addr().expect("an address");
+        let url = settings.public_url();
         let app = App::new(settings, opened, catalogue).expect("every list has a bound");
         let (stop, stopped) = oneshot::channel();
-        let (router, limits) = (router(&app), app.settings.limits.clone());
+        let (router, limits) = (router(&app), app.services.settings.limits.clone());
         tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             connections::serve(listener, router, &limits, stopped).await;
@@ -351,9 +359,15 @@ impl TestApp {
         self.send(None, &json!({ "query": query, "variables": variables })).await
     }
 
+    /// An access token for that user.
+    pub fn token_of(&self, user: Uuid) -> String {
+        let access = AccessToken { user, login: None };
+        self.app.services.tokens.issue(access, now()).expect("a token").token
+    }
+
     /// Asks as that user.
     pub async fn ask_as(&self, user: Uuid, query: &str) -> Answered {
-        let token = self.app.tokens.issue(user).expect("a token");
+        let token = self.token_of(user);
         self.send(Some(&token), &json!({ "query": query })).await
     }
 

@@ -8,7 +8,7 @@ use wasteland_tarot::db::entities::{card_stats, card_texts, wasteland_cards};
 use wasteland_tarot::domain::locale::Locale;
 
 use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::{card_id, spread_id};
+use crate::fixtures::{card, card_id, spread_id};
 
 /// Every field that a card has, in both languages where there are two.
 const CARD: &str = "id code name zhName: name(locale: ZH_HANT) cardType suit number rank
@@ -35,12 +35,7 @@ on_both_databases! {
         card_stats::Entity::update_many()
             .col_expr(card_stats::Column::DrawCount, Expr::value(3_000_000_000_i64))
             .filter(
-                card_stats::Column::CardId.eq(app
-                    .app
-                    .catalogue
-                    .card_by_code("bottle_caps_01")
-                    .expect("the card")
-                    .id),
+                card_stats::Column::CardId.eq(card(&app, "bottle_caps_01").id),
             )
             .exec(&connection)
             .await

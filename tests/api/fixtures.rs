@@ -149,14 +149,16 @@ pub fn drawn_cards(
 }
 
 /// The spread of that name, as the server has loaded it.
-pub fn spread<'a>(app: &'a TestApp, name: &str) -> &'a Arc<Spread> {
-    let spreads = app.app.catalogue.spreads();
-    spreads.iter().find(|spread| spread.name == name).expect("a spread of that name")
+pub fn spread(app: &TestApp, name: &str) -> Arc<Spread> {
+    let catalogue = app.app.services.catalogue();
+    let found = catalogue.spreads().iter().find(|spread| spread.name == name);
+    Arc::clone(found.expect("a spread of that name"))
 }
 
 /// The card of that code, as the server has loaded it.
-pub fn card<'a>(app: &'a TestApp, code: &str) -> &'a Arc<Card> {
-    app.app.catalogue.card_by_code(code).expect("a card of that code")
+pub fn card(app: &TestApp, code: &str) -> Arc<Card> {
+    let catalogue = app.app.services.catalogue();
+    Arc::clone(catalogue.card_by_code(code).expect("a card of that code"))
 }
 
 /// Rows of these users and readings.

@@ -590,7 +590,8 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
             answer.header("access-control-allow-headers"),
             "accept,authorization,content-type,x-request-id"
         );
-        assert_eq!(answer.header("access-control-allow-credentials"), "");
+        // The cookie of a session is for these.
+        assert_eq!(answer.header("access-control-allow-credentials"), "true");
         let answer = ask_from(&app, origin).await;
         assert_eq!(answer.body, typename());
         assert_eq!(answer.header("access-control-allow-origin"), origin);

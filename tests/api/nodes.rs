@@ -58,7 +58,7 @@ on_both_databases! {
         expected.insert(2, Value::Null);
         expected.push(expected[0].clone());
 
-        let token = app.app.tokens.issue(id("ada")).expect("a token");
+        let token = app.token_of(id("ada"));
         let body = json!({
             "query": "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }",
             "variables": { "ids": ids },

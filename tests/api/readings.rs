@@ -160,7 +160,7 @@ on_both_databases! {
                 "interpretation": format!("What is said of {code}."),
             })
         };
-        let text = |code| card(&app, code).texts.get(Locale::En);
+        let text = |code| card(&app, code).texts.get(Locale::En).clone();
         assert_eq!(
             cards,
             json!([
@@ -444,7 +444,8 @@ on_both_databases! {
         .await;
         let query = "{ publicReadings { nodes { cards {
             positionName(locale: ZH_HANT) meaning(locale: ZH_HANT) } } } }";
-        let zh = &card(&app, "major_arcana_00").texts.get(Locale::ZhHant).upright;
+        let fool = card(&app, "major_arcana_00");
+        let zh = &fool.texts.get(Locale::ZhHant).upright;
         assert_eq!(
             app.data(query).await["publicReadings"]["nodes"],
             json!([{ "cards": [{ "positionName": "Answer", "meaning": zh }] }])
@@ -506,7 +507,7 @@ on_both_databases! {
         let ids: Vec<String> = (1..=100).map(|n| reading_id(&format!("r{n:03}"))).collect();
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
         let ask = async |user: Uuid| {
-            let token = app.app.tokens.issue(user).expect("a token");
+            let token = app.token_of(user);
             let body = json!({ "query": query, "variables": { "ids": ids } });
             app.send(Some(&token), &body).await
         };

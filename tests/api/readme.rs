@@ -36,7 +36,7 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let database = &app.app.database;
         let catalogue = Catalogue::load(&database.session()).await.expect("the catalogue loads");
-        let settings = &app.app.settings.database;
+        let settings = &app.app.services.settings.database;
         let lock = StartLock::take(settings).await.expect("nobody else prepares it");
         let plan = (SeedPlan::demonstration(), now());
         let loaded = load_seed(settings, &lock, &catalogue, plan, |_| ()).await;

@@ -124,7 +124,7 @@ on_both_databases! {
     async fn an_admin_who_is_no_longer_one_is_a_stranger_at_once(engine: Engine) {
         let app = TestApp::start(engine).await;
         people(&app).await;
-        let token = app.app.tokens.issue(id("admin")).expect("a token");
+        let token = app.token_of(id("admin"));
         let body = json!({ "query": "{ user(username: \"ada\") { email } }" });
         let before = app.send(Some(&token), &body).await;
         assert_eq!(before.body, json!({ "data": { "user": { "email": "ada@example.com" } } }));

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use secrecy::SecretString;
+use clap::Parser;
 use uuid::Uuid;
 use wasteland_tarot::config::auth::AuthSettings;
-use wasteland_tarot::services::tokens::Tokens;
+use wasteland_tarot::db::now;
+use wasteland_tarot::services::tokens::{AccessToken, Tokens};
 
 use crate::processes::Process;
 use crate::{Arguments, Outcome};
@@ -39,6 +39,13 @@ pub enum Database {
     Embedded,
 }
 
+/// The settings that tokens are signed with, as the server reads them.
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    auth: AuthSettings,
+}
+
 impl Bench {
     pub fn new(arguments: Arguments) -> Outcome<Self> {
         let files = arguments.folder.join("files");
@@ -46,10 +53,12 @@ impl Bench {
             std::fs::remove_dir_all(&files)?;
         }
         std::fs::create_dir(&files)?;
-        let tokens = Tokens::new(&AuthSettings {
-            jwt_secret: Some(SecretString::from(SECRET)),
-            access_token_lifetime: Duration::from_secs(TOKEN_SECONDS),
-        });
+        let flags = [
+            "bench".to_owned(),
+            format!("--jwt-secret={SECRET}"),
+            format!("--access-token-seconds={TOKEN_SECONDS}"),
+        ];
+        let tokens = Tokens::new(&Flags::try_parse_from(flags)?.auth);
         Ok(Self { arguments, tokens, files, files_made: AtomicUsize::new(0) })
     }
 
@@ -74,6 +83,7 @@ impl Bench {
             ("ACCESS_TOKEN_SECONDS", TOKEN_SECONDS.to_string()),
             ("LOG", "warn".to_owned()),
             ("LISTEN", "127.0.0.1:0".to_owned()),
+            ("RATE_LIMIT", "0".to_owned()),
         ]
     }
 
@@ -91,7 +101,7 @@ impl Bench {
     }
 
     pub fn token(&self, user: Uuid) -> Outcome<String> {
-        Ok(self.tokens.issue(user)?)
+        Ok(self.tokens.issue(AccessToken { user, login: None }, now())?.token)
     }
 
     /// A name for a new file of this run.

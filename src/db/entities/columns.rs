@@ -1,6 +1,8 @@
 //! Column types of our own: words of the domain as text, and lists and texts in several languages
 //! as JSON.
 
+use std::collections::BTreeMap;
+
 use sea_orm::sea_query::{ArrayType, ColumnType, Nullable, StringLen, ValueType, ValueTypeErr};
 use sea_orm::sqlx::{Row, ValueRef};
 use sea_orm::{
@@ -8,6 +10,8 @@ use sea_orm::{
     sqlx,
 };
 use serde::{Deserialize, Serialize};
+
+use uuid::Uuid;
 
 use crate::domain::card::{CardType, Orientation, Suit};
 use crate::domain::faction::FactionKey;
@@ -27,6 +31,23 @@ pub struct LocalizedText(pub Localized<String>);
 /// A voice's templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Templates(pub VoiceTemplates);
+
+/// How often cards were drawn more, or less, by card.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Draws(pub BTreeMap<Uuid, i64>);
+
+/// Uses to count, by spread.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Uses(pub BTreeMap<Uuid, UsesOfSpread>);
+
+/// How often a spread was used and rated more, or less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "a field a counter")]
+pub struct UsesOfSpread {
+    pub uses: i64,
+    pub rating_sum: i64,
+    pub ratings: i64,
+}
 
 /// A text as it lies in its row.
 fn text_of<I: ColIdx>(row: &QueryResult, index: I) -> Result<&str, TryGetError> {

@@ -3,6 +3,7 @@
 pub mod columns;
 pub mod keyset;
 pub mod membership;
+pub mod text;
 
 use sea_orm::sea_query::{SimpleExpr, Value};
 

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::parse_query;
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
+use async_graphql::parser::types::{
+    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+};
 use async_graphql::{Name, Variables};
 
 use super::refusal::{Refusal, at_most, saturated};
@@ -159,6 +161,32 @@ impl<'a> CheckedOperation<'a> {
     #[must_use]
     pub fn asks_for_schema(&self) -> bool {
         self.counts.asks_for_schema
+    }
+
+    /// The fields at its root, fragments expanded.
+    #[must_use]
+    pub fn root_fields(&self) -> Vec<&'a str> {
+        let mut fields = Vec::new();
+        self.collect(&self.definition.selection_set.node, &mut fields);
+        fields
+    }
+
+    /// Fragments spread no fragment that spreads them, and root fields are few: both were counted.
+    fn collect(&self, set: &'a SelectionSet, fields: &mut Vec<&'a str>) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => fields.push(field.node.name.node.as_str()),
+                Selection::InlineFragment(fragment) => {
+                    self.collect(&fragment.node.selection_set.node, fields);
+                }
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    if let Some(fragment) = self.document.fragments.get(name) {
+                        self.collect(&fragment.node.selection_set.node, fields);
+                    }
+                }
+            }
+        }
     }
 
     /// Objects inside each other, as the limit counts them.

@@ -150,7 +150,7 @@ impl Needs {
             loaders.user_by_id.load_many(ids).await
         };
         let categories = async {
-            let own = readings.iter().filter(|reading| request.viewer.is(reading.user_id));
+            let own = readings.iter().filter(|reading| request.viewer().is(reading.user_id));
             let ids = own.filter(|_| self.categories).filter_map(|reading| reading.category_id);
             loaders.category_by_id.load_many(ids).await
         };

@@ -54,8 +54,12 @@ impl HttpError {
         self
     }
 
-    pub(super) fn with_header(mut self, name: HeaderName, value: &'static str) -> Self {
-        self.headers.push((name, HeaderValue::from_static(value)));
+    pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        self.with_header_value(name, HeaderValue::from_static(value))
+    }
+
+    fn with_header_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -135,11 +139,25 @@ impl From<ApiError> for HttpError {
         let with_status =
             |status| with_details(Self::new(status, error.code(), error.public_message()));
         match &error {
-            ApiError::Unauthenticated => Self::unauthenticated(error.public_message()),
+            ApiError::Unauthenticated | ApiError::SignInRequired => {
+                Self::unauthenticated(error.public_message())
+            }
+            ApiError::Forbidden(_) => with_status(StatusCode::FORBIDDEN),
+            ApiError::NotFound(_) => with_status(StatusCode::NOT_FOUND),
+            ApiError::RateLimited { retry_after_ms, .. } => {
+                let seconds = retry_after_ms.div_ceil(1_000);
+                let limited = with_status(StatusCode::TOO_MANY_REQUESTS);
+                match HeaderValue::try_from(seconds.to_string()) {
+                    Ok(value) => limited.with_header_value(header::RETRY_AFTER, value),
+                    Err(_) => limited,
+                }
+            }
             ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
                 with_status(StatusCode::SERVICE_UNAVAILABLE)
             }
-            ApiError::Database(_) => with_status(StatusCode::INTERNAL_SERVER_ERROR),
+            ApiError::Secret(_) | ApiError::Database(_) => {
+                with_status(StatusCode::INTERNAL_SERVER_ERROR)
+            }
             ApiError::BadInput { .. }
             | ApiError::PageSizeExceeded { .. }
             | ApiError::InvalidCursor { .. } => with_status(StatusCode::BAD_REQUEST).of_document(),
@@ -151,7 +169,7 @@ impl From<ApiError> for HttpError {
 pub struct Answer {
     status: StatusCode,
     media_type: MediaType,
-    headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) figures: RequestFigures,
     data: Option<Value>,
     /// Bytes that the body may have.

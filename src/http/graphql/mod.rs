@@ -8,26 +8,28 @@
 mod answer;
 mod request;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_graphql::Variables;
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Extension, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use super::App;
 use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
-use super::viewer::viewer;
+use super::viewer::{access_token, caller, set_cookie};
 use crate::db::Session;
-use crate::domain::viewer::Viewer;
-use crate::graphql::context::RequestContext;
+use crate::graphql::context::{Caller, RequestContext};
+use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
+use crate::services::throttle::Key;
 pub use answer::{Answer, HttpError};
 use request::{read_body, read_query_string};
 
@@ -38,7 +40,7 @@ pub async fn handle(
     request: Request,
 ) -> Response {
     let is_bare_get = request.method() == Method::GET && request.uri().query().is_none();
-    let offered: &[MediaType] = if is_bare_get && app.settings.graphiql() {
+    let offered: &[MediaType] = if is_bare_get && app.services.settings.graphiql() {
         &[MediaType::GraphqlResponse, MediaType::Json, MediaType::Html]
     } else {
         &[MediaType::GraphqlResponse, MediaType::Json]
@@ -56,7 +58,7 @@ pub async fn handle(
             return Answer::from(error).into_response(&id);
         }
     };
-    let whole = app.settings.limits.request_timeout;
+    let whole = app.services.settings.limits.request_timeout;
     let answer = match timeout(whole, answer(&app, request, media_type)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::of_error(error, media_type),
@@ -68,11 +70,15 @@ pub async fn handle(
     answer.into_response(&id)
 }
 
-async fn answer(app: &App, request: Request, media_type: MediaType) -> Result<Answer, HttpError> {
+async fn answer(
+    app: &Arc<App>,
+    request: Request,
+    media_type: MediaType,
+) -> Result<Answer, HttpError> {
     let (parts, body) = request.into_parts();
     let is_get = parts.method == Method::GET;
     let request = match parts.method {
-        Method::GET => read_query_string(parts.uri.query(), &app.settings.limits)?,
+        Method::GET => read_query_string(parts.uri.query(), &app.services.settings.limits)?,
         Method::POST => {
             if !is_json(&parts.headers) {
                 let error = HttpError::new(
@@ -82,7 +88,7 @@ async fn answer(app: &App, request: Request, media_type: MediaType) -> Result<An
                 );
                 return Err(error.with_detail("argument", "content-type".into()));
             }
-            read_body(body, &app.settings.limits).await?
+            read_body(body, &app.services.settings.limits).await?
         }
         _ => {
             return Err(HttpError::method_not_allowed(
@@ -91,40 +97,84 @@ async fn answer(app: &App, request: Request, media_type: MediaType) -> Result<An
             ));
         }
     };
-    let viewer = viewer(&parts.headers, &app.tokens)?;
-    let document = app.documents.check(&request.query)?;
+    let mut caller = caller(&parts, &app.services.settings);
+    let access = access_token(&parts.headers, &app.services.tokens);
+    let key = match &access {
+        Ok(Some(access)) => Key::Account(access.user),
+        Ok(None) | Err(_) => Key::address(caller.address),
+    };
+    settled(app.services.throttle.request(key))?;
+    let checked = app.documents.check(&request.query);
+    // Who has no good token may still get one. All others hear of the token before anything else.
+    let begins_session = |operation: &CheckedOperation<'_>| {
+        operation.kind() == OperationType::Mutation
+            && operation.root_fields().iter().all(|field| BEGIN_SESSIONS.contains(field))
+    };
+    let is_ignored = access.is_err()
+        && checked.as_ref().is_ok_and(|document| {
+            let operation = document.operation(request.operation_name.as_deref());
+            operation.is_ok_and(|operation| begins_session(&operation))
+        });
+    if !is_ignored {
+        caller.access = access?;
+    }
+    let document = checked?;
     let operation = document.operation(request.operation_name.as_deref())?;
     if is_get && operation.kind() != OperationType::Query {
         return Err(HttpError::method_not_allowed("POST", "only queries are executed over GET"));
     }
-    if operation.asks_for_schema() && !app.settings.introspection() {
+    if operation.asks_for_schema() && !app.services.settings.introspection() {
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
-    execute(app, viewer, &document, &operation, request.variables, media_type).await
+    let kind = operation.kind();
+    let asked =
+        Asked { caller, key, document, name: request.operation_name, variables: request.variables };
+    if kind != OperationType::Mutation {
+        return execute(app, asked, media_type).await;
+    }
+    // What writes is finished whether or not the client still listens.
+    let app = Arc::clone(app);
+    let tasks = app.writes.clone();
+    let span = tracing::Span::current();
+    let written =
+        tasks.spawn(async move { execute(&app, asked, media_type).await }.instrument(span));
+    written.await.unwrap_or_else(|_| Err(HttpError::internal()))
+}
+
+/// Mutations that are for people without a good access token.
+const BEGIN_SESSIONS: [&str; 4] = ["login", "register", "refreshSession", "__typename"];
+
+/// What a client asks for, found good.
+struct Asked {
+    caller: Caller,
+    key: Key,
+    document: Arc<CheckedDocument>,
+    name: Option<String>,
+    variables: Variables,
 }
 
 async fn execute(
     app: &App,
-    viewer: Viewer,
-    document: &CheckedDocument,
-    operation: &CheckedOperation<'_>,
-    variables: Variables,
+    Asked { caller, key, document, name, variables }: Asked,
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
+    let operation = document.operation(name.as_deref())?;
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
     let session = app.database.session();
-    let is_one_pass = app.settings.server.one_pass_pages && !document.merges_objects();
+    let settings = &app.services.settings;
+    let is_one_pass = settings.server.one_pass_pages && !document.merges_objects();
     let plans = Arc::new(Plans::new(is_one_pass));
     let context = RequestContext::new(
-        viewer,
+        caller,
         session.clone(),
-        Arc::clone(&app.catalogue),
+        Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
         Arc::clone(&plans),
     );
     let batches = context.loaders.batches.clone();
+    let cookie = Arc::clone(&context.cookie);
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
@@ -133,6 +183,7 @@ async fn execute(
         let is_admin = viewer.is_some_and(|viewer| viewer.is_admin);
         cost.allowed(if is_admin { limits.admin_cost } else { limits.cost }, limits)?;
     }
+    settled(app.services.throttle.cost(key, cost.objects))?;
 
     let mut request = async_graphql::Request::new(String::new()).variables(variables).data(context);
     if let Some(name) = operation.name() {
@@ -140,8 +191,13 @@ async fn execute(
     }
     request.set_parsed_query(runnable);
     let response = batches.run_beside(app.schema.execute(request)).await;
-    let mut answer = Answer::of_response(response, &app.settings.limits, media_type);
-    answer.figures = figures(operation, &session, &plans);
+    let mut answer = Answer::of_response(response, &settings.limits, media_type);
+    answer.figures = figures(&operation, &session, &plans);
+    let cookie = cookie.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let now = app.services.clock.now();
+    if let Some(header) = cookie.and_then(|change| set_cookie(&change, now)) {
+        answer.headers.push((header::SET_COOKIE, header));
+    }
     Ok(answer)
 }
 

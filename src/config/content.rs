@@ -1,0 +1,112 @@
+//! What people may write, and how much of it. The lengths are those of the columns and of the API's
+//! contract; how much a day, and for how long things are kept, are settings.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{count, lifetime, seconds};
+
+/// Characters of an e-mail address.
+pub const EMAIL: RangeInclusive<usize> = 3..=255;
+/// Characters of a username.
+pub const USERNAME: RangeInclusive<usize> = 1..=50;
+/// Characters of a display name.
+pub const DISPLAY_NAME: RangeInclusive<usize> = 1..=100;
+/// Characters of a bio.
+pub const BIO: RangeInclusive<usize> = 0..=500;
+/// Characters of a password.
+pub const PASSWORD: RangeInclusive<usize> = 8..=128;
+/// Characters of a question.
+pub const QUESTION: RangeInclusive<usize> = 1..=500;
+/// Characters of notes, and of feedback.
+pub const NOTES: RangeInclusive<usize> = 0..=1000;
+/// Characters of a focus area.
+pub const FOCUS_AREA: RangeInclusive<usize> = 0..=100;
+/// Characters of a mood.
+pub const MOOD: RangeInclusive<usize> = 0..=50;
+/// Characters of a tag.
+pub const TAG: RangeInclusive<usize> = 1..=50;
+/// Tags of a reading.
+pub const TAGS: usize = 20;
+/// Ratings.
+pub const RATING: RangeInclusive<i32> = 1..=5;
+/// The radiation of a reading. Above it nobody can be asked to draw.
+pub const RADIATION: RangeInclusive<f64> = 0.0..=0.95;
+/// Characters of a category's name.
+pub const CATEGORY_NAME: RangeInclusive<usize> = 1..=100;
+/// Characters of a category's icon.
+pub const CATEGORY_ICON: RangeInclusive<usize> = 0..=50;
+/// Characters of a category's description.
+pub const CATEGORY_DESCRIPTION: RangeInclusive<usize> = 0..=500;
+/// Categories of a user.
+pub const CATEGORIES: usize = 100;
+/// Open share links of a reading.
+pub const SHARE_LINKS: usize = 20;
+/// Characters of a share link's title.
+pub const SHARE_TITLE: RangeInclusive<usize> = 0..=100;
+/// Characters of a share link's description.
+pub const SHARE_DESCRIPTION: RangeInclusive<usize> = 0..=300;
+/// Characters of a share link's password.
+pub const SHARE_PASSWORD: RangeInclusive<usize> = 6..=128;
+/// Characters of an idempotency key.
+pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
+/// Cards of one draw.
+pub const DRAW: RangeInclusive<i32> = 1..=10;
+/// Characters of a card's name.
+pub const CARD_NAME: RangeInclusive<usize> = 1..=100;
+/// Characters of a card's meaning.
+pub const CARD_MEANING: RangeInclusive<usize> = 1..=2000;
+/// Keywords of a card.
+pub const KEYWORDS: RangeInclusive<usize> = 1..=20;
+/// Characters of a keyword.
+pub const KEYWORD: RangeInclusive<usize> = 1..=50;
+/// Radiation levels of cards.
+pub const RADIATION_LEVEL: RangeInclusive<f64> = 0.0..=1.0;
+/// Threat levels of cards.
+pub const THREAT_LEVEL: RangeInclusive<i32> = 1..=10;
+/// Vaults.
+pub const VAULT: RangeInclusive<i32> = 1..=122;
+/// Characters of a picture's address.
+pub const IMAGE_URL: RangeInclusive<usize> = 1..=2000;
+/// Characters of a spread's name for people.
+pub const SPREAD_NAME: RangeInclusive<usize> = 1..=150;
+/// Characters of a spread's description.
+pub const SPREAD_DESCRIPTION: RangeInclusive<usize> = 10..=1000;
+/// Characters of a spread's guide.
+pub const SPREAD_GUIDE: RangeInclusive<usize> = 0..=2000;
+/// Positions of a spread.
+pub const POSITIONS: RangeInclusive<usize> = 1..=15;
+/// Characters of a position's name.
+pub const POSITION_NAME: RangeInclusive<usize> = 1..=100;
+/// Characters of a position's meaning.
+pub const POSITION_MEANING: RangeInclusive<usize> = 1..=500;
+
+/// How much people may make, and for how long things are kept.
+#[derive(Debug, Clone, Args)]
+pub struct ContentSettings {
+    /// Readings that a user may make on a UTC day
+    #[arg(long, env = "DAILY_READINGS", value_parser = count::<u16>, default_value = "20", global = true, hide_env_values = true)]
+    pub daily_readings: u16,
+
+    /// The same for premium users
+    #[arg(long, env = "DAILY_READINGS_PREMIUM", value_parser = count::<u16>, default_value = "50", global = true, hide_env_values = true)]
+    pub daily_readings_premium: u16,
+
+    /// Seconds for which an idempotency key is remembered
+    #[arg(id = "idempotency_seconds", long = "idempotency-seconds", env = "IDEMPOTENCY_SECONDS", value_parser = lifetime, default_value = "86400", global = true, hide_env_values = true)]
+    pub idempotency_lifetime: Duration,
+
+    /// Seconds for which a share link that is over still says so
+    #[arg(id = "closed_share_seconds", long = "closed-share-seconds", env = "CLOSED_SHARE_SECONDS", value_parser = lifetime, default_value = "2592000", global = true, hide_env_values = true)]
+    pub closed_share_retention: Duration,
+
+    /// Seconds between two foldings of what was written into the counters
+    #[arg(id = "counters_seconds", long = "counters-seconds", env = "COUNTERS_SECONDS", value_parser = seconds, default_value = "3", global = true, hide_env_values = true)]
+    pub counters_interval: Duration,
+
+    /// Seconds between two sweeps of what has expired
+    #[arg(id = "sweep_seconds", long = "sweep-seconds", env = "SWEEP_SECONDS", value_parser = seconds, default_value = "600", global = true, hide_env_values = true)]
+    pub sweep_interval: Duration,
+}

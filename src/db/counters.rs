@@ -1,0 +1,368 @@
+//! Counters: how often cards were drawn and spreads used, and how many users and readings there are.
+//!
+//! Invariant: once what was written is folded in, each counter is what a count of the rows would be.
+//! Whoever adds or removes a reading writes a row beside it in the same transaction that says what it
+//! changes; [`counters_fold`] takes such rows and changes the counters, in one transaction as well. So
+//! each is folded once, and no two writers wait for each other at the counter of a popular card.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{
+    CaseStatement, Expr, ExprTrait, IntoIden, LockType, Query, SimpleExpr, TableRef,
+    UpdateStatement,
+};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QuerySelect, QueryTrait};
+use uuid::Uuid;
+
+use super::bulk::insert;
+use super::entities::columns::{Draws, Uses, UsesOfSpread};
+use super::entities::{
+    card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats, users,
+};
+use super::{DbError, Session, Transaction};
+use crate::domain::reading::ReadingStatus;
+
+/// What a write changes of the counters.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CounterDelta {
+    /// Active users.
+    pub users: i32,
+    /// Complete readings.
+    pub readings: i32,
+    /// Draws, by card.
+    pub draws: BTreeMap<Uuid, i64>,
+    /// Uses and ratings, by spread.
+    pub uses: BTreeMap<Uuid, UsesOfSpread>,
+}
+
+impl CounterDelta {
+    /// A reading with that spread, those cards and that rating is there now.
+    #[must_use]
+    pub fn reading(
+        spread: Uuid,
+        cards: impl IntoIterator<Item = Uuid>,
+        rating: Option<i16>,
+    ) -> Self {
+        let uses = UsesOfSpread { uses: 1, ..UsesOfSpread::rating(rating) };
+        Self {
+            users: 0,
+            readings: 1,
+            draws: cards.into_iter().map(|card| (card, 1)).collect(),
+            uses: BTreeMap::from([(spread, uses)]),
+        }
+    }
+
+    /// A reading with that spread is rated otherwise.
+    #[must_use]
+    pub fn rating(spread: Uuid, from: Option<i16>, to: Option<i16>) -> Self {
+        let (from, to) = (UsesOfSpread::rating(from), UsesOfSpread::rating(to));
+        let uses = UsesOfSpread {
+            uses: 0,
+            rating_sum: to.rating_sum - from.rating_sum,
+            ratings: to.ratings - from.ratings,
+        };
+        Self { uses: BTreeMap::from([(spread, uses)]), ..Self::default() }
+    }
+
+    /// The opposite: what was there is there no more.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        let reversed = |uses: UsesOfSpread| UsesOfSpread {
+            uses: -uses.uses,
+            rating_sum: -uses.rating_sum,
+            ratings: -uses.ratings,
+        };
+        Self {
+            users: -self.users,
+            readings: -self.readings,
+            draws: self.draws.into_iter().map(|(card, draws)| (card, -draws)).collect(),
+            uses: self.uses.into_iter().map(|(spread, uses)| (spread, reversed(uses))).collect(),
+        }
+    }
+}
+
+impl UsesOfSpread {
+    fn rating(rating: Option<i16>) -> Self {
+        Self { uses: 0, rating_sum: rating.map_or(0, i64::from), ratings: rating.map_or(0, |_| 1) }
+    }
+}
+
+/// Writes down what the transaction changes of the counters.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn counter_delta_insert(
+    transaction: &Transaction,
+    delta: CounterDelta,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let row = counter_deltas::Model {
+        id: Uuid::now_v7(),
+        users: delta.users,
+        readings: delta.readings,
+        draws: Draws(delta.draws),
+        uses: Uses(delta.uses),
+        created_at: now,
+    };
+    transaction.execute("counter_delta_insert", &insert([row])).await.map(drop)
+}
+
+/// What is counted of all readings of a user.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn counter_delta_of_user(session: &Session, user: Uuid) -> Result<CounterDelta, DbError> {
+    use reading_cards::Column as Drawn;
+    use reading_sessions::Column as Reading;
+    #[derive(FromQueryResult)]
+    struct OfCard {
+        card_id: Uuid,
+        draws: i64,
+    }
+    #[derive(FromQueryResult)]
+    struct OfSpread {
+        spread_id: Uuid,
+        uses: i64,
+        rating_sum: i64,
+        ratings: i64,
+    }
+    let reading = |column: Reading| (reading_sessions::Entity, column);
+    let of_card = |column: Drawn| (reading_cards::Entity, column);
+    let cards = Query::select()
+        .column(of_card(Drawn::CardId))
+        .expr_as(Expr::col(of_card(Drawn::CardId)).count(), "draws")
+        .from(reading_sessions::Entity)
+        .inner_join(
+            reading_cards::Entity,
+            Expr::col(of_card(Drawn::ReadingId)).equals(reading(Reading::Id)),
+        )
+        .and_where(Expr::col(reading(Reading::UserId)).eq(user))
+        .group_by_col(of_card(Drawn::CardId))
+        .to_owned();
+    let rating = || Expr::col(Reading::UserSatisfaction);
+    let spreads = Query::select()
+        .expr_as(Expr::col(Reading::SpreadTemplateId), "spread_id")
+        .expr_as(Expr::col(Reading::Id).count(), "uses")
+        .expr_as(rating().sum().if_null(0_i64), "rating_sum")
+        .expr_as(rating().count(), "ratings")
+        .from(reading_sessions::Entity)
+        .and_where(Reading::UserId.eq(user))
+        .group_by_col(Reading::SpreadTemplateId)
+        .to_owned();
+    let cards: Vec<OfCard> = session.all("draws_of_user", &cards).await?;
+    let spreads: Vec<OfSpread> = session.all("uses_of_user", &spreads).await?;
+    let readings: i64 = spreads.iter().map(|row| row.uses).sum();
+    Ok(CounterDelta {
+        users: 1,
+        readings: i32::try_from(readings).unwrap_or(i32::MAX),
+        draws: cards.into_iter().map(|row| (row.card_id, row.draws)).collect(),
+        uses: spreads
+            .into_iter()
+            .map(|OfSpread { spread_id, uses, rating_sum, ratings }| {
+                (spread_id, UsesOfSpread { uses, rating_sum, ratings })
+            })
+            .collect(),
+    })
+}
+
+/// Folds at most so many of what was written into the counters; answers how many there were. Several
+/// processes that fold at once do so one after another.
+///
+/// # Errors
+///
+/// A statement fails; then nothing is folded.
+pub async fn counters_fold(
+    transaction: &Transaction,
+    most: u64,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    use counter_deltas::{Column, Entity};
+    let site = site_stats::Entity::find().lock(LockType::NoKeyUpdate).into_query();
+    transaction.rows("site_stats_locked", &site).await?;
+    let oldest = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .order_by(Column::Id, sea_orm::Order::Asc)
+        .limit(most)
+        .to_owned();
+    let take = Query::delete()
+        .from_table(Entity)
+        .and_where(Column::Id.in_subquery(oldest))
+        .returning_all()
+        .to_owned();
+    let rows: Vec<counter_deltas::Model> =
+        transaction.returning("counter_deltas_take", &take).await?;
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let folded = rows.len() as u64;
+    let sum = Sum::of(rows);
+    for statement in sum.card_updates(now) {
+        transaction.execute("card_stats_add", &statement).await?;
+    }
+    for statement in sum.spread_updates(now) {
+        transaction.execute("spread_stats_add", &statement).await?;
+    }
+    transaction.execute("site_stats_add", &sum.site_update(now)).await?;
+    Ok(folded)
+}
+
+/// What several rows change together.
+#[derive(Default)]
+struct Sum {
+    users: i64,
+    readings: i64,
+    draws: BTreeMap<Uuid, (i64, Option<DateTime<Utc>>)>,
+    uses: BTreeMap<Uuid, (UsesOfSpread, Option<DateTime<Utc>>)>,
+}
+
+impl Sum {
+    fn of(rows: Vec<counter_deltas::Model>) -> Self {
+        let mut sum = Self::default();
+        for row in rows {
+            sum.users += i64::from(row.users);
+            sum.readings += i64::from(row.readings);
+            for (card, draws) in row.draws.0 {
+                let (count, last) = sum.draws.entry(card).or_default();
+                *count += draws;
+                *last = Ord::max(*last, (draws > 0).then_some(row.created_at));
+            }
+            for (spread, more) in row.uses.0 {
+                let (uses, last) = sum.uses.entry(spread).or_default();
+                uses.uses += more.uses;
+                uses.rating_sum += more.rating_sum;
+                uses.ratings += more.ratings;
+                *last = Ord::max(*last, (more.uses > 0).then_some(row.created_at));
+            }
+        }
+        sum
+    }
+
+    fn card_updates(&self, now: DateTime<Utc>) -> impl Iterator<Item = UpdateStatement> {
+        use card_stats::{Column, Entity};
+        self.draws.iter().map(move |(card, (draws, last))| {
+            Query::update()
+                .table(Entity)
+                .value(Column::DrawCount, Expr::col(Column::DrawCount).add(*draws))
+                .value(Column::LastDrawnAt, later(Column::LastDrawnAt, *last))
+                .value(Column::UpdatedAt, now)
+                .and_where(Column::CardId.eq(*card))
+                .to_owned()
+        })
+    }
+
+    fn spread_updates(&self, now: DateTime<Utc>) -> impl Iterator<Item = UpdateStatement> {
+        use spread_stats::{Column, Entity};
+        self.uses.iter().map(move |(spread, (uses, last))| {
+            Query::update()
+                .table(Entity)
+                .value(Column::UsageCount, Expr::col(Column::UsageCount).add(uses.uses))
+                .value(Column::RatingSum, Expr::col(Column::RatingSum).add(uses.rating_sum))
+                .value(Column::RatingN, Expr::col(Column::RatingN).add(uses.ratings))
+                .value(Column::LastUsedAt, later(Column::LastUsedAt, *last))
+                .value(Column::UpdatedAt, now)
+                .and_where(Column::SpreadId.eq(*spread))
+                .to_owned()
+        })
+    }
+
+    fn site_update(&self, now: DateTime<Utc>) -> UpdateStatement {
+        use site_stats::{Column, Entity};
+        Query::update()
+            .table(Entity)
+            .value(Column::Users, Expr::col(Column::Users).add(self.users))
+            .value(Column::Readings, Expr::col(Column::Readings).add(self.readings))
+            .value(Column::UpdatedAt, now)
+            .to_owned()
+    }
+}
+
+/// The later of a column's time and that one.
+fn later<C: ColumnTrait>(column: C, time: Option<DateTime<Utc>>) -> SimpleExpr {
+    let Some(time) = time else { return Expr::col(column) };
+    let is_later = column.is_null().or(column.lt(time));
+    let later = CaseStatement::new().case(is_later, Expr::value(time)).finally(Expr::col(column));
+    SimpleExpr::Case(Box::new(later))
+}
+
+/// Sets the counts of the site.
+pub(super) fn count_site(now: DateTime<Utc>) -> UpdateStatement {
+    let count = |query: sea_orm::sea_query::SelectStatement| {
+        SimpleExpr::SubQuery(None, Box::new(query.into()))
+    };
+    let users = Query::select()
+        .expr(Expr::col(users::Column::Id).count())
+        .from(users::Entity)
+        .and_where(users::Column::IsActive.eq(true))
+        .to_owned();
+    let readings = Query::select()
+        .expr(Expr::col(reading_sessions::Column::Id).count())
+        .from(reading_sessions::Entity)
+        .and_where(reading_sessions::Column::Status.eq(ReadingStatus::Complete))
+        .to_owned();
+    Query::update()
+        .table(site_stats::Entity)
+        .value(site_stats::Column::Users, count(users))
+        .value(site_stats::Column::Readings, count(readings))
+        .value(site_stats::Column::UpdatedAt, now)
+        .to_owned()
+}
+
+/// Sets the counters of every card to its draws.
+pub(super) fn count_draws(now: DateTime<Utc>) -> UpdateStatement {
+    use card_stats::Column as Stats;
+    use reading_cards::Column as Drawn;
+    let drawn = |column: Drawn| (reading_cards::Entity, column);
+    let of_card = || (card_stats::Entity, Stats::CardId);
+    let counted = Query::select()
+        .column(of_card())
+        .expr_as(Expr::col(drawn(Drawn::CardId)).count(), "draws")
+        .expr_as(Expr::col(drawn(Drawn::CreatedAt)).max(), "last")
+        .from(card_stats::Entity)
+        .left_join(reading_cards::Entity, Expr::col(drawn(Drawn::CardId)).equals(of_card()))
+        .group_by_col(of_card())
+        .to_owned();
+    Query::update()
+        .table(card_stats::Entity)
+        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
+        .value(Stats::DrawCount, Expr::col(("counted", "draws")))
+        .value(Stats::LastDrawnAt, Expr::col(("counted", "last")))
+        .value(Stats::UpdatedAt, now)
+        .and_where(Expr::col(of_card()).equals(("counted", Stats::CardId)))
+        .to_owned()
+}
+
+/// Sets the counters of every spread to its readings and their ratings.
+pub(super) fn count_uses(now: DateTime<Utc>) -> UpdateStatement {
+    use reading_sessions::Column as Reading;
+    use spread_stats::Column as Stats;
+    let reading = |column: Reading| (reading_sessions::Entity, column);
+    let of_spread = || (spread_stats::Entity, Stats::SpreadId);
+    let rating = || Expr::col(reading(Reading::UserSatisfaction));
+    let counted = Query::select()
+        .column(of_spread())
+        .expr_as(Expr::col(reading(Reading::Id)).count(), "uses")
+        .expr_as(rating().sum().if_null(0_i64), "rating_sum")
+        .expr_as(rating().count(), "rating_n")
+        .expr_as(Expr::col(reading(Reading::CreatedAt)).max(), "last")
+        .from(spread_stats::Entity)
+        .left_join(
+            reading_sessions::Entity,
+            Expr::col(reading(Reading::SpreadTemplateId)).equals(of_spread()),
+        )
+        .group_by_col(of_spread())
+        .to_owned();
+    Query::update()
+        .table(spread_stats::Entity)
+        .from(TableRef::SubQuery(counted.into(), "counted".into_iden()))
+        .value(Stats::UsageCount, Expr::col(("counted", "uses")))
+        .value(Stats::RatingSum, Expr::col(("counted", "rating_sum")))
+        .value(Stats::RatingN, Expr::col(("counted", "rating_n")))
+        .value(Stats::LastUsedAt, Expr::col(("counted", "last")))
+        .value(Stats::UpdatedAt, now)
+        .and_where(Expr::col(of_spread()).equals(("counted", Stats::SpreadId)))
+        .to_owned()
+}

@@ -1,0 +1,310 @@
+//! Statements that change the viewer's own readings. Each takes the owner, and changes nobody else's.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SimpleExpr, UpdateStatement, Value};
+use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::bulk::insert;
+use super::entities::columns::TextList;
+use super::entities::reading_sessions::{Column, Entity, Model};
+use super::entities::{reading_cards, reading_sessions};
+use super::query::columns::Columns;
+use super::readings::{ReadingRow, read, readings};
+use super::{DbError, Session, Transaction};
+use crate::domain::reading::PrivacyLevel;
+
+/// Writes a reading and its cards.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn reading_insert(
+    transaction: &Transaction,
+    reading: Model,
+    cards: Vec<reading_cards::Model>,
+) -> Result<(), DbError> {
+    transaction.execute("reading_insert", &insert([reading])).await?;
+    transaction.execute("drawn_cards_insert", &insert(cards)).await?;
+    Ok(())
+}
+
+/// The owner's reading of that id, which nobody else changes until the end of the transaction.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn own_reading_locked(
+    transaction: &Transaction,
+    owner: Uuid,
+    id: Uuid,
+) -> Result<Option<ReadingRow>, DbError> {
+    let query = own_reading(owner, id).lock(LockType::NoKeyUpdate).into_query();
+    one(transaction, "own_reading_locked", &query).await
+}
+
+/// The owner's reading of that id.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn own_reading_by_id(
+    session: &Session,
+    owner: Uuid,
+    id: Uuid,
+) -> Result<Option<ReadingRow>, DbError> {
+    one(session, "own_reading_by_id", &own_reading(owner, id).into_query()).await
+}
+
+fn own_reading(owner: Uuid, id: Uuid) -> sea_orm::Select<Entity> {
+    readings(Columns::WithTexts).filter(Column::Id.eq(id)).filter(Column::UserId.eq(owner))
+}
+
+async fn one(
+    session: &Session,
+    statement: &'static str,
+    query: &sea_orm::sea_query::SelectStatement,
+) -> Result<Option<ReadingRow>, DbError> {
+    let rows = session.rows(statement, query).await?;
+    rows.first()
+        .map(|row| read(Columns::WithTexts, row, 0))
+        .transpose()
+        .map_err(|error| DbError::of(statement, error))
+}
+
+/// What an owner changes of a reading; `None` keeps.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[expect(missing_docs, reason = "a field a column")]
+pub struct ReadingChange {
+    pub question: Option<String>,
+    pub notes: Option<Option<String>>,
+    pub focus_area: Option<Option<String>>,
+    pub tags: Option<Vec<String>>,
+    pub category_id: Option<Option<Uuid>>,
+    pub privacy_level: Option<PrivacyLevel>,
+    pub is_favorite: Option<bool>,
+    pub archived_at: Option<Option<DateTime<Utc>>>,
+    pub mood_after: Option<Option<String>>,
+    pub user_feedback: Option<Option<String>>,
+    pub user_satisfaction: Option<Option<i16>>,
+    pub accuracy_rating: Option<Option<i16>>,
+    pub helpful_rating: Option<Option<i16>>,
+}
+
+impl ReadingChange {
+    fn values(self) -> Vec<(Column, Value)> {
+        fn set<T: Into<Value>>(column: Column, value: Option<T>) -> Option<(Column, Value)> {
+            value.map(|value| (column, value.into()))
+        }
+        [
+            set(Column::Question, self.question),
+            set(Column::Notes, self.notes),
+            set(Column::FocusArea, self.focus_area),
+            set(Column::Tags, self.tags.map(TextList)),
+            set(Column::CategoryId, self.category_id),
+            set(Column::PrivacyLevel, self.privacy_level),
+            set(Column::IsFavorite, self.is_favorite),
+            set(Column::ArchivedAt, self.archived_at),
+            set(Column::MoodAfter, self.mood_after),
+            set(Column::UserFeedback, self.user_feedback),
+            set(Column::UserSatisfaction, self.user_satisfaction),
+            set(Column::AccuracyRating, self.accuracy_rating),
+            set(Column::HelpfulRating, self.helpful_rating),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Changes a reading of the owner's, and answers what it is then.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn reading_change(
+    transaction: &Transaction,
+    owner: Uuid,
+    id: Uuid,
+    change: ReadingChange,
+    now: DateTime<Utc>,
+) -> Result<Option<ReadingRow>, DbError> {
+    let mut statement = change_of(owner, now);
+    statement
+        .values(change.values().into_iter().map(|(column, value)| (column, Expr::value(value))));
+    statement.and_where(Column::Id.eq(id));
+    transaction.execute("reading_change", &statement).await?;
+    own_reading_by_id(transaction, owner, id).await
+}
+
+/// A change of the owner's readings: each write raises the version.
+fn change_of(owner: Uuid, now: DateTime<Utc>) -> UpdateStatement {
+    Query::update()
+        .table(Entity)
+        .value(Column::Version, Expr::col(Column::Version).add(1))
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::UserId.eq(owner))
+        .to_owned()
+}
+
+/// Deletes a reading of the owner's, with its cards and share links.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn reading_delete(
+    transaction: &Transaction,
+    owner: Uuid,
+    id: Uuid,
+) -> Result<(), DbError> {
+    let statement = Query::delete()
+        .from_table(Entity)
+        .and_where(Column::Id.eq(id))
+        .and_where(Column::UserId.eq(owner))
+        .to_owned();
+    transaction.execute("reading_delete", &statement).await.map(drop)
+}
+
+/// Which cards were drawn in a reading.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn card_ids_of_reading(session: &Session, id: Uuid) -> Result<Vec<Uuid>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Drawn {
+        card_id: Uuid,
+    }
+    let query = Query::select()
+        .column(reading_cards::Column::CardId)
+        .from(reading_cards::Entity)
+        .and_where(reading_cards::Column::ReadingId.eq(id))
+        .to_owned();
+    let drawn: Vec<Drawn> = session.all("card_ids_of_reading", &query).await?;
+    Ok(drawn.into_iter().map(|drawn| drawn.card_id).collect())
+}
+
+/// Takes all readings out of a category of the owner's; answers how many.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_take_out_of_category(
+    transaction: &Transaction,
+    owner: Uuid,
+    category: Uuid,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let mut statement = change_of(owner, now);
+    statement
+        .value(Column::CategoryId, Option::<Uuid>::None)
+        .and_where(Column::CategoryId.eq(category));
+    transaction.execute("readings_take_out_of_category", &statement).await
+}
+
+/// Puts one tag in the place of others in all readings of the owner's, or removes them where there is
+/// none to put there. A reading that has it already keeps it once. Answers how many were changed.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn tags_replace(
+    transaction: &Transaction,
+    owner: Uuid,
+    from: &[String],
+    to: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<u64, DbError> {
+    let mut statement = change_of(owner, now);
+    let is_sqlite = transaction.is_sqlite();
+    statement
+        .value(Column::Tags, replaced(is_sqlite, from, to))
+        .and_where(has_any_tag(is_sqlite, from));
+    transaction.execute("tags_replace", &statement).await
+}
+
+/// The row's tags with that one in the place of the others.
+fn replaced(is_sqlite: bool, from: &[String], to: Option<&str>) -> SimpleExpr {
+    let mut values: Vec<Value> = from.iter().map(|tag| tag.as_str().into()).collect();
+    values.push(to.map(str::to_owned).into());
+    if is_sqlite {
+        let places = vec!["?"; from.len()].join(", ");
+        return Expr::cust_with_values(
+            format!(
+                "(SELECT coalesce(json_group_array(tag), '[]') FROM (SELECT tag FROM (\
+                 SELECT CASE WHEN value IN ({places}) THEN ? ELSE value END AS tag, key AS place \
+                 FROM json_each(reading_sessions.tags)) WHERE tag IS NOT NULL \
+                 GROUP BY tag ORDER BY min(place)))"
+            ),
+            values,
+        );
+    }
+    let places: Vec<String> = (1..=from.len()).map(|number| format!("${number}")).collect();
+    let (places, to) = (places.join(", "), from.len() + 1);
+    Expr::cust_with_values(
+        format!(
+            "(SELECT coalesce(jsonb_agg(tag ORDER BY place), CAST('[]' AS jsonb)) FROM (\
+             SELECT tag, min(place) AS place FROM (\
+             SELECT CASE WHEN value IN ({places}) THEN ${to} ELSE value END AS tag, place \
+             FROM jsonb_array_elements_text(reading_sessions.tags) WITH ORDINALITY AS each (value, place)\
+             ) AS renamed WHERE tag IS NOT NULL GROUP BY tag) AS merged)"
+        ),
+        values,
+    )
+}
+
+/// The row has one of these tags.
+fn has_any_tag(is_sqlite: bool, tags: &[String]) -> SimpleExpr {
+    if is_sqlite {
+        let places = vec!["?"; tags.len()].join(", ");
+        let values = tags.iter().map(|tag| Value::from(tag.as_str()));
+        return Expr::cust_with_values(
+            format!(
+                "EXISTS (SELECT 1 FROM json_each(reading_sessions.tags) WHERE value IN ({places}))"
+            ),
+            values,
+        );
+    }
+    let has = |tag: &String| {
+        use sea_orm::sea_query::extension::postgres::PgExpr;
+        Expr::col((Entity, Column::Tags)).contains(Expr::value(json!([tag])))
+    };
+    tags.iter().map(has).reduce(ExprTrait::or).unwrap_or_else(|| Expr::value(false))
+}
+
+/// A tag of a user's, with what it is on.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct TagRow {
+    /// The tag.
+    pub name: String,
+    /// How many of the user's readings have it, archived ones included.
+    pub readings: i64,
+    /// When the newest of them was made.
+    pub last_used_at: DateTime<Utc>,
+}
+
+/// All tags of a user.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn tags_of_user(session: &Session, owner: Uuid) -> Result<Vec<TagRow>, DbError> {
+    let tags = Expr::col((reading_sessions::Entity, Column::Tags));
+    let (function, name) = if session.is_sqlite() {
+        ("json_each", Expr::col(("tag", "value")))
+    } else {
+        ("jsonb_array_elements_text", Expr::col("tag"))
+    };
+    let function = sea_orm::sea_query::Func::cust(function).arg(tags);
+    let query = Query::select()
+        .expr_as(name.clone(), "name")
+        .expr_as(Expr::col((Entity, Column::Id)).count(), "readings")
+        .expr_as(Expr::col((Entity, Column::CreatedAt)).max(), "last_used_at")
+        .from(Entity)
+        .from_function(function, "tag")
+        .and_where(Expr::col((Entity, Column::UserId)).eq(owner))
+        .add_group_by([name])
+        .to_owned();
+    session.all("tags_of_user", &query).await
+}

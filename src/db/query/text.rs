@@ -1,0 +1,24 @@
+//! Text search.
+
+use sea_orm::sea_query::extension::postgres::PgExpr;
+use sea_orm::sea_query::{ColumnRef, Expr, ExprTrait, LikeExpr, SimpleExpr};
+
+use crate::db::Session;
+
+/// The column's text holds that text somewhere, in capitals or not. What people type is text: `%`
+/// and `_` stand for themselves.
+#[must_use]
+pub fn contains(session: &Session, column: ColumnRef, text: &str) -> SimpleExpr {
+    const ESCAPE: char = '\\';
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for character in text.chars() {
+        if ['%', '_', ESCAPE].contains(&character) {
+            pattern.push(ESCAPE);
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    let like = LikeExpr::new(pattern).escape(ESCAPE);
+    if session.is_sqlite() { Expr::col(column).like(like) } else { Expr::col(column).ilike(like) }
+}

@@ -1,0 +1,202 @@
+//! Statements on share links. Those of an owner take the owner; a stranger has nothing but the token.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
+use sea_orm::{
+    ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+use uuid::Uuid;
+
+use super::bulk::insert;
+use super::entities::reading_shares::{Column, Entity, Model};
+use super::entities::{reading_sessions, users};
+use super::query::columns::Columns;
+use super::query::membership::is_one_of;
+use super::readings::{ReadingRow, read, readings};
+use super::{DbError, Session, Transaction};
+
+/// A share link.
+pub type ShareRow = Model;
+
+/// Writes a share link.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn share_insert(transaction: &Transaction, share: ShareRow) -> Result<(), DbError> {
+    transaction.execute("share_insert", &insert([share])).await.map(drop)
+}
+
+fn of_owner(owner: Uuid) -> SimpleExpr {
+    let own = Query::select()
+        .column(reading_sessions::Column::Id)
+        .from(reading_sessions::Entity)
+        .and_where(reading_sessions::Column::UserId.eq(owner))
+        .and_where(
+            Expr::col((reading_sessions::Entity, reading_sessions::Column::Id))
+                .equals((Entity, Column::ReadingId)),
+        )
+        .to_owned();
+    Expr::exists(own)
+}
+
+/// Open are links that are neither revoked nor over.
+fn is_open(now: DateTime<Utc>) -> SimpleExpr {
+    Column::IsActive.eq(true).and(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)))
+}
+
+/// The open links of the owner's readings, the newest first, by reading.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn open_shares_by_reading_id(
+    session: &Session,
+    owner: Uuid,
+    readings: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Vec<ShareRow>>, DbError> {
+    let query = Entity::find()
+        .filter(is_one_of(session, Column::ReadingId, readings))
+        .filter(of_owner(owner))
+        .filter(is_open(now))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Id)
+        .into_query();
+    let mut of_reading: HashMap<Uuid, Vec<ShareRow>> = HashMap::new();
+    for share in session.all::<ShareRow>("open_shares_by_reading_id", &query).await? {
+        of_reading.entry(share.reading_id).or_default().push(share);
+    }
+    Ok(of_reading)
+}
+
+/// A link of the owner's that is not revoked, by id.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn own_share_by_id(
+    session: &Session,
+    owner: Uuid,
+    id: Uuid,
+) -> Result<Option<ShareRow>, DbError> {
+    let query = Entity::find_by_id(id)
+        .filter(Column::IsActive.eq(true))
+        .filter(of_owner(owner))
+        .into_query();
+    session.one("own_share_by_id", &query).await
+}
+
+/// Revokes a link of the owner's; answers its reading, or nothing if there is no such link.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn share_revoke(
+    transaction: &Transaction,
+    owner: Uuid,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Uuid>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Revoked {
+        reading_id: Uuid,
+    }
+    let statement = Query::update()
+        .table(Entity)
+        .value(Column::IsActive, false)
+        .value(Column::UpdatedAt, now)
+        .and_where(Column::Id.eq(id))
+        .and_where(Column::IsActive.eq(true))
+        .and_where(of_owner(owner))
+        .returning_col(Column::ReadingId)
+        .to_owned();
+    let revoked: Vec<Revoked> = transaction.returning("share_revoke", &statement).await?;
+    Ok(revoked.into_iter().next().map(|revoked| revoked.reading_id))
+}
+
+/// A link and what it leads to.
+#[derive(Debug, Clone)]
+pub struct SharedRow {
+    /// The link.
+    pub share: ShareRow,
+    /// The reading, with its texts.
+    pub reading: ReadingRow,
+    /// What its owner is called.
+    pub author: String,
+}
+
+/// The link of that token, whatever became of it, and its reading; nothing if there never was one, or
+/// the owner is deactivated.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn shared_by_token(session: &Session, token: &str) -> Result<Option<SharedRow>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Author {
+        username: String,
+        display_name: Option<String>,
+    }
+    const READING: &str = "shared_reading";
+    let query = Entity::find().filter(Column::Token.eq(token)).into_query();
+    let Some(share) = session.one::<ShareRow>("share_by_token", &query).await? else {
+        return Ok(None);
+    };
+    let query = readings(Columns::WithTexts)
+        .filter(reading_sessions::Column::Id.eq(share.reading_id))
+        .into_query();
+    let rows = session.rows(READING, &query).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let reading = read(Columns::WithTexts, row, 0).map_err(|error| DbError::of(READING, error))?;
+    let author = users::Entity::find_by_id(reading.user_id)
+        .select_only()
+        .columns([users::Column::Username, users::Column::DisplayName])
+        .filter(users::Column::IsActive.eq(true))
+        .into_query();
+    let author = session.one::<Author>("shared_reading_author", &author).await?;
+    let author = author.map(|author| author.display_name.unwrap_or(author.username));
+    Ok(author.map(|author| SharedRow { share, reading, author }))
+}
+
+/// Adds to a link's count of accesses.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn share_accesses_add(
+    transaction: &Transaction,
+    id: Uuid,
+    accesses: i64,
+    last: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let statement = Query::update()
+        .table(Entity)
+        .value(Column::AccessCount, Expr::col(Column::AccessCount).add(accesses))
+        .value(Column::LastAccessAt, last)
+        .and_where(Column::Id.eq(id))
+        .to_owned();
+    transaction.execute("share_accesses_add", &statement).await.map(drop)
+}
+
+/// Deletes links that are over since before that time, at most so many. Answers how many.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn shares_sweep(
+    transaction: &Transaction,
+    before: DateTime<Utc>,
+    most: u64,
+) -> Result<u64, DbError> {
+    let is_over = Column::ExpiresAt
+        .lte(before)
+        .or(Column::IsActive.eq(false).and(Column::UpdatedAt.lte(before)));
+    let over =
+        Query::select().column(Column::Id).from(Entity).and_where(is_over).limit(most).to_owned();
+    let statement =
+        Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(over)).to_owned();
+    transaction.execute("shares_sweep", &statement).await
+}

@@ -1,0 +1,119 @@
+//! What operators see.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::Datelike;
+use uuid::Uuid;
+
+use super::context::request;
+use super::errors::ApiError;
+use super::pagination::{Connection, CursorKey, PageArguments};
+use super::scalars::DateTime;
+use super::user::User;
+use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
+use crate::services::input::normalized;
+
+/// The order in which users are listed.
+const USERS: &str = "Admin.users:CREATED_AT:DESC";
+
+/// The field of the query type for operators.
+#[derive(Default)]
+pub struct AdminQuery;
+
+#[Object]
+impl AdminQuery {
+    /// What operators see. `FORBIDDEN` for everyone else.
+    async fn admin(&self, context: &Context<'_>) -> Option<Result<Admin, ApiError>> {
+        Some(request(context).require_admin().await.map(|_| Admin))
+    }
+}
+
+/// What operators see.
+pub struct Admin;
+
+/// What operators see.
+#[Object]
+impl Admin {
+    /// All users, deactivated ones included, the newest first.
+    async fn users(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
+        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Part of the username, the display name or the e-mail address.")]
+        search: Option<String>,
+        #[graphql(desc = "Only those that are locked, or only those that are not.")]
+        is_locked: Option<bool>,
+    ) -> Result<Connection<AdminUser>, ApiError> {
+        let request = request(context);
+        let arguments = PageArguments { first, after, last: None, before: None };
+        let page = arguments.request::<UserKey>(context, &request.limits, USERS)?;
+        let now = request.services.clock.now();
+        let search = search.map(|search| normalized(&search));
+        let filter = AdminUserFilter {
+            // No text that is stored has such a character.
+            search: search
+                .filter(|search| !search.is_empty())
+                .map(|text| text.replace('\0', "\u{fffd}")),
+            is_locked: is_locked.map(|is_locked| (is_locked, now)),
+        };
+        let page = admin_users_page(&request.session, &page, &filter).await?;
+        let key = |row: &AdminUserRow| UserKey { created_at: row.user.created_at, id: row.user.id };
+        Ok(Connection::new(USERS, page, key, AdminUser))
+    }
+}
+
+impl CursorKey for UserKey {
+    fn write(&self) -> String {
+        format!("{},{}", self.created_at.timestamp_micros(), self.id.simple())
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (time, id) = text.split_once(',')?;
+        let created_at = chrono::DateTime::from_timestamp_micros(time.parse().ok()?)?;
+        // Nobody registered before or after the years that both databases can compare.
+        let is_time = (1..=9_999).contains(&created_at.year());
+        is_time.then_some(Self { created_at, id: Uuid::try_parse(id).ok()? })
+    }
+}
+
+/// A user as operators see them.
+#[derive(Clone)]
+pub struct AdminUser(pub AdminUserRow);
+
+/// A user as operators see them.
+#[Object]
+impl AdminUser {
+    /// An id of its own, which is not the user's.
+    async fn id(&self) -> ID {
+        ID(URL_SAFE_NO_PAD.encode(format!("AdminUser:{}", self.0.user.id.simple())))
+    }
+
+    /// The user.
+    async fn user(&self) -> User {
+        User(Arc::new(self.0.user.clone()))
+    }
+
+    /// Whether the user may log in at all.
+    async fn is_active(&self) -> bool {
+        self.0.user.is_active
+    }
+
+    /// Until when the account is or was locked; null if it was never locked, or was opened since.
+    async fn locked_until(&self) -> Option<DateTime> {
+        self.0.locked_until.map(DateTime)
+    }
+
+    /// Wrong passwords since the last right one.
+    async fn failed_logins(&self) -> i32 {
+        self.0.failed_logins
+    }
+
+    /// When the user last logged in; null if never.
+    async fn last_login_at(&self) -> Option<DateTime> {
+        self.0.last_login_at.map(DateTime)
+    }
+}

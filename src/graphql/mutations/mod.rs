@@ -1,0 +1,45 @@
+//! Everything that writes, a file a noun. A mutation reads its input, has a service do it in one
+//! transaction, and answers with a payload: what was made, or `userErrors`.
+
+pub mod account;
+pub mod admin;
+pub mod category;
+pub mod reading;
+pub mod share;
+pub mod tag;
+
+use async_graphql::{ID, MergedObject};
+use uuid::Uuid;
+
+use super::errors::ApiError;
+use super::id::GlobalId;
+
+/// Where every change begins.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    account::AccountMutation,
+    reading::ReadingMutation,
+    tag::TagMutation,
+    category::CategoryMutation,
+    share::ShareMutation,
+    admin::AdminMutation,
+);
+
+/// The key in an id of that kind.
+macro_rules! key_of {
+    ($name:ident, $kind:ident) => {
+        fn $name(argument: &'static str, id: &ID) -> Result<Uuid, ApiError> {
+            match GlobalId::parse(argument, id)? {
+                GlobalId::$kind(id) => Ok(id),
+                other => Err(other.refuse(argument, stringify!($kind))),
+            }
+        }
+    };
+}
+
+key_of!(card_key, Card);
+key_of!(category_key, Category);
+key_of!(reading_key, Reading);
+key_of!(share_link_key, ShareLink);
+key_of!(spread_key, Spread);
+key_of!(user_key, User);

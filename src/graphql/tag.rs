@@ -1,0 +1,109 @@
+//! Labels of the viewer's readings. A tag is no row of its own: it is there for as long as a reading
+//! has it.
+
+use std::cmp::Reverse;
+
+use async_graphql::{Enum, ID, Object};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::pagination::CursorKey;
+use super::scalars::DateTime;
+use crate::db::own_readings::TagRow;
+use crate::services::tags;
+
+/// How tags are ordered. What is equal is ordered by name.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "tags::TagOrder")]
+pub enum TagOrder {
+    /// The one on most readings first, and of those the one used last.
+    MostUsed,
+    /// By name.
+    Name,
+    /// The one used last first.
+    RecentlyUsed,
+}
+
+impl TagOrder {
+    /// The list in this order, which cursors are bound to.
+    pub(super) const fn list(self) -> &'static str {
+        match self {
+            Self::MostUsed => "User.tags:MOST_USED",
+            Self::Name => "User.tags:NAME",
+            Self::RecentlyUsed => "User.tags:RECENTLY_USED",
+        }
+    }
+}
+
+/// A label of a user's readings.
+#[derive(Clone)]
+pub struct Tag {
+    /// Whose.
+    pub owner: Uuid,
+    /// What it is on.
+    pub row: TagRow,
+}
+
+/// A label of the viewer's readings.
+#[Object]
+impl Tag {
+    /// The tag's id, which is made of its name.
+    async fn id(&self) -> ID {
+        tag_id(self.owner, &self.row.name)
+    }
+
+    /// Its name, 1 to 50 characters.
+    async fn name(&self) -> &str {
+        &self.row.name
+    }
+
+    /// How many of the viewer's readings have it, archived ones included.
+    async fn reading_count(&self) -> i64 {
+        self.row.readings
+    }
+
+    /// When the newest reading that has it was made.
+    async fn last_used_at(&self) -> DateTime {
+        DateTime(self.row.last_used_at)
+    }
+}
+
+/// The id of a user's tag.
+#[must_use]
+pub fn tag_id(owner: Uuid, name: &str) -> ID {
+    ID(URL_SAFE_NO_PAD.encode(format!("Tag:{}:{name}", owner.simple())))
+}
+
+/// A tag's place in a list: numbers that go down, and its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TagKey {
+    down: Reverse<(i64, i64)>,
+    name: String,
+}
+
+impl TagKey {
+    pub(super) fn of(order: TagOrder, row: &TagRow) -> Self {
+        let last_used = row.last_used_at.timestamp_micros();
+        let down = match order {
+            TagOrder::MostUsed => (row.readings, last_used),
+            TagOrder::Name => (0, 0),
+            TagOrder::RecentlyUsed => (last_used, 0),
+        };
+        Self { down: Reverse(down), name: row.name.clone() }
+    }
+}
+
+impl CursorKey for TagKey {
+    fn write(&self) -> String {
+        let Reverse((first, second)) = self.down;
+        format!("{first},{second},{}", URL_SAFE_NO_PAD.encode(&self.name))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(',');
+        let down = Reverse((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?));
+        let name = String::from_utf8(URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;
+        parts.next().is_none().then_some(Self { down, name })
+    }
+}

@@ -1,0 +1,178 @@
+//! `GET /s/{token}`: a shared reading as a page, for people who follow its link and for programs that
+//! preview it. Of a link that wants a password, is over or was revoked it says nothing but that.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+
+use super::App;
+use super::graphql::{Answer, HttpError};
+use super::negotiation::MediaType;
+use super::request_log::RequestId;
+use super::viewer::caller;
+use crate::db::Session;
+use crate::db::drawn_cards::drawn_cards_by_reading_id;
+use crate::db::query::columns::Columns;
+use crate::db::shares::SharedRow;
+use crate::domain::locale::Locale;
+use crate::graphql::errors::{ApiError, settled};
+use crate::services::shares::{Shared, open};
+use crate::services::throttle::Key;
+
+const STYLE: &str = "body{font:1.1rem/1.6 Georgia,serif;max-width:38rem;margin:3rem auto;padding:0 1rem;\
+                     color:#222;background:#faf8f2}h1{line-height:1.2}h2{margin-bottom:0}\
+                     footer{margin-top:3rem;color:#666}";
+
+/// Its own style and nothing else.
+static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+});
+
+/// The page of a link.
+pub async fn page(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    token: Result<Path<String>, PathRejection>,
+    request: axum::extract::Request,
+) -> Response {
+    let not_found = || Answer::from(HttpError::not_found()).into_response(&id);
+    let Ok(Path(token)) = token else { return not_found() };
+    let (parts, _) = request.into_parts();
+    let address = caller(&parts, &app.services.settings).address;
+    match find(&app, Key::address(address), &token).await {
+        Ok(Some(page)) => page.into_response(),
+        Ok(None) => not_found(),
+        Err(error) => Answer::from(HttpError::from(error)).into_response(&id),
+    }
+}
+
+async fn find(app: &App, key: Key, token: &str) -> Result<Option<Page>, ApiError> {
+    settled(app.services.throttle.request(key))?;
+    let session = app.database.session();
+    let opened = settled(open(&session, &app.services, token, None).await)?;
+    Ok(match opened {
+        None => None,
+        Some(Shared::Open(row)) => Some(Page::of(app, &session, &row).await?),
+        Some(Shared::PasswordRequired) => Some(Page::bare(
+            StatusCode::OK,
+            "A shared reading",
+            "This reading is protected by a password. Open it in the app. 這個解讀受密碼保護，請在應用程式中開啟。",
+        )),
+        Some(Shared::Expired | Shared::Revoked) => Some(Page::bare(
+            StatusCode::GONE,
+            "A shared reading",
+            "This link is closed. 這個連結已經關閉。",
+        )),
+    })
+}
+
+struct Page {
+    status: StatusCode,
+    html: String,
+}
+
+impl Page {
+    fn bare(status: StatusCode, title: &str, text: &str) -> Self {
+        let body = format!("<h1>{title}</h1>\n<p>{text}</p>\n");
+        Self { status, html: document("en", title, "", &body) }
+    }
+
+    async fn of(app: &App, session: &Session, row: &SharedRow) -> Result<Self, ApiError> {
+        let catalogue = app.services.catalogue();
+        let (reading, locale) = (&row.reading, row.reading.locale);
+        let texts = reading.texts.as_ref();
+        let summary = texts.map_or("", |texts| texts.summary.as_str());
+        let title = row.share.title.as_deref().unwrap_or(&reading.question);
+        let description = row.share.description.as_deref().unwrap_or(summary);
+        let url = format!("{}/s/{}", app.services.settings.public_url(), row.share.token);
+
+        let mut body = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(body, "<h1>{}</h1>", escaped(title));
+        if let Some(description) = &row.share.description {
+            let _ = writeln!(body, "<p>{}</p>", escaped(description));
+        }
+        if row.share.title.is_some() {
+            let _ = writeln!(body, "<p><em>{}</em></p>", escaped(&reading.question));
+        }
+        let drawn = drawn_cards_by_reading_id(session, &[reading.id], Columns::WithTexts).await?;
+        for drawn in &drawn {
+            let Some(card) = catalogue.card(drawn.card_id) else { continue };
+            let name = &card.texts.get(locale).name;
+            let Some(texts) = &drawn.texts else { continue };
+            let position = texts.position_name.get(locale);
+            let _ = writeln!(body, "<h2>{}: {}</h2>", escaped(position), escaped(name));
+            let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
+        }
+        if let Some(texts) = texts {
+            let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
+        }
+        let _ = writeln!(body, "<footer>{}</footer>", escaped(&row.author));
+        let meta = format!(
+            "<meta property=\"og:type\" content=\"article\">\n\
+             <meta property=\"og:title\" content=\"{title}\">\n\
+             <meta property=\"og:description\" content=\"{description}\">\n\
+             <meta property=\"og:url\" content=\"{url}\">\n\
+             <meta property=\"og:locale\" content=\"{locale}\">\n",
+            title = escaped(title),
+            description = escaped(description),
+            url = escaped(&url),
+            locale = match locale {
+                Locale::En => "en_US",
+                Locale::ZhHant => "zh_TW",
+            },
+        );
+        let language = match locale {
+            Locale::En => "en",
+            Locale::ZhHant => "zh-Hant",
+        };
+        Ok(Self { status: StatusCode::OK, html: document(language, title, &meta, &body) })
+    }
+}
+
+impl IntoResponse for Page {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, MediaType::Html.content_type()),
+            (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.as_str()),
+            (HeaderName::from_static("x-robots-tag"), "noindex"),
+        ];
+        (self.status, headers, self.html).into_response()
+    }
+}
+
+fn document(language: &str, title: &str, meta: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"robots\" content=\"noindex\">\n<title>{}</title>\n{meta}\
+         <style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
+        escaped(title)
+    )
+}
+
+/// What people wrote, as text of a page or of an attribute.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            character => escaped.push(character),
+        }
+        escaped
+    })
+}

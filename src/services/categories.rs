@@ -1,0 +1,179 @@
+//! A user's own folders for readings.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Services;
+use super::accounts::required;
+use super::error::ServiceError;
+use super::idempotency::{Repeatable, Who, made_before};
+use super::input::{Checks, Lines};
+use crate::config::content::{CATEGORIES, CATEGORY_DESCRIPTION, CATEGORY_ICON, CATEGORY_NAME};
+use crate::db::Session;
+use crate::db::categories::{
+    CategoryRow, categories_by_id, categories_of_user, category_change, category_delete,
+    category_insert, category_locked,
+};
+use crate::db::own_readings::readings_take_out_of_category;
+use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::domain::user_error::{UserError, UserErrorCode};
+
+/// A folder that somebody wants.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "a field an input")]
+pub struct CategoryInput {
+    pub name: String,
+    pub color: String,
+    pub icon: Option<String>,
+    pub description: Option<String>,
+}
+
+/// Makes a folder. Answers it, or what the same request made before, and whose it is.
+///
+/// # Errors
+///
+/// The input is refused, there is one of that name, there are too many, or a statement fails.
+pub async fn create(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    input: CategoryInput,
+    idempotency_key: Option<&str>,
+) -> Result<(Option<CategoryRow>, UserRow), ServiceError> {
+    let repeatable = Repeatable::new(Who::User(viewer), "createCategory", idempotency_key, &input)?;
+    let now = services.clock.now();
+    let mut checks = Checks::default();
+    let category = CategoryRow {
+        id: Uuid::now_v7(),
+        user_id: viewer,
+        name: checks.text("name", &input.name, &CATEGORY_NAME, Lines::One),
+        color: color(&mut checks, &input.color),
+        icon: checks.optional_text("icon", input.icon.as_deref(), &CATEGORY_ICON, Lines::One),
+        description: checks.optional_text(
+            "description",
+            input.description.as_deref(),
+            &CATEGORY_DESCRIPTION,
+            Lines::Many,
+        ),
+        created_at: now,
+        updated_at: now,
+    };
+    checks.finish()?;
+    let repeatable = repeatable.as_ref();
+    let created = session.transaction(|transaction| async move {
+        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
+        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        if let Some(before) = made_before(&transaction, services, repeatable, category.id).await? {
+            let before = categories_by_id(&transaction, viewer, &[before]).await?;
+            return Ok((before.into_iter().next(), user));
+        }
+        if categories_of_user(&transaction, viewer).await?.len() >= CATEGORIES {
+            let message = format!("you have {CATEGORIES} categories, which is the most");
+            let error = UserError::of_whole(UserErrorCode::TooMany, message);
+            return Err(error.within(None, i32::try_from(CATEGORIES).ok()).into());
+        }
+        if !category_insert(&transaction, category.clone()).await? {
+            return Err(taken());
+        }
+        Ok((Some(category), user))
+    });
+    created.await
+}
+
+fn taken() -> ServiceError {
+    ServiceError::refused("name", UserErrorCode::Taken, "you have a category of this name")
+}
+
+fn color(checks: &mut Checks, color: &str) -> String {
+    let color = color.trim().to_lowercase();
+    let is_color = color.strip_prefix('#').is_some_and(|digits| {
+        digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+    });
+    if !is_color {
+        let message = "color must be of the form #rrggbb";
+        checks.refuse(UserError::new("color", UserErrorCode::Invalid, message));
+    }
+    color
+}
+
+/// What the owner wants of a folder; `None` keeps, an inner `None` clears.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "a field an input")]
+pub struct CategoryUpdate {
+    pub name: Option<Option<String>>,
+    pub color: Option<Option<String>>,
+    pub icon: Option<Option<String>>,
+    pub description: Option<Option<String>>,
+}
+
+/// Changes a folder of the viewer's.
+///
+/// # Errors
+///
+/// The input is refused, there is another of that name, the viewer has no such folder, or a statement
+/// fails.
+pub async fn update(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    id: Uuid,
+    update: CategoryUpdate,
+) -> Result<CategoryRow, ServiceError> {
+    let now = services.clock.now();
+    let mut checks = Checks::default();
+    let name = required(&mut checks, "name", update.name)
+        .map(|name| checks.text("name", &name, &CATEGORY_NAME, Lines::One));
+    let color = required(&mut checks, "color", update.color).map(|one| color(&mut checks, &one));
+    let icon = update
+        .icon
+        .map(|icon| checks.optional_text("icon", icon.as_deref(), &CATEGORY_ICON, Lines::One));
+    let description = update.description.map(|text| {
+        let characters = &CATEGORY_DESCRIPTION;
+        checks.optional_text("description", text.as_deref(), characters, Lines::Many)
+    });
+    checks.finish()?;
+    let changed = session.transaction(|transaction| async move {
+        viewer_held(&transaction, viewer, Hold::Alone)
+            .await?
+            .ok_or(ServiceError::Unauthenticated)?;
+        let before = categories_by_id(&transaction, viewer, &[id]).await?.into_iter().next();
+        let before = before.ok_or(ServiceError::NotFound("category"))?;
+        let after = CategoryRow {
+            name: name.unwrap_or(before.name),
+            color: color.unwrap_or(before.color),
+            icon: icon.unwrap_or(before.icon),
+            description: description.unwrap_or(before.description),
+            updated_at: now,
+            ..before
+        };
+        if !category_change(&transaction, &after, now).await? {
+            return Err(taken());
+        }
+        Ok(after)
+    });
+    changed.await
+}
+
+/// Deletes a folder of the viewer's; its readings stay. Answers how many there were, and the viewer.
+///
+/// # Errors
+///
+/// The viewer has no such folder, or a statement fails.
+pub async fn delete(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    id: Uuid,
+) -> Result<(u64, UserRow), ServiceError> {
+    let now = services.clock.now();
+    let deleted = session.transaction(|transaction| async move {
+        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
+        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let category = category_locked(&transaction, viewer, id).await?;
+        category.ok_or(ServiceError::NotFound("category"))?;
+        let readings = readings_take_out_of_category(&transaction, viewer, id, now).await?;
+        category_delete(&transaction, viewer, id).await?;
+        Ok((readings, user))
+    });
+    deleted.await
+}

@@ -1,0 +1,163 @@
+//! Checks of what people write. Texts are composed (NFC) and trimmed, so that what looks the same is
+//! the same; everything that is wrong with an input is found at once.
+
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::error::ServiceError;
+use crate::config::content::{RATING, TAG, TAGS};
+use crate::domain::user_error::{UserError, UserErrorCode};
+
+/// Whether a text may have several lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// No line breaks, no tabs.
+    One,
+    /// Both.
+    Many,
+}
+
+/// What is wrong with an input, as far as it has been looked at.
+#[derive(Debug, Default)]
+pub struct Checks(Vec<UserError>);
+
+impl Checks {
+    /// Notes something that is wrong.
+    pub fn refuse(&mut self, error: UserError) {
+        self.0.push(error);
+    }
+
+    /// A text that must be there.
+    pub fn text(
+        &mut self,
+        field: &str,
+        text: &str,
+        characters: &RangeInclusive<usize>,
+        lines: Lines,
+    ) -> String {
+        self.text_at(&[field], text, characters, lines)
+    }
+
+    /// A text that may be left out; an empty one is none.
+    pub fn optional_text(
+        &mut self,
+        field: &str,
+        text: Option<&str>,
+        characters: &RangeInclusive<usize>,
+        lines: Lines,
+    ) -> Option<String> {
+        let text = normalized(text?);
+        if text.is_empty() {
+            return None;
+        }
+        Some(self.text_at(&[field], &text, characters, lines))
+    }
+
+    /// The same somewhere within the input.
+    pub fn text_at(
+        &mut self,
+        path: &[&str],
+        text: &str,
+        characters: &RangeInclusive<usize>,
+        lines: Lines,
+    ) -> String {
+        let text = normalized(text);
+        let (count, min, max) = (text.chars().count(), *characters.start(), *characters.end());
+        let name = path.last().copied().unwrap_or_default();
+        if text.is_empty() && min > 0 {
+            self.refuse_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
+        } else if count < min {
+            let message = format!("{name} has {count} characters; it must have at least {min}");
+            self.refuse_at(path, UserErrorCode::TooShort, message, Some(characters));
+        } else if count > max {
+            let message = format!("{name} has {count} characters; it may have at most {max}");
+            self.refuse_at(path, UserErrorCode::TooLong, message, Some(characters));
+        } else if text.chars().any(|character| !is_allowed(character, lines)) {
+            let message = format!("{name} has characters that cannot be shown");
+            self.refuse_at(path, UserErrorCode::Invalid, message, None);
+        }
+        text
+    }
+
+    /// A number within bounds.
+    pub fn number(&mut self, field: &str, number: i32, bounds: &RangeInclusive<i32>) -> i16 {
+        if !bounds.contains(&number) {
+            let (min, max) = (*bounds.start(), *bounds.end());
+            let message = format!("{field} is {number}; it must be from {min} to {max}");
+            let error = UserError::new(field, UserErrorCode::OutOfRange, message);
+            self.refuse(error.within(Some(min), Some(max)));
+        }
+        i16::try_from(number).unwrap_or_default()
+    }
+
+    /// A rating.
+    pub fn rating(&mut self, field: &str, rating: i32) -> i16 {
+        self.number(field, rating, &RATING)
+    }
+
+    /// A number with a fraction, within bounds.
+    pub fn fraction(&mut self, field: &str, number: f64, bounds: &RangeInclusive<f64>) -> f64 {
+        if !bounds.contains(&number) {
+            let (min, max) = (bounds.start(), bounds.end());
+            let message = format!("{field} is {number}; it must be from {min} to {max}");
+            self.refuse(UserError::new(field, UserErrorCode::OutOfRange, message));
+        }
+        number
+    }
+
+    /// Tags: each once, in the order in which they were given.
+    pub fn tags(&mut self, field: &str, tags: &[String]) -> Vec<String> {
+        let mut known = HashSet::new();
+        let mut all = Vec::new();
+        for (index, tag) in tags.iter().enumerate() {
+            let tag = self.text_at(&[field, &index.to_string()], tag, &TAG, Lines::One);
+            if known.insert(tag.clone()) {
+                all.push(tag);
+            }
+        }
+        if all.len() > TAGS {
+            let message = format!("{field} has {} tags; there may be {TAGS}", all.len());
+            let error = UserError::new(field, UserErrorCode::TooMany, message);
+            self.refuse(error.within(None, i32::try_from(TAGS).ok()));
+        }
+        all
+    }
+
+    /// Ends the checks.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong.
+    pub fn finish(self) -> Result<(), ServiceError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ServiceError::Refused(self.0)) }
+    }
+
+    fn refuse_at(
+        &mut self,
+        path: &[&str],
+        code: UserErrorCode,
+        message: String,
+        characters: Option<&RangeInclusive<usize>>,
+    ) {
+        let mut error = UserError::of_whole(code, message);
+        error.field = path.iter().map(|segment| (*segment).to_owned()).collect();
+        if let Some(characters) = characters {
+            error.min = i32::try_from(*characters.start()).ok();
+            error.max = i32::try_from(*characters.end()).ok();
+        }
+        self.refuse(error);
+    }
+}
+
+/// Composed and trimmed.
+#[must_use]
+pub fn normalized(text: &str) -> String {
+    text.nfc().collect::<String>().trim().to_owned()
+}
+
+fn is_allowed(character: char, lines: Lines) -> bool {
+    let breaks_line = ['\n', '\t', '\r'].contains(&character);
+    !character.is_control() || (lines == Lines::Many && breaks_line)
+}

@@ -1,0 +1,304 @@
+//! Share links: whoever has one reads one reading, until it is over or revoked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use rand::RngExt;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Services;
+use super::error::ServiceError;
+use super::idempotency::{Repeatable, Who, made_before};
+use super::input::{Checks, Lines};
+use super::throttle::Key;
+use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE};
+use crate::db::Session;
+use crate::db::own_readings::{own_reading_by_id, own_reading_locked};
+use crate::db::readings::ReadingRow;
+use crate::db::shares::{
+    ShareRow, SharedRow, open_shares_by_reading_id, own_share_by_id, share_accesses_add,
+    share_insert, share_revoke, shared_by_token,
+};
+use crate::db::users::{Hold, viewer_held};
+use crate::domain::user_error::{UserError, UserErrorCode};
+
+/// Random bytes of a link.
+const TOKEN_BYTES: usize = 16;
+
+/// A link that somebody wants.
+#[derive(Clone, Serialize)]
+#[expect(missing_docs, reason = "a field an input")]
+pub struct ShareInput {
+    pub reading: Uuid,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    #[serde(skip)]
+    pub password: Option<String>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a link to a reading of the viewer's. Answers it, or what the same request made before, and
+/// the reading.
+///
+/// # Errors
+///
+/// The input is refused, there are too many links, the viewer has no such reading, or a statement
+/// fails.
+pub async fn share(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    input: ShareInput,
+    idempotency_key: Option<&str>,
+) -> Result<(Option<ShareRow>, ReadingRow), ServiceError> {
+    let repeatable = Repeatable::new(Who::User(viewer), "shareReading", idempotency_key, &input)?;
+    let share = checked(services, input).await?;
+    let now = services.clock.now();
+    let repeatable = repeatable.as_ref();
+    let shared = session.transaction(|transaction| async move {
+        viewer_held(&transaction, viewer, Hold::Shared)
+            .await?
+            .ok_or(ServiceError::Unauthenticated)?;
+        // Locked, so that two links that are made at once are counted one after the other.
+        let reading = own_reading_locked(&transaction, viewer, share.reading_id).await?;
+        let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
+        if let Some(before) = made_before(&transaction, services, repeatable, share.id).await? {
+            return Ok((own_share_by_id(&transaction, viewer, before).await?, reading));
+        }
+        let open = open_shares_by_reading_id(&transaction, viewer, &[reading.id], now).await?;
+        if open.values().map(Vec::len).sum::<usize>() >= SHARE_LINKS {
+            let message = format!("the reading has {SHARE_LINKS} open links, which is the most");
+            let error = UserError::of_whole(UserErrorCode::TooMany, message);
+            return Err(error.within(None, i32::try_from(SHARE_LINKS).ok()).into());
+        }
+        share_insert(&transaction, share.clone()).await?;
+        Ok((Some(share), reading))
+    });
+    shared.await
+}
+
+async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, ServiceError> {
+    let now = services.clock.now();
+    let mut checks = Checks::default();
+    let title = checks.optional_text("title", input.title.as_deref(), &SHARE_TITLE, Lines::One);
+    let description = checks.optional_text(
+        "description",
+        input.description.as_deref(),
+        &SHARE_DESCRIPTION,
+        Lines::Many,
+    );
+    if let Some(password) = &input.password {
+        let (count, min, max) =
+            (password.chars().count(), *SHARE_PASSWORD.start(), *SHARE_PASSWORD.end());
+        if !SHARE_PASSWORD.contains(&count) {
+            let code = if count < min { UserErrorCode::TooShort } else { UserErrorCode::TooLong };
+            let message = format!("password has {count} characters; it must have {min} to {max}");
+            let error = UserError::new("password", code, message);
+            checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
+        }
+    }
+    if let Some(expires_at) = input.expires_at.filter(|expires_at| *expires_at <= now) {
+        let message = format!("expiresAt is {expires_at}, which is over");
+        checks.refuse(UserError::new("expiresAt", UserErrorCode::OutOfRange, message));
+    }
+    checks.finish()?;
+    let password_hash = match input.password {
+        Some(password) => Some(services.passwords.hash(password).await?),
+        None => None,
+    };
+    let token: [u8; TOKEN_BYTES] = rand::rng().random();
+    Ok(ShareRow {
+        id: Uuid::now_v7(),
+        reading_id: input.reading,
+        token: URL_SAFE_NO_PAD.encode(token),
+        password_hash,
+        is_active: true,
+        expires_at: input.expires_at,
+        access_count: 0,
+        last_access_at: None,
+        title,
+        description,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// Revokes a link of the viewer's. Answers its reading.
+///
+/// # Errors
+///
+/// The viewer has no such link, or a statement fails.
+pub async fn revoke(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    id: Uuid,
+) -> Result<ReadingRow, ServiceError> {
+    let now = services.clock.now();
+    let revoked = session.transaction(|transaction| async move {
+        viewer_held(&transaction, viewer, Hold::Shared)
+            .await?
+            .ok_or(ServiceError::Unauthenticated)?;
+        let reading = share_revoke(&transaction, viewer, id, now).await?;
+        let reading = reading.ok_or(ServiceError::NotFound("share link"))?;
+        let reading = own_reading_by_id(&transaction, viewer, reading).await?;
+        reading.ok_or(ServiceError::NotFound("share link"))
+    });
+    revoked.await
+}
+
+/// The address of a link.
+#[must_use]
+pub fn url_of(services: &Services, share: &ShareRow) -> String {
+    format!("{}/s/{}", services.settings.public_url(), share.token)
+}
+
+/// What a stranger with a link is told.
+pub enum Shared {
+    /// The reading.
+    Open(Box<SharedRow>),
+    /// That a password is wanted.
+    PasswordRequired,
+    /// That it is over.
+    Expired,
+    /// That it was revoked.
+    Revoked,
+}
+
+/// What a link leads to, for somebody with that grant; nothing if there never was such a link. An
+/// open one is counted.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn open(
+    session: &Session,
+    services: &Services,
+    token: &str,
+    grant: Option<&str>,
+) -> Result<Option<Shared>, ServiceError> {
+    let Some(found) = find(session, token).await? else { return Ok(None) };
+    Ok(Some(match closed(services, &found) {
+        Some(closed) => closed,
+        None if found.share.password_hash.is_some()
+            && !grant.is_some_and(|grant| services.tokens.is_granted(grant, found.share.id)) =>
+        {
+            Shared::PasswordRequired
+        }
+        None => {
+            services.share_accesses.count(found.share.id, services.clock.now());
+            Shared::Open(Box::new(found))
+        }
+    }))
+}
+
+async fn find(session: &Session, token: &str) -> Result<Option<SharedRow>, ServiceError> {
+    // PostgreSQL has no such texts and would fail on the question.
+    if token.contains('\0') {
+        return Ok(None);
+    }
+    Ok(shared_by_token(session, token).await?)
+}
+
+fn closed(services: &Services, found: &SharedRow) -> Option<Shared> {
+    if !found.share.is_active {
+        return Some(Shared::Revoked);
+    }
+    let now = services.clock.now();
+    found.share.expires_at.filter(|expires_at| *expires_at <= now).map(|_| Shared::Expired)
+}
+
+/// A link whose password was given.
+pub struct Unlocked {
+    /// Shows for minutes that it was.
+    pub grant: String,
+    /// What the link leads to.
+    pub shared: Box<SharedRow>,
+}
+
+/// Checks the password of a link.
+///
+/// # Errors
+///
+/// The link is over or was never there, the password is wrong, there were too many attempts, or a
+/// statement fails.
+pub async fn unlock(
+    session: &Session,
+    services: &Services,
+    address: IpAddr,
+    token: &str,
+    password: String,
+) -> Result<Unlocked, ServiceError> {
+    services.throttle.password(address, Key::name(token))?;
+    let closed_error =
+        || ServiceError::refused("token", UserErrorCode::ShareClosed, "this link is closed");
+    let found = find(session, token).await?.ok_or_else(closed_error)?;
+    if closed(services, &found).is_some() {
+        return Err(closed_error());
+    }
+    session.release().await;
+    if let Some(hash) = found.share.password_hash.clone() {
+        services.throttle.known_failures(Key::Share(found.share.id))?;
+        if !services.passwords.matches(password, Some(hash)).await? {
+            services.throttle.wrong_password(Key::Share(found.share.id));
+            let message = "the password is wrong";
+            return Err(ServiceError::refused("password", UserErrorCode::BadCredentials, message));
+        }
+    }
+    let now = services.clock.now();
+    let grant = services.tokens.grant(found.share.id, now)?.token;
+    services.share_accesses.count(found.share.id, now);
+    Ok(Unlocked { grant, shared: Box::new(found) })
+}
+
+/// How often links were opened since that was last written. What is here when a process dies is lost:
+/// the counts are for people to look at.
+#[derive(Debug, Default)]
+pub struct ShareAccesses(Mutex<HashMap<Uuid, (i64, DateTime<Utc>)>>);
+
+impl ShareAccesses {
+    fn map(&self) -> MutexGuard<'_, HashMap<Uuid, (i64, DateTime<Utc>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, share: Uuid, at: DateTime<Utc>) {
+        let mut map = self.map();
+        let (count, last) = map.entry(share).or_insert((0, at));
+        *count += 1;
+        *last = at;
+    }
+
+    /// Writes the counts.
+    ///
+    /// # Errors
+    ///
+    /// A statement fails; then they are written the next time.
+    pub async fn write(&self, session: &Session) -> Result<(), ServiceError> {
+        let counted = std::mem::take(&mut *self.map());
+        if counted.is_empty() {
+            return Ok(());
+        }
+        // In the order of their ids, so that two processes that do this never wait for each other.
+        let mut shares: Vec<_> = counted.iter().collect();
+        shares.sort_by_key(|(id, _)| **id);
+        let written = session.transaction(|transaction| async move {
+            for (id, (count, last)) in shares {
+                share_accesses_add(&transaction, *id, *count, *last).await?;
+            }
+            Ok::<_, ServiceError>(())
+        });
+        if let Err(error) = written.await {
+            let mut map = self.map();
+            for (id, (count, last)) in counted {
+                map.entry(id).or_insert((0, last)).0 += count;
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! Tags over all readings of a user: renaming, merging and deleting them.
+
+use std::cmp::Reverse;
+
+use uuid::Uuid;
+
+use super::Services;
+use super::error::ServiceError;
+use super::input::{Checks, Lines, normalized};
+use crate::config::content::TAG;
+use crate::db::Session;
+use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
+use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::domain::user_error::{UserError, UserErrorCode};
+
+/// How tags are ordered. What is equal is ordered by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagOrder {
+    /// The one on most readings first, and of those the one used last.
+    MostUsed,
+    /// By name.
+    Name,
+    /// The one used last first.
+    RecentlyUsed,
+}
+
+/// The tags of a user whose names hold that text, in that order.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn list(
+    session: &Session,
+    owner: Uuid,
+    search: Option<&str>,
+    order: TagOrder,
+) -> Result<Vec<TagRow>, ServiceError> {
+    let mut tags = tags_of_user(session, owner).await?;
+    if let Some(search) = search {
+        let search = normalized(search).to_lowercase();
+        tags.retain(|tag| tag.name.to_lowercase().contains(&search));
+    }
+    match order {
+        TagOrder::MostUsed => tags.sort_by(|one, other| {
+            let key = |tag: &TagRow| Reverse((tag.readings, tag.last_used_at));
+            key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
+        }),
+        TagOrder::Name => tags.sort_by(|one, other| one.name.cmp(&other.name)),
+        TagOrder::RecentlyUsed => tags.sort_by(|one, other| {
+            let key = |tag: &TagRow| Reverse(tag.last_used_at);
+            key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
+        }),
+    }
+    Ok(tags)
+}
+
+/// What became of a change of tags.
+pub struct Replaced {
+    /// The tag that is there now, if there is to be one.
+    pub tag: Option<TagRow>,
+    /// The tags that are there no more.
+    pub deleted: Vec<String>,
+    /// How many readings were changed.
+    pub readings: u64,
+    /// Whose they are.
+    pub viewer: UserRow,
+}
+
+/// Puts one tag in the place of others in all readings of the viewer's.
+///
+/// # Errors
+///
+/// A tag is refused or on none of the readings, or a statement fails.
+pub async fn replace(
+    session: &Session,
+    services: &Services,
+    viewer: Uuid,
+    (from_field, from): (&str, &[String]),
+    to: Option<&str>,
+) -> Result<Replaced, ServiceError> {
+    let mut checks = Checks::default();
+    let to = to.map(|to| checks.text("to", to, &TAG, Lines::One));
+    let from = if let ([one], "from") = (from, from_field) {
+        vec![checks.text(from_field, one, &TAG, Lines::One)]
+    } else {
+        let tag = |(index, tag): (usize, &String)| {
+            checks.text_at(&[from_field, &index.to_string()], tag, &TAG, Lines::One)
+        };
+        from.iter().enumerate().map(tag).collect()
+    };
+    if from.is_empty() {
+        let message = format!("{from_field} is missing");
+        checks.refuse(UserError::new(from_field, UserErrorCode::Required, message));
+    }
+    checks.finish()?;
+    // A tag that is to stay is not replaced by itself.
+    let mut gone: Vec<String> =
+        from.iter().filter(|tag| Some(*tag) != to.as_ref()).cloned().collect();
+    gone.sort();
+    gone.dedup();
+    let now = services.clock.now();
+    let replaced = session.transaction(|transaction| async move {
+        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
+        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let before = tags_of_user(&transaction, viewer).await?;
+        let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
+        let mut checks = Checks::default();
+        for tag in from.iter().filter(|tag| !is_known(tag)) {
+            let message = format!("none of your readings has the tag {tag}");
+            checks.refuse(UserError::new(from_field, UserErrorCode::NotFound, message));
+        }
+        checks.finish()?;
+        let readings = if gone.is_empty() {
+            0
+        } else {
+            tags_replace(&transaction, viewer, &gone, to.as_deref(), now).await?
+        };
+        let after = tags_of_user(&transaction, viewer).await?;
+        let tag = after.into_iter().find(|row| Some(&row.name) == to.as_ref());
+        Ok(Replaced { tag, deleted: gone, readings, viewer: user })
+    });
+    replaced.await
+}

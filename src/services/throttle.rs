@@ -1,0 +1,200 @@
+//! How often one address or account may ask: each limit fills up again evenly over its period.
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::ServiceError;
+use crate::config::throttle::ThrottleSettings;
+
+/// Names whose passwords were wrong too often are remembered for as long as their limit's period.
+const FAILURES_PERIOD: Duration = Duration::from_hours(1);
+/// And so many of them.
+const BLOCKED_NAMES: u64 = 100_000;
+
+/// Who asks, or for whose password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A signed-in user.
+    Account(Uuid),
+    /// An address; of IPv6 the network that one household has.
+    Address(IpAddr),
+    /// A login name, whether there is such a user or not, as a hash.
+    Name([u8; 32]),
+    /// A share link.
+    Share(Uuid),
+}
+
+impl Key {
+    /// An address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            address @ IpAddr::V4(_) => address,
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        })
+    }
+
+    /// A login name.
+    #[must_use]
+    pub fn name(name: &str) -> Self {
+        Self::Name(Sha256::digest(name).into())
+    }
+}
+
+/// The limits of one process.
+pub struct Throttle {
+    requests: Limiter,
+    cost: Limiter,
+    logins: Limiter,
+    failures: Limiter,
+    blocked: Cache<Key, Instant>,
+    registrations: Limiter,
+    admin: Limiter,
+}
+
+/// A limit; nothing where it is off.
+struct Limiter(Option<(DefaultKeyedRateLimiter<Key>, NonZeroU32)>);
+
+impl Limiter {
+    fn new(amount: u32, quota: fn(NonZeroU32) -> Quota) -> Self {
+        Self(NonZeroU32::new(amount).map(|amount| (RateLimiter::keyed(quota(amount)), amount)))
+    }
+
+    fn take(&self, key: Key, amount: u32, what: &'static str) -> Result<(), ServiceError> {
+        let (Some((limiter, most)), Some(amount)) = (&self.0, NonZeroU32::new(amount)) else {
+            return Ok(());
+        };
+        // What is larger than the whole limit takes all of it.
+        match limiter.check_key_n(&key, amount.min(*most)) {
+            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Err(not_until)) => {
+                let retry_after = not_until.wait_time_from(DefaultClock::default().now());
+                Err(ServiceError::Throttled { what, retry_after })
+            }
+        }
+    }
+
+    fn forget_idle(&self) {
+        if let Some((limiter, _)) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+impl Throttle {
+    /// With these settings.
+    #[must_use]
+    pub fn new(settings: &ThrottleSettings) -> Self {
+        let cost = if settings.rate_limit == 0 { 0 } else { settings.rate_limit_cost };
+        Self {
+            requests: Limiter::new(settings.rate_limit, Quota::per_minute),
+            cost: Limiter::new(cost, Quota::per_minute),
+            logins: Limiter::new(settings.login_rate, Quota::per_minute),
+            failures: Limiter::new(settings.login_failure_rate, Quota::per_hour),
+            blocked: Cache::builder()
+                .max_capacity(BLOCKED_NAMES)
+                .time_to_live(FAILURES_PERIOD)
+                .build(),
+            registrations: Limiter::new(settings.registration_rate, Quota::per_hour),
+            admin: Limiter::new(settings.admin_rate, Quota::per_minute),
+        }
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    ///
+    /// There were too many.
+    pub fn request(&self, key: Key) -> Result<(), ServiceError> {
+        self.requests.take(key, 1, "requests")
+    }
+
+    /// Counts what an operation costs.
+    ///
+    /// # Errors
+    ///
+    /// It was too much in a while.
+    pub fn cost(&self, key: Key, cost: u64) -> Result<(), ServiceError> {
+        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points")
+    }
+
+    /// Counts an attempt to log in or to unlock from an address, with a name or for a link.
+    ///
+    /// # Errors
+    ///
+    /// There were too many attempts, or wrong passwords.
+    pub fn password(&self, address: IpAddr, of: Key) -> Result<(), ServiceError> {
+        self.logins.take(Key::address(address), 1, "attempts")?;
+        self.known_failures(of)
+    }
+
+    /// Refuses while there were too many wrong passwords.
+    ///
+    /// # Errors
+    ///
+    /// There were.
+    pub fn known_failures(&self, of: Key) -> Result<(), ServiceError> {
+        let left = self
+            .blocked
+            .get(&of)
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            .filter(|left| !left.is_zero());
+        match left {
+            None => Ok(()),
+            Some(retry_after) => {
+                Err(ServiceError::Throttled { what: "wrong passwords", retry_after })
+            }
+        }
+    }
+
+    /// Counts a wrong password.
+    pub fn wrong_password(&self, of: Key) {
+        if let Err(ServiceError::Throttled { retry_after, .. }) = self.failures.take(of, 1, "") {
+            self.blocked.insert(of, Instant::now() + retry_after);
+        }
+    }
+
+    /// Counts a registration.
+    ///
+    /// # Errors
+    ///
+    /// There were too many from that address.
+    pub fn registration(&self, address: IpAddr) -> Result<(), ServiceError> {
+        self.registrations.take(Key::address(address), 1, "registrations")
+    }
+
+    /// Counts a mutation of an admin's.
+    ///
+    /// # Errors
+    ///
+    /// There were too many.
+    pub fn admin(&self, admin: Uuid) -> Result<(), ServiceError> {
+        self.admin.take(Key::Account(admin), 1, "admin mutations")
+    }
+
+    /// Forgets those who have not asked for a while.
+    pub fn forget_idle(&self) {
+        for limiter in [
+            &self.requests,
+            &self.cost,
+            &self.logins,
+            &self.failures,
+            &self.registrations,
+            &self.admin,
+        ] {
+            limiter.forget_idle();
+        }
+    }
+}
