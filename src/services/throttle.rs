@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -63,21 +65,45 @@ pub struct Throttle {
     admin: Limiter,
 }
 
+/// What is left of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remaining {
+    /// How much may still be asked for at once.
+    pub amount: u32,
+    /// When all of it is back.
+    pub whole_after: Duration,
+}
+
 /// A limit; nothing where it is off.
-struct Limiter(Option<(DefaultKeyedRateLimiter<Key>, NonZeroU32)>);
+struct Limiter(Option<(KeyedLimiter, NonZeroU32)>);
+
+type KeyedLimiter =
+    RateLimiter<Key, DefaultKeyedStateStore<Key>, DefaultClock, StateInformationMiddleware>;
 
 impl Limiter {
     fn new(amount: u32, quota: fn(NonZeroU32) -> Quota) -> Self {
-        Self(NonZeroU32::new(amount).map(|amount| (RateLimiter::keyed(quota(amount)), amount)))
+        let limiter = |amount| RateLimiter::keyed(quota(amount)).with_middleware();
+        Self(NonZeroU32::new(amount).map(|amount| (limiter(amount), amount)))
     }
 
-    fn take(&self, key: Key, amount: u32, what: &'static str) -> Result<(), ServiceError> {
+    fn take(
+        &self,
+        key: Key,
+        amount: u32,
+        what: &'static str,
+    ) -> Result<Option<Remaining>, ServiceError> {
         let (Some((limiter, most)), Some(amount)) = (&self.0, NonZeroU32::new(amount)) else {
-            return Ok(());
+            return Ok(None);
         };
         // What is larger than the whole limit takes all of it.
         match limiter.check_key_n(&key, amount.min(*most)) {
-            Ok(Ok(())) | Err(_) => Ok(()),
+            Ok(Ok(state)) => {
+                let amount = state.remaining_burst_capacity();
+                let taken = most.get().saturating_sub(amount);
+                let whole_after = state.quota().replenish_interval() * taken;
+                Ok(Some(Remaining { amount, whole_after }))
+            }
+            Err(_) => Ok(None),
             Ok(Err(not_until)) => {
                 let retry_after = not_until.wait_time_from(DefaultClock::default().now());
                 Err(ServiceError::Throttled { what, retry_after })
@@ -112,12 +138,12 @@ impl Throttle {
         }
     }
 
-    /// Counts a request.
+    /// Counts a request, and answers what is left; nothing where there is no limit.
     ///
     /// # Errors
     ///
     /// There were too many.
-    pub fn request(&self, key: Key) -> Result<(), ServiceError> {
+    pub fn request(&self, key: Key) -> Result<Option<Remaining>, ServiceError> {
         self.requests.take(key, 1, "requests")
     }
 
@@ -127,7 +153,7 @@ impl Throttle {
     ///
     /// It was too much in a while.
     pub fn cost(&self, key: Key, cost: u64) -> Result<(), ServiceError> {
-        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points")
+        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points").map(drop)
     }
 
     /// Counts an attempt to log in or to unlock from an address, with a name or for a link.
@@ -172,7 +198,7 @@ impl Throttle {
     ///
     /// There were too many from that address.
     pub fn registration(&self, address: IpAddr) -> Result<(), ServiceError> {
-        self.registrations.take(Key::address(address), 1, "registrations")
+        self.registrations.take(Key::address(address), 1, "registrations").map(drop)
     }
 
     /// Counts a mutation of an admin's.
@@ -181,7 +207,7 @@ impl Throttle {
     ///
     /// There were too many.
     pub fn admin(&self, admin: Uuid) -> Result<(), ServiceError> {
-        self.admin.take(Key::Account(admin), 1, "admin mutations")
+        self.admin.take(Key::Account(admin), 1, "admin mutations").map(drop)
     }
 
     /// Forgets those who have not asked for a while.

@@ -58,7 +58,7 @@ impl HttpError {
         self.with_header_value(name, HeaderValue::from_static(value))
     }
 
-    fn with_header_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(super) fn with_header_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
@@ -169,7 +169,7 @@ impl From<ApiError> for HttpError {
 pub struct Answer {
     status: StatusCode,
     media_type: MediaType,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) figures: RequestFigures,
     data: Option<Value>,
     /// Bytes that the body may have.
@@ -209,6 +209,11 @@ impl Answer {
         }
         answer.media_type = media_type;
         answer
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// Turns what the library answered into what clients are promised.

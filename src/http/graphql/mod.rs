@@ -12,8 +12,10 @@ use std::sync::{Arc, PoisonError};
 
 use async_graphql::Variables;
 use async_graphql::parser::types::OperationType;
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -29,7 +31,8 @@ use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
-use crate::services::throttle::Key;
+use crate::services::throttle::{Key, Remaining};
+use crate::services::tokens::AccessToken;
 pub use answer::{Answer, HttpError};
 use request::{read_body, read_query_string};
 
@@ -76,9 +79,42 @@ async fn answer(
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
     let (parts, body) = request.into_parts();
+    let caller = caller(&parts, &app.services.settings);
+    let access = access_token(&parts.headers, &app.services.tokens);
+    let key = match &access {
+        Ok(Some(access)) => Key::Account(access.user),
+        Ok(None) | Err(_) => Key::address(caller.address),
+    };
+    // Before anything is read of it: a refusal is to cost nothing.
+    let remaining = settled(app.services.throttle.request(key))?;
+    let answer = answer_counted(app, (parts, body), (caller, access, key), media_type).await;
+    let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) else {
+        return answer;
+    };
+    let header = HeaderName::from_static("ratelimit");
+    match answer {
+        Ok(answer) => Ok(answer.with_header(header, remaining)),
+        Err(error) => Err(error.with_header_value(header, remaining)),
+    }
+}
+
+/// What is left of the limit, as the header says it: so many requests at once, and in so many seconds
+/// all of them.
+fn rate_limit(remaining: &Remaining) -> Option<HeaderValue> {
+    let seconds = remaining.whole_after.as_millis().div_ceil(1_000);
+    HeaderValue::try_from(format!("\"requests\";r={};t={seconds}", remaining.amount)).ok()
+}
+
+async fn answer_counted(
+    app: &Arc<App>,
+    (parts, body): (Parts, Body),
+    (mut caller, access, key): (Caller, Result<Option<AccessToken>, HttpError>, Key),
+    media_type: MediaType,
+) -> Result<Answer, HttpError> {
+    let settings = &app.services.settings;
     let is_get = parts.method == Method::GET;
     let request = match parts.method {
-        Method::GET => read_query_string(parts.uri.query(), &app.services.settings.limits)?,
+        Method::GET => read_query_string(parts.uri.query(), &settings.limits)?,
         Method::POST => {
             if !is_json(&parts.headers) {
                 let error = HttpError::new(
@@ -88,7 +124,7 @@ async fn answer(
                 );
                 return Err(error.with_detail("argument", "content-type".into()));
             }
-            read_body(body, &app.services.settings.limits).await?
+            read_body(body, &settings.limits).await?
         }
         _ => {
             return Err(HttpError::method_not_allowed(
@@ -97,37 +133,26 @@ async fn answer(
             ));
         }
     };
-    let mut caller = caller(&parts, &app.services.settings);
-    let access = access_token(&parts.headers, &app.services.tokens);
-    let key = match &access {
-        Ok(Some(access)) => Key::Account(access.user),
-        Ok(None) | Err(_) => Key::address(caller.address),
-    };
-    settled(app.services.throttle.request(key))?;
+    let name = request.operation_name.as_deref();
     let checked = app.documents.check(&request.query);
     // Who has no good token may still get one. All others hear of the token before anything else.
-    let begins_session = |operation: &CheckedOperation<'_>| {
-        operation.kind() == OperationType::Mutation
-            && operation.root_fields().iter().all(|field| BEGIN_SESSIONS.contains(field))
-    };
     let is_ignored = access.is_err()
         && checked.as_ref().is_ok_and(|document| {
-            let operation = document.operation(request.operation_name.as_deref());
-            operation.is_ok_and(|operation| begins_session(&operation))
+            document.operation(name).is_ok_and(|operation| begins_session(&operation))
         });
     if !is_ignored {
         caller.access = access?;
     }
     let document = checked?;
-    let operation = document.operation(request.operation_name.as_deref())?;
-    if is_get && operation.kind() != OperationType::Query {
+    let operation = document.operation(name)?;
+    let kind = operation.kind();
+    if is_get && kind != OperationType::Query {
         return Err(HttpError::method_not_allowed("POST", "only queries are executed over GET"));
     }
-    if operation.asks_for_schema() && !app.services.settings.introspection() {
+    if operation.asks_for_schema() && !settings.introspection() {
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
-    let kind = operation.kind();
     let asked =
         Asked { caller, key, document, name: request.operation_name, variables: request.variables };
     if kind != OperationType::Mutation {
@@ -135,11 +160,15 @@ async fn answer(
     }
     // What writes is finished whether or not the client still listens.
     let app = Arc::clone(app);
-    let tasks = app.writes.clone();
-    let span = tracing::Span::current();
-    let written =
-        tasks.spawn(async move { execute(&app, asked, media_type).await }.instrument(span));
+    let writes = app.writes.clone();
+    let execution = async move { execute(&app, asked, media_type).await };
+    let written = writes.spawn(execution.instrument(tracing::Span::current()));
     written.await.unwrap_or_else(|_| Err(HttpError::internal()))
+}
+
+fn begins_session(operation: &CheckedOperation<'_>) -> bool {
+    operation.kind() == OperationType::Mutation
+        && operation.root_fields().iter().all(|field| BEGIN_SESSIONS.contains(field))
 }
 
 /// Mutations that are for people without a good access token.
@@ -196,7 +225,7 @@ async fn execute(
     let cookie = cookie.lock().unwrap_or_else(PoisonError::into_inner).take();
     let now = app.services.clock.now();
     if let Some(header) = cookie.and_then(|change| set_cookie(&change, now)) {
-        answer.headers.push((header::SET_COOKIE, header));
+        answer = answer.with_header(header::SET_COOKIE, header);
     }
     Ok(answer)
 }
