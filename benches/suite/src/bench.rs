@@ -84,6 +84,9 @@ impl Bench {
             ("LOG", "warn".to_owned()),
             ("LISTEN", "127.0.0.1:0".to_owned()),
             ("RATE_LIMIT", "0".to_owned()),
+            ("LOGIN_RATE", "0".to_owned()),
+            ("LOGIN_FAILURE_RATE", "0".to_owned()),
+            ("LOGIN_FAILURES", u16::MAX.to_string()),
         ]
     }
 

@@ -4,6 +4,7 @@ mod deep;
 mod eager;
 mod growth;
 mod list;
+mod logins;
 mod memory;
 mod nested;
 mod nplusone;
@@ -20,7 +21,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 7] = [
+const ALL: [Group; 8] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -28,6 +29,7 @@ const ALL: [Group; 7] = [
     Group { name: "eager", run: eager::run },
     Group { name: "growth", run: growth::run },
     Group { name: "memory", run: memory::run },
+    Group { name: "logins", run: logins::run },
 ];
 
 /// The groups of these names, or all.
