@@ -271,10 +271,7 @@ impl Reading {
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
         let columns = DrawnCard::columns(&context.look_ahead());
-        let key = DrawnCardsOfReading { reading: self.0.id, columns };
-        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(key).await?;
-        let Some(drawn) = loaded else { return Ok(Vec::new()) };
-        Ok((0..drawn.len()).map(|index| DrawnCard { drawn: Arc::clone(&drawn), index }).collect())
+        DrawnCard::all(context, DrawnCardsOfReading { reading: self.0.id, columns }).await
     }
 
     /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
@@ -346,24 +343,44 @@ pub struct DrawnCard {
 }
 
 impl DrawnCard {
+    /// The cards of a reading that the viewer may see, in the order of their positions.
+    pub(super) async fn all(
+        context: &Context<'_>,
+        of: DrawnCardsOfReading,
+    ) -> Result<Vec<Self>, ApiError> {
+        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(of).await?;
+        let Some(drawn) = loaded else { return Ok(Vec::new()) };
+        Ok((0..drawn.len()).map(|index| Self { drawn: Arc::clone(&drawn), index }).collect())
+    }
+
     /// What has to be read for the cards of a list.
     fn columns(cards: &Lookahead<'_>) -> Columns {
         let texts = ["positionName", "positionMeaning", "interpretation"];
         Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
     }
 
-    fn row(&self) -> &DrawnCardRow {
+    pub(super) fn row(&self) -> &DrawnCardRow {
         &self.drawn[self.index]
     }
 
-    fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
+    pub(super) fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
         let texts = self.row().texts.as_ref();
         texts.ok_or_else(|| DbError::NotRead { what: "the texts of a drawn card" }.into())
     }
 
-    fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
+    pub(super) fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
         let id = self.row().card_id;
         request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
+    }
+
+    /// What the card means as it lies.
+    pub(super) fn meaning_in<'a>(
+        &self,
+        context: &Context<'a>,
+        locale: Locale,
+    ) -> Result<&'a str, ApiError> {
+        let text = self.card(context)?.texts.get(locale.into());
+        Ok(text.meaning(self.row().orientation))
     }
 }
 
@@ -413,8 +430,7 @@ impl DrawnCard {
         context: &Context<'_>,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
-        let text = self.card(context)?.texts.get(locale.into());
-        Ok(text.meaning(self.row().orientation).to_owned())
+        self.meaning_in(context, locale).map(str::to_owned)
     }
 
     /// What the reading's voice says of the card in this place, in the reading's language.

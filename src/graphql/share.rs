@@ -1,24 +1,20 @@
 //! Share links, and what they lead to. A shared reading is an object of its own, so that no cache
 //! mixes it with the owner's reading.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Enum, ID, Object};
 
 use super::card::Card;
 use super::context::request;
 use super::errors::{ApiError, settled};
 use super::id::GlobalId;
-use super::reading::missing;
+use super::reading::{DrawnCard, missing};
 use super::scalars::{DateTime, Url};
 use super::spread::Spread;
 use super::words::{Karma, Locale, Orientation, VoiceKey};
 use crate::db::DbError;
-use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
 use crate::db::query::columns::Columns;
 use crate::db::readings::ReadingRow;
 use crate::db::shares::{ShareRow, SharedRow};
-use crate::domain::card;
 use crate::loaders::DrawnCardsOfReading;
 use crate::services::shares::{self, Shared};
 
@@ -153,41 +149,20 @@ impl SharedReadingContent<'_> {
 
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<SharedCard>, ApiError> {
-        let key = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
-        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(key).await?;
-        let Some(drawn) = loaded else { return Ok(Vec::new()) };
-        Ok((0..drawn.len()).map(|index| SharedCard { drawn: Arc::clone(&drawn), index }).collect())
+        let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
+        Ok(DrawnCard::all(context, of).await?.into_iter().map(SharedCard).collect())
     }
 }
 
-/// A card in its place in a shared reading.
-struct SharedCard {
-    drawn: Arc<[DrawnCardRow]>,
-    index: usize,
-}
-
-impl SharedCard {
-    fn row(&self) -> &DrawnCardRow {
-        &self.drawn[self.index]
-    }
-
-    fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
-        let texts = self.row().texts.as_ref();
-        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a drawn card" }.into())
-    }
-
-    fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
-        let id = self.row().card_id;
-        request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
-    }
-}
+/// A card in its place in a shared reading: a drawn card without an id that leads to its reading.
+struct SharedCard(DrawnCard);
 
 /// A card in its place in a shared reading.
 #[Object]
 impl SharedCard {
     /// The number of its position, from 1.
     async fn position(&self) -> i16 {
-        self.row().position_number
+        self.0.row().position_number
     }
 
     /// What the position was called when the card was drawn.
@@ -195,7 +170,7 @@ impl SharedCard {
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_name.get(locale.into()))
+        Ok(self.0.texts()?.position_name.get(locale.into()))
     }
 
     /// What a card in the position spoke of when it was drawn.
@@ -203,18 +178,17 @@ impl SharedCard {
         &self,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_meaning.get(locale.into()))
+        Ok(self.0.texts()?.position_meaning.get(locale.into()))
     }
 
     /// How it lies.
     async fn orientation(&self) -> Orientation {
-        self.row().orientation.into()
+        self.0.row().orientation.into()
     }
 
     /// Which card.
-    #[graphql(name = "card")]
-    async fn card_field(&self, context: &Context<'_>) -> Result<Card, ApiError> {
-        self.card(context).map(Card::of)
+    async fn card(&self, context: &Context<'_>) -> Result<Card, ApiError> {
+        self.0.card(context).map(Card::of)
     }
 
     /// What the card means as it lies.
@@ -223,8 +197,7 @@ impl SharedCard {
         context: &Context<'_>,
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
-        let text = self.card(context)?.texts.get(locale.into());
-        Ok(text.meaning(self.row().orientation).to_owned())
+        self.0.meaning_in(context, locale).map(str::to_owned)
     }
 }
 
