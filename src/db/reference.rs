@@ -1,6 +1,7 @@
 //! Writing and counting the reference data. Rows that are there already stay as they are, so loading
 //! twice is loading once and an operator's edits survive.
 
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{EntityTrait, FromQueryResult};
 
@@ -10,7 +11,7 @@ use super::entities::{
     spread_position_texts, spread_positions, spread_stats, spread_templates, spread_texts,
     voice_texts, voices, wasteland_cards,
 };
-use super::{Database, DbError, StartLock};
+use super::{Database, DbError, Session, StartLock};
 
 /// The rows of the reference data, by table, in the order in which they can be written.
 #[derive(Debug, Default)]
@@ -114,6 +115,31 @@ pub async fn is_reference_complete(
             && has(found.spread_stats, rows.spread_stats.len())
             && has(found.card_stats, rows.card_stats.len())
     }))
+}
+
+/// When a card or a spread was last changed; nothing where there are none. Whoever changes one of
+/// their texts or positions writes the time to its own row as well.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn reference_changed_at(session: &Session) -> Result<Option<DateTime<Utc>>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Changed {
+        cards: Option<DateTime<Utc>>,
+        spreads: Option<DateTime<Utc>>,
+    }
+    let query = Query::select()
+        .expr_as(latest(wasteland_cards::Entity, wasteland_cards::Column::UpdatedAt), "cards")
+        .expr_as(latest(spread_templates::Entity, spread_templates::Column::UpdatedAt), "spreads")
+        .to_owned();
+    let changed: Option<Changed> = session.one("reference_changed_at", &query).await?;
+    Ok(changed.and_then(|changed| Ord::max(changed.cards, changed.spreads)))
+}
+
+fn latest<E: EntityTrait>(entity: E, column: E::Column) -> SimpleExpr {
+    let query = Query::select().expr(Expr::col(column).max()).from(entity).to_owned();
+    SimpleExpr::SubQuery(None, Box::new(query.into()))
 }
 
 fn count<E: EntityTrait>(entity: E) -> SimpleExpr {

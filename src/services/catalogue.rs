@@ -1,11 +1,13 @@
 //! The reference data in memory. It is small and changes by an admin's hand only, so requests read
-//! it without a statement.
+//! it without a statement. Another server's admin may have changed it: the upkeep looks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::db::reference::reference_changed_at;
 use crate::db::{DbError, Session, cards, factions, spreads, voices};
 use crate::domain::card::{Card, CardText, Suit};
 use crate::domain::faction::{Faction, FactionKey};
@@ -24,6 +26,7 @@ pub struct Catalogue {
     spread_by_id: HashMap<Uuid, Arc<Spread>>,
     voices: Vec<Arc<Voice>>,
     factions: Vec<Arc<Faction>>,
+    changed_at: Option<DateTime<Utc>>,
 }
 
 impl Catalogue {
@@ -33,9 +36,12 @@ impl Catalogue {
     ///
     /// A statement fails, or a text that must be there is missing.
     pub async fn load(session: &Session) -> Result<Self, DbError> {
+        // First: what is changed while the rest is read shows as a change.
+        let changed_at = reference_changed_at(session).await?;
         let cards = load_cards(session).await?;
         let spreads = load_spreads(session).await?;
         Ok(Self {
+            changed_at,
             card_by_id: cards.iter().map(|card| (card.id, Arc::clone(card))).collect(),
             card_by_code: cards.iter().map(|card| (card.code.clone(), Arc::clone(card))).collect(),
             cards,
@@ -45,6 +51,12 @@ impl Catalogue {
             voices: load_voices(session).await?,
             factions: load_factions(session).await?,
         })
+    }
+
+    /// When a card or a spread was last changed that is here as it is then.
+    #[must_use]
+    pub fn changed_at(&self) -> Option<DateTime<Utc>> {
+        self.changed_at
     }
 
     /// All cards in deck order: by suit, then number.

@@ -1,5 +1,6 @@
 //! What is done every few seconds or minutes, whoever asks for what: counters are brought up to date,
-//! accesses of share links are written, and what has expired is deleted. Each step may be done by
+//! accesses of share links are written, cards and spreads that another server's admin changed are
+//! read, and what has expired is deleted. Each step may be done by
 //! several processes at once, and may fail and be done the next time.
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use super::error::ServiceError;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
 use crate::db::login_sessions::logins_sweep;
+use crate::db::reference::reference_changed_at;
 use crate::db::shares::shares_sweep;
 use crate::db::{Database, DbError, Session};
 
@@ -32,6 +34,7 @@ pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Fut
             () = &mut stop => break,
             _ = counters.tick() => {
                 report("counters", bring_up_to_date(&services, &database.session()).await);
+                report("catalogue", renew_catalogue(&services, &database.session()).await);
             }
             _ = sweeps.tick() => {
                 services.throttle.forget_idle();
@@ -119,6 +122,20 @@ async fn in_batches<F: Future<Output = Result<u64, DbError>>>(
             return Ok(sum);
         }
     }
+}
+
+/// Reads the reference data anew if somebody has changed it.
+///
+/// # Errors
+///
+/// A statement fails.
+pub async fn renew_catalogue(services: &Services, session: &Session) -> Result<(), ServiceError> {
+    if reference_changed_at(session).await? != services.catalogue().changed_at() {
+        reload_catalogue(services, session).await?;
+        tracing::info!("cards and spreads were changed elsewhere, and read anew");
+    }
+    session.release().await;
+    Ok(())
 }
 
 /// Reads the reference data anew, for requests from now on.

@@ -6,6 +6,7 @@ mod fixtures;
 
 mod browser;
 mod cards;
+mod catalogue;
 mod conformance;
 mod connections;
 mod documents;

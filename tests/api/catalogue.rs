@@ -1,0 +1,48 @@
+//! The reference data that a server keeps in memory, where several servers share a database.
+
+use serde_json::json;
+
+use wasteland_tarot::db::Database;
+use wasteland_tarot::db::entities::users;
+use wasteland_tarot::domain::locale::Locale;
+use wasteland_tarot::services::Services;
+use wasteland_tarot::services::catalogue::Catalogue;
+use wasteland_tarot::services::upkeep::renew_catalogue;
+
+use crate::app::{TestApp, on_both_databases, settings_of};
+use crate::fixtures::{card_id, id, rows, user};
+
+on_both_databases! {
+    async fn what_an_admin_changes_on_one_server_others_read_anew(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let admin = users::Model { is_admin: true, ..user("admin") };
+        app.insert(rows(vec![admin], Vec::new())).await;
+        let settings = settings_of(&app.database.url, &[]);
+        let other = Database::connect(&settings).await.expect("the database opens");
+        let catalogue = Catalogue::load(&other.session()).await.expect("the catalogue loads");
+        let services = Services::new(settings, catalogue);
+        let name = || {
+            let catalogue = services.catalogue();
+            let card = catalogue.card_by_code("major_arcana_00").expect("the card");
+            card.texts.get(Locale::ZhHant).name.clone()
+        };
+
+        let unchanged = services.catalogue();
+        renew_catalogue(&services, &other.session()).await.expect("it is looked at");
+        assert!(std::sync::Arc::ptr_eq(&unchanged, &services.catalogue()), "nothing was changed");
+
+        let fool = card_id(&app, "major_arcana_00");
+        let change = format!(
+            "mutation {{ adminUpdateCard(input: {{ id: {fool:?}, locale: ZH_HANT, name: \"愚者\" }})
+                {{ card {{ name(locale: ZH_HANT) }} userErrors {{ code }} }} }}"
+        );
+        assert_eq!(
+            app.data_as(id("admin"), &change).await,
+            json!({ "adminUpdateCard": { "card": { "name": "愚者" }, "userErrors": [] } })
+        );
+        assert_ne!(name(), "愚者", "the other server has not looked yet");
+        renew_catalogue(&services, &other.session()).await.expect("it is looked at");
+        assert_eq!(name(), "愚者");
+        other.close().await;
+    }
+}
