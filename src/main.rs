@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
 use wasteland_tarot::db::users::Role;
@@ -226,12 +226,18 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     let (ended, end) = oneshot::channel::<()>();
     let end = async { drop(end.await) };
     let upkeep = tokio::spawn(keep_up(Arc::clone(&app.services), database.clone(), end));
+    let mut stopped_at = None;
+    let stop = async {
+        stop.await;
+        stopped_at = Some(Instant::now());
+    };
     let mut drained = connections::serve(listener, router(&app), &limits, stop).await;
+    let deadline = stopped_at.unwrap_or_else(Instant::now) + limits.shutdown_timeout;
     // Clients that went away have left writes behind that are to be finished.
     app.writes.close();
-    drained &= timeout(limits.shutdown_timeout, app.writes.wait()).await.is_ok();
+    drained &= timeout_at(deadline, app.writes.wait()).await.is_ok();
     drop(ended);
-    drained &= timeout(limits.shutdown_timeout, upkeep).await.is_ok();
+    drained &= timeout_at(deadline, upkeep).await.is_ok();
     drop(app);
     database.close().await;
     if !drained {

@@ -205,8 +205,10 @@ struct Ran {
 impl Shared {
     async fn begin(&self) -> Result<(), DbError> {
         const STATEMENT: &str = "begin";
-        // Who waits for the turn to write must hold no connection.
-        self.lent.lock().await.take();
+        if self.pool.is_sqlite() {
+            // Who waits for the turn to write must hold no connection.
+            self.lent.lock().await.take();
+        }
         let Ok(turn) = timeout(self.deadline, self.pool.turn_to_write()).await else {
             return Err(DbError::Deadline { statement: STATEMENT });
         };

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Datelike;
 use uuid::Uuid;
 
 use super::context::request;
 use super::errors::ApiError;
+use super::id::opaque_id;
 use super::pagination::{Connection, CursorKey, PageArguments};
 use super::scalars::DateTime;
 use super::user::User;
@@ -89,7 +88,7 @@ pub struct AdminUser(pub AdminUserRow);
 impl AdminUser {
     /// An id of its own, which is not the user's.
     async fn id(&self) -> ID {
-        ID(URL_SAFE_NO_PAD.encode(format!("AdminUser:{}", self.0.user.id.simple())))
+        opaque_id("AdminUser", &self.0.user.id.simple().to_string())
     }
 
     /// The user.

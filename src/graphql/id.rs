@@ -151,6 +151,13 @@ impl GlobalId {
     }
 }
 
+/// The id of an object that `node` does not find, so that client caches can keep it apart: its kind and
+/// what it depends on.
+#[must_use]
+pub(super) fn opaque_id(kind: &str, key: &str) -> ID {
+    ID(URL_SAFE_NO_PAD.encode(format!("{kind}:{key}")))
+}
+
 fn uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }

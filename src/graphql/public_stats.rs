@@ -1,9 +1,10 @@
 //! What the landing page counts.
 
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::context::request;
 use super::errors::ApiError;
+use super::id::opaque_id;
 use crate::db::public_stats::public_counts;
 
 /// The field of the query type that answers counts.
@@ -18,6 +19,7 @@ impl PublicStatsQuery {
         let counts = public_counts(&request.session).await?;
         let spreads = request.catalogue.spreads().iter().filter(|spread| spread.is_active).count();
         Ok(PublicStats {
+            id: opaque_id("PublicStats", "all"),
             users: counts.users,
             readings: counts.readings,
             cards: request.catalogue.cards().len(),
@@ -29,6 +31,8 @@ impl PublicStatsQuery {
 /// Counts over the whole site.
 #[derive(SimpleObject)]
 pub struct PublicStats {
+    /// An id of its own, always the same.
+    id: ID,
     /// Active users.
     users: i64,
     /// Complete readings, private ones included.

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::id::opaque_id;
 use super::pagination::CursorKey;
 use super::scalars::DateTime;
 use crate::db::own_readings::TagRow;
@@ -72,7 +73,7 @@ impl Tag {
 /// The id of a user's tag.
 #[must_use]
 pub fn tag_id(owner: Uuid, name: &str) -> ID {
-    ID(URL_SAFE_NO_PAD.encode(format!("Tag:{}:{name}", owner.simple())))
+    opaque_id("Tag", &format!("{}:{name}", owner.simple()))
 }
 
 /// A tag's place in a list: numbers that go down, and its name.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::category::Category;
 use super::context::{RequestContext, request};
 use super::errors::{ApiError, settled};
-use super::id::GlobalId;
+use super::id::{GlobalId, opaque_id};
 use super::pagination::{Connection, PageArguments};
 use super::reading::{Reading, ReadingPage};
 use super::scalars::DateTime;
@@ -172,7 +172,7 @@ impl User {
     async fn reading_quota(&self, context: &Context<'_>) -> Option<Result<ReadingQuota, ApiError>> {
         let request = self.own(context)?;
         let quota = readings::quota(&request.session, &request.services, &self.0).await;
-        Some(settled(quota).map(ReadingQuota::from))
+        Some(settled(quota).map(|quota| ReadingQuota::of(self.0.id, quota)))
     }
 
     /// The labels of the user's readings. Null for everyone but the user.
@@ -216,6 +216,8 @@ async fn tags_page(
 /// How many readings a user may make on a UTC day.
 #[derive(SimpleObject)]
 pub struct ReadingQuota {
+    /// An id of its own, which is not the user's.
+    id: ID,
     /// A day.
     limit: i32,
     /// Made today. Readings that were deleted count.
@@ -226,9 +228,10 @@ pub struct ReadingQuota {
     resets_at: DateTime,
 }
 
-impl From<Quota> for ReadingQuota {
-    fn from(Quota { limit, used, resets_at }: Quota) -> Self {
+impl ReadingQuota {
+    fn of(user: Uuid, Quota { limit, used, resets_at }: Quota) -> Self {
+        let id = opaque_id("ReadingQuota", &user.simple().to_string());
         let remaining = (limit - used).max(0);
-        Self { limit, used, remaining, resets_at: DateTime(resets_at) }
+        Self { id, limit, used, remaining, resets_at: DateTime(resets_at) }
     }
 }

@@ -28,6 +28,7 @@ use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
+use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::AccessToken;
 
 /// The secret that the servers of tests sign tokens with.
@@ -405,6 +406,16 @@ impl TestApp {
     /// The same as that user.
     pub async fn data_as(&self, user: Uuid, query: &str) -> Value {
         data_of(self.ask_as(user, query).await)
+    }
+
+    /// Loads the demonstration set.
+    pub async fn demonstrate(&self) {
+        let services = &self.app.services;
+        let settings = &services.settings.database;
+        let lock = StartLock::take(settings).await.expect("nobody else prepares it");
+        let plan = (SeedPlan::demonstration(), now());
+        let loaded = load_seed(settings, &lock, &services.catalogue(), plan, |_| ()).await;
+        assert!(loaded.expect("the demonstration loads").loaded);
     }
 
     /// Writes people and readings past the API.

@@ -7,6 +7,7 @@ mod fixtures;
 mod browser;
 mod cards;
 mod catalogue;
+mod clients;
 mod conformance;
 mod connections;
 mod documents;

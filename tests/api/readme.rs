@@ -7,9 +7,6 @@ use clap::{Args, Command};
 use serde_json::{Value, json};
 
 use wasteland_tarot::config::Settings;
-use wasteland_tarot::db::{StartLock, now};
-use wasteland_tarot::services::catalogue::Catalogue;
-use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 
 use crate::app::{TestApp, answered, data_of, on_both_databases};
 
@@ -34,13 +31,7 @@ fn table() -> BTreeMap<&'static str, &'static str> {
 on_both_databases! {
     async fn the_first_query_is_answered_as_shown(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let database = &app.app.database;
-        let catalogue = Catalogue::load(&database.session()).await.expect("the catalogue loads");
-        let settings = &app.app.services.settings.database;
-        let lock = StartLock::take(settings).await.expect("nobody else prepares it");
-        let plan = (SeedPlan::demonstration(), now());
-        let loaded = load_seed(settings, &lock, &catalogue, plan, |_| ()).await;
-        assert!(loaded.expect("the demonstration loads").loaded);
+        app.demonstrate().await;
 
         let shown: Value = serde_json::from_str(block("json")).expect("the answer is JSON");
         let answered = app.ask(block("graphql")).await;

@@ -1,0 +1,23 @@
+//! The API as three clients use it that many frontends have: Apollo Client, urql with its normalized
+//! cache, and Relay with its compiler.
+
+use crate::app::{TestApp, on_both_databases, run_script};
+
+on_both_databases! {
+    /// One after another: they share a folder of packages.
+    async fn apollo_urql_and_relay_page_and_see_what_they_write(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.demonstrate().await;
+        for (client, claims) in [("apollo", 13), ("urql", 14), ("relay", 14)] {
+            let test = "apollo_urql_and_relay_page_and_see_what_they_write";
+            let script = format!("{client}.mjs");
+            let Some(output) = run_script(test, "clients", &script, &app.url).await else {
+                return;
+            };
+            let (report, complaint) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{report}{complaint}");
+            assert!(report.ends_with(&format!("{client}: {claims} claims proved\n")), "{report}");
+        }
+    }
+}
