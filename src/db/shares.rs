@@ -72,21 +72,22 @@ pub async fn open_shares_by_reading_id(
     Ok(of_reading)
 }
 
-/// A link of the owner's that is not revoked, by id.
+/// The owner's links of these ids that are not revoked.
 ///
 /// # Errors
 ///
 /// The statement fails.
-pub async fn own_share_by_id(
+pub async fn own_shares_by_id(
     session: &Session,
     owner: Uuid,
-    id: Uuid,
-) -> Result<Option<ShareRow>, DbError> {
-    let query = Entity::find_by_id(id)
+    ids: &[Uuid],
+) -> Result<Vec<ShareRow>, DbError> {
+    let query = Entity::find()
+        .filter(is_one_of(session, Column::Id, ids))
         .filter(Column::IsActive.eq(true))
         .filter(of_owner(owner))
         .into_query();
-    session.one("own_share_by_id", &query).await
+    session.all("own_shares_by_id", &query).await
 }
 
 /// Revokes a link of the owner's; answers its reading, or nothing if there is no such link.

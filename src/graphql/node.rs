@@ -18,7 +18,7 @@ use super::share::ShareLink;
 use super::spread::Spread;
 use super::user::User;
 use super::voice::Voice;
-use crate::db::shares::own_share_by_id;
+use crate::db::shares::ShareRow;
 
 /// An object that `node` finds by its id.
 #[derive(Interface)]
@@ -101,13 +101,10 @@ async fn find(request: &RequestContext, id: GlobalId) -> Result<Option<Node>, Ap
         GlobalId::Reading(id) => {
             loaders.reading_by_id.load_one(id).await?.map(|row| Node::Reading(Reading(row)))
         }
-        GlobalId::ShareLink(id) => match request.viewer().user_id() {
-            Some(owner) => {
-                let share = own_share_by_id(&request.session, owner, id).await?;
-                share.map(|row| Node::ShareLink(ShareLink(row)))
-            }
-            None => None,
-        },
+        GlobalId::ShareLink(id) => {
+            let share = loaders.share_by_id.load_one(id).await?;
+            share.map(|row| Node::ShareLink(ShareLink(ShareRow::clone(&row))))
+        }
         GlobalId::Spread(id) => catalogue.spread(id).map(Spread::of).map(Node::Spread),
         GlobalId::User(id) => {
             let row = loaders.user_by_id.load_one(id).await?;

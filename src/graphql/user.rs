@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::category::Category;
 use super::context::{RequestContext, request};
-use super::errors::{ApiError, settled};
+use super::errors::ApiError;
 use super::id::{GlobalId, opaque_id};
 use super::pagination::{Connection, PageArguments};
 use super::reading::{Reading, ReadingPage};
 use super::scalars::DateTime;
 use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
-use crate::db::categories::{CategoryRow, categories_of_user};
+use crate::db::categories::CategoryRow;
 use crate::db::own_readings::TagRow;
 use crate::db::readings::ReadingKey;
 use crate::db::users::{UserRow, user_by_username};
@@ -171,8 +171,12 @@ impl User {
     /// How many readings the user may still make today. Null for everyone but the user.
     async fn reading_quota(&self, context: &Context<'_>) -> Option<Result<ReadingQuota, ApiError>> {
         let request = self.own(context)?;
-        let quota = readings::quota(&request.session, &request.services, &self.0).await;
-        Some(settled(quota).map(|quota| ReadingQuota::of(self.0.id, quota)))
+        let used = request.loaders.usage_today_by_user_id.load_one(self.0.id).await;
+        let quota = |used: Option<i32>| {
+            let quota = readings::quota(&request.services, &self.0, used.unwrap_or_default());
+            ReadingQuota::of(self.0.id, quota)
+        };
+        Some(used.map(quota).map_err(ApiError::from))
     }
 
     /// The labels of the user's readings. Null for everyone but the user.
@@ -193,9 +197,10 @@ impl User {
     /// The user's folders, by name. At most 100. Null for everyone but the user.
     async fn categories(&self, context: &Context<'_>) -> Option<Result<Vec<Category>, ApiError>> {
         let request = self.own(context)?;
-        let rows = categories_of_user(&request.session, self.0.id).await;
-        let categories =
-            |rows: Vec<CategoryRow>| rows.into_iter().map(|row| Category(Arc::new(row))).collect();
+        let rows = request.loaders.categories_by_user_id.load_one(self.0.id).await;
+        let categories = |rows: Option<Arc<[Arc<CategoryRow>]>>| {
+            rows.iter().flat_map(|rows| rows.iter()).map(Arc::clone).map(Category).collect()
+        };
         Some(rows.map(categories).map_err(ApiError::from))
     }
 }
@@ -207,8 +212,9 @@ async fn tags_page(
     (owner, search, order): (Uuid, Option<String>, TagOrder),
 ) -> Result<Connection<Tag>, ApiError> {
     let page = arguments.request::<TagKey>(context, &request.limits, order.list())?;
-    let listed = tags::list(&request.session, owner, search.as_deref(), order.into()).await;
-    let page = page.page_of(&settled(listed)?, |row| TagKey::of(order, row));
+    let all = request.loaders.tags_by_user_id.load_one(owner).await?.unwrap_or_default();
+    let listed = tags::list(&all, search.as_deref(), order.into());
+    let page = page.page_of(&listed, |row| TagKey::of(order, row));
     let key = |row: &TagRow| TagKey::of(order, row);
     Ok(Connection::new(order.list(), page, key, |row| Tag { owner, row }))
 }

@@ -6,13 +6,17 @@
 
 mod batches;
 mod card_stats_by_card_id;
+mod categories_by_user_id;
 mod category_by_id;
 mod drawn_cards_by_reading_id;
 mod open_shares_by_reading_id;
 mod reading_by_id;
 mod reading_count_by_category_id;
 mod readings_page_by_user_id;
+mod share_by_id;
 mod spread_stats_by_spread_id;
+mod tags_by_user_id;
+mod usage_today_by_user_id;
 mod user_by_id;
 
 use chrono::{DateTime, Utc};
@@ -22,13 +26,17 @@ use crate::domain::viewer::CurrentViewer;
 
 pub use batches::{Batches, Load, RequestLoader};
 pub use card_stats_by_card_id::CardStatsByCardId;
+pub use categories_by_user_id::CategoriesByUserId;
 pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
 pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
+pub use share_by_id::ShareById;
 pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
+pub use tags_by_user_id::TagsByUserId;
+pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
 
 /// The loaders of one request.
@@ -37,6 +45,8 @@ pub struct Loaders {
     pub batches: Batches,
     /// Counters of cards.
     pub card_stats_by_card_id: RequestLoader<CardStatsByCardId>,
+    /// All of the viewer's own categories.
+    pub categories_by_user_id: RequestLoader<CategoriesByUserId>,
     /// The viewer's own categories.
     pub category_by_id: RequestLoader<CategoryById>,
     /// The cards drawn in readings.
@@ -49,8 +59,14 @@ pub struct Loaders {
     pub reading_count_by_category_id: RequestLoader<ReadingCountByCategoryId>,
     /// Pages of users' readings.
     pub readings_page_by_user_id: RequestLoader<ReadingsPageByUserId>,
+    /// The viewer's own share links.
+    pub share_by_id: RequestLoader<ShareById>,
     /// Counters of spreads.
     pub spread_stats_by_spread_id: RequestLoader<SpreadStatsBySpreadId>,
+    /// All of the viewer's own tags.
+    pub tags_by_user_id: RequestLoader<TagsByUserId>,
+    /// How many readings the viewer made today.
+    pub usage_today_by_user_id: RequestLoader<UsageTodayByUserId>,
     /// People.
     pub user_by_id: RequestLoader<UserById>,
 }
@@ -64,6 +80,10 @@ impl Loaders {
         let batches = Batches::default();
         Self {
             card_stats_by_card_id: RequestLoader::new(&batches, CardStatsByCardId(session())),
+            categories_by_user_id: RequestLoader::new(
+                &batches,
+                CategoriesByUserId(session(), viewer()),
+            ),
             category_by_id: RequestLoader::new(&batches, CategoryById(session(), viewer())),
             drawn_cards_by_reading_id: RequestLoader::new(
                 &batches,
@@ -82,9 +102,15 @@ impl Loaders {
                 &batches,
                 ReadingsPageByUserId(session(), viewer()),
             ),
+            share_by_id: RequestLoader::new(&batches, ShareById(session(), viewer())),
             spread_stats_by_spread_id: RequestLoader::new(
                 &batches,
                 SpreadStatsBySpreadId(session()),
+            ),
+            tags_by_user_id: RequestLoader::new(&batches, TagsByUserId(session(), viewer())),
+            usage_today_by_user_id: RequestLoader::new(
+                &batches,
+                UsageTodayByUserId(session(), viewer(), now),
             ),
             user_by_id: RequestLoader::new(&batches, UserById(session())),
             batches,
@@ -94,13 +120,17 @@ impl Loaders {
     /// Forgets what was loaded, because it is about to be changed.
     pub fn forget(&self) {
         self.card_stats_by_card_id.forget();
+        self.categories_by_user_id.forget();
         self.category_by_id.forget();
         self.drawn_cards_by_reading_id.forget();
         self.open_shares_by_reading_id.forget();
         self.reading_by_id.forget();
         self.reading_count_by_category_id.forget();
         self.readings_page_by_user_id.forget();
+        self.share_by_id.forget();
         self.spread_stats_by_spread_id.forget();
+        self.tags_by_user_id.forget();
+        self.usage_today_by_user_id.forget();
         self.user_by_id.forget();
     }
 }

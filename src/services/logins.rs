@@ -204,6 +204,12 @@ fn expired() -> ServiceError {
     UserError::of_whole(UserErrorCode::SessionExpired, "the session is over; log in again").into()
 }
 
+/// There is no refresh token at all.
+#[must_use]
+pub fn no_session() -> UserError {
+    UserError::of_whole(UserErrorCode::SessionExpired, "there is no session; log in")
+}
+
 /// A refresh token as it is stored.
 fn hash_of(token: &str) -> String {
     hex(&Sha256::digest(token))

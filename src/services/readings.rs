@@ -18,7 +18,7 @@ use super::input::{Checks, Lines};
 use crate::config::content::{DRAW, FOCUS_AREA, MOOD, NOTES, QUESTION, RADIATION};
 use crate::db::categories::category_held;
 use crate::db::counters::{CounterDelta, counter_delta_insert};
-use crate::db::daily_usage::{daily_usage, daily_usage_take};
+use crate::db::daily_usage::daily_usage_take;
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::entities::{reading_cards, reading_sessions};
 use crate::db::own_readings::{
@@ -264,20 +264,11 @@ pub struct Quota {
     pub resets_at: DateTime<Utc>,
 }
 
-/// The quota of a user.
-///
-/// # Errors
-///
-/// The statement fails.
-pub async fn quota(
-    session: &Session,
-    services: &Services,
-    user: &UserRow,
-) -> Result<Quota, ServiceError> {
+/// The quota of a user who made so many readings today.
+#[must_use]
+pub fn quota(services: &Services, user: &UserRow, made: i32) -> Quota {
     let today = services.clock.now().date_naive();
-    let made = daily_usage(session, user.id, today).await?;
-    let limit = daily_limit(services, user).into();
-    Ok(Quota { limit, used: made, resets_at: next_day(today) })
+    Quota { limit: daily_limit(services, user).into(), used: made, resets_at: next_day(today) }
 }
 
 /// A reading that is ready to be written.

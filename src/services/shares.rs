@@ -21,7 +21,7 @@ use crate::db::Session;
 use crate::db::own_readings::{own_reading_by_id, own_reading_locked};
 use crate::db::readings::ReadingRow;
 use crate::db::shares::{
-    ShareRow, SharedRow, open_shares_by_reading_id, own_share_by_id, share_accesses_add,
+    ShareRow, SharedRow, open_shares_by_reading_id, own_shares_by_id, share_accesses_add,
     share_insert, share_revoke, shared_by_token,
 };
 use crate::db::users::{Hold, viewer_held};
@@ -68,7 +68,8 @@ pub async fn share(
         let reading = own_reading_locked(&transaction, viewer, share.reading_id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
         if let Some(before) = made_before(&transaction, services, repeatable, share.id).await? {
-            return Ok((own_share_by_id(&transaction, viewer, before).await?, reading));
+            let before = own_shares_by_id(&transaction, viewer, &[before]).await?;
+            return Ok((before.into_iter().next(), reading));
         }
         let open = open_shares_by_reading_id(&transaction, viewer, &[reading.id], now).await?;
         if open.values().map(Vec::len).sum::<usize>() >= SHARE_LINKS {

@@ -24,18 +24,10 @@ pub enum TagOrder {
     RecentlyUsed,
 }
 
-/// The tags of a user whose names hold that text, in that order.
-///
-/// # Errors
-///
-/// The statement fails.
-pub async fn list(
-    session: &Session,
-    owner: Uuid,
-    search: Option<&str>,
-    order: TagOrder,
-) -> Result<Vec<TagRow>, ServiceError> {
-    let mut tags = tags_of_user(session, owner).await?;
+/// Those of a user's tags whose names hold that text, in that order.
+#[must_use]
+pub fn list(all: &[TagRow], search: Option<&str>, order: TagOrder) -> Vec<TagRow> {
+    let mut tags = all.to_vec();
     if let Some(search) = search {
         let search = normalized(search).to_lowercase();
         tags.retain(|tag| tag.name.to_lowercase().contains(&search));
@@ -51,7 +43,7 @@ pub async fn list(
             key(one).cmp(&key(other)).then_with(|| one.name.cmp(&other.name))
         }),
     }
-    Ok(tags)
+    tags
 }
 
 /// What became of a change of tags.

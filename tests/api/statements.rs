@@ -149,6 +149,15 @@ on_both_databases! {
         }
     }
 
+    /// However many of the readings are the viewer's, whose newest is the first.
+    async fn what_only_the_viewer_sees_takes_one_statement_each(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        let fields = "shareLinks { url }
+            user { categories { name } tags { nodes { name } } readingQuota { used } }";
+        assert_statements(&app, Some(id("u9")), fields, 6).await;
+    }
+
     async fn readings_of_all_users_of_a_list_take_one_statement(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;

@@ -276,10 +276,9 @@ async fn refresh_session(
     input: RefreshSessionInput,
 ) -> Result<RefreshSessionPayload, ApiError> {
     let Some((token, delivery)) = refresh_token(request, input.refresh_token)? else {
-        return Err(ApiError::BadInput {
-            argument: "refreshToken",
-            message: "there is neither a `refreshToken` nor a cookie".to_owned(),
-        });
+        // What a page hears that asks, when it is opened, whether somebody is logged in.
+        let user_errors = vec![logins::no_session().into()];
+        return Ok(RefreshSessionPayload { user_errors, ..RefreshSessionPayload::default() });
     };
     let done = logins::refresh(&request.session, &request.services, &token).await;
     Ok(match settle(done)? {
