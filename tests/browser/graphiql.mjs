@@ -159,7 +159,7 @@ async function tabNames() {
 async function exampleNames() {
   const files = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.graphql')).sort();
   const texts = await Promise.all(files.map((name) => readFile(new URL(name, EXAMPLES), 'utf8')));
-  return texts.map((text) => /^query (\w+)/m.exec(text)[1]);
+  return texts.map((text) => /^(?:query|mutation) (\w+)/m.exec(text)[1]);
 }
 
 // The text of an editor without its white space, of which Monaco makes no-break spaces.
