@@ -78,6 +78,10 @@ pub const SPREAD_DESCRIPTION: RangeInclusive<usize> = 10..=1000;
 pub const SPREAD_GUIDE: RangeInclusive<usize> = 0..=2000;
 /// Positions of a spread.
 pub const POSITIONS: RangeInclusive<usize> = 1..=15;
+/// Where a position lies, from the left and from the top.
+pub const POSITION_PLACE: RangeInclusive<f64> = 0.0..=1.0;
+/// How a position's card is turned, in degrees.
+pub const POSITION_ROTATION: RangeInclusive<f64> = -360.0..=360.0;
 /// Characters of a position's name.
 pub const POSITION_NAME: RangeInclusive<usize> = 1..=100;
 /// Characters of a position's meaning.

@@ -31,6 +31,7 @@ pub enum Environment {
 
 /// All settings.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings")]
 pub struct Settings {
     /// Where the program runs
     #[arg(

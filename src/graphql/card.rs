@@ -180,7 +180,7 @@ impl Card {
         &self.text(locale).reversed
     }
 
-    /// A few words for what the card is about, the most important first. At most 10.
+    /// A few words for what the card is about, the most important first. At most 20.
     async fn keywords(
         &self,
         #[graphql(desc = "The texts' language.", default_with = "Locale::En")] locale: Locale,

@@ -134,7 +134,12 @@ impl GlobalId {
     pub fn parse(argument: &'static str, id: &str) -> Result<Self, ApiError> {
         Self::decode(id).ok_or_else(|| ApiError::BadInput {
             argument,
-            message: format!("`{argument}` is {id:?}, which is no id of this server"),
+            message: match opaque_kind(id) {
+                Some(kind) => {
+                    format!("`{argument}` is the id of a {kind}, which is for client caches only")
+                }
+                None => format!("`{argument}` is {id:?}, which is no id of this server"),
+            },
         })
     }
 
@@ -149,6 +154,15 @@ impl GlobalId {
             ),
         }
     }
+}
+
+/// Objects whose ids are for client caches only.
+const OPAQUE_KINDS: [&str; 4] = ["AdminUser", "PublicStats", "ReadingQuota", "Tag"];
+
+fn opaque_kind(id: &str) -> Option<&'static str> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+    let (kind, _) = text.split_once(':')?;
+    OPAQUE_KINDS.into_iter().find(|opaque| *opaque == kind)
 }
 
 /// The id of an object that `node` does not find, so that client caches can keep it apart: its kind and

@@ -236,7 +236,8 @@ impl Reading {
         self.0.radiation_factor
     }
 
-    /// The language that the reading was composed in.
+    /// The language that the reading was composed in. Texts that have a `locale` argument do not follow
+    /// it: pass it to them.
     async fn locale(&self) -> Locale {
         self.0.locale.into()
     }

@@ -21,6 +21,11 @@ impl ScalarType for DateTime {
         Ok(Self(time.with_timezone(&Utc).trunc_subsecs(6)))
     }
 
+    /// Looked at before anything is executed: a mistake found later would hide what was done already.
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if chrono::DateTime::parse_from_rfc3339(text).is_ok())
+    }
+
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
@@ -30,17 +35,25 @@ impl ScalarType for DateTime {
 #[derive(Debug, Clone)]
 pub struct Url(pub String);
 
-/// An absolute address: `https://…`.
+/// An absolute address: `https://…` or `http://…`.
 #[Scalar(name = "URL")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) if text.contains("://") => Ok(Self(text)),
+            Value::String(text) if is_address(&text) => Ok(Self(text)),
             other => Err(InputValueError::expected_type(other)),
         }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if is_address(text))
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
     }
+}
+
+fn is_address(text: &str) -> bool {
+    text.starts_with("https://") || text.starts_with("http://")
 }

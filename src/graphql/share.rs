@@ -147,6 +147,18 @@ impl SharedReadingContent<'_> {
         Ok(&texts.interpretation)
     }
 
+    /// The reading in one line.
+    async fn summary(&self) -> Result<&str, ApiError> {
+        let texts = self.reading().texts.as_ref();
+        let texts = texts.ok_or(DbError::NotRead { what: "the texts of a reading" })?;
+        Ok(&texts.summary)
+    }
+
+    /// The language that it was composed in.
+    async fn locale(&self) -> Locale {
+        self.reading().locale.into()
+    }
+
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<SharedCard>, ApiError> {
         let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
@@ -198,6 +210,11 @@ impl SharedCard {
         #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
         self.0.meaning_in(context, locale).map(str::to_owned)
+    }
+
+    /// What the reading's voice says of the card in this place, in the reading's language.
+    async fn interpretation(&self) -> Result<&str, ApiError> {
+        Ok(&self.0.texts()?.interpretation)
     }
 }
 

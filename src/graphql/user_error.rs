@@ -50,9 +50,9 @@ pub struct UserError {
     message: String,
     /// What is wrong, for programs.
     code: UserErrorCode,
-    /// The least that is allowed, where that is the matter.
+    /// The least that is allowed, where that is the matter and a whole number.
     min: Option<i32>,
-    /// The most that is allowed, where that is the matter.
+    /// The most that is allowed, where that is the matter and a whole number.
     max: Option<i32>,
     /// When the day's limit begins anew.
     resets_at: Option<DateTime>,

@@ -21,6 +21,7 @@ use crate::db::Session;
 use crate::db::drawn_cards::drawn_cards_by_reading_id;
 use crate::db::query::columns::Columns;
 use crate::db::shares::SharedRow;
+use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, settled};
 use crate::services::shares::{Shared, open};
@@ -46,7 +47,10 @@ pub async fn page(
     token: Result<Path<String>, PathRejection>,
     request: axum::extract::Request,
 ) -> Response {
-    let not_found = || Answer::from(HttpError::not_found()).into_response(&id);
+    let not_found = || {
+        let text = "There is no such link. 沒有這個連結。";
+        Page::bare(StatusCode::NOT_FOUND, "A shared reading", text).into_response()
+    };
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
     let address = caller(&parts, &app.services.settings).address;
@@ -112,7 +116,12 @@ impl Page {
             let name = &card.texts.get(locale).name;
             let Some(texts) = &drawn.texts else { continue };
             let position = texts.position_name.get(locale);
-            let _ = writeln!(body, "<h2>{}: {}</h2>", escaped(position), escaped(name));
+            let turned = match (drawn.orientation, locale) {
+                (Orientation::Upright, _) => "",
+                (Orientation::Reversed, Locale::En) => " (reversed)",
+                (Orientation::Reversed, Locale::ZhHant) => "（逆位）",
+            };
+            let _ = writeln!(body, "<h2>{}: {}{turned}</h2>", escaped(position), escaped(name));
             let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
         }
         if let Some(texts) = texts {

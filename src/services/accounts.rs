@@ -216,7 +216,9 @@ fn checked_username(checks: &mut Checks, username: &str) -> String {
 
 fn checked_password(checks: &mut Checks, field: &str, password: &str) {
     let (count, min, max) = (password.chars().count(), *PASSWORD.start(), *PASSWORD.end());
-    let (code, message) = if count < min {
+    let (code, message) = if count == 0 {
+        (UserErrorCode::Required, format!("{field} is missing"))
+    } else if count < min {
         (
             UserErrorCode::TooShort,
             format!("{field} has {count} characters; it must have at least {min}"),

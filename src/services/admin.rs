@@ -12,7 +12,8 @@ use super::input::{Checks, Lines};
 use super::upkeep::reload_catalogue;
 use crate::config::content::{
     CARD_MEANING, CARD_NAME, IMAGE_URL, KEYWORD, KEYWORDS, POSITION_MEANING, POSITION_NAME,
-    POSITIONS, RADIATION_LEVEL, SPREAD_DESCRIPTION, SPREAD_GUIDE, SPREAD_NAME, THREAT_LEVEL, VAULT,
+    POSITION_PLACE, POSITION_ROTATION, POSITIONS, RADIATION_LEVEL, SPREAD_DESCRIPTION,
+    SPREAD_GUIDE, SPREAD_NAME, THREAT_LEVEL, VAULT,
 };
 use crate::db::cards::{CardChange, CardTextChange, card_change, card_text_change};
 use crate::db::login_sessions::logins_revoke_all;
@@ -112,11 +113,16 @@ fn checked_card(update: CardUpdate) -> (Result<CardChange, ServiceError>, CardTe
     (checks.finish().map(|()| change), texts)
 }
 
+/// None at all, or more than there may be.
+fn too_few_or_many(count: usize) -> UserErrorCode {
+    if count == 0 { UserErrorCode::Required } else { UserErrorCode::TooMany }
+}
+
 fn checked_keywords(checks: &mut Checks, keywords: &[String]) -> Vec<String> {
     let (min, max) = (*KEYWORDS.start(), *KEYWORDS.end());
     if !KEYWORDS.contains(&keywords.len()) {
         let message = format!("keywords has {}; it must have {min} to {max}", keywords.len());
-        let error = UserError::new("keywords", UserErrorCode::TooMany, message);
+        let error = UserError::new("keywords", too_few_or_many(keywords.len()), message);
         checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
     }
     let keyword = |(index, word): (usize, &String)| {
@@ -224,7 +230,7 @@ fn checked_positions(
     if !POSITIONS.contains(&count) {
         let (min, max) = (*POSITIONS.start(), *POSITIONS.end());
         let message = format!("positions has {count}; it must have {min} to {max}");
-        let error = UserError::new(FIELD, UserErrorCode::TooMany, message);
+        let error = UserError::new(FIELD, too_few_or_many(count), message);
         checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
     }
     if locale != Locale::En && count > before {
@@ -237,6 +243,16 @@ fn checked_positions(
     }
     let checked = |(index, position): (usize, PositionChange)| {
         let index = index.to_string();
+        let places = [
+            ("x", position.x, &POSITION_PLACE),
+            ("y", position.y, &POSITION_PLACE),
+            ("rotation", position.rotation, &POSITION_ROTATION),
+        ];
+        for (field, number, bounds) in places {
+            if let Some(number) = number {
+                checks.fraction_at(&[FIELD, &index, field], number, bounds);
+            }
+        }
         let mut text = |field: &str, text: &str, characters, lines| {
             checks.text_at(&[FIELD, &index, field], text, characters, lines)
         };
@@ -262,6 +278,10 @@ pub async fn set_lock(
     is_locked: bool,
 ) -> Result<AdminUserRow, ServiceError> {
     services.throttle.admin(admin)?;
+    if admin == user && is_locked {
+        let message = "you cannot lock yourself";
+        return Err(ServiceError::refused("userId", UserErrorCode::Invalid, message));
+    }
     let now = services.clock.now();
     let until = is_locked.then(|| now + services.settings.auth.admin_lock);
     let changed = session.transaction(|transaction| async move {

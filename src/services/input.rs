@@ -65,7 +65,7 @@ impl Checks {
     ) -> String {
         let text = normalized(text);
         let (count, min, max) = (text.chars().count(), *characters.start(), *characters.end());
-        let name = path.last().copied().unwrap_or_default();
+        let name = name_of(path);
         if text.is_empty() && min > 0 {
             self.refuse_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
         } else if count < min {
@@ -99,10 +99,15 @@ impl Checks {
 
     /// A number with a fraction, within bounds.
     pub fn fraction(&mut self, field: &str, number: f64, bounds: &RangeInclusive<f64>) -> f64 {
+        self.fraction_at(&[field], number, bounds)
+    }
+
+    /// The same somewhere within the input.
+    pub fn fraction_at(&mut self, path: &[&str], number: f64, bounds: &RangeInclusive<f64>) -> f64 {
         if !bounds.contains(&number) {
-            let (min, max) = (bounds.start(), bounds.end());
-            let message = format!("{field} is {number}; it must be from {min} to {max}");
-            self.refuse(UserError::new(field, UserErrorCode::OutOfRange, message));
+            let (name, min, max) = (name_of(path), bounds.start(), bounds.end());
+            let message = format!("{name} is {number}; it must be from {min} to {max}");
+            self.refuse_at(path, UserErrorCode::OutOfRange, message, None);
         }
         number
     }
@@ -149,6 +154,19 @@ impl Checks {
         }
         self.refuse(error);
     }
+}
+
+/// A place in an input as people write it: `tags[1]`, `positions[0].name`.
+fn name_of(path: &[&str]) -> String {
+    path.iter().fold(String::new(), |name, segment| {
+        if name.is_empty() {
+            (*segment).to_owned()
+        } else if segment.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("{name}[{segment}]")
+        } else {
+            format!("{name}.{segment}")
+        }
+    })
 }
 
 /// Composed and trimmed.

@@ -402,13 +402,13 @@ pub async fn update(
             return Ok(Changed::Conflict(before, error));
         }
         let mut change = change;
-        // What is archived already stays archived since then.
+        // What is archived already stays archived since then, and nothing is written.
         match is_archived {
             Some(true) if before.archived_at.is_none() => change.archived_at = Some(Some(now)),
-            Some(false) => change.archived_at = Some(None),
+            Some(false) if before.archived_at.is_some() => change.archived_at = Some(None),
             _ => {}
         }
-        if change == ReadingChange::default() && is_archived.is_none() {
+        if change == ReadingChange::default() {
             return Ok(Changed::Reading(before));
         }
         let rating = change.user_satisfaction;

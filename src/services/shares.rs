@@ -16,6 +16,7 @@ use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
 use super::throttle::Key;
+use super::tokens::Issued;
 use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE};
 use crate::db::Session;
 use crate::db::own_readings::{own_reading_by_id, own_reading_locked};
@@ -93,7 +94,9 @@ async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, Ser
         &SHARE_DESCRIPTION,
         Lines::Many,
     );
-    if let Some(password) = &input.password {
+    // What a form sends for a field that was left empty.
+    let password = input.password.filter(|password| !password.is_empty());
+    if let Some(password) = &password {
         let (count, min, max) =
             (password.chars().count(), *SHARE_PASSWORD.start(), *SHARE_PASSWORD.end());
         if !SHARE_PASSWORD.contains(&count) {
@@ -108,7 +111,7 @@ async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, Ser
         checks.refuse(UserError::new("expiresAt", UserErrorCode::OutOfRange, message));
     }
     checks.finish()?;
-    let password_hash = match input.password {
+    let password_hash = match password {
         Some(password) => Some(services.passwords.hash(password).await?),
         None => None,
     };
@@ -217,7 +220,7 @@ fn closed(services: &Services, found: &SharedRow) -> Option<Shared> {
 /// A link whose password was given.
 pub struct Unlocked {
     /// Shows for minutes that it was.
-    pub grant: String,
+    pub grant: Issued,
     /// What the link leads to.
     pub shared: Box<SharedRow>,
 }
@@ -252,7 +255,7 @@ pub async fn unlock(
         }
     }
     let now = services.clock.now();
-    let grant = services.tokens.grant(found.share.id, now)?.token;
+    let grant = services.tokens.grant(found.share.id, now)?;
     services.share_accesses.count(found.share.id, now);
     Ok(Unlocked { grant, shared: Box::new(found) })
 }

@@ -58,6 +58,17 @@ pub struct Replaced {
     pub viewer: UserRow,
 }
 
+/// The tags that are to be there no more.
+#[derive(Debug, Clone, Copy)]
+pub struct From<'a> {
+    /// The field of the input that has them.
+    pub field: &'a str,
+    /// Them.
+    pub tags: &'a [String],
+    /// Whether the field is a list.
+    pub is_list: bool,
+}
+
 /// Puts one tag in the place of others in all readings of the viewer's.
 ///
 /// # Errors
@@ -67,18 +78,18 @@ pub async fn replace(
     session: &Session,
     services: &Services,
     viewer: Uuid,
-    (from_field, from): (&str, &[String]),
+    From { field: from_field, tags: from, is_list }: From<'_>,
     to: Option<&str>,
 ) -> Result<Replaced, ServiceError> {
     let mut checks = Checks::default();
     let to = to.map(|to| checks.text("to", to, &TAG, Lines::One));
-    let from = if let ([one], "from") = (from, from_field) {
-        vec![checks.text(from_field, one, &TAG, Lines::One)]
-    } else {
+    let from: Vec<String> = if is_list {
         let tag = |(index, tag): (usize, &String)| {
             checks.text_at(&[from_field, &index.to_string()], tag, &TAG, Lines::One)
         };
         from.iter().enumerate().map(tag).collect()
+    } else {
+        from.iter().map(|tag| checks.text(from_field, tag, &TAG, Lines::One)).collect()
     };
     if from.is_empty() {
         let message = format!("{from_field} is missing");
@@ -97,9 +108,13 @@ pub async fn replace(
         let before = tags_of_user(&transaction, viewer).await?;
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
         let mut checks = Checks::default();
-        for tag in from.iter().filter(|tag| !is_known(tag)) {
-            let message = format!("none of your readings has the tag {tag}");
-            checks.refuse(UserError::new(from_field, UserErrorCode::NotFound, message));
+        for (index, tag) in from.iter().enumerate().filter(|(_, tag)| !is_known(tag)) {
+            let message = format!("none of your readings has the tag {tag:?}");
+            let mut error = UserError::new(from_field, UserErrorCode::NotFound, message);
+            if is_list {
+                error.field.push(index.to_string());
+            }
+            checks.refuse(error);
         }
         checks.finish()?;
         let readings = if gone.is_empty() {

@@ -306,7 +306,8 @@ fn shown(row: UserRow) -> User {
 /// Which session ends.
 #[derive(InputObject)]
 struct LogoutInput {
-    /// Its refresh token; absent, the one in the cookie, or the session of the access token.
+    /// Its refresh token; absent, the one in the cookie, or the session of the access token. Leave an
+    /// `authorization` header that has expired away: it is refused before this is looked at.
     #[graphql(secret)]
     refresh_token: Option<String>,
     /// Ends all sessions of that user.

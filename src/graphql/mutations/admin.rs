@@ -21,7 +21,8 @@ pub struct AdminMutation;
 #[Object]
 impl AdminMutation {
     /// Changes a card, and its texts in one language. For admins; it is in the log who did it. What is
-    /// absent stays; null clears, where that is possible.
+    /// absent stays; null clears, where that is possible. What the voices say of the card stays as it
+    /// was written.
     async fn admin_update_card(
         &self,
         context: &Context<'_>,
@@ -41,7 +42,7 @@ impl AdminMutation {
         Some(update_spread(begin_mutation(context), input).await)
     }
 
-    /// Locks a user for a day and ends their sessions. For admins; it is in the log who did it.
+    /// Locks another user for a day and ends their sessions. For admins; it is in the log who did it.
     async fn admin_lock_user(
         &self,
         context: &Context<'_>,
@@ -145,7 +146,7 @@ struct SpreadPositionInput {
     x: Option<f64>,
     /// Where it lies, 0 to 1 from the top.
     y: Option<f64>,
-    /// How the card is turned, in degrees.
+    /// How the card is turned, in degrees, -360 to 360.
     rotation: Option<f64>,
 }
 
@@ -171,7 +172,8 @@ struct AdminUpdateSpreadInput {
     is_active: MaybeUndefined<bool>,
     /// Whether only premium users may use it.
     is_premium: MaybeUndefined<bool>,
-    /// All positions, 1 to 15; these replace the others. As many cards are drawn.
+    /// All positions in order, 1 to 15; these replace the others, with where they lie. As many cards
+    /// are drawn.
     positions: MaybeUndefined<Vec<SpreadPositionInput>>,
 }
 

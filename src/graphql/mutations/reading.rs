@@ -155,7 +155,7 @@ struct CreateReadingInput {
     focus_area: Option<String>,
     /// Notes for oneself, at most 1000 characters.
     notes: Option<String>,
-    /// At most 20 labels of 1 to 50 characters.
+    /// At most 20 labels of 1 to 50 characters; capitals matter, space around them does not.
     #[graphql(default)]
     tags: Vec<String>,
     /// One of the viewer's categories.
@@ -213,7 +213,12 @@ async fn create_reading(
     let key = input.idempotency_key.as_deref();
     let done = readings::create(session, services, viewer, reading, key).await;
     Ok(match settle(done)? {
-        Err(user_errors) => CreateReadingPayload { user_errors, ..Default::default() },
+        // With the viewer, whose quota may be the matter.
+        Err(user_errors) => CreateReadingPayload {
+            viewer: request.viewer_row().await?.map(User),
+            user_errors,
+            ..Default::default()
+        },
         Ok(created) => {
             let reading = created.reading.map(shown);
             CreateReadingPayload {
@@ -256,7 +261,7 @@ struct UpdateReadingInput {
     privacy_level: MaybeUndefined<PrivacyLevel>,
     /// Whether it is marked.
     is_favorite: MaybeUndefined<bool>,
-    /// Whether it is archived, and so left out of lists.
+    /// Whether it is archived, and so left out of all lists; keep its id to find it again.
     is_archived: MaybeUndefined<bool>,
     /// At most 50 characters.
     mood_after: MaybeUndefined<String>,

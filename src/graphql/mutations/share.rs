@@ -40,7 +40,7 @@ impl ShareMutation {
     }
 
     /// Gives the password of a link, for what it leads to and a grant to ask for that again. Anybody
-    /// may; a request may give one password.
+    /// may; a request may give one password. A link without one is open whatever is given.
     async fn unlock_shared_reading(
         &self,
         context: &Context<'_>,
@@ -59,7 +59,7 @@ struct ShareReadingInput {
     title: Option<String>,
     /// What its page says, at most 300 characters.
     description: Option<String>,
-    /// 6 to 128 characters that have to be given to read it.
+    /// 6 to 128 characters that have to be given to read it; none if nothing or nothing but `""`.
     #[graphql(secret)]
     password: Option<String>,
     /// When it is over; never if nothing is said.
@@ -157,6 +157,8 @@ struct UnlockSharedReadingInput {
 struct UnlockSharedReadingPayload {
     /// For `sharedReading(grant:)`: good for 15 minutes and this link only.
     grant: Option<String>,
+    /// When the grant ends.
+    grant_expires_at: Option<DateTime>,
     /// What the link leads to.
     shared_reading: Option<SharedReading>,
     /// What to put right.
@@ -174,7 +176,8 @@ async fn unlock_shared_reading(
     Ok(match settle(done)? {
         Err(user_errors) => UnlockSharedReadingPayload { user_errors, ..Default::default() },
         Ok(unlocked) => UnlockSharedReadingPayload {
-            grant: Some(unlocked.grant),
+            grant: Some(unlocked.grant.token),
+            grant_expires_at: Some(DateTime(unlocked.grant.expires_at)),
             shared_reading: Some(SharedReading(Shared::Open(unlocked.shared))),
             user_errors: Vec::new(),
         },

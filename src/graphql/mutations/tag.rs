@@ -9,7 +9,7 @@ use crate::graphql::errors::{ApiError, settle};
 use crate::graphql::tag::{Tag, tag_id};
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
-use crate::services::tags;
+use crate::services::tags::{self, From};
 
 /// Fields of the mutation type on tags.
 #[derive(Default)]
@@ -25,36 +25,40 @@ impl TagMutation {
         #[graphql(desc = "Which tag.")] input: RenameTagInput,
     ) -> Option<Result<RenameTagPayload, ApiError>> {
         let request = begin_mutation(context);
-        let from = [input.from];
-        Some(replace(request, ("from", &from), Some(&input.to)).await.map(|replaced| {
+        let tags = [input.from];
+        let from = From { field: "from", tags: &tags, is_list: false };
+        Some(replace(request, from, Some(&input.to)).await.map(|replaced| {
             let Replaced { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors } =
                 replaced;
             RenameTagPayload { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors }
         }))
     }
 
-    /// Puts one tag in the place of others on all readings of the viewer's.
+    /// Puts one tag in the place of others on all readings of the viewer's. If one of them is on no
+    /// reading nothing is changed.
     async fn merge_tags(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which tags.")] input: MergeTagsInput,
     ) -> Option<Result<MergeTagsPayload, ApiError>> {
         let request = begin_mutation(context);
-        Some(replace(request, ("from", &input.from), Some(&input.to)).await.map(|replaced| {
+        let from = From { field: "from", tags: &input.from, is_list: true };
+        Some(replace(request, from, Some(&input.to)).await.map(|replaced| {
             let Replaced { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors } =
                 replaced;
             MergeTagsPayload { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors }
         }))
     }
 
-    /// Takes tags off all readings of the viewer's.
+    /// Takes tags off all readings of the viewer's. If one of them is on no reading nothing is changed.
     async fn delete_tags(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which tags.")] input: DeleteTagsInput,
     ) -> Option<Result<DeleteTagsPayload, ApiError>> {
         let request = begin_mutation(context);
-        Some(replace(request, ("tags", &input.tags), None).await.map(|replaced| {
+        let from = From { field: "tags", tags: &input.tags, is_list: true };
+        Some(replace(request, from, None).await.map(|replaced| {
             let Replaced { deleted_tag_ids, changed_reading_count, viewer, user_errors, .. } =
                 replaced;
             DeleteTagsPayload { deleted_tag_ids, changed_reading_count, viewer, user_errors }
@@ -141,7 +145,7 @@ struct Replaced {
 
 async fn replace(
     request: &RequestContext,
-    from: (&str, &[String]),
+    from: From<'_>,
     to: Option<&str>,
 ) -> Result<Replaced, ApiError> {
     let viewer = request.viewer_id()?;
