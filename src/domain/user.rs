@@ -27,5 +27,6 @@ impl Karma {
 /// however it is typed.
 #[must_use]
 pub fn fold_username(username: &str) -> String {
-    username.trim().nfc().collect::<String>().to_lowercase()
+    // Again, because there are letters that are composed in lower case only.
+    username.trim().nfc().collect::<String>().to_lowercase().nfc().collect()
 }

@@ -187,7 +187,8 @@ fn checked_registration(
 
 /// An e-mail address as it is stored and sought.
 fn fold_email(email: &str) -> String {
-    normalized(email).to_lowercase()
+    // Again, because there are letters that are composed in lower case only.
+    normalized(&normalized(email).to_lowercase())
 }
 
 fn checked_email(checks: &mut Checks, email: &str) -> String {
