@@ -81,7 +81,7 @@ pub async fn register(
         return Ok((login, id));
     }
     let before = credentials_by_id(session, id).await?;
-    let before = verified(session, services, before, password).await?;
+    let before = unlocked(services, verified(session, services, before, password).await?)?;
     let begun = session.transaction(|transaction| async move {
         logins::begin(&transaction, services, before.id).await
     });
@@ -354,11 +354,18 @@ async fn verified_viewer(
             }
             Err(ServiceError::Refused(errors))
         }
-        Ok(credentials) => match credentials.locked_until {
-            Some(until) if until > services.clock.now() => Err(locked(Some(until))),
-            _ => Ok(credentials),
-        },
-        Err(error) => Err(error),
+        verified => unlocked(services, verified?),
+    }
+}
+
+/// Refuses a right password while the account is locked.
+fn unlocked(
+    services: &Services,
+    credentials: CredentialsRow,
+) -> Result<CredentialsRow, ServiceError> {
+    match credentials.locked_until {
+        Some(until) if until > services.clock.now() => Err(locked(Some(until))),
+        _ => Ok(credentials),
     }
 }
 
