@@ -53,6 +53,12 @@ impl DbError {
         }
     }
 
+    /// Whether somebody else wrote, at the same time, what may be there once only.
+    pub(super) fn is_of_uniqueness(&self) -> bool {
+        let Self::Failed { cause, .. } = self else { return false };
+        matches!(cause_of(cause), Some(sqlx::Error::Database(cause)) if cause.is_unique_violation())
+    }
+
     /// There is no connection, whatever the driver says of it.
     pub(super) fn unavailable(error: sqlx::Error) -> Self {
         Self::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into())))

@@ -285,7 +285,8 @@ pub struct ProfileChange {
     pub preferred_voice: Option<VoiceKey>,
 }
 
-/// Changes a profile. Answers `None` if somebody else has the username.
+/// Changes a profile. Answers `None` if somebody else has the username; then the transaction is to be
+/// taken back.
 ///
 /// # Errors
 ///
@@ -320,9 +321,11 @@ pub async fn user_profile_change(
     if let Some(voice) = change.preferred_voice {
         statement.value(Column::PreferredVoice, voice);
     }
-    if transaction.execute("user_profile_change", &statement).await? == 0 {
-        return Ok(None);
-    }
+    match transaction.execute("user_profile_change", &statement).await {
+        Ok(0) => return Ok(None),
+        Err(error) if error.is_of_uniqueness() => return Ok(None),
+        changed => changed?,
+    };
     let query = users().filter(Column::Id.eq(id)).into_query();
     transaction.one("user_by_id", &query).await
 }
