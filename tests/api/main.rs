@@ -4,6 +4,7 @@
 mod app;
 mod fixtures;
 
+mod accounts;
 mod browser;
 mod cards;
 mod catalogue;

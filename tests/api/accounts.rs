@@ -1,0 +1,759 @@
+//! Accounts: registering, profiles, and the end of an account.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement,
+    TransactionTrait,
+};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use wasteland_tarot::db::entities::{
+    daily_usage, idempotency_keys, login_sessions, reading_cards, reading_categories,
+    reading_sessions, reading_shares, refresh_tokens, users,
+};
+use wasteland_tarot::db::seed::SeedRows;
+use wasteland_tarot::domain::faction::FactionKey;
+use wasteland_tarot::services::passwords::hash_password;
+use wasteland_tarot::services::upkeep::bring_up_to_date;
+
+use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
+use crate::fixtures::{
+    card, card_id, category, drawn_card, id, private, reading, reading_id, rows, spread_id, user,
+    user_id,
+};
+
+/// The password of [`known`] people.
+pub const PASSWORD: &str = "a password of tests";
+
+const USER_ERROR: &str = "userErrors { field message code min max resetsAt lockedUntil }";
+const SESSION: &str =
+    "session { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt }";
+
+/// A user of that name, with [`PASSWORD`].
+pub async fn known(name: &str) -> users::Model {
+    static HASH: OnceCell<String> = OnceCell::const_new();
+    let hash = HASH.get_or_init(async || hash_password(PASSWORD.to_owned()).await.expect("a hash"));
+    users::Model { password_hash: hash.await.clone(), ..user(name) }
+}
+
+/// The text of the mutation of that name, whose input is the variable `input`.
+pub fn mutation(name: &str, selection: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    let input = format!("{}{rest}Input", first.to_uppercase());
+    format!(
+        "mutation ($input: {input}!) {{ {name}(input: $input) {{ {selection} {USER_ERROR} }} }}"
+    )
+}
+
+/// Asks for the mutation of that name.
+pub async fn mutate(
+    app: &TestApp,
+    token: Option<&str>,
+    (name, selection): (&str, &str),
+    input: &Value,
+) -> Answered {
+    let query = mutation(name, selection);
+    app.send(token, &json!({ "query": query, "variables": { "input": input } })).await
+}
+
+/// What came of a mutation that was done or refused, and not failed.
+pub fn payload(name: &str, answered: Answered) -> Value {
+    data_of(answered)[name].take()
+}
+
+/// What a person is told about a field of the input.
+fn refusal(field: &str, code: &str, message: &str, bounds: Option<(i32, i32)>) -> Value {
+    json!({
+        "field": ["input", field], "message": message, "code": code,
+        "min": bounds.map(|(min, _)| min), "max": bounds.map(|(_, max)| max),
+        "resetsAt": null, "lockedUntil": null,
+    })
+}
+
+/// The same where there are no bounds to tell of.
+pub fn plain_refusal(field: &str, code: &str, message: &str) -> Value {
+    refusal(field, code, message, None)
+}
+
+fn username_taken() -> Value {
+    plain_refusal("username", "TAKEN", "this username is taken")
+}
+
+/// What a person is told whose name or password is wrong.
+pub fn bad_credentials() -> Value {
+    json!({
+        "field": null, "message": "the name or the password is wrong", "code": "BAD_CREDENTIALS",
+        "min": null, "max": null, "resetsAt": null, "lockedUntil": null,
+    })
+}
+
+/// The code of the only error of a field, which failed.
+pub fn failure_code(answered: &Answered) -> &str {
+    let errors = answered.body["errors"].as_array().expect("errors");
+    assert_eq!(errors.len(), 1, "{}", answered.text);
+    errors[0]["extensions"]["code"].as_str().expect("a code")
+}
+
+/// An input of `register` for that name.
+pub fn registration(name: &str) -> Value {
+    json!({ "email": format!("{name}@example.com"), "username": name, "password": PASSWORD })
+}
+
+/// That input with other values.
+fn with(mut input: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else { unreachable!("changes are an object") };
+    input.as_object_mut().expect("an input is one").extend(changes);
+    input
+}
+
+async fn register(app: &TestApp, input: &Value) -> Value {
+    let selection = format!("{SESSION} viewer {{ id username email displayName }}");
+    payload("register", mutate(app, None, ("register", &selection), input).await)
+}
+
+/// Registers, which must succeed.
+async fn registered(app: &TestApp, input: &Value) -> Value {
+    let done = register(app, input).await;
+    assert_eq!(done["userErrors"], json!([]), "{input}");
+    done
+}
+
+/// What there is to put right about a registration, of which nothing else may come.
+async fn refused(app: &TestApp, input: &Value) -> Value {
+    let mut done = register(app, input).await;
+    assert_eq!(done["session"], Value::Null, "{input}");
+    assert_eq!(done["viewer"], Value::Null, "{input}");
+    done["userErrors"].take()
+}
+
+async fn log_in(app: &TestApp, login: &str) -> Value {
+    let input = json!({ "login": login, "password": PASSWORD });
+    payload("login", mutate(app, None, ("login", "viewer { username }"), &input).await)
+}
+
+async fn count_users(app: &TestApp) -> u64 {
+    users::Entity::find().count(&app.database.connect().await).await.expect("a count")
+}
+
+async fn updated(app: &TestApp, token: &str, input: &Value) -> Value {
+    let selection = "user { username displayName bio faction preferredVoice }";
+    payload("updateProfile", mutate(app, Some(token), ("updateProfile", selection), input).await)
+}
+
+on_both_databases! {
+    async fn registering_makes_an_account_and_signs_in(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let input = json!({
+            "email": " Ada@Example.COM ", "username": "Ada", "password": PASSWORD,
+            "displayName": " 艾達 ✨ ", "faction": "BROTHERHOOD",
+        });
+        let selection = format!(
+            "{SESSION} viewer {{ username email displayName bio faction karma karmaScore
+                preferredVoice isAdmin isPremium readings {{ totalCount }} }}"
+        );
+        let done = payload("register", mutate(&app, None, ("register", &selection), &input).await);
+        assert_eq!(done["userErrors"], json!([]));
+        assert_eq!(
+            done["viewer"],
+            json!({
+                "username": "ada", "email": "ada@example.com", "displayName": "艾達 ✨",
+                "bio": null, "faction": "BROTHERHOOD", "karma": "NEUTRAL", "karmaScore": 50,
+                "preferredVoice": "PIP_BOY", "isAdmin": false, "isPremium": false,
+                "readings": { "totalCount": 0 },
+            })
+        );
+        let access = done["session"]["accessToken"].as_str().expect("a token");
+        let who = app.send(Some(access), &json!({ "query": "{ viewer { email } }" })).await;
+        assert_eq!(who.body, json!({ "data": { "viewer": { "email": "ada@example.com" } } }));
+        let refresh = json!({ "refreshToken": done["session"]["refreshToken"] });
+        let renewed = mutate(&app, None, ("refreshSession", "viewer { username }"), &refresh).await;
+        assert_eq!(payload("refreshSession", renewed)["viewer"], json!({ "username": "ada" }));
+
+        let session = app.app.database.session();
+        bring_up_to_date(&app.app.services, &session).await.expect("the counters fold");
+        assert_eq!(
+            app.data("{ publicStats { users } }").await,
+            json!({ "publicStats": { "users": 1 } })
+        );
+    }
+
+    async fn a_password_is_kept_as_a_hash_only(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        registered(&app, &registration("ada")).await;
+        let connection = app.database.connect().await;
+        let row = users::Entity::find().one(&connection).await.expect("read").expect("a user");
+        assert!(row.password_hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert!(!format!("{row:?}").contains(PASSWORD));
+    }
+
+    async fn a_name_is_one_person_however_it_is_typed(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        // The last one has a letter that is composed in lower case only.
+        for (name, stored, other) in [
+            ("Zoë", "zoë", "ZOE\u{308}"),
+            ("陳小明", "陳小明", " 陳小明 "),
+            ("H\u{331}anna", "\u{1e96}anna", "h\u{331}ANNA"),
+        ] {
+            let done = registered(&app, &registration(name)).await;
+            assert_eq!(done["viewer"]["username"], stored);
+            assert_eq!(done["viewer"]["email"], format!("{stored}@example.com"));
+
+            let address = format!("{}@EXAMPLE.com", other.trim());
+            let again = with(registration(other), json!({ "email": address }));
+            assert_eq!(
+                refused(&app, &again).await,
+                json!([
+                    plain_refusal("email", "TAKEN", "this e-mail address is taken"),
+                    username_taken(),
+                ]),
+                "{other}"
+            );
+            for login in [name, stored, other, &address] {
+                let done = log_in(&app, login).await;
+                assert_eq!(done["viewer"], json!({ "username": stored }), "{login}: {done}");
+            }
+            let found = app
+                .ask_with(
+                    "query ($u: String!) { user(username: $u) { username } }",
+                    json!({ "u": other }),
+                )
+                .await;
+            assert_eq!(data_of(found), json!({ "user": { "username": stored } }), "{other}");
+        }
+        assert_eq!(count_users(&app).await, 3);
+    }
+
+    async fn a_taken_name_or_address_is_told_apart(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        registered(&app, &registration("ada")).await;
+        let (address, name) = (
+            plain_refusal("email", "TAKEN", "this e-mail address is taken"),
+            username_taken(),
+        );
+        for (input, expected) in [
+            (json!({ "email": "ADA@example.com" }), json!([address])),
+            (json!({ "username": "ADA" }), json!([name])),
+            (json!({ "email": "ada@example.com", "username": "ada" }), json!([address, name])),
+        ] {
+            assert_eq!(refused(&app, &with(registration("bob"), input)).await, expected);
+        }
+        assert_eq!(count_users(&app).await, 1);
+    }
+
+    async fn one_of_many_who_want_a_name_at_once_gets_it(engine: Engine) {
+        let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
+        let inputs: Vec<Value> = (0..20)
+            .map(|n| with(registration("ada"), json!({ "email": format!("{n}@example.com") })))
+            .collect();
+        let all = join_all(inputs.iter().map(|input| register(&app, input))).await;
+        let (done, refused): (Vec<_>, Vec<_>) =
+            all.iter().partition(|done| done["userErrors"] == json!([]));
+        assert_eq!(done.len(), 1, "{all:?}");
+        let taken = json!([username_taken()]);
+        assert!(refused.iter().all(|refused| refused["userErrors"] == taken), "{refused:?}");
+        assert_eq!(count_users(&app).await, 1);
+    }
+
+    async fn a_registration_that_is_asked_for_again_makes_one_user(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let input = with(registration("Ada"), json!({ "idempotencyKey": "k", "displayName": "A" }));
+        let first = registered(&app, &input).await;
+        // What is folded is the same input.
+        let again = registered(&app, &with(input.clone(), json!({ "username": " ADA" }))).await;
+        assert_eq!(again["viewer"], first["viewer"]);
+        assert_ne!(again["session"]["refreshToken"], first["session"]["refreshToken"]);
+        for done in [&first, &again] {
+            let refresh = json!({ "refreshToken": done["session"]["refreshToken"] });
+            let renewed =
+                mutate(&app, None, ("refreshSession", "viewer { id }"), &refresh).await;
+            let renewed = payload("refreshSession", renewed);
+            assert_eq!(renewed["viewer"]["id"], first["viewer"]["id"]);
+        }
+        assert_eq!(count_users(&app).await, 1);
+
+        for change in [
+            json!({ "username": "other" }),
+            json!({ "displayName": "B" }),
+            json!({ "displayName": null }),
+            json!({ "faction": "NCR" }),
+        ] {
+            let changed = with(input.clone(), change);
+            let answered = mutate(&app, None, ("register", "viewer { id }"), &changed).await;
+            assert_eq!(
+                answered.body_without_request_id(),
+                json!({
+                    "data": { "register": null },
+                    "errors": [{
+                        "message": "`idempotencyKey` was used before with another input",
+                        "locations": [{ "line": 1, "column": 37 }],
+                        "path": ["register"],
+                        "extensions": {
+                            "code": "BAD_USER_INPUT", "argument": "idempotencyKey",
+                            "requestId": "ID",
+                        },
+                    }],
+                })
+            );
+        }
+        let wrong = with(input.clone(), json!({ "password": "another password" }));
+        assert_eq!(
+            refused(&app, &wrong).await,
+            json!([bad_credentials()])
+        );
+        // Without the key, or with another one, it is another registration.
+        for key in [json!(null), json!("other")] {
+            let other = with(input.clone(), json!({ "idempotencyKey": key }));
+            assert_eq!(refused(&app, &other).await[0]["code"], "TAKEN");
+        }
+        // After a day the key is forgotten, whether or not it was swept.
+        app.app.services.clock.advance(TimeDelta::days(1));
+        assert_eq!(refused(&app, &input).await[0]["code"], "TAKEN");
+    }
+
+    async fn a_registration_that_was_refused_does_not_use_its_key_up(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let input = with(registration("bob"), json!({ "idempotencyKey": "k", "username": "ada" }));
+        assert_eq!(refused(&app, &input).await[0]["code"], "TAKEN");
+        let other = with(input, json!({ "username": "bob" }));
+        assert_eq!(registered(&app, &other).await["viewer"]["username"], "bob");
+    }
+
+    async fn one_registration_that_is_sent_many_times_at_once_makes_one_user(engine: Engine) {
+        let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
+        let input = with(registration("ada"), json!({ "idempotencyKey": "k" }));
+        let all = join_all((0..10).map(|_| registered(&app, &input))).await;
+        let ids: BTreeSet<String> = all.iter().map(|done| done["viewer"]["id"].to_string()).collect();
+        assert_eq!(ids.len(), 1);
+        assert_eq!(count_users(&app).await, 1);
+    }
+
+    async fn guessing_a_password_with_a_known_key_locks_as_a_login_does(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let input = with(registration("ada"), json!({ "idempotencyKey": "k" }));
+        registered(&app, &input).await;
+        let wrong = with(input.clone(), json!({ "password": "another password" }));
+        for _ in 0..5 {
+            assert_eq!(refused(&app, &wrong).await[0]["code"], "BAD_CREDENTIALS");
+        }
+        assert_eq!(refused(&app, &wrong).await[0]["code"], "BAD_CREDENTIALS");
+        assert_eq!(refused(&app, &input).await[0]["code"], "ACCOUNT_LOCKED");
+    }
+
+    async fn a_profile_keeps_what_is_absent_and_clears_what_is_null(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let token = app.token_of(id("ada"));
+        let full = json!({
+            "username": "Lovelace", "displayName": "艾達", "bio": "讀牌人。\nSlowly.",
+            "faction": "NCR", "preferredVoice": "GHOUL",
+        });
+        let shown = with(full.clone(), json!({ "username": "lovelace" }));
+        assert_eq!(updated(&app, &token, &full).await, json!({ "user": shown, "userErrors": [] }));
+        assert_eq!(
+            updated(&app, &token, &json!({})).await,
+            json!({ "user": shown, "userErrors": [] })
+        );
+        let changed = with(shown, json!({ "displayName": null, "bio": "Fast." }));
+        let input = json!({ "displayName": null, "bio": " Fast. " });
+        assert_eq!(updated(&app, &token, &input).await["user"], changed);
+        // A text of nothing is none.
+        let cleared = with(changed, json!({ "bio": null }));
+        let input = json!({ "displayName": " ", "bio": "" });
+        assert_eq!(updated(&app, &token, &input).await["user"], cleared);
+
+        let input = json!({ "username": null, "faction": null, "preferredVoice": null });
+        assert_eq!(
+            updated(&app, &token, &input).await,
+            json!({ "user": null, "userErrors": [
+                plain_refusal("username", "REQUIRED", "username is missing"),
+                plain_refusal("faction", "REQUIRED", "faction cannot be cleared"),
+                plain_refusal("preferredVoice", "REQUIRED", "preferredVoice cannot be cleared"),
+            ] })
+        );
+        let seen = app
+            .data_as(id("ada"), "{ viewer { username displayName bio faction preferredVoice } }")
+            .await;
+        assert_eq!(seen["viewer"], cleared);
+    }
+
+    async fn a_username_is_changed_to_one_that_nobody_has(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada"), user("zoë")], Vec::new())).await;
+        let token = app.token_of(id("ada"));
+        let refused = json!({ "user": null, "userErrors": [username_taken()] });
+        for name in ["zoë", "ZOE\u{308}"] {
+            let input = json!({ "username": name, "bio": "not written" });
+            assert_eq!(updated(&app, &token, &input).await, refused);
+        }
+        let seen = app.data_as(id("ada"), "{ viewer { username bio } }").await;
+        assert_eq!(seen["viewer"], json!({ "username": "ada", "bio": null }));
+        // One's own name is free.
+        let same = updated(&app, &token, &json!({ "username": "ADA", "bio": "written" })).await;
+        assert_eq!(same["user"]["username"], "ada");
+        assert_eq!(same["user"]["bio"], "written");
+    }
+
+    async fn one_of_many_who_take_a_username_at_once_gets_it(engine: Engine) {
+        let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
+        let names: Vec<String> = (0..20).map(|n| format!("user{n}")).collect();
+        app.insert(rows(names.iter().map(|name| user(name)).collect(), Vec::new())).await;
+        let tokens: Vec<String> = names.iter().map(|name| app.token_of(id(name))).collect();
+        let input = json!({ "username": "wanted" });
+        let all = join_all(tokens.iter().map(|token| updated(&app, token, &input))).await;
+        let (done, refused): (Vec<_>, Vec<_>) =
+            all.iter().partition(|done| done["user"]["username"] == "wanted");
+        assert_eq!(done.len(), 1, "{all:?}");
+        let taken = json!([username_taken()]);
+        assert!(refused.iter().all(|refused| refused["userErrors"] == taken), "{refused:?}");
+    }
+
+    async fn an_account_is_deleted_with_everything_that_is_theirs(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        two_people_with_belongings(&app).await;
+        assert_eq!(belongings(&app).await, [2, 4, 4, 2, 2, 2, 2, 2, 2]);
+        let token = app.token_of(id("ada"));
+        let delete = ("deleteAccount", "deletedUserId");
+        let wrong = json!({ "password": "another password" });
+        assert_eq!(
+            payload("deleteAccount", mutate(&app, Some(&token), delete, &wrong).await),
+            json!({ "deletedUserId": null, "userErrors": [
+                plain_refusal("password", "BAD_CREDENTIALS", "the password is wrong"),
+            ] })
+        );
+        assert_eq!(belongings(&app).await, [2, 4, 4, 2, 2, 2, 2, 2, 2]);
+        let right = json!({ "password": PASSWORD });
+        assert_eq!(
+            payload("deleteAccount", mutate(&app, Some(&token), delete, &right).await),
+            json!({ "deletedUserId": user_id("ada"), "userErrors": [] })
+        );
+        assert_eq!(belongings(&app).await, [1, 2, 2, 1, 1, 1, 1, 1, 1]);
+
+        for answered in [
+            app.send(Some(&token), &json!({ "query": "{ viewer { id } }" })).await,
+            mutate(&app, Some(&token), ("updateProfile", "user { id }"), &json!({})).await,
+            mutate(&app, Some(&token), delete, &right).await,
+        ] {
+            assert_eq!(failure_code(&answered), "UNAUTHENTICATED", "{}", answered.text);
+        }
+        assert_eq!(log_in(&app, "ada").await["userErrors"][0]["code"], "BAD_CREDENTIALS");
+        // The name is free again, and whoever takes it is somebody else.
+        let done = registered(&app, &registration("ada")).await;
+        assert_ne!(done["viewer"]["id"], user_id("ada"));
+    }
+
+    async fn a_deleted_account_is_counted_no_more(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        two_people_with_belongings(&app).await;
+        let (token, input) = (app.token_of(id("ada")), json!({ "password": PASSWORD }));
+        let delete = ("deleteAccount", "deletedUserId");
+        payload("deleteAccount", mutate(&app, Some(&token), delete, &input).await);
+        let session = app.app.database.session();
+        bring_up_to_date(&app.app.services, &session).await.expect("the counters fold");
+        let query = format!(
+            "{{ publicStats {{ users readings }} publicReadings {{ nodes {{ user {{ username }} }} }}
+                node(id: {:?}) {{ id }} card(id: {:?}) {{ drawCount }}
+                spread(id: {:?}) {{ usageCount }} }}",
+            reading_id("hers"),
+            card_id(&app, "major_arcana_00"),
+            spread_id(&app, "single_wasteland")
+        );
+        // What Bob's second reading drew is left to chance.
+        let draws = reading_cards::Entity::find()
+            .filter(reading_cards::Column::CardId.eq(card(&app, "major_arcana_00").id))
+            .count(&app.database.connect().await)
+            .await
+            .expect("a count");
+        assert!(draws >= 1);
+        assert_eq!(
+            app.data(&query).await,
+            json!({
+                "publicStats": { "users": 1, "readings": 2 },
+                "publicReadings": { "nodes": [{ "user": { "username": "bob" } }] },
+                "node": null,
+                "card": { "drawCount": draws },
+                "spread": { "usageCount": 2 },
+            })
+        );
+    }
+
+    async fn what_is_about_an_account_needs_somebody_signed_in(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for (name, selection, input) in [
+            ("updateProfile", "user { id }", json!({ "bio": "x" })),
+            ("deleteAccount", "deletedUserId", json!({ "password": PASSWORD })),
+            (
+                "changePassword",
+                "viewer { id }",
+                json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }),
+            ),
+            ("logout", "loggedOut", json!({})),
+        ] {
+            let answered = mutate(&app, None, (name, selection), &input).await;
+            assert_eq!(answered.status, 200);
+            assert_eq!(answered.body["data"], json!({ name: null }));
+            assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
+            let message = &answered.body["errors"][0]["message"];
+            assert_eq!(message, "this needs an access token; log in first", "{name}");
+        }
+    }
+}
+
+/// Ada and Bob, each with a category, a session, and two readings, of which one was made through the
+/// API with a key and shared.
+async fn two_people_with_belongings(app: &TestApp) {
+    let (ada, bob) = (known("ada").await, known("bob").await);
+    let (hers, his) =
+        (private(reading(app, &ada, "hers", 1)), private(reading(app, &bob, "his", 2)));
+    let drawn = [&hers, &his].map(|reading| drawn_card(app, reading, 1, "major_arcana_00"));
+    app.insert(SeedRows {
+        categories: vec![category(&ada, "her work"), category(&bob, "his work")],
+        drawn_cards: drawn.into(),
+        ..rows(vec![ada, bob], vec![hers, his])
+    })
+    .await;
+    for name in ["ada", "bob"] {
+        let token = app.token_of(id(name));
+        assert_eq!(log_in(app, name).await["viewer"]["username"], name);
+        let input = json!({
+            "question": "Will it?", "spreadId": spread_id(app, "single_wasteland"),
+            "idempotencyKey": "k", "privacyLevel": "PUBLIC",
+        });
+        let made = mutate(app, Some(&token), ("createReading", "reading { id }"), &input).await;
+        let made = payload("createReading", made);
+        let input = json!({ "readingId": made["reading"]["id"] });
+        let shared = mutate(app, Some(&token), ("shareReading", "shareLink { id }"), &input).await;
+        assert_eq!(payload("shareReading", shared)["userErrors"], json!([]));
+    }
+}
+
+/// How many users, readings, drawn cards, categories, logins, refresh tokens, idempotency keys, share
+/// links and days of use there are.
+async fn belongings(app: &TestApp) -> [u64; 9] {
+    async fn count<E: EntityTrait>(app: &TestApp) -> u64
+    where
+        E::Model: Sync,
+    {
+        E::find().count(&app.database.connect().await).await.expect("a count")
+    }
+    [
+        count::<users::Entity>(app).await,
+        count::<reading_sessions::Entity>(app).await,
+        count::<reading_cards::Entity>(app).await,
+        count::<reading_categories::Entity>(app).await,
+        count::<login_sessions::Entity>(app).await,
+        count::<refresh_tokens::Entity>(app).await,
+        count::<idempotency_keys::Entity>(app).await,
+        count::<reading_shares::Entity>(app).await,
+        count::<daily_usage::Entity>(app).await,
+    ]
+}
+
+/// Only PostgreSQL lets two write at once.
+#[tokio::test]
+async fn a_username_that_somebody_takes_at_that_moment_is_taken() {
+    if !Engine::has_postgres("a_username_that_somebody_takes_at_that_moment_is_taken") {
+        return;
+    }
+    let app = TestApp::start(Engine::Postgres).await;
+    app.insert(rows(vec![user("ada"), user("bob")], Vec::new())).await;
+    let connection = app.database.connect().await;
+    let transaction = connection.begin().await.expect("a transaction");
+    transaction
+        .execute_unprepared("UPDATE users SET username = 'wanted' WHERE username = 'bob'")
+        .await
+        .expect("bob takes the name");
+    let (token, input) = (app.token_of(id("ada")), json!({ "username": "Wanted" }));
+    let wait_and_commit = async {
+        let waiting = "SELECT 1 AS one FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = Statement::from_string(DbBackend::Postgres, waiting);
+        while connection.query_one_raw(waiting.clone()).await.expect("asked").is_none() {
+            tokio::task::yield_now().await;
+        }
+        transaction.commit().await.expect("bob has the name");
+    };
+    let (done, ()) = tokio::join!(updated(&app, &token, &input), wait_and_commit);
+    assert_eq!(done, json!({ "user": null, "userErrors": [username_taken()] }));
+}
+
+/// Which characters a field takes is no matter of the database; what is kept is read back.
+#[tokio::test]
+async fn each_input_of_a_registration_has_its_limits() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let address = |length: usize| format!("{}@example.com", "愛".repeat(length - 12));
+    let invalid_address =
+        || plain_refusal("email", "INVALID", "email must be an address such as ada@example.com");
+    let too_long = |field: &str, length: usize, bounds: (i32, i32)| {
+        let max = bounds.1;
+        let message = format!("{field} has {length} characters; it may have at most {max}");
+        refusal(field, "TOO_LONG", &message, Some(bounds))
+    };
+    let too_short = |field: &str, length: usize, bounds: (i32, i32)| {
+        let min = bounds.0;
+        let message = format!("{field} has {length} characters; it must have at least {min}");
+        refusal(field, "TOO_SHORT", &message, Some(bounds))
+    };
+    let cases = [
+        ("email", json!("a@b"), None),
+        ("email", json!(address(255)), None),
+        ("email", json!(address(256)), Some(too_long("email", 256, (3, 255)))),
+        ("email", json!("@b"), Some(too_short("email", 2, (3, 255)))),
+        ("email", json!("  "), Some(plain_refusal("email", "REQUIRED", "email is missing"))),
+        ("email", json!("ada"), Some(invalid_address())),
+        ("email", json!("ada@"), Some(invalid_address())),
+        ("email", json!("@example.com"), Some(invalid_address())),
+        ("email", json!("a@b@example.com"), Some(invalid_address())),
+        ("email", json!("a b@example.com"), Some(invalid_address())),
+        ("username", json!("愛"), None),
+        ("username", json!("愛".repeat(50)), None),
+        ("username", json!("a b-c_d.e'f"), None),
+        ("username", json!("愛".repeat(51)), Some(too_long("username", 51, (1, 50)))),
+        (
+            "username",
+            json!(" "),
+            Some(plain_refusal("username", "REQUIRED", "username is missing")),
+        ),
+        (
+            "username",
+            json!("ada@home"),
+            Some(plain_refusal(
+                "username",
+                "INVALID",
+                "username may not have an @, which e-mail addresses have",
+            )),
+        ),
+        (
+            "username",
+            json!("a\u{0}b"),
+            Some(plain_refusal(
+                "username",
+                "INVALID",
+                "username has characters that cannot be shown",
+            )),
+        ),
+        ("password", json!("        "), None),
+        ("password", json!("愛".repeat(128)), None),
+        ("password", json!("愛".repeat(7)), Some(too_short("password", 7, (8, 128)))),
+        ("password", json!("愛".repeat(129)), Some(too_long("password", 129, (8, 128)))),
+        ("password", json!(""), Some(too_short("password", 0, (8, 128)))),
+        ("displayName", json!(null), None),
+        ("displayName", json!("愛"), None),
+        ("displayName", json!("愛".repeat(100)), None),
+        ("displayName", json!("O'Hara & \"Co.\" (née X) #1 @home"), None),
+        ("displayName", json!("愛".repeat(101)), Some(too_long("displayName", 101, (1, 100)))),
+        (
+            "displayName",
+            json!("two\nlines"),
+            Some(plain_refusal(
+                "displayName",
+                "INVALID",
+                "displayName has characters that cannot be shown",
+            )),
+        ),
+    ];
+    let forbidden = r"<>{}\|^~[]`".chars().map(|character| {
+        let message = r"displayName may have none of <>{}\|^~[]`";
+        let refusal = plain_refusal("displayName", "INVALID", message);
+        ("displayName", json!(format!("a{character}b")), Some(refusal))
+    });
+    for (number, (field, value, expected)) in cases.into_iter().chain(forbidden).enumerate() {
+        let input = with(registration(&format!("user{number}")), json!({ field: value }));
+        let expected: Vec<Value> = expected.into_iter().collect();
+        let done = register(&app, &input).await;
+        assert_eq!(done["userErrors"], json!(expected), "{field}: {value}");
+        assert_eq!(done["session"].is_null(), !expected.is_empty(), "{field}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let input =
+        json!({ "email": "ada", "username": "a@b", "password": "short", "displayName": "<ada>" });
+    let told: Vec<Value> = refused(&app, &input)
+        .await
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|error| json!([error["field"], error["code"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!([["input", "email"], "INVALID"]),
+            json!([["input", "username"], "INVALID"]),
+            json!([["input", "password"], "TOO_SHORT"]),
+            json!([["input", "displayName"], "INVALID"]),
+        ]
+    );
+    assert_eq!(count_users(&app).await, 0);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_has_its_limits() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    for (name, key, is_good) in [
+        ("one", "愛".to_owned(), true),
+        ("two", "愛".repeat(255), true),
+        ("three", "愛".repeat(256), false),
+        ("four", String::new(), false),
+        ("five", " ".to_owned(), false),
+        ("six", "a\u{0}b".to_owned(), false),
+    ] {
+        let input = with(registration(name), json!({ "idempotencyKey": key }));
+        let answered = mutate(&app, None, ("register", "viewer { username }"), &input).await;
+        if is_good {
+            assert_eq!(payload("register", answered)["viewer"]["username"], name);
+        } else {
+            assert_eq!(failure_code(&answered), "BAD_USER_INPUT", "{name}");
+            let argument = &answered.body["errors"][0]["extensions"]["argument"];
+            assert_eq!(argument, "idempotencyKey", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_input_of_a_profile_has_its_limits() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let ada = users::Model { faction: FactionKey::Ncr, created_at: at(1), ..user("ada") };
+    app.insert(rows(vec![ada], Vec::new())).await;
+    let token = app.token_of(id("ada"));
+    for (field, value, code) in [
+        ("username", "愛".repeat(50), None),
+        ("username", "愛".repeat(51), Some("TOO_LONG")),
+        ("username", " ".to_owned(), Some("REQUIRED")),
+        ("username", "a@b".to_owned(), Some("INVALID")),
+        ("displayName", "愛".repeat(100), None),
+        ("displayName", "愛".repeat(101), Some("TOO_LONG")),
+        ("displayName", "<ada>".to_owned(), Some("INVALID")),
+        ("bio", "愛\n".repeat(249) + "\t愛", None),
+        ("bio", "愛".repeat(500), None),
+        ("bio", "愛".repeat(501), Some("TOO_LONG")),
+        ("bio", "a\u{1b}[1m".to_owned(), Some("INVALID")),
+    ] {
+        let done = updated(&app, &token, &json!({ field: value })).await;
+        match code {
+            None => assert_eq!(done["user"][field], value, "{done}"),
+            Some(code) => {
+                assert_eq!(done["user"], Value::Null, "{field}: {value}");
+                assert_eq!(done["userErrors"][0]["code"], code, "{field}: {value}");
+                assert_eq!(done["userErrors"][0]["field"], json!(["input", field]));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deactivated_user_keeps_their_name() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    app.insert(rows(vec![users::Model { is_active: false, ..user("ada") }], Vec::new())).await;
+    assert_eq!(refused(&app, &registration("ada")).await[1]["code"], "TAKEN");
+    let connection = app.database.connect().await;
+    let found = users::Entity::find().filter(users::Column::Username.eq("ada"));
+    assert_eq!(found.count(&connection).await.expect("a count"), 1);
+}
