@@ -104,7 +104,7 @@ pub fn registration(name: &str) -> Value {
 }
 
 /// That input with other values.
-fn with(mut input: Value, changes: Value) -> Value {
+pub fn with(mut input: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { unreachable!("changes are an object") };
     input.as_object_mut().expect("an input is one").extend(changes);
     input

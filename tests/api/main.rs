@@ -27,6 +27,7 @@ mod readings;
 mod readme;
 mod reference;
 mod schema;
+mod sessions;
 mod spreads;
 mod statements;
 mod users;

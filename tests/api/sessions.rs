@@ -1,0 +1,985 @@
+//! Sessions: logging in and being locked out, refresh tokens and their cookie, logging out, and what
+//! else a password is asked for.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use reqwest::Method;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use wasteland_tarot::db::entities::{idempotency_keys, login_sessions, refresh_tokens, users};
+use wasteland_tarot::db::now;
+use wasteland_tarot::services::tokens::AccessToken;
+use wasteland_tarot::services::upkeep::sweep;
+
+use crate::accounts::{
+    PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, plain_refusal,
+    registration, with,
+};
+use crate::app::{Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases};
+use crate::fixtures::{id, reading, reading_id, rows, user};
+
+const SESSION: &str =
+    "session { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt }";
+const WRONG: &str = "a wrong password";
+
+/// A server with people who have a password.
+async fn start(engine: Engine, names: &[&str], flags: &[&str]) -> TestApp {
+    let app = TestApp::start_with(engine, flags).await;
+    let mut people = Vec::new();
+    for name in names {
+        people.push(known(name).await);
+    }
+    app.insert(rows(people, Vec::new())).await;
+    app
+}
+
+/// Both tokens of a session.
+#[derive(Debug, Clone, PartialEq)]
+struct Pair {
+    access: String,
+    refresh: String,
+}
+
+impl Pair {
+    fn of(session: &Value) -> Self {
+        let text = |name: &str| session[name].as_str().expect("a token").to_owned();
+        Self { access: text("accessToken"), refresh: text("refreshToken") }
+    }
+}
+
+async fn try_login(app: &TestApp, login: &str, password: &str) -> Answered {
+    let input = json!({ "login": login, "password": password });
+    mutate(app, None, ("login", &format!("{SESSION} viewer {{ username }}")), &input).await
+}
+
+/// Logs in, which must succeed.
+async fn log_in(app: &TestApp, login: &str) -> Pair {
+    let done = payload("login", try_login(app, login, PASSWORD).await);
+    assert_eq!(done["userErrors"], json!([]), "{login}");
+    Pair::of(&done["session"])
+}
+
+/// What is said to somebody who cannot log in, and nothing else comes of it.
+async fn login_refused(app: &TestApp, login: &str, password: &str) -> Value {
+    let mut done = payload("login", try_login(app, login, password).await);
+    assert_eq!([&done["session"], &done["viewer"]], [&Value::Null; 2], "{login}");
+    let errors = done["userErrors"].as_array_mut().expect("a list");
+    assert_eq!(errors.len(), 1, "{login}");
+    errors.remove(0)
+}
+
+/// The new pair, or nothing where the session is over.
+async fn try_refresh(app: &TestApp, token: &str) -> Option<Pair> {
+    let input = json!({ "refreshToken": token });
+    let selection = format!("{SESSION} viewer {{ id }}");
+    let done =
+        payload("refreshSession", mutate(app, None, ("refreshSession", &selection), &input).await);
+    if done["userErrors"] == json!([]) {
+        return Some(Pair::of(&done["session"]));
+    }
+    let mut over = bad_credentials();
+    over["code"] = "SESSION_EXPIRED".into();
+    over["message"] = "the session is over; log in again".into();
+    assert_eq!(done, json!({ "session": null, "viewer": null, "userErrors": [over] }));
+    None
+}
+
+async fn refreshed(app: &TestApp, token: &str) -> Pair {
+    try_refresh(app, token).await.expect("the session goes on")
+}
+
+async fn is_over(app: &TestApp, token: &str) -> bool {
+    try_refresh(app, token).await.is_none()
+}
+
+fn advance(app: &TestApp, by: TimeDelta) {
+    app.app.services.clock.advance(by);
+}
+
+/// Puts the clock forward to that time, from where it goes on: what must be before a time keeps a
+/// distance from it.
+fn advance_to(app: &TestApp, time: DateTime<Utc>) {
+    let clock = &app.app.services.clock;
+    clock.advance(time - clock.now());
+}
+
+fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().and_then(|text| text.parse().ok()).expect("a time")
+}
+
+async fn row(app: &TestApp, name: &str) -> users::Model {
+    let connection = app.database.connect().await;
+    let found = users::Entity::find_by_id(id(name)).one(&connection).await;
+    found.expect("read").expect("a user")
+}
+
+/// Asks with these headers and no others of that kind.
+async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answered {
+    let request = app
+        .request(Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    answered(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+        .await
+}
+
+/// The body that asks for a mutation.
+fn body(name: &str, selection: &str, input: &Value) -> Value {
+    json!({ "query": mutation(name, selection), "variables": { "input": input } })
+}
+
+on_both_databases! {
+    async fn one_logs_in_with_the_address_or_the_username(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[]).await;
+        assert_eq!(row(&app, "ada").await.last_login_at, None);
+        for login in ["ada", " ADA ", "ada@example.com", "Ada@Example.COM"] {
+            let before = now();
+            let done = payload("login", try_login(&app, login, PASSWORD).await);
+            let after = now();
+            assert_eq!(done["viewer"], json!({ "username": "ada" }), "{login}");
+            assert_eq!(done["userErrors"], json!([]));
+            let ends = |name: &str, after: TimeDelta| time(&done["session"][name]) - after;
+            for began in [
+                ends("accessTokenExpiresAt", TimeDelta::minutes(15)),
+                ends("refreshTokenExpiresAt", TimeDelta::days(14)),
+                row(&app, "ada").await.last_login_at.expect("noted"),
+            ] {
+                assert!(before <= began && began <= after, "{before} {began} {after}");
+            }
+            let access = &Pair::of(&done["session"]).access;
+            let who = app.send(Some(access), &json!({ "query": "{ viewer { username } }" })).await;
+            assert_eq!(data_of(who), json!({ "viewer": { "username": "ada" } }));
+        }
+        assert_eq!(row(&app, "bob").await.last_login_at, None);
+    }
+
+    async fn what_is_asked_after_a_login_is_asked_by_who_logged_in(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[]).await;
+        let token = app.token_of(id("ada"));
+        let selection = "viewer { username email }";
+        let input = json!({ "login": "bob", "password": PASSWORD });
+        let done = payload("login", mutate(&app, Some(&token), ("login", selection), &input).await);
+        // The e-mail address is Bob's own, and Ada may not see it.
+        assert_eq!(done["viewer"], json!({ "username": "bob", "email": "bob@example.com" }));
+    }
+
+    async fn a_wrong_password_and_an_unknown_name_get_the_same_answer(engine: Engine) {
+        let app = start(engine, &["ada"], &["--login-failures=100"]).await;
+        let gone = users::Model { is_active: false, ..known("gone").await };
+        app.insert(rows(vec![gone], Vec::new())).await;
+        let wrong = try_login(&app, "ada", WRONG).await;
+        assert_eq!(
+            wrong.body,
+            json!({ "data": { "login": {
+                "session": null, "viewer": null, "userErrors": [bad_credentials()],
+            } } })
+        );
+        let shown = |answered: &Answered| {
+            let mut headers = answered.headers.clone();
+            for name in ["x-request-id", "date", "server-timing"] {
+                assert!(headers.remove(name).is_some(), "{name}");
+            }
+            (answered.status, headers, answered.text.clone(), answered.statements())
+        };
+        for (login, password) in [
+            ("ada@example.com", WRONG),
+            ("nobody", WRONG),
+            ("nobody@example.com", PASSWORD),
+            ("", PASSWORD),
+            // Deactivated.
+            ("gone", PASSWORD),
+            ("gone", WRONG),
+            // What no password is.
+            ("ada", ""),
+            ("ada", &"x".repeat(5_000)),
+        ] {
+            let other = try_login(&app, login, password).await;
+            assert_eq!(shown(&other), shown(&wrong), "{login}");
+        }
+        let other = try_login(&app, "a\u{0}da", PASSWORD).await;
+        assert_eq!(other.text, wrong.text);
+    }
+
+    async fn five_wrong_passwords_in_a_row_lock_for_an_hour(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[]).await;
+        let session = log_in(&app, "ada").await;
+        // A right one takes four wrong ones back, by whichever name they were given.
+        for _ in 0..2 {
+            for login in ["ada", "ada@example.com", "ADA", "ada"] {
+                assert_eq!(login_refused(&app, login, WRONG).await, bad_credentials());
+            }
+            assert_eq!(row(&app, "ada").await.failed_logins, 4);
+            log_in(&app, "ada").await;
+            assert_eq!(row(&app, "ada").await.failed_logins, 0);
+        }
+        let before = now();
+        for _ in 0..5 {
+            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
+        }
+        let after = now();
+        let locked = login_refused(&app, "ada", PASSWORD).await;
+        let until = time(&locked["lockedUntil"]);
+        assert!((before..=after).contains(&(until - TimeDelta::hours(1))), "{until}");
+        let mut expected = bad_credentials();
+        expected["code"] = "ACCOUNT_LOCKED".into();
+        expected["message"] = format!("the account is locked until {until}").into();
+        expected["lockedUntil"] = locked["lockedUntil"].clone();
+        assert_eq!(locked, expected);
+        // Whoever does not know the password does not hear of it, and does not prolong it.
+        for _ in 0..6 {
+            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
+        }
+        advance_to(&app, until - TimeDelta::seconds(10));
+        assert_eq!(login_refused(&app, "ada@example.com", PASSWORD).await, expected);
+        // Nobody can lock somebody else out of where they are.
+        refreshed(&app, &session.refresh).await;
+        log_in(&app, "bob").await;
+
+        advance_to(&app, until);
+        log_in(&app, "ada").await;
+        let ada = row(&app, "ada").await;
+        assert_eq!((ada.failed_logins, ada.locked_until), (0, None));
+    }
+
+    async fn after_a_lock_counting_begins_anew(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        for _ in 0..5 {
+            login_refused(&app, "ada", WRONG).await;
+        }
+        advance(&app, TimeDelta::hours(1));
+        for _ in 0..4 {
+            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
+        }
+        log_in(&app, "ada").await;
+        for _ in 0..5 {
+            login_refused(&app, "ada", WRONG).await;
+        }
+        let locked = login_refused(&app, "ada", PASSWORD).await;
+        assert_eq!(locked["code"], "ACCOUNT_LOCKED");
+    }
+
+    async fn wrong_passwords_at_once_are_all_counted(engine: Engine) {
+        let app = start(engine, &["ada"], &["--database-pool-size=8", "--login-failures=20"]).await;
+        join_all((0..19).map(|_| try_login(&app, "ada", WRONG))).await;
+        assert_eq!(row(&app, "ada").await.failed_logins, 19);
+        login_refused(&app, "ada", WRONG).await;
+        assert_eq!(login_refused(&app, "ada", PASSWORD).await["code"], "ACCOUNT_LOCKED");
+    }
+
+    async fn a_request_checks_one_password(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let aliased = |count: usize, password: &str| {
+            let field = |n| {
+                format!(" a{n}: login(input: {{ login: \"ada\", password: {password:?} }}) {{
+                    viewer {{ username }} userErrors {{ code }} }}")
+            };
+            format!("mutation {{{} }}", (0..count).map(field).collect::<String>())
+        };
+        let answered = app.ask(&aliased(30, WRONG)).await;
+        assert_eq!(row(&app, "ada").await.failed_logins, 1);
+        let data = answered.body["data"].as_object().expect("data");
+        assert_eq!(data["a0"]["userErrors"], json!([{ "code": "BAD_CREDENTIALS" }]));
+        assert_eq!(data.len(), 30);
+        assert!((1..30).all(|n| data[&format!("a{n}")].is_null()), "{}", answered.text);
+        let error = &answered.body_without_request_id()["errors"][0];
+        assert_eq!(error["path"], json!(["a1"]));
+        assert_eq!(error["message"], "a request may give one password; send another request");
+        assert_eq!(
+            error["extensions"],
+            json!({ "code": "BAD_USER_INPUT", "argument": "input", "requestId": "ID" })
+        );
+        // The right one is not found by a guess that comes second.
+        let mixed = aliased(2, PASSWORD).replacen(PASSWORD, WRONG, 1);
+        let answered = app.ask(&mixed).await;
+        assert_eq!(answered.body["data"]["a1"], Value::Null);
+        assert_eq!(row(&app, "ada").await.failed_logins, 2);
+
+        let answered = app.ask(&aliased(100, WRONG)).await;
+        assert_eq!(answered.status, 400);
+        assert_eq!(failure_code(&answered), "QUERY_TOO_LARGE");
+        assert_eq!(row(&app, "ada").await.failed_logins, 2);
+    }
+
+    async fn all_fields_that_take_a_password_share_the_one(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let token = app.token_of(id("ada"));
+        let first = format!("login(input: {{ login: \"ada\", password: {WRONG:?} }}) {{ __typename }}");
+        for second in [
+            format!("changePassword(input: {{ currentPassword: {WRONG:?}, newPassword: {WRONG:?} }})
+                {{ __typename }}"),
+            format!("deleteAccount(input: {{ password: {WRONG:?} }}) {{ __typename }}"),
+            format!("register(input: {{ email: \"b@example.com\", username: \"b\",
+                password: {WRONG:?} }}) {{ __typename }}"),
+        ] {
+            let query = format!("mutation {{ {first} {second} }}");
+            let answered = app.send(Some(&token), &json!({ "query": query })).await;
+            assert_eq!(failure_code(&answered), "BAD_USER_INPUT", "{query}: {}", answered.text);
+        }
+        assert_eq!(row(&app, "ada").await.failed_logins, 3);
+        let count = users::Entity::find().count(&app.database.connect().await).await;
+        assert_eq!(count.expect("a count"), 1);
+    }
+
+    async fn a_deactivated_user_gets_no_session(engine: Engine) {
+        let app = start(engine, &[], &[]).await;
+        let input = with(registration("ada"), json!({ "idempotencyKey": "k" }));
+        let register = ("register", SESSION);
+        let done = payload("register", mutate(&app, None, register, &input).await);
+        let session = Pair::of(&done["session"]);
+        users::Entity::update_many()
+            .col_expr(users::Column::IsActive, false.into())
+            .exec(&app.database.connect().await)
+            .await
+            .expect("deactivated");
+        assert_eq!(login_refused(&app, "ada", PASSWORD).await, bad_credentials());
+        assert!(is_over(&app, &session.refresh).await);
+        let again = payload("register", mutate(&app, None, register, &input).await);
+        assert_eq!(again, json!({ "session": null, "userErrors": [bad_credentials()] }));
+        let who = app.send(Some(&session.access), &json!({ "query": "{ viewer { id } }" })).await;
+        assert_eq!(failure_code(&who), "UNAUTHENTICATED");
+    }
+
+    async fn a_bad_access_token_does_not_keep_from_beginning_a_session(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        for (number, header) in bad_headers(&app).iter().enumerate() {
+            let with_header = [("authorization", header.as_str())];
+            let refresh = log_in(&app, "ada").await.refresh;
+            let credentials = json!({ "login": "ada", "password": PASSWORD });
+            for (name, input) in [
+                ("login", credentials),
+                ("register", registration(&format!("new{number}"))),
+                ("refreshSession", json!({ "refreshToken": refresh })),
+            ] {
+                let sent = body(name, "viewer { username email }", &input);
+                let done = payload(name, post(&app, &with_header, &sent).await);
+                assert_eq!(done["userErrors"], json!([]), "{header}");
+                assert!(done["viewer"]["email"].is_string(), "{name}, {header}");
+            }
+        }
+    }
+
+    async fn a_bad_access_token_keeps_from_everything_else(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let refresh = log_in(&app, "ada").await.refresh;
+        let login = format!("login(input: {{ login: \"ada\", password: {WRONG:?} }}) {{ __typename }}");
+        let logout = format!("logout(input: {{ refreshToken: {refresh:?} }}) {{ loggedOut }}");
+        let profile = "updateProfile(input: {}) { user { id } }";
+        for header in bad_headers(&app) {
+            for query in [
+                "{ viewer { id } }".to_owned(),
+                "{ __typename }".to_owned(),
+                format!("mutation {{ {logout} }}"),
+                format!("mutation {{ {profile} }}"),
+                "mutation { drawCards(input: {}) { draws { orientation } } }".to_owned(),
+                format!("mutation {{ {login} {profile} }}"),
+                format!("mutation {{ {logout} {login} }}"),
+                format!("mutation {{ {login} ...M }} fragment M on Mutation {{ {profile} }}"),
+                format!("mutation {{ {login} ... {{ login: {logout} }} }}"),
+                // Not even whether it is valid is told.
+                "{ nonsense".to_owned(),
+                "mutation { login }".to_owned() + " { x }",
+            ] {
+                let sent = json!({ "query": query });
+                let answered = post(&app, &[("authorization", &header)], &sent).await;
+                assert_eq!(answered.status, 401, "{query}: {}", answered.text);
+                assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
+                assert_eq!(answered.body.get("data"), None);
+            }
+            // Which operation of a document runs decides.
+            let query = format!("mutation Begin {{ {login} }} mutation Other {{ {logout} }}");
+            for (operation, status) in [("Begin", 200), ("Other", 401)] {
+                let sent = json!({ "query": query, "operationName": operation });
+                let answered = post(&app, &[("authorization", &header)], &sent).await;
+                assert_eq!(answered.status, status, "{operation}: {}", answered.text);
+            }
+        }
+        assert!(!is_over(&app, &refresh).await, "nobody was logged out");
+    }
+
+    async fn a_grant_is_no_access_token_and_an_access_token_no_grant(engine: Engine) {
+        let app = start(engine, &[], &[]).await;
+        let ada = user("ada");
+        let hope = reading(&app, &ada, "hope", 1);
+        app.insert(rows(vec![ada], vec![hope])).await;
+        let input = json!({ "readingId": reading_id("hope"), "password": "secret" });
+        let owner = app.token_of(id("ada"));
+        let shared = mutate(&app, Some(&owner), ("shareReading", "shareLink { url }"), &input).await;
+        let shared = payload("shareReading", shared);
+        let url = shared["shareLink"]["url"].as_str().expect("an address");
+        let link = url.rsplit('/').next().expect("a token");
+        let unlock = json!({ "token": link, "password": "secret" });
+        let unlocked = mutate(&app, None, ("unlockSharedReading", "grant"), &unlock).await;
+        let unlocked = payload("unlockSharedReading", unlocked);
+        let grant = unlocked["grant"].as_str().expect("a grant");
+
+        let services = &app.app.services;
+        let of_ada = services.tokens.grant(id("ada"), now()).expect("a grant").token;
+        for token in [grant, &of_ada] {
+            let answered = app.send(Some(token), &json!({ "query": "{ viewer { id } }" })).await;
+            assert_eq!(answered.status, 401);
+            assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
+        }
+        let share = share_of(grant);
+        let as_share = services.tokens.issue(AccessToken { user: share, login: None }, now());
+        let as_share = as_share.expect("a token").token;
+        for (given, status) in [
+            (grant, "OPEN"),
+            (&*owner, "PASSWORD_REQUIRED"),
+            (&*as_share, "PASSWORD_REQUIRED"),
+            (&*of_ada, "PASSWORD_REQUIRED"),
+        ] {
+            let query = "query ($t: String!, $g: String) { sharedReading(token: $t, grant: $g) { status } }";
+            let answered = app.ask_with(query, json!({ "t": link, "g": given })).await;
+            assert_eq!(data_of(answered), json!({ "sharedReading": { "status": status } }));
+        }
+    }
+}
+
+/// The share link that a grant is for.
+fn share_of(grant: &str) -> Uuid {
+    use base64::Engine as _;
+    let claims = grant.split('.').nth(1).expect("claims");
+    let claims = base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64");
+    let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["sub"].as_str().and_then(|subject| subject.parse().ok()).expect("an id")
+}
+
+/// `authorization` headers that are not good: an expired token, a forged one, and none at all.
+fn bad_headers(app: &TestApp) -> [String; 4] {
+    let tokens = &app.app.services.tokens;
+    let access = AccessToken { user: id("ada"), login: None };
+    let expired = tokens.issue(access, now() - TimeDelta::hours(1)).expect("a token").token;
+    let claims = json!({
+        "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api",
+        "iat": now().timestamp(), "exp": now().timestamp() + 900,
+    });
+    let good = forge(&claims, SECRET);
+    assert!(tokens.check(&good).is_ok(), "the forger knows how");
+    let forged = forge(&claims, "another secret that is long enough as well");
+    [
+        format!("Bearer {expired}"),
+        format!("Bearer {forged}"),
+        "Bearer nonsense".to_owned(),
+        "Basic YWRhOnBhc3N3b3Jk".to_owned(),
+    ]
+}
+
+on_both_databases! {
+    async fn a_refresh_token_is_exchanged_for_a_new_pair(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let first = log_in(&app, "ada").await;
+        let second = refreshed(&app, &first.refresh).await;
+        let third = refreshed(&app, &second.refresh).await;
+        assert!(first.refresh != second.refresh && second.refresh != third.refresh);
+        let who = app.send(Some(&third.access), &json!({ "query": "{ viewer { username } }" })).await;
+        assert_eq!(data_of(who), json!({ "viewer": { "username": "ada" } }));
+        for token in ["", "nonsense", &"x".repeat(10_000), &third.access, "a\u{0}b"] {
+            assert!(is_over(&app, token).await);
+        }
+        assert!(!is_over(&app, &third.refresh).await, "nonsense ends nothing");
+    }
+
+    async fn a_token_may_be_used_again_for_a_moment_and_then_its_first_successor_is_dead(
+        engine: Engine,
+    ) {
+        let app = start(engine, &["ada"], &[]).await;
+        let (other, first) = (log_in(&app, "ada").await, log_in(&app, "ada").await);
+        let lost = refreshed(&app, &first.refresh).await;
+        advance(&app, TimeDelta::seconds(20));
+        let second = refreshed(&app, &first.refresh).await;
+        let third = refreshed(&app, &second.refresh).await;
+        // Somebody has the answer that seemed to be lost: nobody knows who is who.
+        assert!(is_over(&app, &lost.refresh).await);
+        assert!(is_over(&app, &third.refresh).await);
+        assert!(!is_over(&app, &other.refresh).await, "another session goes on");
+    }
+
+    async fn a_token_that_is_used_again_too_late_ends_the_session(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let (other, first) = (log_in(&app, "ada").await, log_in(&app, "ada").await);
+        let second = refreshed(&app, &first.refresh).await;
+        advance(&app, TimeDelta::seconds(31));
+        assert!(is_over(&app, &first.refresh).await);
+        assert!(is_over(&app, &second.refresh).await);
+        assert!(!is_over(&app, &other.refresh).await, "another session goes on");
+
+        // The moment begins with the first use and is not prolonged by the second.
+        let first = log_in(&app, "ada").await;
+        refreshed(&app, &first.refresh).await;
+        advance(&app, TimeDelta::seconds(20));
+        let second = refreshed(&app, &first.refresh).await;
+        advance(&app, TimeDelta::seconds(11));
+        assert!(is_over(&app, &first.refresh).await);
+        assert!(is_over(&app, &second.refresh).await);
+    }
+
+    async fn a_token_whose_successor_was_used_ends_the_session(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let first = log_in(&app, "ada").await;
+        let second = refreshed(&app, &first.refresh).await;
+        let third = refreshed(&app, &second.refresh).await;
+        assert!(is_over(&app, &first.refresh).await);
+        for token in [&first, &second, &third] {
+            assert!(is_over(&app, &token.refresh).await);
+        }
+        log_in(&app, "ada").await;
+    }
+
+    async fn a_token_that_is_used_many_times_at_once_leaves_one_live_branch(engine: Engine) {
+        let app = start(engine, &["ada"], &["--database-pool-size=8"]).await;
+        let first = log_in(&app, "ada").await;
+        let pairs = join_all((0..50).map(|_| refreshed(&app, &first.refresh))).await;
+        let live = refresh_tokens::Entity::find()
+            .filter(refresh_tokens::Column::UsedAt.is_null())
+            .filter(refresh_tokens::Column::RevokedAt.is_null())
+            .all(&app.database.connect().await)
+            .await
+            .expect("the tokens are read");
+        assert_eq!(live.len(), 1);
+        let (alive, dead): (Vec<&Pair>, Vec<&Pair>) =
+            pairs.iter().partition(|pair| hash(&pair.refresh) == live[0].token_hash);
+        assert_eq!((alive.len(), dead.len()), (1, 49));
+        let next = refreshed(&app, &alive[0].refresh).await;
+        assert!(is_over(&app, &dead[0].refresh).await);
+        assert!(is_over(&app, &next.refresh).await);
+    }
+
+    async fn a_refresh_token_ends_after_two_weeks_without_use(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let (left, used) = (log_in(&app, "ada").await, log_in(&app, "ada").await);
+        advance(&app, TimeDelta::days(14) - TimeDelta::seconds(30));
+        let used = refreshed(&app, &used.refresh).await;
+        advance(&app, TimeDelta::seconds(30));
+        assert!(is_over(&app, &left.refresh).await);
+        assert!(!is_over(&app, &used.refresh).await);
+    }
+
+    async fn a_session_ends_after_ninety_days_however_often_it_is_renewed(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let began = app.app.services.clock.now();
+        let mut pair = log_in(&app, "ada").await;
+        for day in [13, 26, 39, 52, 65, 78] {
+            advance_to(&app, began + TimeDelta::days(day));
+            pair = refreshed(&app, &pair.refresh).await;
+        }
+        advance_to(&app, began + TimeDelta::days(90) - TimeDelta::seconds(30));
+        let input = json!({ "refreshToken": pair.refresh });
+        let last = mutate(&app, None, ("refreshSession", SESSION), &input).await;
+        let last = payload("refreshSession", last);
+        let ends = time(&last["session"]["refreshTokenExpiresAt"]) - began;
+        assert!(ends >= TimeDelta::days(90) && ends < TimeDelta::days(90) + TimeDelta::minutes(1));
+        advance_to(&app, time(&last["session"]["refreshTokenExpiresAt"]));
+        assert!(is_over(&app, &Pair::of(&last["session"]).refresh).await);
+    }
+
+    async fn refresh_tokens_are_kept_as_hashes_only(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let first = log_in(&app, "ada").await;
+        let second = refreshed(&app, &first.refresh).await;
+        let connection = app.database.connect().await;
+        let mut kept = refresh_tokens::Entity::find().all(&connection).await.expect("read");
+        kept.sort_by_key(|token| token.id);
+        let hashes: Vec<&str> = kept.iter().map(|token| &*token.token_hash).collect();
+        assert_eq!(hashes, [hash(&first.refresh), hash(&second.refresh)]);
+        let logins = login_sessions::Entity::find().all(&connection).await.expect("read");
+        for token in [&first.refresh, &second.refresh] {
+            assert_eq!(token.len(), 43, "256 bits");
+            assert!(!format!("{kept:?} {logins:?}").contains(token.as_str()));
+        }
+    }
+
+    async fn logging_out_ends_one_session(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let [first, second, third] =
+            [log_in(&app, "ada").await, log_in(&app, "ada").await, log_in(&app, "ada").await];
+        let done = json!({ "loggedOut": true, "userErrors": [] });
+        let nothing = json!({ "loggedOut": false, "userErrors": [] });
+        let by_token = json!({ "refreshToken": first.refresh });
+        assert_eq!(log_out(&app, None, &by_token).await, done);
+        assert_eq!(log_out(&app, None, &by_token).await, nothing);
+        assert!(is_over(&app, &first.refresh).await);
+        // The session that the access token came from, also after it was renewed.
+        let second = refreshed(&app, &second.refresh).await;
+        assert_eq!(log_out(&app, Some(&second.access), &json!({})).await, done);
+        assert_eq!(log_out(&app, Some(&second.access), &json!({})).await, nothing);
+        assert!(is_over(&app, &second.refresh).await);
+        // A token of no session, and one that nobody has.
+        let token = app.token_of(id("ada"));
+        assert_eq!(log_out(&app, Some(&token), &json!({})).await, nothing);
+        assert_eq!(log_out(&app, None, &json!({ "refreshToken": "nonsense" })).await, nothing);
+        assert!(!is_over(&app, &third.refresh).await);
+        // The access token is good until it ends.
+        let who = json!({ "query": "{ viewer { username } }" });
+        let who = app.send(Some(&second.access), &who).await;
+        assert_eq!(data_of(who), json!({ "viewer": { "username": "ada" } }));
+    }
+
+    async fn logging_out_everywhere_ends_all_sessions_of_one_user(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[]).await;
+        let of_bob = log_in(&app, "bob").await;
+        let done = json!({ "loggedOut": true, "userErrors": [] });
+        for way in 0..3 {
+            let [first, second] = [log_in(&app, "ada").await, log_in(&app, "ada").await];
+            let (token, input) = match way {
+                0 => (None, json!({ "refreshToken": first.refresh, "everywhere": true })),
+                1 => (Some(first.access.clone()), json!({ "everywhere": true })),
+                _ => (Some(app.token_of(id("ada"))), json!({ "everywhere": true })),
+            };
+            assert_eq!(log_out(&app, token.as_deref(), &input).await, done);
+            assert!(is_over(&app, &first.refresh).await);
+            assert!(is_over(&app, &second.refresh).await);
+        }
+        assert!(!is_over(&app, &of_bob.refresh).await);
+        let nothing = json!({ "loggedOut": false, "userErrors": [] });
+        let token = app.token_of(id("ada"));
+        assert_eq!(log_out(&app, Some(&token), &json!({ "everywhere": true })).await, nothing);
+    }
+
+    async fn a_changed_password_ends_all_other_sessions(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[]).await;
+        let of_bob = log_in(&app, "bob").await;
+        let [first, second] = [log_in(&app, "ada").await, log_in(&app, "ada").await];
+        let new = "another password";
+        let wrong = json!({ "currentPassword": WRONG, "newPassword": new });
+        assert_eq!(
+            change_password(&app, &first.access, &wrong).await,
+            json!({ "session": null, "viewer": null, "userErrors": [
+                plain_refusal("currentPassword", "BAD_CREDENTIALS", "the password is wrong"),
+            ] })
+        );
+        let second = refreshed(&app, &second.refresh).await;
+        let right = json!({ "currentPassword": PASSWORD, "newPassword": new });
+        let done = change_password(&app, &first.access, &right).await;
+        assert_eq!(done["userErrors"], json!([]));
+        assert_eq!(done["viewer"], json!({ "username": "ada" }));
+        let begun = Pair::of(&done["session"]);
+        for ended in [&first, &second] {
+            assert!(is_over(&app, &ended.refresh).await);
+        }
+        assert!(!is_over(&app, &begun.refresh).await);
+        assert!(!is_over(&app, &of_bob.refresh).await);
+        assert_eq!(login_refused(&app, "ada", PASSWORD).await, bad_credentials());
+        let done = payload("login", try_login(&app, "ada", new).await);
+        assert_eq!(done["viewer"], json!({ "username": "ada" }));
+        let hash = row(&app, "bob").await.password_hash;
+        assert_eq!(hash, known("bob").await.password_hash);
+    }
+
+    async fn wrong_passwords_at_a_change_count_as_at_a_login(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let session = log_in(&app, "ada").await;
+        let wrong = json!({ "currentPassword": WRONG, "newPassword": WRONG });
+        let delete = ("deleteAccount", "deletedUserId");
+        for _ in 0..4 {
+            change_password(&app, &session.access, &wrong).await;
+        }
+        let input = json!({ "password": WRONG });
+        payload("deleteAccount", mutate(&app, Some(&session.access), delete, &input).await);
+        assert_eq!(login_refused(&app, "ada", PASSWORD).await["code"], "ACCOUNT_LOCKED");
+        let right = json!({ "currentPassword": PASSWORD, "newPassword": WRONG });
+        let refused = change_password(&app, &session.access, &right).await;
+        assert_eq!(refused["userErrors"][0]["code"], "ACCOUNT_LOCKED");
+        assert!(refused["userErrors"][0]["lockedUntil"].is_string());
+        let input = json!({ "password": PASSWORD });
+        let refused = mutate(&app, Some(&session.access), delete, &input).await;
+        let refused = payload("deleteAccount", refused);
+        assert_eq!(refused["deletedUserId"], Value::Null);
+        assert_eq!(refused["userErrors"][0]["code"], "ACCOUNT_LOCKED");
+        // Who does not know the password hears nothing of it.
+        let refused = change_password(&app, &session.access, &wrong).await;
+        assert_eq!(refused["userErrors"][0]["code"], "BAD_CREDENTIALS");
+    }
+
+    async fn what_has_expired_is_swept_and_nothing_else(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let old = log_in(&app, "ada").await;
+        let ended = log_in(&app, "ada").await;
+        log_out(&app, None, &json!({ "refreshToken": ended.refresh })).await;
+        let register = ("register", "viewer { id }");
+        for (name, key) in [("bob", "old"), ("eve", "new")] {
+            let input = with(registration(name), json!({ "idempotencyKey": key }));
+            payload("register", mutate(&app, None, register, &input).await);
+            // The second key and its login are half a day younger.
+            advance(&app, TimeDelta::hours(12));
+        }
+        let connection = app.database.connect().await;
+        let left = async || {
+            let swept = sweep(&app.app.services, &app.app.database.session()).await;
+            swept.expect("what has expired is deleted");
+            [
+                login_sessions::Entity::find().count(&connection).await.expect("a count"),
+                refresh_tokens::Entity::find().count(&connection).await.expect("a count"),
+                idempotency_keys::Entity::find().count(&connection).await.expect("a count"),
+            ]
+        };
+        assert_eq!(left().await, [4, 4, 1]);
+        let keys = idempotency_keys::Entity::find().all(&connection).await.expect("read");
+        assert_eq!(keys[0].key, "new");
+        advance(&app, TimeDelta::hours(12));
+        assert_eq!(left().await, [4, 4, 0]);
+        advance(&app, TimeDelta::days(10));
+        let renewed = refreshed(&app, &old.refresh).await;
+        let day = TimeDelta::days(1);
+        advance(&app, TimeDelta::days(90) - day * 10 - day * 3 / 2 - TimeDelta::minutes(1));
+        assert_eq!(left().await, [4, 5, 0]);
+        // All but the one that began half a day later.
+        advance(&app, TimeDelta::minutes(2));
+        assert_eq!(left().await, [1, 1, 0]);
+        assert!(is_over(&app, &renewed.refresh).await);
+        advance(&app, TimeDelta::hours(12));
+        assert_eq!(left().await, [0, 0, 0]);
+    }
+}
+
+/// A refresh token as it is to be kept.
+fn hash(token: &str) -> String {
+    Sha256::digest(token).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+async fn log_out(app: &TestApp, token: Option<&str>, input: &Value) -> Value {
+    payload("logout", mutate(app, token, ("logout", "loggedOut"), input).await)
+}
+
+async fn change_password(app: &TestApp, token: &str, input: &Value) -> Value {
+    let selection = format!("{SESSION} viewer {{ username }}");
+    payload("changePassword", mutate(app, Some(token), ("changePassword", &selection), input).await)
+}
+
+#[tokio::test]
+async fn a_new_password_has_its_limits() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    let token = app.token_of(id("ada"));
+    let mut current = PASSWORD.to_owned();
+    for (length, code) in [
+        (7, Some("TOO_SHORT")),
+        (8, None),
+        (128, None),
+        (129, Some("TOO_LONG")),
+        (0, Some("TOO_SHORT")),
+    ] {
+        let new = "愛".repeat(length);
+        let input = json!({ "currentPassword": current, "newPassword": new });
+        let done = change_password(&app, &token, &input).await;
+        if let Some(code) = code {
+            let error = &done["userErrors"][0];
+            assert_eq!(error["code"], code, "{length}");
+            assert_eq!(error["field"], json!(["input", "newPassword"]));
+            assert_eq!([&error["min"], &error["max"]], [&json!(8), &json!(128)]);
+        } else {
+            assert_eq!(done["userErrors"], json!([]), "{length}");
+            current = new;
+        }
+    }
+}
+
+/// The refresh token that an answer puts into the cookie, whose attributes are asserted.
+fn cookie_of(answered: &Answered) -> String {
+    let all: Vec<_> = answered.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    let text = all[0].to_str().expect("text");
+    let parts: Vec<&str> = text.split("; ").collect();
+    let [pair, path, age, rest @ ..] = &parts[..] else { panic!("{text}") };
+    let token = pair.strip_prefix("refresh_token=").expect("the name");
+    assert_eq!(*path, "Path=/graphql");
+    assert_eq!(rest, ["HttpOnly", "Secure", "SameSite=Strict"]);
+    let age: i64 = age.strip_prefix("Max-Age=").and_then(|age| age.parse().ok()).expect("an age");
+    let two_weeks = TimeDelta::days(14).num_seconds();
+    assert!((two_weeks - 30..=two_weeks).contains(&age), "{age}");
+    assert_eq!(token.len(), 43);
+    assert!(!answered.text.contains(token), "the token is in the body as well");
+    token.to_owned()
+}
+
+const CLEARED: &str = "refresh_token=; Path=/graphql; Max-Age=0; HttpOnly; Secure; SameSite=Strict";
+
+/// Logs Ada in with the cookie.
+async fn log_in_with_cookie(app: &TestApp) -> String {
+    let input = json!({ "login": "ada", "password": PASSWORD, "tokenDelivery": "COOKIE" });
+    let answered = mutate(app, None, ("login", SESSION), &input).await;
+    let token = cookie_of(&answered);
+    let done = payload("login", answered);
+    assert_eq!(done["session"]["refreshToken"], Value::Null);
+    assert!(done["session"]["accessToken"].is_string());
+    token
+}
+
+/// Asks for a mutation with that cookie and these headers.
+async fn with_cookie(
+    app: &TestApp,
+    token: &str,
+    headers: &[(&str, &str)],
+    (name, selection): (&str, &str),
+    input: &Value,
+) -> Answered {
+    let cookie = format!("theme=dark; refresh_token={token}; other=1");
+    let headers = [headers, &[("cookie", cookie.as_str())]].concat();
+    post(app, &headers, &body(name, selection, input)).await
+}
+
+const REFRESH: (&str, &str) = ("refreshSession", SESSION);
+
+#[tokio::test]
+async fn every_session_can_begin_with_a_cookie() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    log_in_with_cookie(&app).await;
+    let by_cookie = json!({ "tokenDelivery": "COOKIE" });
+    let input = with(registration("bob"), by_cookie.clone());
+    let answered = mutate(&app, None, ("register", SESSION), &input).await;
+    cookie_of(&answered);
+    assert_eq!(payload("register", answered)["session"]["refreshToken"], Value::Null);
+    let input = with(json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }), by_cookie);
+    let token = app.token_of(id("ada"));
+    let answered = mutate(&app, Some(&token), ("changePassword", SESSION), &input).await;
+    cookie_of(&answered);
+    assert_eq!(payload("changePassword", answered)["session"]["refreshToken"], Value::Null);
+    // Who wants it in the body gets no cookie.
+    for delivery in [json!({}), json!({ "tokenDelivery": "BODY" })] {
+        let input = with(json!({ "login": "ada", "password": PASSWORD }), delivery);
+        let answered = mutate(&app, None, ("login", SESSION), &input).await;
+        assert_eq!(answered.headers.get("set-cookie"), None);
+        Pair::of(&payload("login", answered)["session"]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_in_the_cookie_is_renewed_in_the_cookie() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    let first = log_in_with_cookie(&app).await;
+    let answered = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
+    let second = cookie_of(&answered);
+    assert_ne!(first, second);
+    let done = payload("refreshSession", answered);
+    assert_eq!(done["session"]["refreshToken"], Value::Null);
+    assert_eq!(done["userErrors"], json!([]));
+    let answered = with_cookie(&app, &second, &[], REFRESH, &json!({ "refreshToken": null })).await;
+    let third = cookie_of(&answered);
+
+    // A token in the body is the one that is meant, and its successor comes in the body.
+    let pair = log_in(&app, "ada").await;
+    let input = json!({ "refreshToken": pair.refresh });
+    let answered = with_cookie(&app, &third, &[], REFRESH, &input).await;
+    assert_eq!(answered.headers.get("set-cookie"), None);
+    Pair::of(&payload("refreshSession", answered)["session"]);
+
+    // One that is over is forgotten.
+    let answered = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
+    assert_eq!(answered.header("set-cookie"), CLEARED);
+    assert_eq!(payload("refreshSession", answered)["userErrors"][0]["code"], "SESSION_EXPIRED");
+    assert!(is_over(&app, &third).await);
+
+    for headers in [&[][..], &[("cookie", "refresh_token=")], &[("cookie", "refresh=x")]] {
+        let answered = post(&app, headers, &body("refreshSession", SESSION, &json!({}))).await;
+        assert_eq!(answered.headers.get("set-cookie"), None);
+        assert_eq!(failure_code(&answered), "BAD_USER_INPUT");
+        let error = &answered.body["errors"][0];
+        assert_eq!(error["message"], "there is neither a `refreshToken` nor a cookie");
+        assert_eq!(error["extensions"]["argument"], "refreshToken");
+    }
+}
+
+#[tokio::test]
+async fn only_our_own_pages_and_listed_ones_may_use_the_cookie() {
+    let origins = "--cors-origins=https://app.example,https://other.example:8443";
+    let app = start(Engine::Sqlite, &["ada"], &[origins]).await;
+    let mut token = log_in_with_cookie(&app).await;
+    let port = app.url.rsplit(':').next().expect("a port");
+    for origin in [
+        "https://evil.example",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://other.example",
+        &format!("http://localhost:{port}"),
+        &format!("https://127.0.0.1:{port}"),
+        "http://127.0.0.1",
+        "null",
+        "",
+    ] {
+        for (name, selection) in [REFRESH, ("logout", "loggedOut")] {
+            let headers = [("origin", origin)];
+            let answered = with_cookie(&app, &token, &headers, (name, selection), &json!({})).await;
+            assert_eq!(answered.body["data"], json!({ name: null }), "{origin}");
+            assert_eq!(failure_code(&answered), "FORBIDDEN", "{origin}");
+            let message = &answered.body["errors"][0]["message"];
+            assert_eq!(message, "pages of this origin may not use the cookie");
+            assert_eq!(answered.headers.get("set-cookie"), None);
+        }
+    }
+    for origin in [&*app.url, "https://app.example", "https://other.example:8443"] {
+        let answered = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
+        token = cookie_of(&answered);
+    }
+    // A token that a page holds itself is its own affair.
+    let input = json!({ "refreshToken": token });
+    let sent = body("refreshSession", SESSION, &input);
+    let answered = post(&app, &[("origin", "https://evil.example")], &sent).await;
+    assert_eq!(payload("refreshSession", answered)["userErrors"], json!([]));
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_may_ask_and_still_not_use_the_cookie() {
+    let flags = ["--cors-origins=*", "--public-url=https://tarot.example/base"];
+    let mut app = start(Engine::Sqlite, &["ada"], &flags).await;
+    // That is what others are told; here it is asked where it listens.
+    app.url = format!("http://{}", app.app.services.settings.server.listen);
+    let token = log_in_with_cookie(&app).await;
+    for origin in ["https://evil.example", "https://tarot.example/base", "null"] {
+        let answered = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
+        assert_eq!(failure_code(&answered), "FORBIDDEN", "{origin}");
+        assert_eq!(answered.header("access-control-allow-credentials"), "");
+    }
+    let own = [("origin", "https://tarot.example")];
+    cookie_of(&with_cookie(&app, &token, &own, REFRESH, &json!({})).await);
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session_of_the_cookie_and_clears_it() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    let logout = ("logout", "loggedOut");
+    let done = json!({ "loggedOut": true, "userErrors": [] });
+    let token = log_in_with_cookie(&app).await;
+    let other = log_in(&app, "ada").await;
+    let answered = with_cookie(&app, &token, &[], logout, &json!({})).await;
+    assert_eq!(answered.header("set-cookie"), CLEARED);
+    assert_eq!(payload("logout", answered), done);
+    assert!(is_over(&app, &token).await);
+    assert!(!is_over(&app, &other.refresh).await);
+
+    let token = log_in_with_cookie(&app).await;
+    let other = log_in(&app, "ada").await;
+    let answered = with_cookie(&app, &token, &[], logout, &json!({ "everywhere": true })).await;
+    assert_eq!(answered.header("set-cookie"), CLEARED);
+    assert_eq!(payload("logout", answered), done);
+    assert!(is_over(&app, &token).await);
+    assert!(is_over(&app, &other.refresh).await);
+
+    // Without a cookie there is none to clear.
+    let other = log_in(&app, "ada").await;
+    let input = json!({ "refreshToken": other.refresh });
+    let answered = mutate(&app, None, logout, &input).await;
+    assert_eq!(answered.headers.get("set-cookie"), None);
+    assert_eq!(payload("logout", answered), done);
+}
+
+#[tokio::test]
+async fn a_deleted_account_leaves_no_cookie() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    let token = log_in_with_cookie(&app).await;
+    let access = format!("Bearer {}", app.token_of(id("ada")));
+    let headers = [("authorization", access.as_str())];
+    let delete = ("deleteAccount", "deletedUserId");
+    let input = json!({ "password": PASSWORD });
+    let answered = with_cookie(&app, &token, &headers, delete, &input).await;
+    assert_eq!(answered.header("set-cookie"), CLEARED);
+    assert!(payload("deleteAccount", answered)["deletedUserId"].is_string());
+    assert!(is_over(&app, &token).await);
+}
