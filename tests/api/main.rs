@@ -30,5 +30,6 @@ mod schema;
 mod sessions;
 mod spreads;
 mod statements;
+mod throttle;
 mod users;
 mod variables;

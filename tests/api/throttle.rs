@@ -1,0 +1,354 @@
+//! How often one may ask: by address where nobody is signed in, and by account. Limits fill up evenly
+//! over a minute or an hour, so a test that asks a few times in a row meets them as they are said.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use sea_orm::EntityTrait;
+use serde_json::{Value, json};
+
+use wasteland_tarot::db::entities::users;
+
+use crate::accounts::{
+    PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, registration,
+};
+use crate::app::{Answered, Engine, TestApp, answered, data_of};
+use crate::fixtures::{id, rows, user_id};
+
+const WRONG: &str = "a wrong password";
+const QUERY: &str = "{ __typename }";
+
+/// A server with an admin and two others, with these flags.
+async fn start(flags: &[&str]) -> TestApp {
+    let app = TestApp::start_with(Engine::Sqlite, flags).await;
+    let admin = users::Model { is_admin: true, ..known("admin").await };
+    let people = vec![admin, known("ada").await, known("bob").await];
+    app.insert(rows(people, Vec::new())).await;
+    app
+}
+
+/// Asks with these headers.
+async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answered {
+    let request = app
+        .request(Method::POST, "/graphql")
+        .header("accept", "application/graphql-response+json")
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    answered(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
+        .await
+}
+
+/// Asks from another address, as a proxy says.
+async fn from(app: &TestApp, address: &str, body: &Value) -> Answered {
+    post(app, &[("x-forwarded-for", address)], body).await
+}
+
+async fn log_in_from(app: &TestApp, address: &str, login: &str, password: &str) -> Answered {
+    let input = json!({ "login": login, "password": password });
+    let body = json!({ "query": mutation("login", ""), "variables": { "input": input } });
+    from(app, address, &body).await
+}
+
+/// That a whole request was refused, with everything that is said; when one may ask again, in
+/// milliseconds.
+fn refused_request(answered: &Answered, what: &str) -> u64 {
+    assert_eq!(answered.status, 429, "{}", answered.text);
+    let wait = wait_of(answered);
+    assert_eq!(
+        answered.body_without_request_id(),
+        json!({ "errors": [{
+            "message": format!("too many {what}; try again later"),
+            "extensions": { "code": "RATE_LIMITED", "retryAfterMs": wait, "requestId": "ID" },
+        }] })
+    );
+    // Whole seconds, of which too few would be a lie.
+    assert_eq!(answered.header("retry-after"), wait.div_ceil(1_000).to_string());
+    wait
+}
+
+/// That a field was refused; when one may ask again, in milliseconds.
+fn refused_field(answered: &Answered, field: &str, what: &str) -> u64 {
+    assert_eq!(answered.status, 200, "{}", answered.text);
+    let wait = wait_of(answered);
+    let mut body = answered.body_without_request_id();
+    body["errors"][0].as_object_mut().expect("an error").remove("locations");
+    assert_eq!(
+        body,
+        json!({ "data": { field: null }, "errors": [{
+            "message": format!("too many {what}; try again later"),
+            "path": [field],
+            "extensions": { "code": "RATE_LIMITED", "retryAfterMs": wait, "requestId": "ID" },
+        }] })
+    );
+    wait
+}
+
+fn wait_of(answered: &Answered) -> u64 {
+    let wait = &answered.body["errors"][0]["extensions"]["retryAfterMs"];
+    wait.as_u64().unwrap_or_else(|| panic!("{}", answered.text))
+}
+
+fn is_passed(answered: &Answered) -> bool {
+    assert!([200, 429].contains(&answered.status), "{}", answered.text);
+    answered.status == 200
+}
+
+#[tokio::test]
+async fn requests_of_nobody_are_limited_by_address() {
+    let app = start(&["--rate-limit=3"]).await;
+    for _ in 0..3 {
+        assert_eq!(data_of(app.ask(QUERY).await), json!({ "__typename": "Query" }));
+    }
+    let wait = refused_request(&app.ask(QUERY).await, "requests");
+    // One more every twenty seconds.
+    assert!((1..=20_001).contains(&wait), "{wait}");
+    // Nothing is executed, whatever is asked for, and whatever is wrong with it.
+    let input = json!({ "login": "ada", "password": WRONG });
+    refused_request(&mutate(&app, None, ("login", ""), &input).await, "requests");
+    refused_request(&app.ask("{ nonsense").await, "requests");
+    let get = app.request(Method::GET, "/graphql?query=%7B__typename%7D");
+    refused_request(
+        &answered(get.header("accept", "application/graphql-response+json")).await,
+        "requests",
+    );
+    let bad = post(&app, &[("authorization", "Bearer x")], &json!({ "query": QUERY })).await;
+    refused_request(&bad, "requests");
+    let ada = users::Entity::find_by_id(id("ada")).one(&app.database.connect().await).await;
+    assert_eq!(ada.expect("read").expect("a user").failed_logins, 0);
+    // Who watches over the server is not limited.
+    let live = answered(app.request(Method::GET, "/health/live")).await;
+    assert_eq!(live.status, 200);
+}
+
+#[tokio::test]
+async fn requests_of_users_are_limited_by_account() {
+    let app = start(&["--rate-limit=2"]).await;
+    let query = "{ viewer { username } }";
+    for _ in 0..2 {
+        app.data_as(id("ada"), query).await;
+    }
+    refused_request(&app.ask_as(id("ada"), query).await, "requests");
+    // Others behind the same address are not disturbed, nor is who is not signed in.
+    for _ in 0..2 {
+        assert_eq!(app.data_as(id("bob"), query).await, json!({ "viewer": { "username": "bob" } }));
+        assert_eq!(app.data(query).await, json!({ "viewer": null }));
+    }
+    refused_request(&app.ask_as(id("bob"), query).await, "requests");
+    refused_request(&app.ask(query).await, "requests");
+}
+
+#[tokio::test]
+async fn nobody_uses_up_what_an_account_may_ask_with_a_token_that_is_not_good() {
+    let app = start(&["--rate-limit=2"]).await;
+    let claims = json!({
+        "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api", "exp": 1,
+    });
+    let expired = crate::app::forge(&claims, crate::app::SECRET);
+    for status in [401, 401, 429] {
+        let answered = app.send(Some(&expired), &json!({ "query": QUERY })).await;
+        assert_eq!(answered.status, status);
+    }
+    for _ in 0..2 {
+        app.data_as(id("ada"), QUERY).await;
+    }
+}
+
+#[tokio::test]
+async fn who_waits_as_long_as_is_said_is_let_in() {
+    let app = start(&["--rate-limit=20"]).await;
+    for _ in 0..20 {
+        app.data(QUERY).await;
+    }
+    let wait = refused_request(&app.ask(QUERY).await, "requests");
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    app.data(QUERY).await;
+}
+
+#[tokio::test]
+async fn what_is_asked_costs_points() {
+    let app = start(&["--rate-limit=100", "--rate-limit-cost=25"]).await;
+    let ten = "{ spreads(first: 10) { nodes { name } } }";
+    for user in [None, Some(id("ada"))] {
+        for _ in 0..2 {
+            data_of(app.ask_as_viewer(user, ten).await);
+        }
+        let refused = app.ask_as_viewer(user, ten).await;
+        let wait = refused_request(&refused, "cost points");
+        // Five points are missing, and twenty-five come in a minute.
+        assert!((1..=12_001).contains(&wait), "{wait}");
+        assert_eq!(refused.statements(), 0);
+        // What costs less than what is left passes, and what costs nothing in any case.
+        data_of(app.ask_as_viewer(user, "{ spreads(first: 5) { nodes { name } } }").await);
+        data_of(app.ask_as_viewer(user, QUERY).await);
+        assert_eq!(app.ask_as_viewer(user, ten).await.status, 429);
+    }
+}
+
+#[tokio::test]
+async fn a_query_that_costs_more_than_a_minute_gives_passes_when_nothing_else_was_asked() {
+    let app = start(&["--rate-limit=100", "--rate-limit-cost=5"]).await;
+    let ten = "{ spreads(first: 10) { nodes { name } } }";
+    data_of(app.ask(ten).await);
+    refused_request(&app.ask("{ spreads(first: 1) { nodes { name } } }").await, "cost points");
+}
+
+#[tokio::test]
+async fn a_limit_of_nothing_is_none() {
+    let app = start(&["--rate-limit=0", "--rate-limit-cost=5"]).await;
+    for _ in 0..50 {
+        data_of(app.ask("{ spreads(first: 10) { nodes { name } } }").await);
+    }
+    let app = start(&["--rate-limit=1000", "--rate-limit-cost=0"]).await;
+    for _ in 0..50 {
+        data_of(app.ask("{ spreads(first: 10) { nodes { name } } }").await);
+    }
+}
+
+#[tokio::test]
+async fn logins_are_limited_by_address() {
+    let app = start(&["--login-rate=3", "--trusted-proxies=127.0.0.1"]).await;
+    // Whoever it is that logs in, and whether or not they can.
+    for (login, password) in [("ada", PASSWORD), ("bob", WRONG), ("nobody", WRONG)] {
+        payload("login", log_in_from(&app, "198.51.100.1", login, password).await);
+    }
+    let wait = refused_field(
+        &log_in_from(&app, "198.51.100.1", "ada", PASSWORD).await,
+        "login",
+        "attempts",
+    );
+    assert!((1..=20_001).contains(&wait), "{wait}");
+    // Passwords that are given elsewhere count as well, with whatever account.
+    for (name, input) in [
+        ("changePassword", json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD })),
+        ("deleteAccount", json!({ "password": PASSWORD })),
+    ] {
+        let token = format!("Bearer {}", app.token_of(id("bob")));
+        let headers = [("authorization", token.as_str()), ("x-forwarded-for", "198.51.100.1")];
+        let body = json!({ "query": mutation(name, ""), "variables": { "input": input } });
+        refused_field(&post(&app, &headers, &body).await, name, "attempts");
+    }
+    // Nothing else is: who is there already stays, and others come in.
+    data_of(from(&app, "198.51.100.1", &json!({ "query": QUERY })).await);
+    let done = payload("login", log_in_from(&app, "198.51.100.2", "ada", PASSWORD).await);
+    assert_eq!(done["userErrors"], json!([]));
+}
+
+#[tokio::test]
+async fn all_attempts_of_a_request_are_one_and_the_only_one() {
+    let app = start(&["--login-rate=2"]).await;
+    let field = |n| {
+        format!(" a{n}: login(input: {{ login: \"ada\", password: {WRONG:?} }}) {{ __typename }}")
+    };
+    let many = format!("mutation {{{} }}", (0..30).map(field).collect::<String>());
+    for _ in 0..2 {
+        let answered = app.ask(&many).await;
+        assert_eq!(answered.body["data"]["a0"], json!({ "__typename": "LoginPayload" }));
+        assert_eq!(answered.body["data"]["a1"], Value::Null);
+    }
+    let answered = app.ask(&many).await;
+    assert_eq!(answered.body["data"]["a0"], Value::Null);
+    assert_eq!(answered.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_limited_by_name_from_wherever_they_come() {
+    let flags = ["--login-failure-rate=3", "--login-failures=100", "--trusted-proxies=127.0.0.1"];
+    let app = start(&flags).await;
+    for name in ["ada", "nobody"] {
+        let mut refused = 0;
+        for host in 0..5 {
+            let address = format!("198.51.100.{host}");
+            // The same name however it is typed.
+            let login = if host % 2 == 0 { name.to_owned() } else { name.to_uppercase() };
+            let answered = log_in_from(&app, &address, &login, WRONG).await;
+            if answered.body["errors"].is_null() {
+                assert_eq!(payload("login", answered)["userErrors"], json!([bad_credentials()]));
+                assert_eq!(refused, 0, "it does not open again");
+            } else {
+                let wait = refused_field(&answered, "login", "wrong passwords");
+                assert!((1..=1_200_001).contains(&wait), "{wait}");
+                refused += 1;
+            }
+        }
+        assert!(refused >= 1, "{name}");
+        // Nor is the right one looked at, or it could be guessed for.
+        let answered = log_in_from(&app, "198.51.100.99", name, PASSWORD).await;
+        refused_field(&answered, "login", "wrong passwords");
+    }
+    // Right ones are not counted.
+    for _ in 0..10 {
+        let done = payload("login", log_in_from(&app, "198.51.100.1", "bob", PASSWORD).await);
+        assert_eq!(done["userErrors"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn registrations_are_limited_by_address() {
+    let app = start(&["--registration-rate=2", "--trusted-proxies=127.0.0.1"]).await;
+    let register = async |address: &str, input: &Value| {
+        let body = json!({ "query": mutation("register", ""), "variables": { "input": input } });
+        from(&app, address, &body).await
+    };
+    // Also those that are refused: they tell which names there are.
+    let done = payload("register", register("198.51.100.1", &registration("new")).await);
+    assert_eq!(done["userErrors"], json!([]));
+    let taken = payload("register", register("198.51.100.1", &registration("ada")).await);
+    assert_eq!(taken["userErrors"][0]["code"], "TAKEN");
+    let third = register("198.51.100.1", &registration("newer")).await;
+    let wait = refused_field(&third, "register", "registrations");
+    assert!((1..=1_800_001).contains(&wait), "{wait}");
+    let done = payload("register", register("198.51.100.2", &registration("newer")).await);
+    assert_eq!(done["userErrors"], json!([]));
+}
+
+#[tokio::test]
+async fn mutations_of_an_admin_are_limited_by_account() {
+    let app = start(&["--admin-rate=2"]).await;
+    let other = users::Model { is_admin: true, ..known("other").await };
+    app.insert(rows(vec![other], Vec::new())).await;
+    let lock = async |admin: &str| {
+        let (token, input) = (app.token_of(id(admin)), json!({ "userId": user_id("bob") }));
+        mutate(&app, Some(&token), ("adminLockUser", "adminUser { lockedUntil }"), &input).await
+    };
+    for _ in 0..2 {
+        assert_eq!(payload("adminLockUser", lock("admin").await)["userErrors"], json!([]));
+    }
+    let wait = refused_field(&lock("admin").await, "adminLockUser", "admin mutations");
+    assert!((1..=30_001).contains(&wait), "{wait}");
+    let token = app.token_of(id("admin"));
+    let input = json!({ "userId": user_id("bob") });
+    let unlock = ("adminUnlockUser", "adminUser { lockedUntil }");
+    let answered = mutate(&app, Some(&token), unlock, &input).await;
+    refused_field(&answered, "adminUnlockUser", "admin mutations");
+    // What admins look at is not, and another admin goes on.
+    app.data_as(id("admin"), "{ admin { users { nodes { lockedUntil } } } }").await;
+    assert_eq!(payload("adminLockUser", lock("other").await)["userErrors"], json!([]));
+    assert_eq!(failure_code(&lock("ada").await), "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
+    let query = json!({ "query": QUERY });
+    let app = start(&["--rate-limit=1", "--trusted-proxies=127.0.0.1"]).await;
+    for address in ["198.51.100.1", "198.51.100.2", "2001:db8::1"] {
+        assert!(is_passed(&from(&app, address, &query).await), "{address}");
+        assert!(!is_passed(&from(&app, address, &query).await), "{address}");
+    }
+    // The last address is the one that the proxy saw; those before it anybody can have written.
+    assert!(!is_passed(&from(&app, "203.0.113.7, 198.51.100.1", &query).await));
+    // Addresses of one IPv6 network are of one household, and an IPv4 address is the same in either
+    // form.
+    assert!(!is_passed(&from(&app, "2001:db8::ffff:2", &query).await));
+    assert!(is_passed(&from(&app, "2001:db8:0:1::1", &query).await));
+    assert!(!is_passed(&from(&app, "::ffff:198.51.100.1", &query).await));
+    // The proxy itself.
+    assert!(is_passed(&app.ask(QUERY).await));
+    assert!(!is_passed(&from(&app, "nonsense", &query).await));
+
+    let app = start(&["--rate-limit=1"]).await;
+    assert!(is_passed(&from(&app, "198.51.100.1", &query).await));
+    assert!(!is_passed(&from(&app, "198.51.100.2", &query).await));
+    let app = start(&["--rate-limit=1", "--trusted-proxies=10.0.0.0/8"]).await;
+    assert!(is_passed(&from(&app, "198.51.100.1", &query).await));
+    assert!(!is_passed(&from(&app, "198.51.100.2", &query).await));
+}
