@@ -70,6 +70,8 @@ pub struct Throttle {
 pub struct Remaining {
     /// How much may still be asked for at once.
     pub amount: u32,
+    /// When one more is back.
+    pub until_next: Duration,
     /// When all of it is back.
     pub whole_after: Duration,
 }
@@ -100,8 +102,8 @@ impl Limiter {
             Ok(Ok(state)) => {
                 let amount = state.remaining_burst_capacity();
                 let taken = most.get().saturating_sub(amount);
-                let whole_after = state.quota().replenish_interval() * taken;
-                Ok(Some(Remaining { amount, whole_after }))
+                let until_next = state.quota().replenish_interval();
+                Ok(Some(Remaining { amount, until_next, whole_after: until_next * taken }))
             }
             Err(_) => Ok(None),
             Ok(Err(not_until)) => {
@@ -185,11 +187,14 @@ impl Throttle {
         }
     }
 
-    /// Counts a wrong password.
+    /// Counts a wrong password. After the last one that may be no more are looked at for a while.
     pub fn wrong_password(&self, of: Key) {
-        if let Err(ServiceError::Throttled { retry_after, .. }) = self.failures.take(of, 1, "") {
-            self.blocked.insert(of, Instant::now() + retry_after);
-        }
+        let wait = match self.failures.take(of, 1, "wrong passwords") {
+            Ok(Some(Remaining { amount: 0, until_next, .. })) => until_next,
+            Err(ServiceError::Throttled { retry_after, .. }) => retry_after,
+            _ => return,
+        };
+        self.blocked.insert(of, Instant::now() + wait);
     }
 
     /// Counts a registration.
