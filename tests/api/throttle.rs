@@ -255,22 +255,20 @@ async fn wrong_passwords_are_limited_by_name_from_wherever_they_come() {
     let flags = ["--login-failure-rate=3", "--login-failures=100", "--trusted-proxies=127.0.0.1"];
     let app = start(&flags).await;
     for name in ["ada", "nobody"] {
-        let mut refused = 0;
-        for host in 0..5 {
-            let address = format!("198.51.100.{host}");
+        for host in 0..3 {
             // The same name however it is typed.
-            let login = if host % 2 == 0 { name.to_owned() } else { name.to_uppercase() };
+            let login = if host == 1 { name.to_uppercase() } else { name.to_owned() };
+            let address = format!("198.51.100.{host}");
             let answered = log_in_from(&app, &address, &login, WRONG).await;
-            if answered.body["errors"].is_null() {
-                assert_eq!(payload("login", answered)["userErrors"], json!([bad_credentials()]));
-                assert_eq!(refused, 0, "it does not open again");
-            } else {
-                let wait = refused_field(&answered, "login", "wrong passwords");
-                assert!((1..=1_200_001).contains(&wait), "{wait}");
-                refused += 1;
-            }
+            assert_eq!(payload("login", answered)["userErrors"], json!([bad_credentials()]));
         }
-        assert!(refused >= 1, "{name}");
+        for host in 3..6 {
+            let address = format!("198.51.100.{host}");
+            let answered = log_in_from(&app, &address, name, WRONG).await;
+            let wait = refused_field(&answered, "login", "wrong passwords");
+            // One more every twenty minutes.
+            assert!((1..=1_200_001).contains(&wait), "{wait}");
+        }
         // Nor is the right one looked at, or it could be guessed for.
         let answered = log_in_from(&app, "198.51.100.99", name, PASSWORD).await;
         refused_field(&answered, "login", "wrong passwords");
