@@ -2,7 +2,7 @@
 //! Each test runs the real binary in a folder of its own with nothing in its environment.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -35,6 +35,26 @@ fn command(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> C
 
 fn execute(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     command(folder, environment, arguments).output().expect("the program runs")
+}
+
+/// The same with a text at its standard input.
+fn execute_with_input(
+    folder: &Path,
+    environment: &[(&str, &str)],
+    arguments: &[&str],
+    input: &str,
+) -> Output {
+    let mut child = command(folder, environment, arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    // What refuses its arguments does not read; then the pipe is closed.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("the program runs")
 }
 
 fn folder() -> TempDir {
@@ -756,6 +776,119 @@ async fn folder_with_user() -> (TempDir, PathBuf, Uuid) {
         .expect("the user is written");
     database.close().await;
     (folder, path, id)
+}
+
+/// What `user create` says to that password.
+fn create(folder: &Path, name: &str, flags: &[&str], password: &str) -> Output {
+    let email = format!("{name}@example.com");
+    let arguments = ["user", "create", "--username", name, "--email", &email];
+    execute_with_input(folder, &[], &[&arguments, flags].concat(), password)
+}
+
+/// What the API says of whoever has that name and password.
+async fn log_in(server: &Server, name: &str, password: &str) -> Value {
+    let query = "mutation ($input: LoginInput!) { login(input: $input) {
+        viewer { username email isAdmin isPremium } userErrors { code } } }";
+    let input = json!({ "login": name, "password": password });
+    let body = json!({ "query": query, "variables": { "input": input } });
+    server.ask("", &body.to_string()).await["data"]["login"].take()
+}
+
+#[tokio::test]
+async fn user_create_makes_an_account_with_a_password_from_standard_input() {
+    let folder = folder();
+    let told = "the user is there\n";
+    // The first line without its end, or all there is; blanks are part of a password.
+    assert_eq!(succeeded(&create(folder.path(), "Ada", &[], "a password\nnot this\n")), told);
+    assert_eq!(succeeded(&create(folder.path(), "Zoe\u{308}", &[], " a password \r\n")), told);
+    assert_eq!(succeeded(&create(folder.path(), "root", &["--admin"], "a password")), told);
+    let server = Server::start(folder.path(), &[], &[]);
+    for (name, password, is_admin) in [
+        ("ada", "a password", false),
+        ("zo\u{eb}", " a password ", false),
+        ("root", "a password", true),
+    ] {
+        assert_eq!(
+            log_in(&server, name, password).await,
+            json!({
+                "viewer": {
+                    "username": name, "email": format!("{name}@example.com"),
+                    "isAdmin": is_admin, "isPremium": false,
+                },
+                "userErrors": [],
+            })
+        );
+    }
+    assert_eq!(log_in(&server, "zo\u{eb}", "a password").await["viewer"], Value::Null);
+    assert_eq!(server.stop().0, Some(0));
+}
+
+#[test]
+fn user_create_refuses_nonsense() {
+    let folder = folder();
+    succeeded(&create(folder.path(), "ada", &[], "a password"));
+    let refused = |name: &str, email: &str, password: &str| {
+        let arguments = ["user", "create", "--username", name, "--email", email];
+        refusal(&execute_with_input(folder.path(), &[], &arguments, password))
+    };
+    let good = "bob@example.com";
+    for password in ["", "\n", "\na password", "1234567"] {
+        let count = password.lines().next().unwrap_or_default().len();
+        assert_eq!(
+            refused("bob", good, password),
+            format!("user create: password has {count} characters; it must have at least 8")
+        );
+    }
+    let taken = "this e-mail address is taken; this username is taken";
+    assert_eq!(refused("ADA", "ADA@example.com", "a password"), format!("user create: {taken}"));
+    assert_eq!(
+        refused(" ", "nonsense", "a password"),
+        "user create: email must be an address such as ada@example.com; username is missing"
+    );
+    for missing in [&["--username", "bob"][..], &["--email", good]] {
+        let arguments = [&["user", "create"], missing].concat();
+        let output = execute_with_input(folder.path(), &[], &arguments, "a password");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    // A password in the arguments would be seen by everybody on the machine.
+    let arguments =
+        ["user", "create", "--username", "bob", "--email", good, "--password", "a password"];
+    assert_eq!(execute(folder.path(), &[], &arguments).status.code(), Some(2));
+    succeeded(&create(folder.path(), "bob", &[], "a password"));
+}
+
+#[tokio::test]
+async fn user_promote_gives_roles_and_nothing_else() {
+    let folder = folder();
+    for name in ["ada", "bob", "eve", "mallory"] {
+        succeeded(&create(folder.path(), name, &[], "a password"));
+    }
+    let promote = |name: &str, flags: &[&str]| {
+        let arguments = [&["user", "promote", "--username", name], flags].concat();
+        execute(folder.path(), &[], &arguments)
+    };
+    assert_eq!(succeeded(&promote("Ada", &["--admin"])), "Ada is promoted\n");
+    succeeded(&promote("bob", &["--premium"]));
+    succeeded(&promote("eve", &["--admin", "--premium"]));
+    // Twice is no more than once.
+    succeeded(&promote("eve", &["--admin"]));
+    let line = refusal(&promote("nobody", &["--admin"]));
+    assert_eq!(line, "user promote: there is no user \"nobody\"");
+    for nonsense in [&[][..], &["--king"], &["--admin=yes"]] {
+        assert_eq!(promote("mallory", nonsense).status.code(), Some(2), "{nonsense:?}");
+    }
+    let server = Server::start(folder.path(), &[], &[]);
+    for (name, is_admin, is_premium) in
+        [("ada", true, false), ("bob", false, true), ("eve", true, true), ("mallory", false, false)]
+    {
+        let viewer = &log_in(&server, name, "a password").await["viewer"];
+        assert_eq!(
+            [&viewer["isAdmin"], &viewer["isPremium"]],
+            [&json!(is_admin), &json!(is_premium)],
+            "{name}"
+        );
+    }
+    assert_eq!(server.stop().0, Some(0));
 }
 
 #[tokio::test]
