@@ -432,7 +432,8 @@ pub async fn update_profile(
     checks.finish()?;
     let now = services.clock.now();
     let changed = session.transaction(|transaction| async move {
-        viewer_held(&transaction, viewer, Hold::Shared)
+        // A new name is a new key: two that both held the row would each wait for the other to let go.
+        viewer_held(&transaction, viewer, Hold::Alone)
             .await?
             .ok_or(ServiceError::Unauthenticated)?;
         let changed = user_profile_change(&transaction, viewer, change, now).await?;
