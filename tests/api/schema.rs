@@ -89,7 +89,13 @@ const PENDING: &[&str] = &[
     "Weekday",
 ];
 
-fn types_of(sdl: &str) -> BTreeMap<String, TypeDefinition> {
+/// The names of all mutations.
+pub fn mutation_names() -> BTreeSet<String> {
+    let types = types_of(&sdl());
+    fields_of(&types["Mutation"]).iter().map(|field| field.node.name.node.to_string()).collect()
+}
+
+pub fn types_of(sdl: &str) -> BTreeMap<String, TypeDefinition> {
     let document = parse_schema(sdl).expect("the schema can be parsed");
     document
         .definitions
@@ -102,7 +108,7 @@ fn types_of(sdl: &str) -> BTreeMap<String, TypeDefinition> {
         .collect()
 }
 
-fn fields_of(definition: &TypeDefinition) -> &[async_graphql::Positioned<FieldDefinition>] {
+pub fn fields_of(definition: &TypeDefinition) -> &[async_graphql::Positioned<FieldDefinition>] {
     match &definition.kind {
         TypeKind::Object(object) => &object.fields,
         TypeKind::Interface(interface) => &interface.fields,

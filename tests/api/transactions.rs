@@ -1,0 +1,705 @@
+//! A mutation is one transaction, which is kept whole or not at all, on one connection, which never
+//! goes back to the pool while a transaction is open on it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use wasteland_tarot::services::upkeep;
+
+use crate::app::{
+    Answered, Content, Engine, RawConnection, TestApp, TestDatabase, data_of, on_both_databases,
+    raw_post,
+};
+use crate::fixtures::{card_id, category_id, id, reading_id, rows, spread_id, user, user_id};
+use crate::schema::mutation_names;
+use crate::tables::{Access, Tables, differences};
+use crate::world::{PASSWORD, share_id, write_world};
+
+/// A mutation that succeeds, and what it writes on its way: the statement and its table.
+struct Case {
+    mutation: &'static str,
+    viewer: Option<Uuid>,
+    document: String,
+    writes: &'static [(&'static str, &'static str)],
+}
+
+const INSERT: &str = "INSERT";
+const UPDATE: &str = "UPDATE";
+const DELETE: &str = "DELETE";
+
+impl Case {
+    fn new(
+        mutation: &'static str,
+        viewer: Option<&str>,
+        input: &str,
+        writes: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        let document = format!(
+            "mutation {{ {mutation}(input: {{ {input} }}) {{ userErrors {{ message }} }} }}"
+        );
+        Self { mutation, viewer: viewer.map(id), document, writes }
+    }
+}
+
+/// Logs in and answers the refresh token.
+async fn log_in(app: &TestApp, name: &str) -> String {
+    let query = format!(
+        "mutation {{ login(input: {{ login: {name:?}, password: {PASSWORD:?} }}) {{
+            session {{ refreshToken }} }} }}"
+    );
+    let data = data_of(app.ask(&query).await);
+    data["login"]["session"]["refreshToken"].as_str().expect("a token").to_owned()
+}
+
+/// Mutations of accounts and sessions.
+async fn account_cases(app: &TestApp) -> Vec<Case> {
+    let mut tokens = Vec::new();
+    for name in ["ada", "ada", "ada", "bob"] {
+        tokens.push(log_in(app, name).await);
+    }
+    // A second time within the time of grace, so that the first successor has to die.
+    let again = format!(
+        "mutation {{ refreshSession(input: {{ refreshToken: {:?} }}) {{ viewer {{ id }} }} }}",
+        tokens[1]
+    );
+    data_of(app.ask(&again).await);
+    let password = format!("password: {PASSWORD:?}");
+    vec![
+        Case::new(
+            "register",
+            None,
+            &format!(
+                "email: \"new@example.com\", username: \"new\", {password}, idempotencyKey: \"k\""
+            ),
+            &[
+                (INSERT, "idempotency_keys"),
+                (INSERT, "users"),
+                (INSERT, "counter_deltas"),
+                (INSERT, "login_sessions"),
+                (INSERT, "refresh_tokens"),
+            ],
+        ),
+        Case::new(
+            "login",
+            None,
+            &format!("login: \"ada\", {password}"),
+            &[(UPDATE, "users"), (INSERT, "login_sessions"), (INSERT, "refresh_tokens")],
+        ),
+        Case::new(
+            "refreshSession",
+            None,
+            &format!("refreshToken: {:?}", tokens[0]),
+            &[(INSERT, "refresh_tokens"), (UPDATE, "refresh_tokens")],
+        ),
+        Case::new(
+            "refreshSession",
+            None,
+            &format!("refreshToken: {:?}", tokens[1]),
+            &[(UPDATE, "refresh_tokens"), (INSERT, "refresh_tokens"), (UPDATE, "refresh_tokens")],
+        ),
+        Case::new(
+            "logout",
+            Some("ada"),
+            &format!("refreshToken: {:?}", tokens[2]),
+            &[(UPDATE, "login_sessions")],
+        ),
+        Case::new(
+            "changePassword",
+            Some("ada"),
+            &format!("currentPassword: {PASSWORD:?}, newPassword: {PASSWORD:?}"),
+            &[
+                (UPDATE, "users"),
+                (UPDATE, "login_sessions"),
+                (INSERT, "login_sessions"),
+                (INSERT, "refresh_tokens"),
+            ],
+        ),
+        Case::new("updateProfile", Some("ada"), "username: \"countess\"", &[(UPDATE, "users")]),
+    ]
+}
+
+/// Mutations of readings and what hangs on them, in an order in which each finds what it needs.
+fn reading_cases(app: &TestApp) -> Vec<Case> {
+    let ada = Some("ada");
+    let (public, private) = (reading_id("q:pub"), reading_id("q:prv"));
+    let (spread, work) = (spread_id(app, "vault_tec_spread"), category_id("c:work"));
+    let key = "idempotencyKey: \"k\"";
+    let tags: &[_] = &[(UPDATE, "reading_sessions")];
+    vec![
+        Case::new("drawCards", None, "count: 3", &[]),
+        Case::new(
+            "createReading",
+            ada,
+            &format!("question: \"Why?\", spreadId: {spread:?}, categoryId: {work:?}, {key}"),
+            &[
+                (INSERT, "idempotency_keys"),
+                (INSERT, "daily_usage"),
+                (INSERT, "reading_sessions"),
+                (INSERT, "reading_cards"),
+                (INSERT, "counter_deltas"),
+            ],
+        ),
+        Case::new(
+            "updateReading",
+            ada,
+            &format!("id: {public:?}, satisfactionRating: 1"),
+            &[(UPDATE, "reading_sessions"), (INSERT, "counter_deltas")],
+        ),
+        Case::new("setReadingTags", ada, &format!("id: {public:?}, tags: [\"a\", \"b\"]"), tags),
+        Case::new("renameTag", ada, "from: \"a\", to: \"c\"", tags),
+        Case::new("mergeTags", ada, "from: [\"b\", \"c\"], to: \"d\"", tags),
+        Case::new("deleteTags", ada, "tags: [\"d\"]", tags),
+        Case::new(
+            "createCategory",
+            ada,
+            &format!("name: \"new\", color: \"#123456\", {key}"),
+            &[(INSERT, "idempotency_keys"), (INSERT, "reading_categories")],
+        ),
+        Case::new(
+            "updateCategory",
+            ada,
+            &format!("id: {work:?}, name: \"other\""),
+            &[(UPDATE, "reading_categories")],
+        ),
+        Case::new(
+            "deleteCategory",
+            ada,
+            &format!("id: {work:?}"),
+            &[(UPDATE, "reading_sessions"), (DELETE, "reading_categories")],
+        ),
+        Case::new(
+            "shareReading",
+            ada,
+            &format!("readingId: {private:?}, {key}"),
+            &[(INSERT, "idempotency_keys"), (INSERT, "reading_shares")],
+        ),
+        Case::new("unlockSharedReading", None, "token: \"s:pub\", password: \"any\"", &[]),
+        Case::new(
+            "revokeShare",
+            ada,
+            &format!("id: {:?}", share_id("s:pub")),
+            &[(UPDATE, "reading_shares")],
+        ),
+        Case::new(
+            "deleteReading",
+            ada,
+            &format!("id: {public:?}"),
+            &[(INSERT, "counter_deltas"), (DELETE, "reading_sessions")],
+        ),
+    ]
+}
+
+/// Mutations of operators, and the end of an account.
+fn last_cases(app: &TestApp) -> Vec<Case> {
+    let admin = Some("admin");
+    let card = card_id(app, "major_arcana_00");
+    let spread = spread_id(app, "vault_tec_spread");
+    let position = |number| format!("{{ number: {number}, name: \"N\", meaning: \"M\" }}");
+    vec![
+        Case::new(
+            "adminUpdateCard",
+            admin,
+            &format!("id: {card:?}, name: \"Other\", threatLevel: 9"),
+            &[(UPDATE, "wasteland_cards"), (UPDATE, "card_texts")],
+        ),
+        Case::new(
+            "adminUpdateSpread",
+            admin,
+            &format!(
+                "id: {spread:?}, displayName: \"Other\", isPremium: true, positions: [{}, {}]",
+                position(1),
+                position(2)
+            ),
+            &[
+                (UPDATE, "spread_templates"),
+                (UPDATE, "spread_texts"),
+                (DELETE, "spread_positions"),
+                (INSERT, "spread_positions"),
+                (INSERT, "spread_position_texts"),
+                (UPDATE, "spread_templates"),
+            ],
+        ),
+        Case::new(
+            "adminLockUser",
+            admin,
+            &format!("userId: {:?}", user_id("bob")),
+            &[(UPDATE, "users"), (UPDATE, "login_sessions")],
+        ),
+        Case::new(
+            "adminUnlockUser",
+            admin,
+            &format!("userId: {:?}", user_id("bob")),
+            &[(UPDATE, "users")],
+        ),
+        Case::new(
+            "deleteAccount",
+            Some("ada"),
+            &format!("password: {PASSWORD:?}"),
+            &[(INSERT, "counter_deltas"), (DELETE, "users")],
+        ),
+    ]
+}
+
+/// What a statement writes, if anything.
+fn write_of(sql: &str) -> Option<(String, String)> {
+    let (event, rest) = [("INSERT INTO ", INSERT), ("UPDATE ", UPDATE), ("DELETE FROM ", DELETE)]
+        .into_iter()
+        .find_map(|(start, event)| sql.strip_prefix(start).map(|rest| (event, rest)))?;
+    let table = rest.strip_prefix('"')?.split('"').next()?;
+    Some((event.to_owned(), table.to_owned()))
+}
+
+/// A server that keeps what it writes.
+async fn start_watched(engine: Engine) -> (TestApp, Arc<Mutex<Vec<(String, String)>>>) {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let database = TestDatabase::new(engine, Content::Reference).await;
+    let seen = Arc::clone(&written);
+    let watch = move |sql: &str| seen.lock().expect("a list").extend(write_of(sql));
+    let app = TestApp::start_observed(database, &[], watch).await;
+    (app, written)
+}
+
+/// When what is broken breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Break {
+    /// While the statement runs.
+    Statement,
+    /// When the transaction is to be kept.
+    Commit,
+}
+
+/// Has the database refuse such statements on that table, until it is mended.
+async fn break_table(access: &Access, (event, table): (&str, &str), at: Break) {
+    let sql = match (access.is_sqlite(), at) {
+        (true, Break::Statement) => format!(
+            "CREATE TRIGGER broken BEFORE {event} ON {table} BEGIN
+                SELECT RAISE(ABORT, 'broken'); END"
+        ),
+        (true, Break::Commit) => format!(
+            "CREATE TABLE nothing_there (id integer PRIMARY KEY);
+             CREATE TABLE wants_something (id integer REFERENCES nothing_there (id)
+                DEFERRABLE INITIALLY DEFERRED);
+             CREATE TRIGGER broken AFTER {event} ON {table} BEGIN
+                INSERT INTO wants_something VALUES (1); END"
+        ),
+        (false, Break::Statement) => format!(
+            "CREATE TRIGGER broken BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ),
+        (false, Break::Commit) => format!(
+            "CREATE CONSTRAINT TRIGGER broken AFTER {event} ON {table}
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
+        ),
+    };
+    access.run(&sql).await;
+}
+
+async fn mend_table(access: &Access, table: &str) {
+    if access.is_sqlite() {
+        access
+            .run(
+                "DROP TRIGGER broken; DROP TABLE IF EXISTS wants_something;
+                 DROP TABLE IF EXISTS nothing_there",
+            )
+            .await;
+    } else {
+        access.run(&format!("DROP TRIGGER broken ON {table}")).await;
+    }
+}
+
+/// The function that the triggers of PostgreSQL call.
+async fn prepare(access: &Access) {
+    if !access.is_sqlite() {
+        access
+            .run(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+                    AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$",
+            )
+            .await;
+    }
+}
+
+async fn ask(app: &TestApp, case: &Case) -> Answered {
+    app.ask_as_viewer(case.viewer, &case.document).await
+}
+
+/// Asks while that write is refused, and holds that nothing is left of it.
+async fn assert_nothing_is_left(
+    app: &TestApp,
+    access: &Access,
+    case: &Case,
+    (write, at): ((&str, &str), Break),
+    before: &Tables,
+) {
+    // Asked of what the server keeps in memory as well.
+    const STILL: &str = "{ viewer { username } cards(first: 1) { nodes { name threatLevel } }
+        spreads { nodes { displayName isPremium positions { name } } } }";
+    let seen = app.data_as(id("admin"), STILL).await;
+    break_table(access, write, at).await;
+    let answered = ask(app, case).await;
+    mend_table(access, write.1).await;
+    assert_eq!(
+        answered.body_without_request_id(),
+        json!({
+            "data": { case.mutation: null },
+            "errors": [{
+                "message": "something went wrong on our side",
+                "locations": [{ "line": 1, "column": 12 }],
+                "path": [case.mutation],
+                "extensions": { "code": "INTERNAL_SERVER_ERROR", "requestId": "ID" },
+            }],
+        }),
+        "{}, {write:?} refused, {at:?}",
+        case.mutation
+    );
+    let left = differences(before, &access.all().await);
+    assert!(left.is_empty(), "{}, {write:?} refused, {at:?}: {left:#?}", case.mutation);
+    // The only connection of the pool still works, or there is another one.
+    assert_eq!(app.data_as(id("admin"), STILL).await, seen);
+}
+
+on_both_databases! {
+    async fn a_mutation_that_fails_at_any_of_its_writes_leaves_nothing(engine: Engine) {
+        let (app, written) = start_watched(engine).await;
+        write_world(&app).await;
+        let mut cases = account_cases(&app).await;
+        cases.extend(reading_cases(&app));
+        cases.extend(last_cases(&app));
+        let covered: BTreeSet<String> =
+            cases.iter().map(|case| case.mutation.to_owned()).collect();
+        assert_eq!(covered, mutation_names());
+
+        let access = Access::open(&app.database).await;
+        prepare(&access).await;
+        for case in &cases {
+            let before = access.all().await;
+            let refused: BTreeSet<_> = case.writes.iter().copied().collect();
+            for write in refused {
+                let at = Break::Statement;
+                assert_nothing_is_left(&app, &access, case, (write, at), &before).await;
+            }
+            if let Some(last) = case.writes.last() {
+                let at = Break::Commit;
+                assert_nothing_is_left(&app, &access, case, (*last, at), &before).await;
+            }
+            // And whole it is done, with these writes and no others.
+            written.lock().expect("a list").clear();
+            let data = data_of(ask(&app, case).await);
+            assert_eq!(data, json!({ case.mutation: { "userErrors": [] } }));
+            let written = written.lock().expect("a list").clone();
+            let expected: Vec<_> = case
+                .writes
+                .iter()
+                .map(|(event, table)| ((*event).to_owned(), (*table).to_owned()))
+                .collect();
+            assert_eq!(written, expected, "{}", case.document);
+            let changed = differences(&before, &access.all().await);
+            assert_eq!(changed.is_empty(), case.writes.is_empty(), "{changed:#?}");
+        }
+    }
+}
+
+/// Makes each drawn card take about a second to write.
+fn slow(access: &Access) -> &'static str {
+    if access.is_sqlite() {
+        return "CREATE TRIGGER slow BEFORE INSERT ON reading_cards BEGIN
+            SELECT count(*) FROM wasteland_cards a, wasteland_cards b, wasteland_cards c,
+                wasteland_cards d WHERE a.number + b.number + c.number + d.number > 50; END";
+    }
+    "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql
+        AS $$ BEGIN PERFORM pg_sleep(1); RETURN new; END $$;
+     CREATE TRIGGER slow BEFORE INSERT ON reading_cards FOR EACH ROW EXECUTE FUNCTION slow()"
+}
+
+/// Connections of the server that are in a transaction, at work or not.
+const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS number FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
+        AND backend_type = 'client backend'";
+
+/// Asks as that user, and answers what the mutation did.
+async fn done(app: &TestApp, viewer: Uuid, document: &str) -> Value {
+    let data = app.data_as(viewer, document).await;
+    let (_, payload) = data.as_object().and_then(|data| data.iter().next()).expect("a payload");
+    assert_eq!(payload["userErrors"], json!([]), "{document}");
+    payload.clone()
+}
+
+/// What somebody does with a reading from its beginning to its end, on spreads and cards that
+/// everybody uses.
+async fn write_flow(app: &TestApp, viewer: Uuid, name: &str) {
+    let spread = spread_id(app, "celtic_cross");
+    let ask = async |mutation: &str, input: String, fields: &str| {
+        let query = format!(
+            "mutation {{ {mutation}(input: {{ {input} }}) {{ {fields} userErrors {{ message }} }} }}"
+        );
+        done(app, viewer, &query).await
+    };
+    let color = format!("name: {name:?}, color: \"#123456\"");
+    let category = ask("createCategory", color, "category { id }").await["category"]["id"].clone();
+    let input = format!(
+        "question: {name:?}, spreadId: {spread:?}, categoryId: {category}, tags: [\"all\", {name:?}],
+            idempotencyKey: {name:?}"
+    );
+    let reading =
+        ask("createReading", input, "reading { id cards { id } }").await["reading"].clone();
+    assert_eq!(reading["cards"].as_array().map(Vec::len), Some(10));
+    let id = &reading["id"];
+    let update = format!("id: {id}, satisfactionRating: 4, categoryId: {category}");
+    ask("updateReading", update, "reading { version }").await;
+    let tags = format!("id: {id}, tags: [\"all\", {name:?}, \"more {name}\"]");
+    ask("setReadingTags", tags, "viewer { tags { totalCount } }").await;
+    ask("renameTag", format!("from: {name:?}, to: \"new {name}\""), "changedReadingCount").await;
+    ask("deleteTags", format!("tags: [\"more {name}\"]"), "changedReadingCount").await;
+    let share = ask("shareReading", format!("readingId: {id}"), "shareLink { id url }").await;
+    let share = &share["shareLink"];
+    let token = share["url"].as_str().and_then(|url| url.rsplit('/').next()).expect("a token");
+    app.data(&format!("{{ sharedReading(token: {token:?}) {{ content {{ question }} }} }}")).await;
+    ask("updateProfile", format!("bio: {name:?}"), "user { bio }").await;
+    ask("revokeShare", format!("id: {}", share["id"]), "deletedShareLinkId").await;
+    ask("deleteCategory", format!("id: {category}"), "changedReadingCount").await;
+    ask("deleteReading", format!("id: {id}"), "viewer { categories { name } }").await;
+}
+
+/// Limits that are out of the way where many write at once: what is tested is that nobody waits for
+/// ever, and not how long.
+const PATIENT: [&str; 5] = [
+    "--database-lock-timeout-ms=120000",
+    "--database-statement-timeout-ms=120000",
+    "--database-deadline-ms=120000",
+    "--request-timeout-ms=120000",
+    "--daily-readings=60000",
+];
+
+async fn start_patient(engine: Engine, flags: &[&str]) -> TestApp {
+    let flags: Vec<&str> = PATIENT.iter().chain(flags).copied().collect();
+    TestApp::start_with(engine, &flags).await
+}
+
+async fn assert_nobody_was_deadlocked(app: &TestApp) {
+    let access = Access::open(&app.database).await;
+    if !access.is_sqlite() {
+        // What a backend counted is published at the latest when it goes.
+        let others = "FROM pg_stat_activity WHERE datname = current_database()
+            AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        access.run(&format!("SELECT pg_terminate_backend(pid) {others}")).await;
+        access.wait_for(&format!("SELECT count(*) AS number {others}"), 0).await;
+        let deadlocks = "SELECT deadlocks AS number FROM pg_stat_database
+            WHERE datname = current_database()";
+        assert_eq!(access.number(deadlocks).await, 0);
+    }
+    access.close().await;
+}
+
+/// Readings that are there without a trace of themselves in the counters, or the other way round.
+async fn assert_counters_agree(app: &TestApp) {
+    let session = app.app.database.session();
+    upkeep::bring_up_to_date(&app.app.services, &session).await.expect("the counters are folded");
+    let access = Access::open(&app.database).await;
+    for (counted, there) in [
+        (
+            "SELECT readings AS number FROM site_stats",
+            "SELECT count(*) AS number FROM reading_sessions",
+        ),
+        (
+            "SELECT users AS number FROM site_stats",
+            "SELECT count(*) AS number FROM users WHERE is_active",
+        ),
+        (
+            "SELECT CAST(coalesce(sum(draw_count), 0) AS bigint) AS number FROM card_stats",
+            "SELECT count(*) AS number FROM reading_cards",
+        ),
+        (
+            "SELECT CAST(coalesce(sum(usage_count), 0) AS bigint) AS number FROM spread_stats",
+            "SELECT count(*) AS number FROM reading_sessions",
+        ),
+    ] {
+        assert_eq!(access.number(counted).await, access.number(there).await, "{counted}");
+    }
+    access.close().await;
+}
+
+on_both_databases! {
+    async fn whole_flows_of_many_finish_on_one_connection(engine: Engine) {
+        // Whoever held one connection while waiting for a second would wait for ever.
+        let app = start_patient(engine, &[]).await;
+        let names: Vec<String> = (0..8).map(|n| format!("u{n}")).collect();
+        let users = names.iter().map(|name| user(name)).collect();
+        app.insert(rows(users, Vec::new())).await;
+        join_all(names.iter().map(|name| write_flow(&app, id(name), name))).await;
+        assert_counters_agree(&app).await;
+    }
+
+    async fn thirty_writers_on_the_same_cards_spreads_and_tags_never_deadlock(engine: Engine) {
+        let app = start_patient(engine, &["--database-pool-size=10"]).await;
+        write_world(&app).await;
+        let names = ["u0", "u1", "u2", "u3"];
+        app.insert(rows(names.map(user).into(), Vec::new())).await;
+        let writers = (0..30).map(|n| {
+            let (app, viewer) = (&app, id(names[n % names.len()]));
+            async move { write_flow(app, viewer, &format!("w{n}")).await }
+        });
+        // Meanwhile counters are folded and somebody's account ends, with all that was theirs.
+        let upkeep = async {
+            for _ in 0..5 {
+                let session = app.app.database.session();
+                upkeep::bring_up_to_date(&app.app.services, &session).await.expect("folded");
+                upkeep::sweep(&app.app.services, &session).await.expect("swept");
+            }
+        };
+        let ending = async {
+            let delete = format!(
+                "mutation {{ deleteAccount(input: {{ password: {PASSWORD:?} }}) {{
+                    deletedUserId userErrors {{ message }} }} }}"
+            );
+            let payload = done(&app, id("ada"), &delete).await;
+            assert_eq!(payload["deletedUserId"], user_id("ada"));
+        };
+        futures_util::join!(join_all(writers), upkeep, ending);
+        assert_counters_agree(&app).await;
+        assert_nobody_was_deadlocked(&app).await;
+    }
+
+    async fn an_account_that_ends_among_its_own_writes_takes_all_of_them_along(engine: Engine) {
+        let app = start_patient(engine, &["--database-pool-size=10"]).await;
+        write_world(&app).await;
+        let spread = spread_id(&app, "celtic_cross");
+        let writes = [
+            format!("createReading(input: {{ question: \"?\", spreadId: {spread:?} }}) {{ reading {{ id }} }}"),
+            format!("updateReading(input: {{ id: {:?}, satisfactionRating: 2 }}) {{ reading {{ id }} }}", reading_id("q:pub")),
+            format!("deleteReading(input: {{ id: {:?} }}) {{ viewer {{ id }} }}", reading_id("q:prv")),
+            "renameTag(input: { from: \"tag q:friends\", to: \"new\" }) { viewer { id } }".to_owned(),
+            format!("deleteCategory(input: {{ id: {:?} }}) {{ viewer {{ id }} }}", category_id("c:work")),
+            format!("shareReading(input: {{ readingId: {:?} }}) {{ reading {{ id }} }}", reading_id("q:friends")),
+            format!("revokeShare(input: {{ id: {:?} }}) {{ reading {{ id }} }}", share_id("s:pub")),
+            "updateProfile(input: { username: \"countess\" }) { user { id } }".to_owned(),
+            "logout(input: { everywhere: true }) { loggedOut }".to_owned(),
+        ];
+        log_in(&app, "ada").await;
+        let mutations = writes.iter().cycle().take(27).map(|write| {
+            let (app, document) = (&app, format!("mutation {{ {write} }}"));
+            async move { app.ask_as(id("ada"), &document).await }
+        });
+        let delete = format!(
+            "mutation {{ deleteAccount(input: {{ password: {PASSWORD:?} }}) {{ deletedUserId }} }}"
+        );
+        let (answers, deleted) = futures_util::join!(join_all(mutations), app.ask_as(id("ada"), &delete));
+        assert_eq!(
+            data_of(deleted),
+            json!({ "deleteAccount": { "deletedUserId": user_id("ada") } })
+        );
+        // What came too late found nobody; what found its object gone was second to a deletion.
+        for answered in answers {
+            let code = &answered.body["errors"][0]["extensions"]["code"];
+            let is_expected = code.is_null() || code == "UNAUTHENTICATED" || code == "NOT_FOUND";
+            assert!(is_expected, "{}", answered.text);
+        }
+        let access = Access::open(&app.database).await;
+        for (table, column) in [
+            ("reading_sessions", "user_id"), ("reading_categories", "user_id"),
+            ("daily_usage", "user_id"), ("login_sessions", "user_id"),
+            ("refresh_tokens", "user_id"), ("idempotency_keys", "user_id"), ("users", "id"),
+        ] {
+            let left = format!(
+                "SELECT count(*) AS number FROM {table}
+                    WHERE {column} NOT IN (SELECT id FROM users WHERE username <> 'ada')"
+            );
+            assert_eq!(access.number(&left).await, 0, "{table}");
+        }
+        access.close().await;
+        assert_counters_agree(&app).await;
+        assert_nobody_was_deadlocked(&app).await;
+    }
+
+    async fn two_new_names_of_a_user_at_once_are_taken_one_after_the_other(engine: Engine) {
+        let app = start_patient(engine, &["--database-pool-size=3"]).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let access = Access::open(&app.database).await;
+        let rename = async |name: &str| {
+            let query = format!(
+                "mutation {{ updateProfile(input: {{ username: {name:?} }}) {{
+                    userErrors {{ message }} }} }}"
+            );
+            done(&app, id("ada"), &query).await
+        };
+        let connection = app.database.connect().await;
+        let transaction = connection.begin().await.expect("a transaction");
+        if !access.is_sqlite() {
+            // Lets both read the row and neither change it, so that they are in the middle together.
+            transaction
+                .execute_unprepared("SELECT FROM users FOR NO KEY UPDATE")
+                .await
+                .expect("the row is held");
+        }
+        let let_go = async {
+            if !access.is_sqlite() {
+                access.wait_for("SELECT count(*) AS number FROM pg_stat_activity
+                    WHERE datname = current_database() AND wait_event_type = 'Lock'", 2).await;
+            }
+            transaction.commit().await.expect("the row is let go");
+        };
+        futures_util::join!(rename("countess"), rename("lovelace"), let_go);
+        connection.close().await.expect("the connection closes");
+        access.close().await;
+        assert_nobody_was_deadlocked(&app).await;
+    }
+
+    async fn a_statement_that_is_given_up_takes_its_transaction_along(engine: Engine) {
+        let flags = ["--database-deadline-ms=300", "--database-statement-timeout-ms=60000"];
+        let app = TestApp::start_with(engine, &flags).await;
+        write_world(&app).await;
+        let access = Access::open(&app.database).await;
+        let before = access.all().await;
+        access.run(slow(&access)).await;
+        let spread = spread_id(&app, "single_wasteland");
+        let create = format!(
+            "mutation {{ createReading(input: {{ question: \"Slow?\", spreadId: {spread:?} }}) {{
+                userErrors {{ message }} }} }}"
+        );
+        let answered = app.ask_as(id("ada"), &create).await;
+        assert_eq!(answered.body["data"], json!({ "createReading": null }));
+        assert_eq!(answered.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+        // The pool is one connection, and the one that nobody waits for any more is none of it.
+        assert_eq!(app.data_as(id("ada"), "{ viewer { username } }").await["viewer"]["username"], "ada");
+        if !access.is_sqlite() {
+            access.wait_for(OPEN_TRANSACTIONS, 0).await;
+        }
+        access.run(if access.is_sqlite() { "DROP TRIGGER slow" } else { "DROP TRIGGER slow ON reading_cards" }).await;
+        let left = differences(&before, &access.all().await);
+        assert!(left.is_empty(), "{left:#?}");
+        access.close().await;
+        assert_eq!(done(&app, id("ada"), &create).await, json!({ "userErrors": [] }));
+    }
+
+    async fn what_a_client_that_left_had_asked_for_is_finished(engine: Engine) {
+        let flags = ["--database-deadline-ms=60000", "--database-statement-timeout-ms=60000"];
+        let app = TestApp::start_with(engine, &flags).await;
+        write_world(&app).await;
+        let access = Access::open(&app.database).await;
+        access.run(slow(&access)).await;
+        let spread = spread_id(&app, "single_wasteland");
+        let create = format!(
+            "mutation {{ createReading(input: {{ question: \"Still?\", spreadId: {spread:?} }}) {{
+                userErrors {{ message }} }} }}"
+        );
+        let mut leaving = RawConnection::open(&app).await;
+        let token = format!("authorization: Bearer {}\r\n", app.token_of(id("ada")));
+        leaving.write(raw_post(&token, &json!({ "query": create }).to_string())).await;
+        // It leaves while the mutation is in the middle: it is in the server's hands, and not done.
+        while app.app.writes.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(leaving);
+        app.app.writes.close();
+        app.app.writes.wait().await;
+        let made = "SELECT count(*) AS number FROM reading_cards WHERE reading_id IN
+            (SELECT id FROM reading_sessions WHERE question = 'Still?')";
+        assert_eq!(access.number(made).await, 1);
+        assert_eq!(access.number("SELECT CAST(sum(n) AS bigint) AS number FROM daily_usage").await, 1);
+        access.close().await;
+    }
+}
