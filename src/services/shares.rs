@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use rand::RngExt;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::Services;
@@ -38,9 +38,19 @@ pub struct ShareInput {
     pub reading: Uuid,
     pub title: Option<String>,
     pub description: Option<String>,
-    #[serde(skip)]
+    #[serde(serialize_with = "whether_given")]
     pub password: Option<String>,
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A repetition with a password is none of a request without one. What the password was is not kept,
+/// not even as the hash of a request.
+#[expect(clippy::ref_option, reason = "serde gives it so")]
+fn whether_given<S: Serializer>(
+    password: &Option<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bool(password.is_some())
 }
 
 /// Makes a link to a reading of the viewer's. Answers it, or what the same request made before, and
