@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use secrecy::SecretString;
 
-use super::{count, lifetime, seconds};
+use super::{count, lifetime, seconds, whole_number};
 
 /// A shorter secret could be guessed from one token.
 const SECRET_BYTES_MINIMUM: usize = 32;
@@ -33,6 +33,10 @@ pub struct AuthSettings {
     #[arg(id = "refresh_grace_seconds", long = "refresh-grace-seconds", env = "REFRESH_GRACE_SECONDS", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub refresh_grace: Duration,
 
+    /// Passwords that may wait to be hashed; more are refused
+    #[arg(long, env = "PASSWORD_QUEUE", value_parser = password_queue, default_value = "100", global = true, hide_env_values = true)]
+    pub password_queue: usize,
+
     /// Wrong passwords in a row that lock an account
     #[arg(long, env = "LOGIN_FAILURES", value_parser = count::<u16>, default_value = "5", global = true, hide_env_values = true)]
     pub login_failures: u16,
@@ -48,6 +52,13 @@ pub struct AuthSettings {
     /// Seconds for which the password of a share link need not be given again
     #[arg(id = "share_grant_seconds", long = "share-grant-seconds", env = "SHARE_GRANT_SECONDS", value_parser = seconds, default_value = "900", global = true, hide_env_values = true)]
     pub share_grant_lifetime: Duration,
+}
+
+/// More would wait for longer than anybody does.
+const PASSWORD_QUEUE_MAXIMUM: usize = 100_000;
+
+fn password_queue(text: &str) -> Result<usize, String> {
+    whole_number(text, 1, PASSWORD_QUEUE_MAXIMUM)
 }
 
 fn secret(text: &str) -> Result<SecretString, String> {

@@ -8,6 +8,8 @@ use clap::Args;
 
 use super::{count, lifetime, seconds};
 
+/// Errors of an input that one answer tells of.
+pub const USER_ERRORS: usize = 10;
 /// Characters of an e-mail address.
 pub const EMAIL: RangeInclusive<usize> = 3..=255;
 /// Characters of a username.

@@ -210,6 +210,13 @@ pub async fn counters_fold(
     Ok(folded)
 }
 
+/// Writes what changes nothing, for its time.
+pub(super) async fn touch(transaction: &Transaction, now: DateTime<Utc>) -> Result<(), DbError> {
+    use site_stats::{Column, Entity};
+    let statement = Query::update().table(Entity).value(Column::UpdatedAt, now).to_owned();
+    transaction.execute("site_stats_touch", &statement).await.map(drop)
+}
+
 /// What several rows change together.
 #[derive(Default)]
 struct Sum {

@@ -12,6 +12,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::bulk::insert;
+use super::counters::touch;
 use super::entities::users::{Column, Entity, Model};
 use super::query::keyset::{Keyset, List, page_of_rows};
 use super::query::membership::is_one_of;
@@ -243,7 +244,11 @@ pub async fn user_login_failed(
         .value(Column::FailedLogins, SimpleExpr::Case(Box::new(failures)))
         .value(Column::LockedUntil, SimpleExpr::Case(Box::new(lock)))
         .and_where(is_unlocked(now));
-    transaction.execute("user_login_failed", &statement).await.map(drop)
+    if transaction.execute("user_login_failed", &statement).await? == 0 {
+        // Nobody, or a locked account: something is written all the same, so that it takes as long.
+        touch(transaction, now).await?;
+    }
+    Ok(())
 }
 
 fn is_unlocked(now: DateTime<Utc>) -> SimpleExpr {
@@ -254,7 +259,7 @@ fn update(id: Uuid) -> UpdateStatement {
     Query::update().table(Entity).and_where(Column::Id.eq(id)).to_owned()
 }
 
-/// Changes a password, unless it was changed since; answers whether.
+/// Changes a password, unless it was changed or the account was locked since; answers whether.
 ///
 /// # Errors
 ///
@@ -270,7 +275,9 @@ pub async fn user_password_change(
         .value(Column::PasswordHash, to_hash)
         .value(Column::FailedLogins, 0)
         .value(Column::UpdatedAt, now)
-        .and_where(Column::PasswordHash.eq(from_hash));
+        .and_where(Column::PasswordHash.eq(from_hash))
+        .and_where(is_unlocked(now))
+        .and_where(Column::IsActive.eq(true));
     Ok(transaction.execute("user_password_change", &statement).await? == 1)
 }
 

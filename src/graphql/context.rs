@@ -74,7 +74,8 @@ pub struct RequestContext {
     /// What becomes of the cookie.
     pub cookie: Arc<Mutex<Option<CookieChange>>>,
     viewer: CurrentViewer,
-    has_checked_password: AtomicBool,
+    /// Whether a password was looked at, of which figures could tell.
+    pub has_checked_password: Arc<AtomicBool>,
 }
 
 impl RequestContext {
@@ -100,7 +101,7 @@ impl RequestContext {
             plans,
             cookie: Arc::default(),
             viewer,
-            has_checked_password: AtomicBool::new(false),
+            has_checked_password: Arc::default(),
         }
     }
 

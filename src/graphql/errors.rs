@@ -54,6 +54,9 @@ pub enum ApiError {
         /// When to try again, in milliseconds.
         retry_after_ms: u64,
     },
+    /// There is too much to do.
+    #[error("the server is busy; try again in a moment")]
+    Busy,
     /// A secret could not be made.
     #[error("{0}")]
     Secret(String),
@@ -84,6 +87,7 @@ pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserEr
         Err(ServiceError::BadInput { argument, message }) => {
             ApiError::BadInput { argument, message }
         }
+        Err(ServiceError::Busy) => ApiError::Busy,
         Err(ServiceError::Database(error)) => ApiError::Database(error),
         Err(ServiceError::Secret(cause)) => ApiError::Secret(cause.to_string()),
     })
@@ -116,7 +120,7 @@ impl ApiError {
             Self::Forbidden(_) => "FORBIDDEN",
             Self::NotFound(_) => "NOT_FOUND",
             Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Database(DbError::Unavailable(_)) => "SERVICE_UNAVAILABLE",
+            Self::Busy | Self::Database(DbError::Unavailable(_)) => "SERVICE_UNAVAILABLE",
             Self::Database(DbError::Deadline { .. }) => "TIMEOUT",
             Self::Secret(_)
             | Self::Database(
@@ -139,6 +143,7 @@ impl ApiError {
             | Self::SignInRequired
             | Self::Forbidden(_)
             | Self::NotFound(_)
+            | Self::Busy
             | Self::RateLimited { .. } => self.to_string(),
         }
     }
@@ -160,7 +165,7 @@ impl ApiError {
                 extensions.set("requested", *requested);
                 extensions.set("maximum", Value::from(*maximum));
             }
-            Self::Database(DbError::Unavailable(_)) => {
+            Self::Busy | Self::Database(DbError::Unavailable(_)) => {
                 extensions.set("retryAfterMs", RETRY_AFTER_MILLISECONDS);
             }
             Self::RateLimited { retry_after_ms, .. } => {

@@ -107,6 +107,7 @@ async fn answer_panic(
 const EXPOSED_HEADERS: [&str; 4] = ["ratelimit", "retry-after", "x-request-id", "server-timing"];
 
 fn cors(origins: &[String]) -> CorsLayer {
+    let origins_are_empty = origins.is_empty();
     let is_any = origins.iter().any(|origin| origin == "*");
     let origins = if is_any {
         AllowOrigin::any()
@@ -115,7 +116,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     };
     CorsLayer::new()
         // The cookie of a session is for pages that are named, and never for any.
-        .allow_credentials(!is_any)
+        .allow_credentials(!is_any && !origins_are_empty)
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([

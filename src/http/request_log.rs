@@ -35,6 +35,8 @@ pub struct RequestFigures {
     pub sql_time: Duration,
     /// Pages of readings.
     pub pages: PageCount,
+    /// Whether clients may see no more of what it cost than its time.
+    pub are_secret: bool,
     /// The code of the first error.
     pub error: Option<String>,
 }
@@ -45,7 +47,7 @@ pub async fn log_request(mut request: Request, next: Next) -> Response {
     let id = id_of(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = path_of(&request);
 
     let span = tracing::info_span!("request", request_id = %id);
     let mut response = next.run(request).instrument(span).await;
@@ -73,8 +75,17 @@ pub async fn log_request(mut request: Request, next: Next) -> Response {
     response
 }
 
+/// The path, without the token of a share link: that is a secret.
+fn path_of(request: &Request) -> String {
+    let path = request.uri().path();
+    if path.starts_with("/s/") { "/s/{token}".to_owned() } else { path.to_owned() }
+}
+
 /// What the answer cost, for the network tab of a browser.
 fn server_timing(whole: f64, figures: &RequestFigures) -> String {
+    if figures.are_secret {
+        return format!("total;dur={whole}");
+    }
     let RequestFigures { statements, rows, sql_time, .. } = figures;
     let sql = milliseconds(*sql_time);
     let mut timing =

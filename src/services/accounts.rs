@@ -5,13 +5,14 @@
 
 use std::net::IpAddr;
 
+use chrono::SecondsFormat;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
-use super::input::{Checks, Lines, normalized};
+use super::input::{Checks, Lines, is_invisible, normalized};
 use super::logins::{self, Login};
 use super::throttle::Key;
 use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
@@ -81,11 +82,8 @@ pub async fn register(
         return Ok((login, id));
     }
     let before = credentials_by_id(session, id).await?;
-    let before = unlocked(services, verified(session, services, before, password).await?)?;
-    let begun = session.transaction(|transaction| async move {
-        logins::begin(&transaction, services, before.id).await
-    });
-    Ok((begun.await?, id))
+    let before = verified(session, services, before, password).await?;
+    begin_login(session, services, before).await
 }
 
 /// Makes an account from the command line, without a login.
@@ -198,7 +196,7 @@ fn checked_email(checks: &mut Checks, email: &str) -> String {
         !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
     });
     if EMAIL.contains(&email.chars().count())
-        && (!is_address || email.contains(char::is_whitespace))
+        && (!is_address || email.contains(char::is_whitespace) || email.contains(is_invisible))
     {
         let message = "email must be an address such as ada@example.com";
         checks.refuse(UserError::new("email", UserErrorCode::Invalid, message));
@@ -210,6 +208,10 @@ fn checked_username(checks: &mut Checks, username: &str) -> String {
     let username = checks.text("username", &fold_username(username), &USERNAME, Lines::One);
     if username.contains('@') {
         let message = "username may not have an @, which e-mail addresses have";
+        checks.refuse(UserError::new("username", UserErrorCode::Invalid, message));
+    }
+    if username.contains(is_invisible) {
+        let message = "username may not have characters that show nothing";
         checks.refuse(UserError::new("username", UserErrorCode::Invalid, message));
     }
     username
@@ -259,18 +261,30 @@ pub async fn log_in(
     password: String,
 ) -> Result<(Login, Uuid), ServiceError> {
     let login = if login.contains('@') { fold_email(login) } else { fold_username(login) };
-    let name = Key::name(&login);
-    services.throttle.password(address, name)?;
+    services.throttle.attempt(address)?;
     // PostgreSQL has no such texts and would fail on the question.
     let credentials =
         if login.contains('\0') { None } else { credentials_by_login(session, &login).await? };
+    // One count for an account, however it is named.
+    let key = credentials.as_ref().map_or_else(|| Key::name(&login), |row| Key::Account(row.id));
+    services.throttle.known_failures(key)?;
     let credentials = match verified(session, services, credentials, password).await {
         Err(ServiceError::Refused(errors)) => {
-            services.throttle.wrong_password(name);
+            services.throttle.wrong_password(key);
             return Err(ServiceError::Refused(errors));
         }
         verified => verified?,
     };
+    begin_login(session, services, credentials).await
+}
+
+/// Begins a login of a user whose password was given, unless the account is locked or has another
+/// password by now.
+async fn begin_login(
+    session: &Session,
+    services: &Services,
+    credentials: CredentialsRow,
+) -> Result<(Login, Uuid), ServiceError> {
     let begun = session.transaction(|transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
         let now = services.clock.now();
@@ -288,7 +302,7 @@ fn locked(locked_until: Option<chrono::DateTime<chrono::Utc>>) -> ServiceError {
     let Some(until) = locked_until else { return bad_credentials() };
     let mut error = UserError::of_whole(
         UserErrorCode::AccountLocked,
-        format!("the account is locked until {until}"),
+        format!("the account is locked until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true)),
     );
     error.locked_until = Some(until);
     error.into()
@@ -342,7 +356,8 @@ async fn verified_viewer(
     (field, password): (&str, String),
 ) -> Result<CredentialsRow, ServiceError> {
     let name = Key::Account(viewer);
-    services.throttle.password(address, name)?;
+    services.throttle.attempt(address)?;
+    services.throttle.known_failures(name)?;
     let credentials = credentials_by_id(session, viewer).await?;
     let credentials = credentials.ok_or(ServiceError::Unauthenticated)?;
     match verified(session, services, Some(credentials), password).await {
@@ -476,6 +491,12 @@ pub async fn delete(
         viewer_held(&transaction, id, Hold::Exclusive)
             .await?
             .ok_or(ServiceError::Unauthenticated)?;
+        // Again, now that nobody changes it.
+        let is_now = credentials_by_id(&transaction, id).await?;
+        let is_now = unlocked(services, is_now.ok_or(ServiceError::Unauthenticated)?)?;
+        if is_now.password_hash != credentials.password_hash {
+            return Err(bad_credentials());
+        }
         let delta = counter_delta_of_user(&transaction, id).await?.reversed();
         counter_delta_insert(&transaction, delta, now).await?;
         Ok(user_delete(&transaction, id).await?)

@@ -37,6 +37,9 @@ pub enum ServiceError {
         /// What is wrong.
         message: String,
     },
+    /// There is too much to do.
+    #[error("too much to do")]
+    Busy,
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -61,7 +64,10 @@ impl From<UserError> for ServiceError {
 
 impl From<PasswordError> for ServiceError {
     fn from(error: PasswordError) -> Self {
-        Self::Secret(Box::new(error))
+        match error {
+            PasswordError::Busy => Self::Busy,
+            error => Self::Secret(Box::new(error)),
+        }
     }
 }
 

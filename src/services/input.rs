@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use unicode_normalization::UnicodeNormalization;
 
 use super::error::ServiceError;
-use crate::config::content::{RATING, TAG, TAGS};
+use crate::config::content::{RATING, TAG, TAGS, USER_ERRORS};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Whether a text may have several lines.
@@ -134,9 +134,11 @@ impl Checks {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong.
+    /// Everything that is wrong, as far as one answer tells of it.
     pub fn finish(self) -> Result<(), ServiceError> {
-        if self.0.is_empty() { Ok(()) } else { Err(ServiceError::Refused(self.0)) }
+        let mut errors = self.0;
+        errors.truncate(USER_ERRORS);
+        if errors.is_empty() { Ok(()) } else { Err(ServiceError::Refused(errors)) }
     }
 
     fn refuse_at(
@@ -176,6 +178,36 @@ pub fn normalized(text: &str) -> String {
 }
 
 fn is_allowed(character: char, lines: Lines) -> bool {
-    let breaks_line = ['\n', '\t', '\r'].contains(&character);
-    !character.is_control() || (lines == Lines::Many && breaks_line)
+    match character {
+        '\n' | '\t' | '\r' => lines == Lines::Many,
+        // The separators of lines and paragraphs, and what turns the text around it.
+        '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            lines == Lines::Many
+        }
+        character => !character.is_control(),
+    }
+}
+
+/// Whether a character shows nothing, so that two names with and without it look alike.
+#[must_use]
+pub fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }

@@ -186,9 +186,7 @@ pub async fn log_out(
         .transaction(|transaction| async move {
             let of = match which {
                 LogOut::OfAccess(AccessToken { user, login }) => Some((user, login)),
-                LogOut::OfToken(token) => refresh_token_by_hash(&transaction, &hash_of(token))
-                    .await?
-                    .map(|token| (token.user_id, Some(token.family_id))),
+                LogOut::OfToken(token) => of_token(&transaction, token, now).await?,
             };
             let ended = match of {
                 Some((user, _)) if everywhere => logins_revoke_all(&transaction, user, now).await?,
@@ -198,6 +196,19 @@ pub async fn log_out(
             Ok(ended > 0)
         })
         .await
+}
+
+/// The user and the login of a refresh token, unless the login is over: an old token ends nothing.
+async fn of_token(
+    transaction: &Transaction,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<(Uuid, Option<Uuid>)>, ServiceError> {
+    let token = refresh_token_by_hash(transaction, &hash_of(token)).await?;
+    let Some(token) = token else { return Ok(None) };
+    let login = login_locked(transaction, token.family_id).await?;
+    let login = login.filter(|login| login.revoked_at.is_none() && login.expires_at > now);
+    Ok(login.map(|login| (login.user_id, Some(login.id))))
 }
 
 fn expired() -> ServiceError {

@@ -53,7 +53,7 @@ impl Services {
         Self {
             clock: Clock::default(),
             tokens: Tokens::new(&settings.auth),
-            passwords: Passwords::default(),
+            passwords: Passwords::new(settings.auth.password_queue),
             throttle: Throttle::new(&settings.throttle),
             share_accesses: ShareAccesses::default(),
             catalogue: RwLock::new(Arc::new(catalogue)),

@@ -7,7 +7,7 @@ use std::thread::available_parallelism;
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
 use rand::RngExt;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use unicode_normalization::UnicodeNormalization;
 
 /// Memory of one hash, in KiB. With [`PASSES`] and [`LANES`] the least that OWASP recommends.
@@ -27,23 +27,36 @@ const UNKNOWN: &str = "$argon2id$v=19$m=19456,t=2,p=1$d2FzdGVsYW5kdGFyb3Qx$Zm9yI
 #[derive(Debug)]
 pub struct Passwords {
     turns: Semaphore,
+    /// Places for those who have their turn and those who wait for it. Who finds none is sent away:
+    /// a queue without an end would answer nobody in time.
+    places: Semaphore,
 }
 
-impl Default for Passwords {
-    fn default() -> Self {
-        let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { turns: Semaphore::new(cores) }
-    }
-}
+/// A turn to hash, with its place in the queue.
+type Turn<'a> = (SemaphorePermit<'a>, SemaphorePermit<'a>);
 
 impl Passwords {
+    /// With a queue of that length.
+    #[must_use]
+    pub fn new(queue: usize) -> Self {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        Self { turns: Semaphore::new(cores), places: Semaphore::new(cores.saturating_add(queue)) }
+    }
+
+    async fn turn(&self) -> Result<Turn<'_>, PasswordError> {
+        let place = self.places.try_acquire().map_err(|_| PasswordError::Busy)?;
+        // Neither is ever closed.
+        let turn = self.turns.acquire().await.map_err(|_| PasswordError::Busy)?;
+        Ok((turn, place))
+    }
+
     /// The hash to store for a password.
     ///
     /// # Errors
     ///
-    /// The password is too long for Argon2, or the program is stopping.
+    /// The password is too long for Argon2, too many wait, or the program is stopping.
     pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turn().await?;
         hash_password(password).await
     }
 
@@ -51,13 +64,13 @@ impl Passwords {
     ///
     /// # Errors
     ///
-    /// The program is stopping.
+    /// Too many wait, or the program is stopping.
     pub async fn matches(
         &self,
         password: String,
         hash: Option<String>,
     ) -> Result<bool, PasswordError> {
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turn().await?;
         let matches = tokio::task::spawn_blocking(move || {
             let is_known = hash.as_ref().is_some_and(|hash| hash != NO_PASSWORD);
             let hash = hash.filter(|_| is_known).unwrap_or_else(|| UNKNOWN.to_owned());
@@ -80,6 +93,9 @@ pub enum PasswordError {
     /// Argon2 refuses it: it is longer than any password that the app lets through.
     #[error("the password cannot be hashed")]
     Refused(#[from] argon2::password_hash::Error),
+    /// Too many wait for their turn.
+    #[error("too many passwords are being hashed")]
+    Busy,
     /// The program is stopping.
     #[error("hashing the password was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -120,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_name_costs_a_hash_and_matches_nothing() {
-        let passwords = Passwords::default();
+        let passwords = Passwords::new(10);
         assert!(argon2::PasswordHash::new(UNKNOWN).is_ok(), "else it would cost nothing");
         for hash in [None, Some(NO_PASSWORD.to_owned()), Some(UNKNOWN.to_owned())] {
             assert!(!passwords.matches("wasteland".to_owned(), hash).await.unwrap());
@@ -128,8 +144,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_finds_no_place_in_the_queue_is_sent_away() {
+        let passwords = Passwords::new(0);
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        let hashed = (0..=cores).map(|_| passwords.matches("wasteland".to_owned(), None));
+        let hashed = futures_util::future::join_all(hashed).await;
+        let is_busy = |result: &&Result<bool, _>| matches!(result, Err(PasswordError::Busy));
+        assert_eq!(hashed.iter().filter(is_busy).count(), 1);
+    }
+
+    #[tokio::test]
     async fn a_letter_is_the_same_however_it_is_composed() {
-        let passwords = Passwords::default();
+        let passwords = Passwords::new(10);
         let hash = passwords.hash("Zoe\u{308} wartet".to_owned()).await.unwrap();
         assert!(passwords.matches("Zo\u{eb} wartet".to_owned(), Some(hash)).await.unwrap());
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use rand::RngExt;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ use crate::db::shares::{
 use crate::db::users::{Hold, viewer_held};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
+/// What is later is no time of either database's.
+const LAST_YEAR: i32 = 9_999;
 /// Random bytes of a link.
 const TOKEN_BYTES: usize = 16;
 
@@ -68,7 +70,14 @@ pub async fn share(
     idempotency_key: Option<&str>,
 ) -> Result<(Option<ShareRow>, ReadingRow), ServiceError> {
     let repeatable = Repeatable::new(Who::User(viewer), "shareReading", idempotency_key, &input)?;
-    let share = checked(services, input).await?;
+    let (mut share, password) = checked(services, input)?;
+    if let Some(password) = password {
+        // Hashing takes long: only for whom it may be of use, and while no connection is held.
+        let reading = own_reading_by_id(session, viewer, share.reading_id).await?;
+        reading.ok_or(ServiceError::NotFound("reading"))?;
+        session.release().await;
+        share.password_hash = Some(services.passwords.hash(password).await?);
+    }
     let now = services.clock.now();
     let repeatable = repeatable.as_ref();
     let shared = session.transaction(|transaction| async move {
@@ -82,6 +91,7 @@ pub async fn share(
             let before = own_shares_by_id(&transaction, viewer, &[before]).await?;
             return Ok((before.into_iter().next(), reading));
         }
+        check_expiry(share.expires_at, now)?;
         let open = open_shares_by_reading_id(&transaction, viewer, &[reading.id], now).await?;
         if open.values().map(Vec::len).sum::<usize>() >= SHARE_LINKS {
             let message = format!("the reading has {SHARE_LINKS} open links, which is the most");
@@ -94,7 +104,25 @@ pub async fn share(
     shared.await
 }
 
-async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, ServiceError> {
+/// A link is over at some time to come, of a year that both databases can compare.
+fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), ServiceError> {
+    let Some(expires_at) = expires_at else { return Ok(()) };
+    let time = expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let message = if expires_at <= now {
+        format!("expiresAt is {time}, which is over")
+    } else if expires_at.year() > LAST_YEAR {
+        format!("expiresAt is {time}; it must be before the year 10000")
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::refused("expiresAt", UserErrorCode::OutOfRange, message))
+}
+
+/// The link without its password's hash, and the password.
+fn checked(
+    services: &Services,
+    input: ShareInput,
+) -> Result<(ShareRow, Option<String>), ServiceError> {
     let now = services.clock.now();
     let mut checks = Checks::default();
     let title = checks.optional_text("title", input.title.as_deref(), &SHARE_TITLE, Lines::One);
@@ -116,21 +144,13 @@ async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, Ser
             checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
         }
     }
-    if let Some(expires_at) = input.expires_at.filter(|expires_at| *expires_at <= now) {
-        let message = format!("expiresAt is {expires_at}, which is over");
-        checks.refuse(UserError::new("expiresAt", UserErrorCode::OutOfRange, message));
-    }
     checks.finish()?;
-    let password_hash = match password {
-        Some(password) => Some(services.passwords.hash(password).await?),
-        None => None,
-    };
     let token: [u8; TOKEN_BYTES] = rand::rng().random();
-    Ok(ShareRow {
+    let share = ShareRow {
         id: Uuid::now_v7(),
         reading_id: input.reading,
         token: URL_SAFE_NO_PAD.encode(token),
-        password_hash,
+        password_hash: None,
         is_active: true,
         expires_at: input.expires_at,
         access_count: 0,
@@ -139,7 +159,8 @@ async fn checked(services: &Services, input: ShareInput) -> Result<ShareRow, Ser
         description,
         created_at: now,
         updated_at: now,
-    })
+    };
+    Ok((share, password))
 }
 
 /// Revokes a link of the viewer's. Answers its reading.
@@ -248,7 +269,7 @@ pub async fn unlock(
     token: &str,
     password: String,
 ) -> Result<Unlocked, ServiceError> {
-    services.throttle.password(address, Key::name(token))?;
+    services.throttle.attempt(address)?;
     let closed_error =
         || ServiceError::refused("token", UserErrorCode::ShareClosed, "this link is closed");
     let found = find(session, token).await?.ok_or_else(closed_error)?;

@@ -158,14 +158,13 @@ impl Throttle {
         self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points").map(drop)
     }
 
-    /// Counts an attempt to log in or to unlock from an address, with a name or for a link.
+    /// Counts an attempt to log in or to unlock from an address.
     ///
     /// # Errors
     ///
-    /// There were too many attempts, or wrong passwords.
-    pub fn password(&self, address: IpAddr, of: Key) -> Result<(), ServiceError> {
-        self.logins.take(Key::address(address), 1, "attempts")?;
-        self.known_failures(of)
+    /// There were too many.
+    pub fn attempt(&self, address: IpAddr) -> Result<(), ServiceError> {
+        self.logins.take(Key::address(address), 1, "attempts").map(drop)
     }
 
     /// Refuses while there were too many wrong passwords.

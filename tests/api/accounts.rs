@@ -640,7 +640,11 @@ async fn each_input_of_a_registration_has_its_limits() {
         ("password", json!("愛".repeat(128)), None),
         ("password", json!("愛".repeat(7)), Some(too_short("password", 7, (8, 128)))),
         ("password", json!("愛".repeat(129)), Some(too_long("password", 129, (8, 128)))),
-        ("password", json!(""), Some(too_short("password", 0, (8, 128)))),
+        (
+            "password",
+            json!(""),
+            Some(refusal("password", "REQUIRED", "password is missing", Some((8, 128)))),
+        ),
         ("displayName", json!(null), None),
         ("displayName", json!("愛"), None),
         ("displayName", json!("愛".repeat(100)), None),

@@ -255,13 +255,13 @@ on_both_databases! {
             refusal(
                 &["tags", "1"],
                 "TOO_LONG",
-                "tags.1 has 51 characters; it may have at most 50",
+                "tags[1] has 51 characters; it may have at most 50",
                 [Some(1), Some(50)]
             )
         );
         assert_eq!(
             refused(json!(["a", "b", " "])).await,
-            refusal(&["tags", "2"], "REQUIRED", "tags.2 is missing", [None, None])
+            refusal(&["tags", "2"], "REQUIRED", "tags[2] is missing", [None, None])
         );
     }
 
@@ -287,7 +287,7 @@ on_both_databases! {
             refusal(
                 &["tags", "0"],
                 "INVALID",
-                "tags.0 has characters that cannot be shown",
+                "tags[0] has characters that cannot be shown",
                 [None, None]
             )
         );
@@ -959,7 +959,7 @@ on_both_databases! {
         app.app.services.clock.advance(TimeDelta::hours(1));
         let again = update(&app, &made, &json!({ "isArchived": true })).await;
         assert_eq!(again["reading"]["archivedAt"], since);
-        assert_eq!(again["reading"]["version"], 3);
+        assert_eq!(again["reading"]["version"], 2, "nothing was written");
         let back = update(&app, &made, &json!({ "isArchived": false })).await;
         assert_eq!(back["reading"]["archivedAt"], Value::Null);
         assert_eq!(count().await, 1);

@@ -190,7 +190,7 @@ on_both_databases! {
         let app = start(engine).await;
         app.insert(rows(Vec::new(), vec![tagged(&app, "bob", "other", 6, &["only his"])])).await;
         for name in ["none", "only his", "A", "%", "_"] {
-            let message = format!("none of your readings has the tag {name}");
+            let message = format!("none of your readings has the tag {name:?}");
             for (mutation, input, path) in [
                 ("renameTag", json!({ "from": name, "to": "x" }), &["from"] as &[&str]),
                 ("mergeTags", json!({ "from": ["a", name], "to": "x" }), &["from", "1"]),

@@ -21,7 +21,7 @@ pub struct ShareMutation;
 #[Object]
 impl ShareMutation {
     /// Makes a link by which anybody can read a reading of the viewer's, private or not. A reading may
-    /// have 20 that are open.
+    /// have 20 that are open. A request may give one password.
     async fn share_reading(
         &self,
         context: &Context<'_>,
@@ -86,6 +86,9 @@ async fn share_reading(
     input: ShareReadingInput,
 ) -> Result<ShareReadingPayload, ApiError> {
     let viewer = request.viewer_id()?;
+    if input.password.as_deref().is_some_and(|password| !password.is_empty()) {
+        request.take_password_check()?;
+    }
     let share = ShareInput {
         reading: reading_key("readingId", &input.reading_id)?,
         title: input.title,

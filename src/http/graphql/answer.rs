@@ -152,7 +152,8 @@ impl From<ApiError> for HttpError {
                     Err(_) => limited,
                 }
             }
-            ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
+            ApiError::Busy
+            | ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
                 with_status(StatusCode::SERVICE_UNAVAILABLE)
             }
             ApiError::Secret(_) | ApiError::Database(_) => {

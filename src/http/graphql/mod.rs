@@ -8,6 +8,7 @@
 mod answer;
 mod request;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use async_graphql::Variables;
@@ -204,6 +205,7 @@ async fn execute(
     );
     let batches = context.loaders.batches.clone();
     let cookie = Arc::clone(&context.cookie);
+    let has_checked_password = Arc::clone(&context.has_checked_password);
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
@@ -222,6 +224,8 @@ async fn execute(
     let response = batches.run_beside(app.schema.execute(request)).await;
     let mut answer = Answer::of_response(response, &settings.limits, media_type);
     answer.figures = figures(&operation, &session, &plans);
+    // They would tell whether there is such a user.
+    answer.figures.are_secret = has_checked_password.load(Ordering::Relaxed);
     let cookie = cookie.lock().unwrap_or_else(PoisonError::into_inner).take();
     let now = app.services.clock.now();
     if let Some(header) = cookie.and_then(|change| set_cookie(&change, now)) {
@@ -237,6 +241,7 @@ fn figures(operation: &CheckedOperation<'_>, session: &Session, plans: &Plans) -
         rows: session.count().rows(),
         sql_time: session.count().time(),
         pages: plans.count(),
+        are_secret: false,
         error: None,
     }
 }
