@@ -19,6 +19,12 @@ pub fn contains(session: &Session, column: ColumnRef, text: &str) -> SimpleExpr 
         pattern.push(character);
     }
     pattern.push('%');
-    let like = LikeExpr::new(pattern).escape(ESCAPE);
-    if session.is_sqlite() { Expr::col(column).like(like) } else { Expr::col(column).ilike(like) }
+    let like = LikeExpr::new(pattern);
+    if session.is_sqlite() {
+        Expr::col(column).like(like.escape(ESCAPE))
+    } else {
+        // PostgreSQL escapes by this character anyway. If it is named, sea-query writes brackets around
+        // the pattern and the name, which is no SQL.
+        Expr::col(column).ilike(like)
+    }
 }
