@@ -882,10 +882,8 @@ on_both_databases! {
             }
         }
         assert_eq!(read(&app, &made).await, before);
-        assert_eq!(
-            update(&app, &made, &json!({ "notes": "2", "expectedVersion": 2 })).await["reading"]["version"],
-            3
-        );
+        let done = update(&app, &made, &json!({ "notes": "2", "expectedVersion": 2 })).await;
+        assert_eq!(done["reading"]["version"], 3);
     }
 
     async fn of_ten_changes_at_once_of_one_version_one_is_made(engine: Engine) {
