@@ -28,6 +28,7 @@ mod nodes;
 mod one_pass;
 mod pagination;
 mod plans;
+mod policy;
 mod process;
 mod public_stats;
 mod reading_writes;
