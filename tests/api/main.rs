@@ -45,3 +45,4 @@ mod throttle;
 mod transactions;
 mod users;
 mod variables;
+mod visibility;
