@@ -529,6 +529,11 @@ impl RawConnection {
         RawAnswer { status: status.parse().expect("a number"), headers, body }
     }
 
+    /// Leaves without a goodbye, as a client does that crashes.
+    pub fn reset(self) {
+        self.stream.get_ref().set_zero_linger().expect("the connection is open");
+    }
+
     /// Reads until the server closes the connection, properly or not, and answers what came.
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

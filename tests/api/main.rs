@@ -40,6 +40,7 @@ mod sessions;
 mod shares;
 mod spreads;
 mod statements;
+mod storm;
 mod tags;
 mod throttle;
 mod transactions;

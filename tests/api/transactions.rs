@@ -417,7 +417,7 @@ fn slow(access: &Access) -> &'static str {
 }
 
 /// Connections of the server that are in a transaction, at work or not.
-const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS number FROM pg_stat_activity
+pub const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS number FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
         AND backend_type = 'client backend'";
 
@@ -496,7 +496,7 @@ async fn assert_nobody_was_deadlocked(app: &TestApp) {
 }
 
 /// Readings that are there without a trace of themselves in the counters, or the other way round.
-async fn assert_counters_agree(app: &TestApp) {
+pub async fn assert_counters_agree(app: &TestApp) {
     let session = app.app.database.session();
     upkeep::bring_up_to_date(&app.app.services, &session).await.expect("the counters are folded");
     let access = Access::open(&app.database).await;
@@ -516,6 +516,11 @@ async fn assert_counters_agree(app: &TestApp) {
         (
             "SELECT CAST(coalesce(sum(usage_count), 0) AS bigint) AS number FROM spread_stats",
             "SELECT count(*) AS number FROM reading_sessions",
+        ),
+        (
+            "SELECT CAST(coalesce(sum(rating_sum), 0) AS bigint) AS number FROM spread_stats",
+            "SELECT CAST(coalesce(sum(user_satisfaction), 0) AS bigint) AS number
+                FROM reading_sessions",
         ),
     ] {
         assert_eq!(access.number(counted).await, access.number(there).await, "{counted}");
