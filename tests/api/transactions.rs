@@ -707,4 +707,42 @@ on_both_databases! {
         assert_eq!(access.number("SELECT CAST(sum(n) AS bigint) AS number FROM daily_usage").await, 1);
         access.close().await;
     }
+
+    async fn of_two_users_who_want_one_name_at_once_the_second_hears_that_it_is_taken(
+        engine: Engine,
+    ) {
+        let app = start_patient(engine, &[]).await;
+        app.insert(rows(vec![user("ada"), user("bob")], Vec::new())).await;
+        let access = Access::open(&app.database).await;
+        let begin = if access.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        // Nobody else sees the name before it is kept.
+        access.run(begin).await;
+        access.run("UPDATE users SET username = 'countess' WHERE username = 'bob'").await;
+        let rename = app.ask_as(
+            id("ada"),
+            "mutation { updateProfile(input: { username: \"countess\" }) {
+                user { username } userErrors { field code message } } }",
+        );
+        let keep = async {
+            let waiting = "SELECT count(*) AS number FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            if !access.is_sqlite() {
+                access.wait_for(waiting, 1).await;
+            }
+            access.run("COMMIT").await;
+        };
+        let (renamed, ()) = futures_util::join!(rename, keep);
+        assert_eq!(
+            renamed.body,
+            json!({ "data": { "updateProfile": {
+                "user": null,
+                "userErrors": [{
+                    "field": ["input", "username"],
+                    "code": "TAKEN",
+                    "message": "this username is taken",
+                }],
+            } } })
+        );
+        access.close().await;
+    }
 }
