@@ -318,21 +318,19 @@ impl ShareAccesses {
         if counted.is_empty() {
             return Ok(());
         }
-        // In the order of their ids, so that two processes that do this never wait for each other.
-        let mut shares: Vec<_> = counted.iter().collect();
-        shares.sort_by_key(|(id, _)| **id);
-        let written = session.transaction(|transaction| async move {
-            for (id, (count, last)) in shares {
-                share_accesses_add(&transaction, *id, *count, *last).await?;
+        // Each by itself: whoever deletes a reading locks its links in an order of their own.
+        let mut left = counted.into_iter();
+        while let Some((id, (count, last))) = left.next() {
+            let written = session.transaction(|transaction| async move {
+                share_accesses_add(&transaction, id, count, last).await
+            });
+            if let Err(error) = written.await {
+                let mut map = self.map();
+                for (id, (count, last)) in std::iter::once((id, (count, last))).chain(left) {
+                    map.entry(id).or_insert((0, last)).0 += count;
+                }
+                return Err(error.into());
             }
-            Ok::<_, ServiceError>(())
-        });
-        if let Err(error) = written.await {
-            let mut map = self.map();
-            for (id, (count, last)) in counted {
-                map.entry(id).or_insert((0, last)).0 += count;
-            }
-            return Err(error);
         }
         Ok(())
     }
