@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::entities::columns::TextList;
 use super::entities::{card_interpretations, card_stats, card_texts, wasteland_cards};
 use super::query::membership::is_one_of;
+use super::query::set;
 use super::{DbError, Session, Transaction};
 use crate::domain::locale::Locale;
 
@@ -94,18 +95,10 @@ pub async fn card_change(
     use wasteland_cards::{Column, Entity};
     let mut statement = Query::update();
     statement.table(Entity).value(Column::UpdatedAt, now).and_where(Column::Id.eq(id));
-    if let Some(level) = change.radiation_level {
-        statement.value(Column::RadiationLevel, level);
-    }
-    if let Some(level) = change.threat_level {
-        statement.value(Column::ThreatLevel, level);
-    }
-    if let Some(vault) = change.vault_number {
-        statement.value(Column::VaultNumber, vault);
-    }
-    if let Some(url) = change.image_url {
-        statement.value(Column::ImageUrl, url);
-    }
+    set(&mut statement, Column::RadiationLevel, change.radiation_level);
+    set(&mut statement, Column::ThreatLevel, change.threat_level);
+    set(&mut statement, Column::VaultNumber, change.vault_number);
+    set(&mut statement, Column::ImageUrl, change.image_url);
     transaction.execute("card_change", &statement).await.map(drop)
 }
 
@@ -137,17 +130,9 @@ pub async fn card_text_change(
         .value(Column::UpdatedAt, now)
         .and_where(Column::CardId.eq(id))
         .and_where(Column::Locale.eq(locale));
-    if let Some(name) = change.name {
-        statement.value(Column::Name, name);
-    }
-    if let Some(meaning) = change.upright_meaning {
-        statement.value(Column::UprightMeaning, meaning);
-    }
-    if let Some(meaning) = change.reversed_meaning {
-        statement.value(Column::ReversedMeaning, meaning);
-    }
-    if let Some(keywords) = change.keywords {
-        statement.value(Column::Keywords, TextList(keywords));
-    }
+    set(&mut statement, Column::Name, change.name);
+    set(&mut statement, Column::UprightMeaning, change.upright_meaning);
+    set(&mut statement, Column::ReversedMeaning, change.reversed_meaning);
+    set(&mut statement, Column::Keywords, change.keywords.map(TextList));
     transaction.execute("card_text_change", &statement).await.map(drop)
 }

@@ -11,6 +11,7 @@ use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
 use super::query::columns::Columns;
+use super::query::set;
 use super::readings::{ReadingRow, read, readings};
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::PrivacyLevel;
@@ -92,32 +93,6 @@ pub struct ReadingChange {
     pub helpful_rating: Option<Option<i16>>,
 }
 
-impl ReadingChange {
-    fn values(self) -> Vec<(Column, Value)> {
-        fn set<T: Into<Value>>(column: Column, value: Option<T>) -> Option<(Column, Value)> {
-            value.map(|value| (column, value.into()))
-        }
-        [
-            set(Column::Question, self.question),
-            set(Column::Notes, self.notes),
-            set(Column::FocusArea, self.focus_area),
-            set(Column::Tags, self.tags.map(TextList)),
-            set(Column::CategoryId, self.category_id),
-            set(Column::PrivacyLevel, self.privacy_level),
-            set(Column::IsFavorite, self.is_favorite),
-            set(Column::ArchivedAt, self.archived_at),
-            set(Column::MoodAfter, self.mood_after),
-            set(Column::UserFeedback, self.user_feedback),
-            set(Column::UserSatisfaction, self.user_satisfaction),
-            set(Column::AccuracyRating, self.accuracy_rating),
-            set(Column::HelpfulRating, self.helpful_rating),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-}
-
 /// Changes a reading of the owner's, and answers what it is then.
 ///
 /// # Errors
@@ -131,8 +106,19 @@ pub async fn reading_change(
     now: DateTime<Utc>,
 ) -> Result<Option<ReadingRow>, DbError> {
     let mut statement = change_of(owner, now);
-    statement
-        .values(change.values().into_iter().map(|(column, value)| (column, Expr::value(value))));
+    set(&mut statement, Column::Question, change.question);
+    set(&mut statement, Column::Notes, change.notes);
+    set(&mut statement, Column::FocusArea, change.focus_area);
+    set(&mut statement, Column::Tags, change.tags.map(TextList));
+    set(&mut statement, Column::CategoryId, change.category_id);
+    set(&mut statement, Column::PrivacyLevel, change.privacy_level);
+    set(&mut statement, Column::IsFavorite, change.is_favorite);
+    set(&mut statement, Column::ArchivedAt, change.archived_at);
+    set(&mut statement, Column::MoodAfter, change.mood_after);
+    set(&mut statement, Column::UserFeedback, change.user_feedback);
+    set(&mut statement, Column::UserSatisfaction, change.user_satisfaction);
+    set(&mut statement, Column::AccuracyRating, change.accuracy_rating);
+    set(&mut statement, Column::HelpfulRating, change.helpful_rating);
     statement.and_where(Column::Id.eq(id));
     transaction.execute("reading_change", &statement).await?;
     own_reading_by_id(transaction, owner, id).await

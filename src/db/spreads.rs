@@ -10,6 +10,7 @@ use super::entities::{
     spread_position_texts, spread_positions, spread_stats, spread_templates, spread_texts,
 };
 use super::query::membership::is_one_of;
+use super::query::set;
 use super::{DbError, Session, Transaction};
 use crate::domain::faction::FactionKey;
 use crate::domain::locale::Locale;
@@ -105,18 +106,10 @@ pub async fn spread_change(
     use spread_templates::{Column, Entity};
     let mut statement = Query::update();
     statement.table(Entity).value(Column::UpdatedAt, now).and_where(Column::Id.eq(id));
-    if let Some(difficulty) = change.difficulty {
-        statement.value(Column::DifficultyLevel, difficulty);
-    }
-    if let Some(faction) = change.faction {
-        statement.value(Column::FactionPreference, faction);
-    }
-    if let Some(is_active) = change.is_active {
-        statement.value(Column::IsActive, is_active);
-    }
-    if let Some(is_premium) = change.is_premium {
-        statement.value(Column::IsPremium, is_premium);
-    }
+    set(&mut statement, Column::DifficultyLevel, change.difficulty);
+    set(&mut statement, Column::FactionPreference, change.faction);
+    set(&mut statement, Column::IsActive, change.is_active);
+    set(&mut statement, Column::IsPremium, change.is_premium);
     transaction.execute("spread_change", &statement).await.map(drop)
 }
 
@@ -147,15 +140,9 @@ pub async fn spread_text_change(
         .value(Column::UpdatedAt, now)
         .and_where(Column::SpreadId.eq(id))
         .and_where(Column::Locale.eq(locale));
-    if let Some(name) = change.display_name {
-        statement.value(Column::DisplayName, name);
-    }
-    if let Some(description) = change.description {
-        statement.value(Column::Description, description);
-    }
-    if let Some(guide) = change.interpretation_guide {
-        statement.value(Column::InterpretationGuide, guide);
-    }
+    set(&mut statement, Column::DisplayName, change.display_name);
+    set(&mut statement, Column::Description, change.description);
+    set(&mut statement, Column::InterpretationGuide, change.interpretation_guide);
     transaction.execute("spread_text_change", &statement).await.map(drop)
 }
 

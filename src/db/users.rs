@@ -16,6 +16,7 @@ use super::counters::touch;
 use super::entities::users::{Column, Entity, Model};
 use super::query::keyset::{Keyset, List, page_of_rows};
 use super::query::membership::is_one_of;
+use super::query::set;
 use super::query::text::contains;
 use super::{DbError, Session, Transaction};
 use crate::domain::faction::FactionKey;
@@ -316,18 +317,10 @@ pub async fn user_profile_change(
             .to_owned();
         statement.value(Column::Username, username).and_where(Expr::exists(others).not());
     }
-    if let Some(display_name) = change.display_name {
-        statement.value(Column::DisplayName, display_name);
-    }
-    if let Some(bio) = change.bio {
-        statement.value(Column::Bio, bio);
-    }
-    if let Some(faction) = change.faction {
-        statement.value(Column::Faction, faction);
-    }
-    if let Some(voice) = change.preferred_voice {
-        statement.value(Column::PreferredVoice, voice);
-    }
+    set(&mut statement, Column::DisplayName, change.display_name);
+    set(&mut statement, Column::Bio, change.bio);
+    set(&mut statement, Column::Faction, change.faction);
+    set(&mut statement, Column::PreferredVoice, change.preferred_voice);
     match transaction.execute("user_profile_change", &statement).await {
         Ok(0) => return Ok(None),
         Err(error) if error.is_of_uniqueness() => return Ok(None),

@@ -1,5 +1,7 @@
 //! What a person can put right: an empty question, a taken name, a wrong password.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 
 /// Why an input is refused.
@@ -77,6 +79,12 @@ impl UserError {
             resets_at: None,
             locked_until: None,
         }
+    }
+
+    /// Says how many are allowed: characters, items.
+    #[must_use]
+    pub fn within_count(self, bounds: &RangeInclusive<usize>) -> Self {
+        self.within(i32::try_from(*bounds.start()).ok(), i32::try_from(*bounds.end()).ok())
     }
 
     /// Says what is allowed.

@@ -13,7 +13,7 @@ use super::spread::Spread;
 use super::words::{Karma, Locale, Orientation, VoiceKey};
 use crate::db::DbError;
 use crate::db::query::columns::Columns;
-use crate::db::readings::ReadingRow;
+use crate::db::readings::{ReadingRow, ReadingTexts};
 use crate::db::shares::{ShareRow, SharedRow};
 use crate::loaders::DrawnCardsOfReading;
 use crate::services::shares::{self, Shared};
@@ -103,6 +103,11 @@ impl SharedReadingContent<'_> {
     fn reading(&self) -> &ReadingRow {
         &self.0.reading
     }
+
+    fn texts(&self) -> Result<&ReadingTexts, ApiError> {
+        let texts = self.reading().texts.as_ref();
+        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a reading" }.into())
+    }
 }
 
 /// A reading as whoever has its link sees it.
@@ -142,16 +147,12 @@ impl SharedReadingContent<'_> {
 
     /// What the voice says of the reading as a whole.
     async fn interpretation(&self) -> Result<&str, ApiError> {
-        let texts = self.reading().texts.as_ref();
-        let texts = texts.ok_or(DbError::NotRead { what: "the texts of a reading" })?;
-        Ok(&texts.interpretation)
+        Ok(&self.texts()?.interpretation)
     }
 
     /// The reading in one line.
     async fn summary(&self) -> Result<&str, ApiError> {
-        let texts = self.reading().texts.as_ref();
-        let texts = texts.ok_or(DbError::NotRead { what: "the texts of a reading" })?;
-        Ok(&texts.summary)
+        Ok(&self.texts()?.summary)
     }
 
     /// The language that it was composed in.

@@ -235,7 +235,7 @@ fn checked_password(checks: &mut Checks, field: &str, password: &str) {
         return;
     };
     let error = UserError::new(field, code, message);
-    checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
+    checks.refuse(error.within_count(&PASSWORD));
 }
 
 fn checked_display_name(checks: &mut Checks, name: Option<&str>) -> Option<String> {
@@ -441,36 +441,20 @@ pub async fn update_profile(
         username: username.map(|name| checked_username(&mut checks, &name.unwrap_or_default())),
         display_name: display_name.map(|name| checked_display_name(&mut checks, name.as_deref())),
         bio: bio.map(|bio| checks.optional_text("bio", bio.as_deref(), &BIO, Lines::Many)),
-        faction: required(&mut checks, "faction", faction),
-        preferred_voice: required(&mut checks, "preferredVoice", preferred_voice),
+        faction: checks.required("faction", faction),
+        preferred_voice: checks.required("preferredVoice", preferred_voice),
     };
     checks.finish()?;
     let now = services.clock.now();
     let changed = session.transaction(|transaction| async move {
         // A new name is a new key: two that both held the row would each wait for the other to let go.
-        viewer_held(&transaction, viewer, Hold::Alone)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let changed = user_profile_change(&transaction, viewer, change, now).await?;
         changed.ok_or_else(|| {
             ServiceError::refused("username", UserErrorCode::Taken, "this username is taken")
         })
     });
     changed.await
-}
-
-/// A change of what cannot be cleared.
-#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
-pub(super) fn required<T>(checks: &mut Checks, field: &str, value: Option<Option<T>>) -> Option<T> {
-    match value {
-        Some(None) => {
-            let message = format!("{field} cannot be cleared");
-            checks.refuse(UserError::new(field, UserErrorCode::Required, message));
-            None
-        }
-        Some(value) => value,
-        None => None,
-    }
 }
 
 /// Deletes the viewer's account and everything that is theirs.
@@ -488,9 +472,7 @@ pub async fn delete(
     let now = services.clock.now();
     let deleted = session.transaction(|transaction| async move {
         let id = credentials.id;
-        viewer_held(&transaction, id, Hold::Exclusive)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, id, Hold::Exclusive).await?;
         // Again, now that nobody changes it.
         let is_now = credentials_by_id(&transaction, id).await?;
         let is_now = unlocked(services, is_now.ok_or(ServiceError::Unauthenticated)?)?;
@@ -502,6 +484,19 @@ pub async fn delete(
         Ok(user_delete(&transaction, id).await?)
     });
     deleted.await
+}
+
+/// The viewer of a mutation, whose row the transaction holds from now on.
+///
+/// # Errors
+///
+/// They exist no more or are deactivated, or the statement fails.
+pub(super) async fn hold_viewer(
+    transaction: &Transaction,
+    viewer: Uuid,
+    hold: Hold,
+) -> Result<UserRow, ServiceError> {
+    viewer_held(transaction, viewer, hold).await?.ok_or(ServiceError::Unauthenticated)
 }
 
 /// Gives a user a role, from the command line; answers whether there is such a user.

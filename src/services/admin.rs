@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::required;
+use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
 use super::upkeep::reload_catalogue;
@@ -21,7 +21,7 @@ use crate::db::spreads::{
     PositionChange, SpreadChange, SpreadTextChange, positions_replace, spread_change,
     spread_text_change,
 };
-use crate::db::users::{AdminUserRow, Hold, admin_user_by_id, user_set_lock, viewer_held};
+use crate::db::users::{AdminUserRow, Hold, admin_user_by_id, user_set_lock};
 use crate::db::{Session, Transaction};
 use crate::domain::card::Card;
 use crate::domain::faction::FactionKey;
@@ -31,8 +31,7 @@ use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Refuses who is no admin. The role is read from the database, within the transaction that uses it.
 async fn hold_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
-    let user = viewer_held(transaction, viewer, Hold::Shared).await?;
-    let user = user.ok_or(ServiceError::Unauthenticated)?;
+    let user = hold_viewer(transaction, viewer, Hold::Shared).await?;
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
 }
 
@@ -86,19 +85,22 @@ pub async fn update_card(
 fn checked_card(update: CardUpdate) -> (Result<CardChange, ServiceError>, CardTextChange) {
     let mut checks = Checks::default();
     let meaning = |checks: &mut Checks, field: &str, text: Option<Option<String>>| {
-        required(checks, field, text)
+        checks
+            .required(field, text)
             .map(|text| checks.text(field, &text, &CARD_MEANING, Lines::Many))
     };
     let texts = CardTextChange {
-        name: required(&mut checks, "name", update.name)
+        name: checks
+            .required("name", update.name)
             .map(|name| checks.text("name", &name, &CARD_NAME, Lines::One)),
         upright_meaning: meaning(&mut checks, "uprightMeaning", update.upright_meaning),
         reversed_meaning: meaning(&mut checks, "reversedMeaning", update.reversed_meaning),
-        keywords: required(&mut checks, "keywords", update.keywords)
+        keywords: checks
+            .required("keywords", update.keywords)
             .map(|keywords| checked_keywords(&mut checks, &keywords)),
     };
-    let radiation = required(&mut checks, "radiationLevel", update.radiation_level);
-    let threat = required(&mut checks, "threatLevel", update.threat_level);
+    let radiation = checks.required("radiationLevel", update.radiation_level);
+    let threat = checks.required("threatLevel", update.threat_level);
     let change = CardChange {
         radiation_level: radiation
             .map(|level| checks.fraction("radiationLevel", level, &RADIATION_LEVEL)),
@@ -113,18 +115,8 @@ fn checked_card(update: CardUpdate) -> (Result<CardChange, ServiceError>, CardTe
     (checks.finish().map(|()| change), texts)
 }
 
-/// None at all, or more than there may be.
-fn too_few_or_many(count: usize) -> UserErrorCode {
-    if count == 0 { UserErrorCode::Required } else { UserErrorCode::TooMany }
-}
-
 fn checked_keywords(checks: &mut Checks, keywords: &[String]) -> Vec<String> {
-    let (min, max) = (*KEYWORDS.start(), *KEYWORDS.end());
-    if !KEYWORDS.contains(&keywords.len()) {
-        let message = format!("keywords has {}; it must have {min} to {max}", keywords.len());
-        let error = UserError::new("keywords", too_few_or_many(keywords.len()), message);
-        checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
-    }
+    checks.count("keywords", keywords.len(), &KEYWORDS);
     let keyword = |(index, word): (usize, &String)| {
         checks.text_at(&["keywords", &index.to_string()], word, &KEYWORD, Lines::One)
     };
@@ -195,8 +187,8 @@ fn checked_spread(
     before: usize,
 ) -> Result<CheckedSpread, ServiceError> {
     let mut checks = Checks::default();
-    let display_name = required(&mut checks, "displayName", update.display_name);
-    let description = required(&mut checks, "description", update.description);
+    let display_name = checks.required("displayName", update.display_name);
+    let description = checks.required("description", update.description);
     let texts = SpreadTextChange {
         display_name: display_name
             .map(|name| checks.text("displayName", &name, &SPREAD_NAME, Lines::One)),
@@ -208,12 +200,13 @@ fn checked_spread(
         }),
     };
     let change = SpreadChange {
-        difficulty: required(&mut checks, "difficulty", update.difficulty),
+        difficulty: checks.required("difficulty", update.difficulty),
         faction: update.faction,
-        is_active: required(&mut checks, "isActive", update.is_active),
-        is_premium: required(&mut checks, "isPremium", update.is_premium),
+        is_active: checks.required("isActive", update.is_active),
+        is_premium: checks.required("isPremium", update.is_premium),
     };
-    let positions = required(&mut checks, "positions", update.positions)
+    let positions = checks
+        .required("positions", update.positions)
         .map(|positions| checked_positions(&mut checks, positions, locale, before));
     checks.finish()?;
     Ok(CheckedSpread { change, texts, positions })
@@ -227,12 +220,7 @@ fn checked_positions(
 ) -> Vec<PositionChange> {
     const FIELD: &str = "positions";
     let count = positions.len();
-    if !POSITIONS.contains(&count) {
-        let (min, max) = (*POSITIONS.start(), *POSITIONS.end());
-        let message = format!("positions has {count}; it must have {min} to {max}");
-        let error = UserError::new(FIELD, too_few_or_many(count), message);
-        checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
-    }
+    checks.count(FIELD, count, &POSITIONS);
     if locale != Locale::En && count > before {
         let message = "a new position needs its English texts first";
         checks.refuse(UserError::new(FIELD, UserErrorCode::Invalid, message));
@@ -265,7 +253,8 @@ fn checked_positions(
     positions.into_iter().enumerate().map(checked).collect()
 }
 
-/// Locks a user for a while, which ends their logins, or opens their account. Answers the user as they are then.
+/// Locks a user for a while, which ends their logins, or opens their account. Answers the user as they
+/// are then.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::required;
+use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
@@ -15,7 +15,7 @@ use crate::db::categories::{
     category_insert, category_locked,
 };
 use crate::db::own_readings::readings_take_out_of_category;
-use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::db::users::{Hold, UserRow};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// A folder that somebody wants.
@@ -61,8 +61,7 @@ pub async fn create(
     checks.finish()?;
     let repeatable = repeatable.as_ref();
     let created = session.transaction(|transaction| async move {
-        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
-        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
         if let Some(before) = made_before(&transaction, services, repeatable, category.id).await? {
             let before = categories_by_id(&transaction, viewer, &[before]).await?;
             return Ok((before.into_iter().next(), user));
@@ -121,9 +120,10 @@ pub async fn update(
 ) -> Result<CategoryRow, ServiceError> {
     let now = services.clock.now();
     let mut checks = Checks::default();
-    let name = required(&mut checks, "name", update.name)
+    let name = checks
+        .required("name", update.name)
         .map(|name| checks.text("name", &name, &CATEGORY_NAME, Lines::One));
-    let color = required(&mut checks, "color", update.color).map(|one| color(&mut checks, &one));
+    let color = checks.required("color", update.color).map(|one| color(&mut checks, &one));
     let icon = update
         .icon
         .map(|icon| checks.optional_text("icon", icon.as_deref(), &CATEGORY_ICON, Lines::One));
@@ -133,9 +133,7 @@ pub async fn update(
     });
     checks.finish()?;
     let changed = session.transaction(|transaction| async move {
-        viewer_held(&transaction, viewer, Hold::Alone)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let before = categories_by_id(&transaction, viewer, &[id]).await?.into_iter().next();
         let before = before.ok_or(ServiceError::NotFound("category"))?;
         let after = CategoryRow {
@@ -167,8 +165,7 @@ pub async fn delete(
 ) -> Result<(u64, UserRow), ServiceError> {
     let now = services.clock.now();
     let deleted = session.transaction(|transaction| async move {
-        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
-        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let category = category_locked(&transaction, viewer, id).await?;
         category.ok_or(ServiceError::NotFound("category"))?;
         let readings = readings_take_out_of_category(&transaction, viewer, id, now).await?;

@@ -81,6 +81,26 @@ impl Checks {
         text
     }
 
+    /// A change of what cannot be cleared: absent, null and a value are three things.
+    pub fn required<T>(&mut self, field: &str, value: Option<Option<T>>) -> Option<T> {
+        if matches!(value, Some(None)) {
+            let message = format!("{field} cannot be cleared");
+            self.refuse(UserError::new(field, UserErrorCode::Required, message));
+        }
+        value.flatten()
+    }
+
+    /// How many items a list has.
+    pub fn count(&mut self, field: &str, count: usize, bounds: &RangeInclusive<usize>) {
+        if bounds.contains(&count) {
+            return;
+        }
+        let (min, max) = (bounds.start(), bounds.end());
+        let message = format!("{field} has {count}; it must have {min} to {max}");
+        let code = if count == 0 { UserErrorCode::Required } else { UserErrorCode::TooMany };
+        self.refuse(UserError::new(field, code, message).within_count(bounds));
+    }
+
     /// A number within bounds.
     pub fn number(&mut self, field: &str, number: i32, bounds: &RangeInclusive<i32>) -> i16 {
         if !bounds.contains(&number) {
@@ -151,8 +171,7 @@ impl Checks {
         let mut error = UserError::of_whole(code, message);
         error.field = path.iter().map(|segment| (*segment).to_owned()).collect();
         if let Some(characters) = characters {
-            error.min = i32::try_from(*characters.start()).ok();
-            error.max = i32::try_from(*characters.end()).ok();
+            error = error.within_count(characters);
         }
         self.refuse(error);
     }

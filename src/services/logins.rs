@@ -147,7 +147,7 @@ async fn exchange(
             Some(id) => refresh_token_by_id(transaction, id).await?,
             None => None,
         };
-        let is_in_grace = now - first_use <= chrono_duration(services.settings.auth.refresh_grace);
+        let is_in_grace = now <= first_use + services.settings.auth.refresh_grace;
         let unused = successor.filter(|successor| is_in_grace && successor.used_at.is_none());
         let Some(unused) = unused else {
             login_revoke(transaction, user.id, login.id, now).await?;
@@ -232,8 +232,4 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-fn chrono_duration(duration: std::time::Duration) -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(duration).unwrap_or(chrono::TimeDelta::MAX)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::required;
+use super::accounts::hold_viewer;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
@@ -26,7 +26,7 @@ use crate::db::own_readings::{
     reading_delete, reading_insert,
 };
 use crate::db::readings::ReadingRow;
-use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::db::users::{Hold, UserRow};
 use crate::db::{Session, Transaction};
 use crate::domain::card::{Card, Orientation, Suit};
 use crate::domain::interpretation::{Draw, interpret_reading};
@@ -152,8 +152,7 @@ pub async fn create(
     let (input, spread) = checked(&catalogue, input)?;
     let (repeatable, spread, catalogue) = (repeatable.as_ref(), &spread, &catalogue);
     let created = session.transaction(|transaction| async move {
-        let user = viewer_held(&transaction, viewer, Hold::Shared).await?;
-        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let id = Uuid::now_v7();
         if let Some(before) = made_before(&transaction, services, repeatable, id).await? {
             let reading = own_reading_by_id(&transaction, viewer, before).await?;
@@ -385,9 +384,7 @@ pub async fn update(
     let now = services.clock.now();
     let (change, is_archived) = checked_update(update)?;
     let changed = session.transaction(|transaction| async move {
-        viewer_held(&transaction, viewer, Hold::Shared)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, viewer, Hold::Shared).await?;
         if let Some(Some(category)) = change.category_id {
             hold_category(&transaction, viewer, category).await?;
         }
@@ -435,8 +432,8 @@ fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>)
     let rating = |checks: &mut Checks, field, rating: Option<Option<i32>>| {
         rating.map(|rating| rating.map(|rating| checks.rating(field, rating)))
     };
-    let question = required(&mut checks, "question", update.question);
-    let tags = required(&mut checks, "tags", update.tags);
+    let question = checks.required("question", update.question);
+    let tags = checks.required("tags", update.tags);
     let change = ReadingChange {
         question: question
             .map(|question| checks.text("question", &question, &QUESTION, Lines::Many)),
@@ -444,8 +441,8 @@ fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>)
         focus_area: text(&mut checks, "focusArea", update.focus_area, &FOCUS_AREA, Lines::One),
         tags: tags.map(|tags| checks.tags("tags", &tags)),
         category_id: update.category,
-        privacy_level: required(&mut checks, "privacyLevel", update.privacy_level),
-        is_favorite: required(&mut checks, "isFavorite", update.is_favorite),
+        privacy_level: checks.required("privacyLevel", update.privacy_level),
+        is_favorite: checks.required("isFavorite", update.is_favorite),
         archived_at: None,
         mood_after: text(&mut checks, "moodAfter", update.mood_after, &MOOD, Lines::One),
         user_feedback: text(&mut checks, "feedback", update.feedback, &NOTES, Lines::Many),
@@ -453,7 +450,7 @@ fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>)
         accuracy_rating: rating(&mut checks, "accuracyRating", update.accuracy_rating),
         helpful_rating: rating(&mut checks, "helpfulRating", update.helpful_rating),
     };
-    let is_archived = required(&mut checks, "isArchived", update.is_archived);
+    let is_archived = checks.required("isArchived", update.is_archived);
     checks.finish()?;
     Ok((change, is_archived))
 }
@@ -472,8 +469,7 @@ pub async fn delete(
 ) -> Result<UserRow, ServiceError> {
     let now = services.clock.now();
     let deleted = session.transaction(|transaction| async move {
-        let user = viewer_held(&transaction, viewer, Hold::Shared).await?;
-        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
         let cards = card_ids_of_reading(&transaction, id).await?;

@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::Services;
+use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
@@ -25,7 +26,7 @@ use crate::db::shares::{
     ShareRow, SharedRow, open_shares_by_reading_id, own_shares_by_id, share_accesses_add,
     share_insert, share_revoke, shared_by_token,
 };
-use crate::db::users::{Hold, viewer_held};
+use crate::db::users::Hold;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// What is later is no time of either database's.
@@ -81,9 +82,7 @@ pub async fn share(
     let now = services.clock.now();
     let repeatable = repeatable.as_ref();
     let shared = session.transaction(|transaction| async move {
-        viewer_held(&transaction, viewer, Hold::Shared)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, viewer, Hold::Shared).await?;
         // Locked, so that two links that are made at once are counted one after the other.
         let reading = own_reading_locked(&transaction, viewer, share.reading_id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
@@ -141,7 +140,7 @@ fn checked(
             let code = if count < min { UserErrorCode::TooShort } else { UserErrorCode::TooLong };
             let message = format!("password has {count} characters; it must have {min} to {max}");
             let error = UserError::new("password", code, message);
-            checks.refuse(error.within(i32::try_from(min).ok(), i32::try_from(max).ok()));
+            checks.refuse(error.within_count(&SHARE_PASSWORD));
         }
     }
     checks.finish()?;
@@ -176,9 +175,7 @@ pub async fn revoke(
 ) -> Result<ReadingRow, ServiceError> {
     let now = services.clock.now();
     let revoked = session.transaction(|transaction| async move {
-        viewer_held(&transaction, viewer, Hold::Shared)
-            .await?
-            .ok_or(ServiceError::Unauthenticated)?;
+        hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let reading = share_revoke(&transaction, viewer, id, now).await?;
         let reading = reading.ok_or(ServiceError::NotFound("share link"))?;
         let reading = own_reading_by_id(&transaction, viewer, reading).await?;

@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 use uuid::Uuid;
 
 use super::Services;
+use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines, normalized};
 use crate::config::content::TAG;
 use crate::db::Session;
 use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
-use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::db::users::{Hold, UserRow};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// How tags are ordered. What is equal is ordered by name.
@@ -103,8 +104,7 @@ pub async fn replace(
     gone.dedup();
     let now = services.clock.now();
     let replaced = session.transaction(|transaction| async move {
-        let user = viewer_held(&transaction, viewer, Hold::Alone).await?;
-        let user = user.ok_or(ServiceError::Unauthenticated)?;
+        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let before = tags_of_user(&transaction, viewer).await?;
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
         let mut checks = Checks::default();

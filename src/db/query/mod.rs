@@ -5,10 +5,21 @@ pub mod keyset;
 pub mod membership;
 pub mod text;
 
-use sea_orm::sea_query::{SimpleExpr, Value};
+use sea_orm::sea_query::{Expr, IntoIden, SimpleExpr, UpdateStatement, Value};
 
 /// A value that is always the same and stands in the statement itself. An index of some rows only is
 /// not used for a value that is bound: a plan for any value could not use it.
 pub(super) fn constant(value: impl Into<Value>) -> SimpleExpr {
     SimpleExpr::Constant(value.into())
+}
+
+/// Changes the column, where there is something to change it to.
+pub(super) fn set(
+    statement: &mut UpdateStatement,
+    column: impl IntoIden,
+    value: Option<impl Into<Value>>,
+) {
+    if let Some(value) = value {
+        statement.value(column, Expr::value(value));
+    }
 }
