@@ -32,6 +32,8 @@ pub const MOOD: RangeInclusive<usize> = 0..=50;
 pub const TAG: RangeInclusive<usize> = 1..=50;
 /// Tags of a reading.
 pub const TAGS: usize = 20;
+/// Characters of a text that is searched for.
+pub const SEARCH: usize = 100;
 /// Ratings.
 pub const RATING: RangeInclusive<i32> = 1..=5;
 /// The radiation of a reading. Above it nobody can be asked to draw.

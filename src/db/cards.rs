@@ -66,7 +66,7 @@ pub async fn card_stats_by_card_id(
     cards: &[Uuid],
 ) -> Result<Vec<CardStatsRow>, DbError> {
     let query = card_stats::Entity::find()
-        .filter(is_one_of(session, card_stats::Column::CardId, cards))
+        .filter(is_one_of(session.dialect(), card_stats::Column::CardId, cards))
         .into_query();
     session.all("card_stats_by_card_id", &query).await
 }

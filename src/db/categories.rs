@@ -37,7 +37,7 @@ pub async fn categories_by_id(
 ) -> Result<Vec<CategoryRow>, DbError> {
     let query = Entity::find()
         .filter(Column::UserId.eq(owner))
-        .filter(is_one_of(session, Column::Id, ids))
+        .filter(is_one_of(session.dialect(), Column::Id, ids))
         .into_query();
     session.all("categories_by_id", &query).await
 }
@@ -57,7 +57,7 @@ pub async fn reading_counts_by_category_id(
         .column(reading_sessions::Column::CategoryId)
         .expr_as(Expr::col(reading_sessions::Column::Id).count(), "readings")
         .filter(reading_sessions::Column::UserId.eq(owner))
-        .filter(is_one_of(session, reading_sessions::Column::CategoryId, ids))
+        .filter(is_one_of(session.dialect(), reading_sessions::Column::CategoryId, ids))
         .group_by(reading_sessions::Column::CategoryId)
         .into_query();
     session.all("reading_counts_by_category_id", &query).await

@@ -60,7 +60,7 @@ pub async fn drawn_cards_by_reading_id(
         select = select.columns(TEXTS);
     }
     let query = select
-        .filter(is_one_of(session, Column::ReadingId, readings))
+        .filter(is_one_of(session.dialect(), Column::ReadingId, readings))
         .order_by_asc(Column::ReadingId)
         .order_by_asc(Column::PositionNumber)
         .into_query();

@@ -17,6 +17,8 @@ use sea_orm::sqlx::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::query::Dialect;
+
 /// Where connections are lent from.
 #[derive(Clone)]
 pub(super) enum Pool {
@@ -91,8 +93,11 @@ impl Pool {
         }
     }
 
-    pub(super) const fn is_sqlite(&self) -> bool {
-        matches!(self, Self::Sqlite { .. })
+    pub(super) const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite { .. } => Dialect::Sqlite,
+        }
     }
 
     /// A statement in the engine's own spelling, and its values.

@@ -203,7 +203,7 @@ pub async fn tags_replace(
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
     let mut statement = change_of(owner, now);
-    let is_sqlite = transaction.is_sqlite();
+    let is_sqlite = transaction.dialect().is_sqlite();
     statement
         .value(Column::Tags, replaced(is_sqlite, from, to))
         .and_where(has_any_tag(is_sqlite, from));
@@ -277,7 +277,7 @@ pub struct TagRow {
 /// The statement fails.
 pub async fn tags_of_user(session: &Session, owner: Uuid) -> Result<Vec<TagRow>, DbError> {
     let tags = Expr::col((reading_sessions::Entity, Column::Tags));
-    let (function, name) = if session.is_sqlite() {
+    let (function, name) = if session.dialect().is_sqlite() {
         ("json_each", Expr::col(("tag", "value")))
     } else {
         ("jsonb_array_elements_text", Expr::col("tag"))

@@ -187,7 +187,7 @@ pub async fn readings_by_id(
     // One object, or a few: whoever opens a reading reads it.
     let columns = Columns::WithTexts;
     let query = readings(columns)
-        .filter(is_one_of(session, Column::Id, ids))
+        .filter(is_one_of(session.dialect(), Column::Id, ids))
         .filter(visible_to(viewer))
         .into_query();
     let rows = session.rows(STATEMENT, &query).await?;
@@ -236,7 +236,7 @@ pub async fn readings_page_by_user_id(
     );
     let key = request.key.map(ReadingKey::values);
     let query = list.select_page_per_parent(
-        session,
+        session.dialect(),
         &Column::UserId.into_column_ref(),
         users,
         request,

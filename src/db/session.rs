@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::DbError;
 use super::error::is_lost_connection;
 use super::lent::{Lent, OpenTransaction, Pool};
+use super::query::Dialect;
 
 /// How many statements a request ran and how many rows came back.
 #[derive(Debug, Default)]
@@ -73,8 +74,8 @@ impl Session {
     }
 
     /// Which dialect the statements must be written in.
-    pub(super) fn is_sqlite(&self) -> bool {
-        self.0.pool.is_sqlite()
+    pub(super) fn dialect(&self) -> Dialect {
+        self.0.pool.dialect()
     }
 
     /// All rows of a query.
@@ -205,7 +206,7 @@ struct Ran {
 impl Shared {
     async fn begin(&self) -> Result<(), DbError> {
         const STATEMENT: &str = "begin";
-        if self.pool.is_sqlite() {
+        if self.pool.dialect().is_sqlite() {
             // Who waits for the turn to write must hold no connection.
             self.lent.lock().await.take();
         }

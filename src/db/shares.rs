@@ -59,7 +59,7 @@ pub async fn open_shares_by_reading_id(
     now: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Vec<ShareRow>>, DbError> {
     let query = Entity::find()
-        .filter(is_one_of(session, Column::ReadingId, readings))
+        .filter(is_one_of(session.dialect(), Column::ReadingId, readings))
         .filter(of_owner(owner))
         .filter(is_open(now))
         .order_by_desc(Column::CreatedAt)
@@ -83,7 +83,7 @@ pub async fn own_shares_by_id(
     ids: &[Uuid],
 ) -> Result<Vec<ShareRow>, DbError> {
     let query = Entity::find()
-        .filter(is_one_of(session, Column::Id, ids))
+        .filter(is_one_of(session.dialect(), Column::Id, ids))
         .filter(Column::IsActive.eq(true))
         .filter(of_owner(owner))
         .into_query();

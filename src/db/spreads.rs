@@ -77,7 +77,7 @@ pub async fn spread_stats_by_spread_id(
     spreads: &[Uuid],
 ) -> Result<Vec<SpreadStatsRow>, DbError> {
     let query = spread_stats::Entity::find()
-        .filter(is_one_of(session, spread_stats::Column::SpreadId, spreads))
+        .filter(is_one_of(session.dialect(), spread_stats::Column::SpreadId, spreads))
         .into_query();
     session.all("spread_stats_by_spread_id", &query).await
 }

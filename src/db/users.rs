@@ -52,7 +52,7 @@ fn users() -> Select<Entity> {
 ///
 /// The statement fails.
 pub async fn users_by_id(session: &Session, ids: &[Uuid]) -> Result<Vec<UserRow>, DbError> {
-    let query = users().filter(is_one_of(session, Column::Id, ids)).into_query();
+    let query = users().filter(is_one_of(session.dialect(), Column::Id, ids)).into_query();
     session.all("users_by_id", &query).await
 }
 
@@ -464,7 +464,7 @@ pub async fn admin_users_page(
     if let Some(search) = &filter.search {
         let columns = [Column::Username, Column::DisplayName, Column::Email];
         let any = columns.into_iter().fold(Condition::any(), |any, column| {
-            any.add(contains(session, column.into_column_ref(), search))
+            any.add(contains(session.dialect(), column.into_column_ref(), search))
         });
         select = select.filter(any);
     }

@@ -21,6 +21,15 @@ impl Direction {
     }
 }
 
+/// Which end of a list's order comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// The smallest first.
+    Asc,
+    /// The largest first.
+    Desc,
+}
+
 /// A page that is asked for. `K` is the sort key of a row, its id included.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest<K> {

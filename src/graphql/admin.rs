@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::context::request;
 use super::errors::ApiError;
 use super::id::opaque_id;
+use super::inputs::search_text;
 use super::pagination::{Connection, CursorKey, PageArguments};
 use super::scalars::DateTime;
 use super::user::User;
 use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
-use crate::services::input::normalized;
 
 /// The order in which users are listed.
 const USERS: &str = "Admin.users:CREATED_AT:DESC";
@@ -42,7 +42,9 @@ impl Admin {
         context: &Context<'_>,
         #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Part of the username, the display name or the e-mail address.")]
+        #[graphql(
+            desc = "Part of the username, the display name or the e-mail address. At most 100 characters."
+        )]
         search: Option<String>,
         #[graphql(desc = "Only those that are locked, or only those that are not.")]
         is_locked: Option<bool>,
@@ -51,12 +53,8 @@ impl Admin {
         let arguments = PageArguments { first, after, last: None, before: None };
         let page = arguments.request::<UserKey>(context, &request.limits, USERS)?;
         let now = request.services.clock.now();
-        let search = search.map(|search| normalized(&search));
         let filter = AdminUserFilter {
-            // No text that is stored has such a character.
-            search: search
-                .filter(|search| !search.is_empty())
-                .map(|text| text.replace('\0', "\u{fffd}")),
+            search: search_text(search)?,
             is_locked: is_locked.map(|is_locked| (is_locked, now)),
         };
         let page = admin_users_page(&request.session, &page, &filter).await?;

@@ -11,6 +11,7 @@ pub mod errors;
 pub mod faction;
 pub mod guard;
 pub mod id;
+pub mod inputs;
 pub mod list_bounds;
 pub mod mutations;
 pub mod node;

@@ -9,6 +9,7 @@ use super::category::Category;
 use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::id::{GlobalId, opaque_id};
+use super::inputs::search_text;
 use super::pagination::{Connection, PageArguments};
 use super::reading::{Reading, ReadingPage};
 use super::scalars::DateTime;
@@ -185,7 +186,8 @@ impl User {
         context: &Context<'_>,
         #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Only those with this text in their names.")] search: Option<String>,
+        #[graphql(desc = "Only those with this text in their names. At most 100 characters.")]
+        search: Option<String>,
         #[graphql(desc = "In which order.", default_with = "TagOrder::MostUsed")]
         order_by: TagOrder,
     ) -> Option<Result<Connection<Tag>, ApiError>> {
@@ -213,6 +215,7 @@ async fn tags_page(
 ) -> Result<Connection<Tag>, ApiError> {
     let page = arguments.request::<TagKey>(context, &request.limits, order.list())?;
     let all = request.loaders.tags_by_user_id.load_one(owner).await?.unwrap_or_default();
+    let search = search_text(search)?;
     let listed = tags::list(&all, search.as_deref(), order.into());
     let page = page.page_of(&listed, |row| TagKey::of(order, row));
     let key = |row: &TagRow| TagKey::of(order, row);

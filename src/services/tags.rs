@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::hold_viewer;
 use super::error::ServiceError;
-use super::input::{Checks, Lines, normalized};
+use super::input::{Checks, Lines};
 use crate::config::content::TAG;
 use crate::db::Session;
 use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
@@ -30,7 +30,7 @@ pub enum TagOrder {
 pub fn list(all: &[TagRow], search: Option<&str>, order: TagOrder) -> Vec<TagRow> {
     let mut tags = all.to_vec();
     if let Some(search) = search {
-        let search = normalized(search).to_lowercase();
+        let search = search.to_lowercase();
         tags.retain(|tag| tag.name.to_lowercase().contains(&search));
     }
     match order {

@@ -14,9 +14,8 @@ use sea_orm::sea_query::{
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::constant;
 use super::membership::uuid_array;
-use crate::db::Session;
+use super::{Dialect, constant};
 use crate::domain::page::{Direction, Page, PageRequest};
 
 const PARENT: &str = "parent";
@@ -142,7 +141,7 @@ impl List {
     /// are those whose `of_parent` column equals the parent's id.
     pub fn select_page_per_parent<K>(
         &self,
-        session: &Session,
+        dialect: Dialect,
         of_parent: &ColumnRef,
         parents: &[Uuid],
         request: &PageRequest<K>,
@@ -165,7 +164,7 @@ impl List {
         if request.with_total {
             flags.expr_as(list.total(), TOTAL);
         }
-        if session.is_sqlite() {
+        if dialect.is_sqlite() {
             let all = parents.len() as u64;
             flags.from_subquery(parents_of_sqlite(parents), Alias::new(PARENT)).limit(all);
         } else {
@@ -179,7 +178,7 @@ impl List {
             .column((Alias::new(FLAGS), Asterisk))
             .column((Alias::new(PAGE), Asterisk))
             .from_subquery(flags, Alias::new(FLAGS));
-        if session.is_sqlite() {
+        if dialect.is_sqlite() {
             // SQLite has no LATERAL. It finds the few ids of each parent by a subquery that it runs
             // for each, and then the rows by those ids.
             let (id, id_name) = self.keyset.id.clone();

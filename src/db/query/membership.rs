@@ -5,13 +5,13 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, SimpleExpr, Value};
 use uuid::Uuid;
 
-use crate::db::Session;
+use super::Dialect;
 
 /// The column holds one of the ids. On PostgreSQL they are one array, so that the statement's text,
 /// and with it the prepared statement, is the same for any number of them.
-pub fn is_one_of(session: &Session, column: impl ColumnTrait, ids: &[Uuid]) -> SimpleExpr {
+pub fn is_one_of(dialect: Dialect, column: impl ColumnTrait, ids: &[Uuid]) -> SimpleExpr {
     let column_expression = Expr::col(column.as_column_ref());
-    if session.is_sqlite() {
+    if dialect.is_sqlite() {
         return column_expression.is_in(ids.iter().copied());
     }
     column_expression.eq(PgFunc::any(uuid_array(ids)))

@@ -1,9 +1,12 @@
 //! Pieces that statements are built of, generic over entities.
 
 pub mod columns;
+pub mod dialect;
 pub mod keyset;
 pub mod membership;
 pub mod text;
+
+pub use dialect::Dialect;
 
 use sea_orm::sea_query::{Expr, IntoIden, SimpleExpr, UpdateStatement, Value};
 

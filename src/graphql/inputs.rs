@@ -1,0 +1,68 @@
+//! Inputs that several lists take: ranges, directions and texts that are searched for.
+
+use async_graphql::{Enum, InputObject};
+
+use super::errors::ApiError;
+use super::scalars::DateTime;
+use crate::config::content;
+use crate::domain::page::Order;
+use crate::services::input::normalized;
+
+/// Which end of an order comes first. Items without a value come last either way.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "Order")]
+pub enum OrderDirection {
+    /// The smallest, or the oldest, first.
+    Asc,
+    /// The largest, or the newest, first.
+    Desc,
+}
+
+/// A time span. It is empty where it ends before it begins.
+#[derive(InputObject, Debug, Clone, Copy, Default)]
+pub struct DateTimeRange {
+    /// Its first moment, which is part of it. Absent: since ever.
+    pub from: Option<DateTime>,
+    /// Its end, which is not part of it. Absent: without end.
+    pub to: Option<DateTime>,
+}
+
+/// Whole numbers from `min` to `max`, both included. There are none where `min` is the larger one.
+#[derive(InputObject, Debug, Clone, Copy, Default)]
+pub struct IntRange {
+    /// The smallest. Absent: any.
+    pub min: Option<i32>,
+    /// The largest. Absent: any.
+    pub max: Option<i32>,
+}
+
+/// Numbers from `min` to `max`, both included. There are none where `min` is the larger one.
+#[derive(InputObject, Debug, Clone, Copy, Default)]
+pub struct FloatRange {
+    /// The smallest. Absent: any.
+    pub min: Option<f64>,
+    /// The largest. Absent: any.
+    pub max: Option<f64>,
+}
+
+/// What a list is searched for, composed and trimmed; `None` where that is nothing.
+///
+/// # Errors
+///
+/// It has more than 100 characters.
+pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(search) = search else { return Ok(None) };
+    // No text that is stored has a NUL.
+    let text = normalized(&search).replace('\0', "\u{fffd}");
+    let characters = text.chars().count();
+    if characters > content::SEARCH {
+        return Err(ApiError::BadInput {
+            argument: "search",
+            message: format!(
+                "`search` has {characters} characters; it may have at most {}",
+                content::SEARCH
+            ),
+        });
+    }
+    Ok((!text.is_empty()).then_some(text))
+}
