@@ -24,6 +24,8 @@ mod m20261101_000016_index_reading_sessions_for_filters;
 mod m20261101_000017_index_reading_sessions_for_search;
 mod m20261101_000018_index_reference_tables;
 mod m20261101_000019_create_counter_deltas;
+mod m20261101_000020_order_reading_sessions;
+mod m20261101_000022_index_tags_on_sqlite;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -55,6 +57,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000017_index_reading_sessions_for_search::Migration),
             Box::new(m20261101_000018_index_reference_tables::Migration),
             Box::new(m20261101_000019_create_counter_deltas::Migration),
+            Box::new(m20261101_000020_order_reading_sessions::Migration),
+            Box::new(m20261101_000022_index_tags_on_sqlite::Migration),
         ]
     }
 }

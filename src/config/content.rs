@@ -34,6 +34,8 @@ pub const TAG: RangeInclusive<usize> = 1..=50;
 pub const TAGS: usize = 20;
 /// Characters of a text that is searched for.
 pub const SEARCH: usize = 100;
+/// The fewest characters of a text that is searched for in everybody's readings.
+pub const SEARCH_OF_ALL: usize = 3;
 /// Ratings.
 pub const RATING: RangeInclusive<i32> = 1..=5;
 /// The radiation of a reading. Above it nobody can be asked to draw.

@@ -183,6 +183,43 @@ impl Lent {
         }
     }
 
+    /// All rows of a statement that PostgreSQL plans for its values, although it is kept prepared and
+    /// connections plan for any values otherwise. The setting lasts for a transaction around the
+    /// statement, so that it cannot stay behind, and needs nothing of what is between the two sides.
+    pub(super) async fn rows_planned_anew(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan";
+        if self.has_transaction() || !self.is_postgres() {
+            return self.rows(sql, values).await;
+        }
+        self.open(OpenTransaction { _turn: None });
+        self.run_raw(BEGIN).await?;
+        let rows = self.rows(sql, values).await;
+        self.run_raw(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        self.close();
+        rows
+    }
+
+    const fn is_postgres(&self) -> bool {
+        matches!(self.connection, Some(Connected::Postgres(_)))
+    }
+
+    /// Runs what has no values and is not kept prepared, in one round trip.
+    async fn run_raw(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        match &mut self.connection {
+            Some(Connected::Postgres(connection)) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)
+            }
+            Some(Connected::Sqlite(connection)) => {
+                sqlx::raw_sql(sql).execute(&mut **connection).await.map(drop)
+            }
+            None => Err(sqlx::Error::PoolClosed),
+        }
+    }
+
     /// Runs a statement that changes rows, and answers how many.
     pub(super) async fn execute(
         &mut self,

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SimpleExpr, UpdateStatement, Value};
 use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::bulk::insert;
@@ -12,7 +11,8 @@ use super::entities::reading_sessions::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
 use super::query::columns::Columns;
 use super::query::set;
-use super::readings::{ReadingRow, read, readings};
+use super::query::tags::Among;
+use super::readings::{ReadingRow, TAGS, read, readings};
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::PrivacyLevel;
 
@@ -203,10 +203,12 @@ pub async fn tags_replace(
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
     let mut statement = change_of(owner, now);
-    let is_sqlite = transaction.dialect().is_sqlite();
-    statement
-        .value(Column::Tags, replaced(is_sqlite, from, to))
-        .and_where(has_any_tag(is_sqlite, from));
+    let dialect = transaction.dialect();
+    statement.value(Column::Tags, replaced(dialect.is_sqlite(), from, to)).and_where(TAGS.has_any(
+        dialect,
+        Among::Few,
+        from,
+    ));
     transaction.execute("tags_replace", &statement).await
 }
 
@@ -238,25 +240,6 @@ fn replaced(is_sqlite: bool, from: &[String], to: Option<&str>) -> SimpleExpr {
         ),
         values,
     )
-}
-
-/// The row has one of these tags.
-fn has_any_tag(is_sqlite: bool, tags: &[String]) -> SimpleExpr {
-    if is_sqlite {
-        let places = vec!["?"; tags.len()].join(", ");
-        let values = tags.iter().map(|tag| Value::from(tag.as_str()));
-        return Expr::cust_with_values(
-            format!(
-                "EXISTS (SELECT 1 FROM json_each(reading_sessions.tags) WHERE value IN ({places}))"
-            ),
-            values,
-        );
-    }
-    let has = |tag: &String| {
-        use sea_orm::sea_query::extension::postgres::PgExpr;
-        Expr::col((Entity, Column::Tags)).contains(Expr::value(json!([tag])))
-    };
-    tags.iter().map(has).reduce(ExprTrait::or).unwrap_or_else(|| Expr::value(false))
 }
 
 /// A tag of a user's, with what it is on.

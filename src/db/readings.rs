@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, SimpleExpr, Value};
+use sea_orm::sea_query::{self, Alias, Expr, ExprTrait, IntoColumnRef, SimpleExpr, Value};
 use sea_orm::{
     ColumnTrait, Condition, DbErr, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter,
     QueryResult, QuerySelect, QueryTrait, Select,
@@ -14,13 +14,20 @@ use uuid::Uuid;
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::query::columns::{Cells, Columns};
-use super::query::constant;
 use super::query::keyset::{Keyset, List, page_of_rows, pages_of_rows};
 use super::query::membership::is_one_of;
+use super::query::range::within;
+use super::query::tags::{Among, TagIndex};
+use super::query::text::SearchIndex;
+use super::query::{Dialect, constant};
+use super::session::Planning;
 use super::{DbError, Session};
 use crate::domain::locale::Locale;
-use crate::domain::page::{Page, PageRequest};
+use crate::domain::page::{Order, Page, PageRequest};
 use crate::domain::reading::{Karma, PrivacyLevel};
+use crate::domain::reading_list::{
+    Archive, OwnFilter, ReadingFilter, ReadingList, ReadingOrder, ReadingOrderField,
+};
 use crate::domain::spread::SpreadType;
 use crate::domain::viewer::Viewer;
 use crate::domain::voice::VoiceKey;
@@ -152,26 +159,69 @@ impl From<Model> for ReadingRow {
     }
 }
 
-/// A reading's place in a list that is sorted by time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A reading's place in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadingKey {
-    /// When it was made, to the microsecond.
-    pub created_at: DateTime<Utc>,
-    /// Its id, which orders readings of the same time.
+    /// What the list is ordered by.
+    pub sort: ReadingSort,
+    /// Its id, which orders readings that are equal in that.
     pub id: Uuid,
 }
 
-impl ReadingKey {
-    /// The key of a row.
-    #[must_use]
-    pub fn of(row: &ReadingRow) -> Self {
-        Self { created_at: row.created_at, id: row.id }
-    }
+/// What a reading is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ReadingSort {
+    /// A time, to the microsecond.
+    Time(DateTime<Utc>),
+    /// How satisfying it was, if anything was said.
+    Satisfaction(Option<i16>),
+}
 
-    fn values(self) -> [Value; 2] {
-        [self.created_at.into(), self.id.into()]
+/// What a satisfaction is where there is none: below the worst, or above the best, so that it comes
+/// last.
+const SATISFACTION_OR_LEAST: (&str, i16) = ("satisfaction_or_least", 0);
+const SATISFACTION_OR_MOST: (&str, i16) = ("satisfaction_or_most", 6);
+
+const fn satisfaction_column(order: Order) -> (&'static str, i16) {
+    match order {
+        Order::Desc => SATISFACTION_OR_LEAST,
+        Order::Asc => SATISFACTION_OR_MOST,
     }
 }
+
+impl ReadingKey {
+    /// The key of a row in a list of that order.
+    #[must_use]
+    pub fn of(row: &ReadingRow, field: ReadingOrderField) -> Self {
+        let sort = match field {
+            ReadingOrderField::CreatedAt => ReadingSort::Time(row.created_at),
+            ReadingOrderField::UpdatedAt => ReadingSort::Time(row.updated_at),
+            ReadingOrderField::Satisfaction => ReadingSort::Satisfaction(row.user_satisfaction),
+        };
+        Self { sort, id: row.id }
+    }
+
+    fn values(self, order: Order) -> [Value; 2] {
+        let sort = match self.sort {
+            ReadingSort::Time(time) => time.into(),
+            ReadingSort::Satisfaction(rating) => {
+                rating.unwrap_or(satisfaction_column(order).1).into()
+            }
+        };
+        [sort, self.id.into()]
+    }
+}
+
+/// The texts that are searched.
+const SEARCH: SearchIndex =
+    SearchIndex { table: "reading_sessions", index: "reading_sessions_search", row: "search_id" };
+
+pub(super) const TAGS: TagIndex = TagIndex {
+    table: "reading_sessions",
+    column: "tags",
+    index: "reading_session_tags",
+    row: "search_id",
+};
 
 /// The readings of these ids that the viewer may see: their own, and public ones.
 ///
@@ -197,28 +247,37 @@ pub async fn readings_by_id(
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// A page of everybody's public readings that are not archived, newest first.
+/// A page of everybody's public readings that are not archived and pass the filter, newest first.
+/// Nothing is found by what only their owners know of them.
 ///
 /// # Errors
 ///
 /// The statement fails.
 pub async fn readings_page_public(
     session: &Session,
+    filter: &ReadingFilter,
     request: &PageRequest<ReadingKey>,
     columns: Columns,
 ) -> Result<Page<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_page_public";
-    let list =
-        newest_first(readings(columns).filter(is_public()).filter(Column::ArchivedAt.is_null()));
-    let key = request.key.map(ReadingKey::values);
+    let dialect = session.dialect();
+    let searched = filter.search.as_ref();
+    let condition = Condition::all()
+        .add(is_public())
+        .add(Column::ArchivedAt.is_null())
+        .add(passes(dialect, Among::Many, filter))
+        .add_option(searched.map(|text| SEARCH.contains(dialect, &["question"], text)));
+    let order = ReadingOrder::default();
+    let list = in_order(columns, condition, order);
+    let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
-    let rows = session.rows(STATEMENT, &query).await?;
+    let rows = session.rows_of(STATEMENT, &query, planning_for(filter)).await?;
     page_of_rows(request, &rows, |row, first| read(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// A page of the readings of each user that are not archived and that the viewer may see, newest
-/// first, in one statement for all users.
+/// A page of the readings of each user that the viewer may see and that pass the filter, in one
+/// statement for all users. A user of whose readings the viewer cannot find any has no page.
 ///
 /// # Errors
 ///
@@ -227,24 +286,102 @@ pub async fn readings_page_by_user_id(
     session: &Session,
     viewer: Viewer,
     users: &[Uuid],
-    request: &PageRequest<ReadingKey>,
-    columns: Columns,
+    list: &ReadingList,
+    (request, columns): (&PageRequest<ReadingKey>, Columns),
 ) -> Result<HashMap<Uuid, Page<ReadingRow>>, DbError> {
     const STATEMENT: &str = "readings_page_by_user_id";
-    let list = newest_first(
-        readings(columns).filter(Column::ArchivedAt.is_null()).filter(visible_of(users, viewer)),
-    );
-    let key = request.key.map(ReadingKey::values);
+    let ReadingList { filter, order } = list;
+    let own: Vec<Uuid> = users.iter().copied().filter(|user| viewer.is(*user)).collect();
+    // What only the owner knows finds nothing of others.
+    let users = if filter.own.is_given() { own.as_slice() } else { users };
+    if users.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let dialect = session.dialect();
+    let condition = Condition::all()
+        .add(passes(dialect, Among::Few, filter))
+        .add(known_to_owner(&filter.own))
+        .add(visible_of(users, viewer, |is_own| {
+            let columns: &[_] = if is_own { &["question", "notes"] } else { &["question"] };
+            filter.search.as_ref().map(|text| SEARCH.contains(dialect, columns, text))
+        }));
+    let list = in_order(columns, condition, *order);
+    let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page_per_parent(
-        session.dialect(),
+        dialect,
         &Column::UserId.into_column_ref(),
         users,
         request,
         key.as_ref().map(AsRef::as_ref),
     );
-    let rows = session.rows(STATEMENT, &query).await?;
+    let rows = session.rows_of(STATEMENT, &query, planning_for(filter)).await?;
     pages_of_rows(request, &rows, |row, first| read(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
+}
+
+/// How much is found depends on what is looked for, and so does the best way to find it.
+fn planning_for(filter: &ReadingFilter) -> Planning {
+    if filter.is_given() { Planning::ForTheseValues } else { Planning::ForAnyValues }
+}
+
+/// What everybody may find readings by, the search apart.
+fn passes(dialect: Dialect, among: Among, filter: &ReadingFilter) -> Condition {
+    let ReadingFilter { voices, karma, spread_types, tags_any, tags_all, from, to, .. } = filter;
+    let one_of = |column: Column, words: Vec<Value>| {
+        let column = Expr::col((Entity, column));
+        match (dialect, among) {
+            // SQLite would read all readings of a word and sort them. The feed's own index has these
+            // columns, and most readings have words that are asked for.
+            (Dialect::Sqlite, Among::Many) => Expr::cust_with_expr("+?", column).is_in(words),
+            _ => column.is_in(words),
+        }
+    };
+    within(&(Entity, Column::CreatedAt).into_column_ref(), *from, *to)
+        .add_option(voices.as_ref().map(|words| one_of(Column::CharacterVoice, values(words))))
+        .add_option(karma.as_ref().map(|words| one_of(Column::KarmaContext, values(words))))
+        .add_option(spread_types.as_ref().map(|words| one_of(Column::SpreadType, values(words))))
+        .add_option(tags_any.as_ref().map(|tags| TAGS.has_any(dialect, among, tags)))
+        .add_option(tags_all.as_ref().map(|tags| TAGS.has_all(dialect, among, tags)))
+}
+
+/// What only the owner may find readings by.
+fn known_to_owner(filter: &OwnFilter) -> Condition {
+    let column = |column: Column| Expr::col((Entity, column));
+    let OwnFilter {
+        privacy_levels,
+        is_favorite,
+        category,
+        has_category,
+        min_satisfaction,
+        archive,
+    } = filter;
+    let archived = column(Column::ArchivedAt);
+    Condition::all()
+        .add_option(match archive {
+            Archive::Active => Some(archived.is_null()),
+            Archive::Archived => Some(archived.is_not_null()),
+            Archive::Any => None,
+        })
+        .add_option(privacy_levels.as_ref().map(|words| match words.as_slice() {
+            // As the index of public readings has it.
+            [PrivacyLevel::Public] => is_public(),
+            words => column(Column::PrivacyLevel).is_in(values(words)),
+        }))
+        // As the index of favourites has it.
+        .add_option(is_favorite.map(|is_favorite| {
+            let marked = column(Column::IsFavorite);
+            if is_favorite { marked } else { marked.not() }
+        }))
+        .add_option(category.map(|id| column(Column::CategoryId).eq(id)))
+        .add_option(has_category.map(|has| {
+            let category = column(Column::CategoryId);
+            if has { category.is_not_null() } else { category.is_null() }
+        }))
+        .add_option(min_satisfaction.map(|least| column(Column::UserSatisfaction).gte(least)))
+}
+
+fn values<T: Copy + Into<Value>>(words: &[T]) -> Vec<Value> {
+    words.iter().copied().map(Into::into).collect()
 }
 
 fn is_public() -> SimpleExpr {
@@ -259,23 +396,46 @@ fn visible_to(viewer: Viewer) -> Condition {
     }
 }
 
-/// What the viewer may see of the readings of these users. Where it is the same for all of them the
-/// condition says no more than that, so that an index can serve it.
-fn visible_of(users: &[Uuid], viewer: Viewer) -> Condition {
+/// What the viewer may see of the readings of these users, and what is found there: by what it holds if
+/// it is their own, and if not. Where it is the same for all of them the condition says no more than
+/// that, so that an index can serve it.
+fn visible_of(
+    users: &[Uuid],
+    viewer: Viewer,
+    found: impl Fn(bool) -> Option<SimpleExpr>,
+) -> Condition {
+    let public = Condition::all().add(is_public()).add_option(found(false));
     match viewer.user_id() {
-        Some(id) if users == [id] => Condition::all(),
-        Some(id) if users.contains(&id) => visible_to(viewer),
-        _ => Condition::any().add(is_public()),
+        Some(id) if users == [id] => Condition::all().add_option(found(true)),
+        Some(id) if users.contains(&id) => {
+            let own = Condition::all().add(Column::UserId.eq(id)).add_option(found(true));
+            Condition::any().add(public).add(own)
+        }
+        _ => public,
     }
 }
 
-fn newest_first(readings: Select<Entity>) -> List {
-    List {
-        rows: readings.into_query(),
-        keyset: Keyset {
-            columns: vec![((Entity, Column::CreatedAt).into_column_ref(), "created_at")],
-            id: ((Entity, Column::Id).into_column_ref(), "id"),
-            order: Order::Desc,
-        },
-    }
+fn in_order(columns: Columns, condition: Condition, order: ReadingOrder) -> List {
+    let mut rows = readings(columns).into_query();
+    let sort = match order.field {
+        ReadingOrderField::CreatedAt => {
+            ((Entity, Column::CreatedAt).into_column_ref(), "created_at")
+        }
+        ReadingOrderField::UpdatedAt => {
+            ((Entity, Column::UpdatedAt).into_column_ref(), "updated_at")
+        }
+        ReadingOrderField::Satisfaction => {
+            let (name, _) = satisfaction_column(order.order);
+            let column = (Entity, Alias::new(name)).into_column_ref();
+            // After the others, where nobody reads it but the order of the page.
+            rows.column(column.clone());
+            (column, name)
+        }
+    };
+    let order = match order.order {
+        Order::Asc => sea_query::Order::Asc,
+        Order::Desc => sea_query::Order::Desc,
+    };
+    let id = ((Entity, Column::Id).into_column_ref(), "id");
+    List { rows, condition, keyset: Keyset { columns: vec![sort], id, order } }
 }

@@ -29,14 +29,18 @@ const INDEXES_ON_POSTGRES: &str = "
     WHERE schemaname = current_schema() AND tablename IN ('reading_sessions', 'reading_cards')
         AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)";
 
-/// The same, and the triggers that keep the text search.
+/// The same, and the triggers that keep what is searched.
 const INDEXES_ON_SQLITE: &str = "
     SELECT upper(type) AS kind, name, sql AS definition FROM sqlite_master
     WHERE tbl_name IN ('reading_sessions', 'reading_cards') AND type IN ('index', 'trigger')
         AND sql IS NOT NULL";
 
-const REBUILD_SEARCH_ON_SQLITE: &str =
-    "INSERT INTO reading_sessions_search (reading_sessions_search) VALUES ('rebuild')";
+/// What those triggers would have written.
+const REBUILD_SEARCH_ON_SQLITE: [&str; 2] = [
+    "INSERT INTO reading_sessions_search (reading_sessions_search) VALUES ('rebuild')",
+    "INSERT INTO reading_session_tags (tag, search_id)
+    SELECT DISTINCT value, search_id FROM reading_sessions, json_each(tags) ORDER BY value, search_id",
+];
 
 const STATEMENT: &str = "seed_insert";
 
@@ -111,11 +115,13 @@ impl SeedLoad {
         make_indexes(&transaction, &indexes).await.map_err(of)?;
         recount(&transaction).await.map_err(of)?;
         transaction.commit().await.map_err(of)?;
-        if connection.get_database_backend() == DbBackend::Postgres {
-            // Else the first queries are planned for empty tables, and read rows to see whether they
-            // are visible.
-            connection.execute_unprepared("VACUUM (ANALYZE)").await.map_err(of)?;
-        }
+        // Else the first queries are planned for empty tables, and on PostgreSQL read rows to see
+        // whether they are visible.
+        let analyze = match connection.get_database_backend() {
+            DbBackend::Postgres => "VACUUM (ANALYZE)",
+            _ => "ANALYZE",
+        };
+        connection.execute_unprepared(analyze).await.map_err(of)?;
         connection.close().await.map_err(of)
     }
 }
@@ -153,7 +159,9 @@ async fn make_indexes(transaction: &DatabaseTransaction, indexes: &[Index]) -> R
         transaction.execute_unprepared(&index.definition).await?;
     }
     if transaction.get_database_backend() == DbBackend::Sqlite {
-        transaction.execute_unprepared(REBUILD_SEARCH_ON_SQLITE).await?;
+        for statement in REBUILD_SEARCH_ON_SQLITE {
+            transaction.execute_unprepared(statement).await?;
+        }
     }
     Ok(())
 }

@@ -102,8 +102,18 @@ impl Session {
         statement: &'static str,
         query: &SelectStatement,
     ) -> Result<Vec<QueryResult>, DbError> {
+        self.rows_of(statement, query, Planning::ForAnyValues).await
+    }
+
+    /// The same, planned as is best.
+    pub(super) async fn rows_of(
+        &self,
+        statement: &'static str,
+        query: &SelectStatement,
+        planning: Planning,
+    ) -> Result<Vec<QueryResult>, DbError> {
         let (sql, values) = self.0.pool.build(query);
-        Ok(self.0.run(statement, Kind::Read, &sql, values).await?.rows)
+        Ok(self.0.run(statement, Kind::Read(planning), &sql, values).await?.rows)
     }
 
     /// Gives the connection back before the request's end, because something slow comes next that
@@ -183,11 +193,21 @@ fn read_all<R: FromQueryResult>(
         .map_err(|error| DbError::of(statement, error))
 }
 
+/// How PostgreSQL plans a query. SQLite plans all by their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Planning {
+    /// Once for each connection: the best plan is the same whatever the values.
+    ForAnyValues,
+    /// Each time: how much is found depends on the values. It takes two more round trips, so it is for
+    /// queries that search.
+    ForTheseValues,
+}
+
 /// What a statement is, and so where it may run and what it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Rows.
-    Read,
+    Read(Planning),
     /// A number of changed rows; within a transaction only.
     Change,
     /// Changed rows; within a transaction only.
@@ -201,6 +221,12 @@ enum Kind {
 struct Ran {
     rows: Vec<QueryResult>,
     changed: u64,
+}
+
+impl Ran {
+    const fn of_rows(rows: Vec<QueryResult>) -> Self {
+        Self { rows, changed: 0 }
+    }
 }
 
 impl Shared {
@@ -353,8 +379,11 @@ impl Statement<'_> {
             Kind::Change | Kind::Returning if !connection.has_transaction() => {
                 Err(sqlx::Error::WorkerCrashed)
             }
-            Kind::Read | Kind::Returning => {
-                connection.rows(self.sql, values).await.map(|rows| Ran { rows, changed: 0 })
+            Kind::Read(Planning::ForTheseValues) => {
+                connection.rows_planned_anew(self.sql, values).await.map(Ran::of_rows)
+            }
+            Kind::Read(Planning::ForAnyValues) | Kind::Returning => {
+                connection.rows(self.sql, values).await.map(Ran::of_rows)
             }
             Kind::Begin => {
                 // Before it is asked: if the answer never comes, there may be one.

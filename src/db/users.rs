@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::bulk::insert;
 use super::counters::touch;
 use super::entities::users::{Column, Entity, Model};
+use super::query::count::exists;
 use super::query::keyset::{Keyset, List, page_of_rows};
 use super::query::membership::is_one_of;
 use super::query::set;
@@ -182,14 +183,10 @@ pub async fn taken_names(
     email: &str,
     username: &str,
 ) -> Result<TakenNames, DbError> {
-    let exists = |condition: SimpleExpr| {
-        Expr::exists(
-            Query::select().expr(Expr::value(1)).from(Entity).and_where(condition).to_owned(),
-        )
-    };
+    let has = |condition| exists(Query::select().from(Entity).and_where(condition));
     let query = Query::select()
-        .expr_as(exists(Column::Email.eq(email)), "email")
-        .expr_as(exists(Column::Username.eq(username)), "username")
+        .expr_as(has(Column::Email.eq(email)), "email")
+        .expr_as(has(Column::Username.eq(username)), "username")
         .to_owned();
     let taken = session.one("taken_names", &query).await?;
     Ok(taken.unwrap_or(TakenNames { email: false, username: false }))
@@ -460,20 +457,19 @@ pub async fn admin_users_page(
     filter: &AdminUserFilter,
 ) -> Result<Page<AdminUserRow>, DbError> {
     const STATEMENT: &str = "admin_users_page";
-    let mut select = admin_users();
-    if let Some(search) = &filter.search {
+    let searched = filter.search.as_ref().map(|search| {
         let columns = [Column::Username, Column::DisplayName, Column::Email];
-        let any = columns.into_iter().fold(Condition::any(), |any, column| {
+        columns.into_iter().fold(Condition::any(), |any, column| {
             any.add(contains(session.dialect(), column.into_column_ref(), search))
-        });
-        select = select.filter(any);
-    }
-    if let Some((is_locked, now)) = filter.is_locked {
+        })
+    });
+    let locked = filter.is_locked.map(|(is_locked, now)| {
         let unlocked = is_unlocked(now);
-        select = select.filter(if is_locked { unlocked.not() } else { unlocked });
-    }
+        if is_locked { unlocked.not() } else { unlocked }
+    });
     let list = List {
-        rows: select.into_query(),
+        rows: admin_users().into_query(),
+        condition: Condition::all().add_option(searched).add_option(locked),
         keyset: Keyset {
             columns: vec![((Entity, Column::CreatedAt).into_column_ref(), "created_at")],
             id: ((Entity, Column::Id).into_column_ref(), "id"),

@@ -6,6 +6,7 @@ pub mod interpretation;
 pub mod locale;
 pub mod page;
 pub mod reading;
+pub mod reading_list;
 pub mod spread;
 pub mod user;
 pub mod user_error;

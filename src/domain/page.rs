@@ -19,6 +19,15 @@ impl Direction {
             Self::Backward => Self::Forward,
         }
     }
+
+    /// The argument that the key of such a page stands in.
+    #[must_use]
+    pub const fn cursor_argument(self) -> &'static str {
+        match self {
+            Self::Forward => "after",
+            Self::Backward => "before",
+        }
+    }
 }
 
 /// Which end of a list's order comes first.

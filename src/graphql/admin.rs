@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
-use chrono::Datelike;
 use uuid::Uuid;
 
 use super::context::request;
 use super::errors::ApiError;
 use super::id::opaque_id;
 use super::inputs::search_text;
-use super::pagination::{Connection, CursorKey, PageArguments};
+use super::pagination::{Connection, CursorKey, PageArguments, read_time};
 use super::scalars::DateTime;
 use super::user::User;
 use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
@@ -70,10 +69,7 @@ impl CursorKey for UserKey {
 
     fn read(text: &str) -> Option<Self> {
         let (time, id) = text.split_once(',')?;
-        let created_at = chrono::DateTime::from_timestamp_micros(time.parse().ok()?)?;
-        // Nobody registered before or after the years that both databases can compare.
-        let is_time = (1..=9_999).contains(&created_at.year());
-        is_time.then_some(Self { created_at, id: Uuid::try_parse(id).ok()? })
+        Some(Self { created_at: read_time(time)?, id: Uuid::try_parse(id).ok()? })
     }
 }
 

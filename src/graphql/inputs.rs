@@ -66,3 +66,23 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     }
     Ok((!text.is_empty()).then_some(text))
 }
+
+/// The same for a list of everybody's, which has an index for texts of three characters and more.
+///
+/// # Errors
+///
+/// It has less than 3 or more than 100 characters.
+pub fn search_text_of_all(search: Option<String>) -> Result<Option<String>, ApiError> {
+    let text = search_text(search)?;
+    let characters = text.as_ref().map(|text| text.chars().count());
+    match characters.filter(|characters| *characters < content::SEARCH_OF_ALL) {
+        None => Ok(text),
+        Some(characters) => Err(ApiError::BadInput {
+            argument: "search",
+            message: format!(
+                "`search` has {characters} characters; it must have {} or more here",
+                content::SEARCH_OF_ALL
+            ),
+        }),
+    }
+}

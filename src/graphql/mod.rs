@@ -19,6 +19,7 @@ pub mod one_pass;
 pub mod pagination;
 pub mod public_stats;
 pub mod reading;
+pub mod reading_lists;
 pub mod scalars;
 pub mod share;
 pub mod spread;

@@ -4,7 +4,6 @@ use async_graphql::{Context, OutputType, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Datelike;
-use uuid::Uuid;
 
 use super::admin::AdminUser;
 use super::card::Card;
@@ -13,7 +12,6 @@ use super::reading::Reading;
 use super::spread::Spread;
 use super::tag::Tag;
 use crate::config::limits::DocumentLimits;
-use crate::db::readings::ReadingKey;
 use crate::domain::page::{Direction, Page, PageRequest};
 
 /// What a client asks of a connection.
@@ -100,10 +98,10 @@ impl PageArguments {
     ) -> Result<PageRequest<K>, ApiError> {
         self.refuse_contradictions()?;
         let backward = self.last.is_some() || (self.before.is_some() && self.first.is_none());
-        let (direction, argument, count, cursor, cursor_argument) = if backward {
-            (Direction::Backward, "last", self.last, &self.before, "before")
+        let (direction, argument, count, cursor) = if backward {
+            (Direction::Backward, "last", self.last, &self.before)
         } else {
-            (Direction::Forward, "first", self.first, &self.after, "after")
+            (Direction::Forward, "first", self.first, &self.after)
         };
         let limit = match count {
             None => usize::try_from(limits.default_page_size).unwrap_or(usize::MAX),
@@ -113,7 +111,7 @@ impl PageArguments {
             .as_deref()
             .map(|cursor| {
                 read_cursor(list, cursor)
-                    .ok_or(ApiError::InvalidCursor { argument: cursor_argument })
+                    .ok_or(ApiError::InvalidCursor { argument: direction.cursor_argument() })
             })
             .transpose()?;
         let with_total = context.look_ahead().field("totalCount").exists();
@@ -198,16 +196,9 @@ fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
     (is_ours && parts.next().is_none()).then(|| K::read(key)).flatten()
 }
 
-impl CursorKey for ReadingKey {
-    fn write(&self) -> String {
-        format!("{},{}", self.created_at.timestamp_micros(), self.id.simple())
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let (time, id) = text.split_once(',')?;
-        let created_at = chrono::DateTime::from_timestamp_micros(time.parse().ok()?)?;
-        // No reading was made before or after the years that both databases can compare.
-        let is_time = (1..=9_999).contains(&created_at.year());
-        is_time.then_some(Self { created_at, id: Uuid::try_parse(id).ok()? })
-    }
+/// A time in a cursor: microseconds since 1970.
+pub(super) fn read_time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
+    let time = chrono::DateTime::from_timestamp_micros(text.parse().ok()?)?;
+    // Nothing was made before or after the years that both databases can compare.
+    (1..=9_999).contains(&time.year()).then_some(time)
 }

@@ -1,22 +1,17 @@
 //! Readings and the cards drawn in them.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::parser::types::Field;
-use async_graphql::registry::Registry;
-use async_graphql::{
-    Context, ContextSelectionSet, ID, Lookahead, Object, OutputType, Positioned, ServerResult,
-    Value,
-};
+use async_graphql::{Context, ID, Lookahead, Object};
 
 use super::card::Card;
 use super::category::Category;
 use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::one_pass;
-use super::pagination::{Connection, PageArguments, write_cursor};
+use super::inputs::search_text_of_all;
+use super::pagination::PageArguments;
+use super::reading_lists::{ListName, PublicReadingFilter, ReadingPage};
 use super::scalars::DateTime;
 use super::share::ShareLink;
 use super::spread::Spread;
@@ -26,9 +21,8 @@ use super::words::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKe
 use crate::db::DbError;
 use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
 use crate::db::query::columns::Columns;
-use crate::db::readings::{ReadingKey, ReadingRow, ReadingTexts, readings_page_public};
+use crate::db::readings::{ReadingRow, ReadingTexts, readings_page_public};
 use crate::domain::card;
-use crate::domain::page::Page;
 use crate::loaders::DrawnCardsOfReading;
 
 /// Fields of the query type that answer readings.
@@ -54,6 +48,7 @@ impl ReadingQuery {
     }
 
     /// Everybody's public readings that are not archived, newest first.
+    #[expect(clippy::too_many_arguments, reason = "they are the field's in the contract")]
     async fn public_readings(
         &self,
         context: &Context<'_>,
@@ -61,56 +56,21 @@ impl ReadingQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only those that fit.")] filter: Option<PublicReadingFilter>,
+        #[graphql(
+            desc = "Only those with this text in their questions, in capitals or not: 3 to 100 characters. An empty text is none."
+        )]
+        search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
-        const LIST: &str = "publicReadings:CREATED_AT:DESC";
-        let request = request(context);
+        let name = ListName::public();
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<ReadingKey>(context, &request.limits, LIST)?;
+        let page = name.request(context, &arguments)?;
+        let mut filter = filter.unwrap_or_default().read()?;
+        filter.search = search_text_of_all(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
-        let page = readings_page_public(&request.session, &page, columns).await?.map(Arc::new);
-        Ok(ReadingPage { list: LIST, page })
-    }
-}
-
-/// A page of readings, which is written in one pass where its selection allows.
-pub struct ReadingPage {
-    /// The list and its order, which cursors are bound to.
-    pub list: &'static str,
-    /// The page.
-    pub page: Page<Arc<ReadingRow>>,
-}
-
-impl ReadingPage {
-    /// The place of one of its readings.
-    #[must_use]
-    pub fn cursor_of(&self, reading: &ReadingRow) -> String {
-        write_cursor(self.list, &ReadingKey::of(reading))
-    }
-
-    fn connection(&self) -> Connection<Reading> {
-        Connection::new(self.list, self.page.clone(), |row| ReadingKey::of(row), Reading)
-    }
-}
-
-/// To clients it is a connection.
-impl OutputType for ReadingPage {
-    fn type_name() -> Cow<'static, str> {
-        <Connection<Reading> as OutputType>::type_name()
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        <Connection<Reading> as OutputType>::create_type_info(registry)
-    }
-
-    async fn resolve(
-        &self,
-        context: &ContextSelectionSet<'_>,
-        field: &Positioned<Field>,
-    ) -> ServerResult<Value> {
-        match one_pass::page_of_readings(context, self).await {
-            Some(json) => Ok(Value::Binary(json)),
-            None => self.connection().resolve(context, field).await,
-        }
+        let session = &request(context).session;
+        let page = readings_page_public(session, &filter, &page, columns).await?.map(Arc::new);
+        Ok(ReadingPage { list: name, page })
     }
 }
 

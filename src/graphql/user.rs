@@ -11,22 +11,22 @@ use super::errors::ApiError;
 use super::id::{GlobalId, opaque_id};
 use super::inputs::search_text;
 use super::pagination::{Connection, PageArguments};
-use super::reading::{Reading, ReadingPage};
+use super::reading::Reading;
+use super::reading_lists::{ListName, ReadingFilter, ReadingOrder, ReadingPage};
 use super::scalars::DateTime;
 use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
 use crate::db::categories::CategoryRow;
 use crate::db::own_readings::TagRow;
-use crate::db::readings::ReadingKey;
 use crate::db::users::{UserRow, user_by_username};
 use crate::domain::reading;
+use crate::domain::reading_list::{
+    ReadingList, ReadingOrder as ReadingListOrder, ReadingOrderField,
+};
 use crate::domain::user::fold_username;
 use crate::loaders::ReadingsPageOfUser;
 use crate::services::readings::{self, Quota};
 use crate::services::tags;
-
-/// The order in which a user's readings are listed.
-pub(super) const READINGS: &str = "User.readings:CREATED_AT:DESC";
 
 /// Fields of the query type that answer people.
 #[derive(Default)]
@@ -70,6 +70,21 @@ impl User {
     fn own<'a>(&self, context: &Context<'a>) -> Option<&'a RequestContext> {
         let request = request(context);
         request.viewer().is(self.0.id).then_some(request)
+    }
+
+    /// Refuses an order that would tell strangers what is the user's own.
+    fn check_order(
+        &self,
+        request: &RequestContext,
+        order: ReadingListOrder,
+    ) -> Result<(), ApiError> {
+        if order.field == ReadingOrderField::Satisfaction && !request.viewer().is(self.0.id) {
+            return Err(ApiError::BadInput {
+                argument: "orderBy",
+                message: "`orderBy` may be SATISFACTION for one's own readings only".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     async fn private<T>(
@@ -123,8 +138,10 @@ impl User {
         DateTime(self.0.created_at)
     }
 
-    /// The user's readings that are not archived, newest first: all of them for the user, the public
-    /// ones for others.
+    /// The user's readings, newest first unless another order is asked for: all of them for the user,
+    /// without the archived ones unless they are asked for; the public ones that are not archived for
+    /// others.
+    #[expect(clippy::too_many_arguments, reason = "they are the field's in the contract")]
     async fn readings(
         &self,
         context: &Context<'_>,
@@ -132,15 +149,32 @@ impl User {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only those that fit.")] filter: Option<ReadingFilter>,
+        #[graphql(desc = "In which order; the newest first if nothing is said.")] order_by: Option<
+            ReadingOrder,
+        >,
+        #[graphql(
+            desc = "Only those with this text in their questions or, for their owner, in their notes, in capitals or not. At most 100 characters; an empty text is none."
+        )]
+        search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
         let request = request(context);
-        let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<ReadingKey>(context, &request.limits, READINGS)?;
+        let order = order_by.map(Into::into).unwrap_or_default();
+        self.check_order(request, order)?;
+        let name = ListName::of_user(order);
+        let page = name.request(context, &PageArguments { first, after, last, before })?;
+        let mut filter = filter.unwrap_or_default().read()?;
+        filter.search = search_text(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
-        let key = ReadingsPageOfUser { user: self.0.id, request: page.clone(), columns };
+        let key = ReadingsPageOfUser {
+            user: self.0.id,
+            list: Arc::new(ReadingList { filter, order }),
+            request: page.clone(),
+            columns,
+        };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
-        Ok(ReadingPage { list: READINGS, page })
+        Ok(ReadingPage { list: name, page })
     }
 
     /// The e-mail address. Null for everyone but the user and admins.

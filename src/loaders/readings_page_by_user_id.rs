@@ -10,6 +10,7 @@ use crate::db::query::columns::{Columns, most_of};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
 use crate::domain::page::{Page, PageRequest};
+use crate::domain::reading_list::ReadingList;
 use crate::domain::viewer::CurrentViewer;
 
 /// A page of one user's readings.
@@ -17,6 +18,8 @@ use crate::domain::viewer::CurrentViewer;
 pub struct ReadingsPageOfUser {
     /// Whose readings.
     pub user: Uuid,
+    /// Which of them, in which order.
+    pub list: Arc<ReadingList>,
     /// Which page.
     pub request: PageRequest<ReadingKey>,
     /// What is read of each reading.
@@ -36,18 +39,18 @@ impl Load for ReadingsPageByUserId {
     ) -> Result<HashMap<ReadingsPageOfUser, Self::Value>, DbError> {
         // Aliases may ask for different pages; each is a statement, whatever the number of users and
         // whatever is read.
-        let mut keys_of: HashMap<&PageRequest<ReadingKey>, Vec<&ReadingsPageOfUser>> =
-            HashMap::new();
+        let mut keys_of: HashMap<_, Vec<&ReadingsPageOfUser>> = HashMap::new();
         for key in keys {
-            keys_of.entry(&key.request).or_default().push(key);
+            keys_of.entry((&key.list, &key.request)).or_default().push(key);
         }
         let mut pages = HashMap::with_capacity(keys.len());
-        for (request, keys) in keys_of {
+        for ((list, request), keys) in keys_of {
             let columns = most_of(keys.iter().map(|key| key.columns));
             let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
             let users: Vec<Uuid> = users.into_iter().collect();
             let found =
-                readings_page_by_user_id(&self.0, self.1.get(), &users, request, columns).await?;
+                readings_page_by_user_id(&self.0, self.1.get(), &users, list, (request, columns))
+                    .await?;
             let found: HashMap<Uuid, Self::Value> =
                 found.into_iter().map(|(user, page)| (user, page.map(Arc::new))).collect();
             for key in keys {

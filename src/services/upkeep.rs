@@ -1,6 +1,7 @@
 //! What is done every few seconds or minutes, whoever asks for what: counters are brought up to date,
 //! accesses of share links are written, cards and spreads that another server's admin changed are
-//! read, and what has expired is deleted. Each step may be done by
+//! read, what has expired is deleted, and
+//! SQLite looks at how its tables have grown. Each step may be done by
 //! several processes at once, and may fail and be done the next time.
 
 use std::future::Future;
@@ -39,6 +40,7 @@ pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Fut
             _ = sweeps.tick() => {
                 services.throttle.forget_idle();
                 report("sweep", sweep(&services, &database.session()).await);
+                report("optimize", database.optimize().await.map_err(Into::into));
             }
         }
     }

@@ -5,7 +5,10 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::app::{Content, Engine, TestApp, TestDatabase, on_both_databases};
 use crate::fixtures::{
@@ -14,7 +17,7 @@ use crate::fixtures::{
 
 /// A question whose statements are held, by the name of their file. What stands in capitals is put in
 /// by [`Values`].
-pub const CASES: [(&str, &str); 22] = [
+pub const CASES: &[(&str, &str)] = &[
     ("public_readings", "publicReadings(first: 20) { nodes { question } }"),
     ("public_readings_with_texts", "publicReadings(first: 20) { nodes { interpretation } }"),
     ("public_readings_with_total", "publicReadings(first: 20) { totalCount nodes { question } }"),
@@ -49,7 +52,153 @@ pub const CASES: [(&str, &str); 22] = [
     ("draws_of_cards", "cards(first: 5) { nodes { drawCount } }"),
     ("uses_of_spreads", "spreads(first: 5) { nodes { usageCount meanRating } }"),
     ("public_stats", "publicStats { users readings }"),
+    ("public_readings_searched", "publicReadings(search: TERM) { nodes { question } }"),
+    (
+        "public_readings_searched_after",
+        "publicReadings(search: TERM, after: CURSOR) { nodes { question } }",
+    ),
+    ("public_readings_searched_with_total", "publicReadings(search: TERM) { totalCount }"),
+    ("public_readings_tagged", "publicReadings(filter: { tagsAny: [TAG] }) { nodes { question } }"),
+    (
+        "public_readings_tagged_with_total",
+        "publicReadings(filter: { tagsAny: [TAG, \"grief\"] }) { totalCount }",
+    ),
+    (
+        "public_readings_of_words",
+        "publicReadings(filter: { characterVoices: [GHOUL, RAIDER], karmaContexts: [EVIL],
+            spreadTypes: [CELTIC_CROSS] }) { nodes { question } }",
+    ),
+    (
+        "public_readings_of_a_voice_with_total",
+        "publicReadings(filter: { characterVoices: [GHOUL] }) { totalCount }",
+    ),
+    (
+        "public_readings_of_a_time",
+        "publicReadings(filter: { createdAt: { from: FROM, to: TO } }) { nodes { question } }",
+    ),
+    (
+        "public_readings_of_a_time_searched_and_tagged",
+        "publicReadings(search: TERM, filter: { tagsAny: [TAG], createdAt: { from: FROM, to: TO } })
+            { nodes { question } }",
+    ),
+    (
+        "own_readings_searched",
+        "user(username: USERNAME) { readings(search: TERM) { nodes { question } } }",
+    ),
+    (
+        "own_readings_searched_with_total",
+        "user(username: USERNAME) { readings(search: TERM) { totalCount } }",
+    ),
+    (
+        "own_readings_searched_for_little",
+        "user(username: USERNAME) { readings(search: SHORT) { nodes { question } } }",
+    ),
+    (
+        "own_readings_tagged",
+        "user(username: USERNAME) { readings(filter: { tagsAny: [TAG, \"grief\"] })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_with_all_tags",
+        "user(username: USERNAME) { readings(filter: { tagsAll: [TAG, \"trust\"] })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_tagged_with_total",
+        "user(username: USERNAME) { readings(filter: { tagsAny: [TAG] }) { totalCount } }",
+    ),
+    (
+        "own_readings_of_a_voice",
+        "user(username: USERNAME) { readings(filter: { characterVoices: [GHOUL] })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_of_words_with_total",
+        "user(username: USERNAME) { readings(filter: { characterVoices: [GHOUL],
+            karmaContexts: [EVIL], spreadTypes: [CELTIC_CROSS] }) { totalCount nodes { question } } }",
+    ),
+    (
+        "own_readings_of_a_time",
+        "user(username: USERNAME) { readings(filter: { createdAt: { from: FROM, to: TO } })
+            { totalCount nodes { question } } }",
+    ),
+    (
+        "own_favorites",
+        "user(username: USERNAME) { readings(filter: { isFavorite: true }) { nodes { question } } }",
+    ),
+    (
+        "own_readings_of_a_category",
+        "user(username: USERNAME) { readings(filter: { categoryId: CATEGORY })
+            { totalCount nodes { question } } }",
+    ),
+    (
+        "own_readings_without_a_category",
+        "user(username: USERNAME) { readings(filter: { hasCategory: false })
+            { nodes { question } } }",
+    ),
+    (
+        "own_public_readings",
+        "user(username: USERNAME) { readings(filter: { privacyLevels: [PUBLIC] })
+            { nodes { question } } }",
+    ),
+    (
+        "own_satisfying_readings",
+        "user(username: USERNAME) { readings(filter: { minSatisfaction: 5 })
+            { nodes { question } } }",
+    ),
+    (
+        "own_archived_readings",
+        "user(username: USERNAME) { readings(filter: { archive: ARCHIVED })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_archived_or_not",
+        "user(username: USERNAME) { readings(filter: { archive: ANY }) { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_change",
+        "user(username: USERNAME) { readings(orderBy: { field: UPDATED_AT })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_change_after",
+        "user(username: USERNAME) { readings(first: 5, after: CHANGE_CURSOR,
+            orderBy: { field: UPDATED_AT }) { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_satisfaction",
+        "user(username: USERNAME) { readings(orderBy: { field: SATISFACTION })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_satisfaction_after",
+        "user(username: USERNAME) { readings(first: 5, after: SATISFACTION_CURSOR,
+            orderBy: { field: SATISFACTION }) { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_dissatisfaction",
+        "user(username: USERNAME) { readings(orderBy: { field: SATISFACTION, direction: ASC })
+            { nodes { question } } }",
+    ),
+    (
+        "own_readings_by_all",
+        "user(username: USERNAME) { readings(first: 5, search: TERM, after: SATISFACTION_CURSOR,
+            orderBy: { field: SATISFACTION }, filter: { tagsAny: [TAG], tagsAll: [\"trust\"],
+            characterVoices: [GHOUL, RAIDER], karmaContexts: [EVIL], spreadTypes: [CELTIC_CROSS],
+            createdAt: { from: FROM, to: TO }, privacyLevels: [PUBLIC], isFavorite: true,
+            categoryId: CATEGORY, hasCategory: true, minSatisfaction: 2, archive: ANY })
+            { totalCount nodes { question } } }",
+    ),
+    (
+        "readings_of_users_searched",
+        "publicReadings { nodes { user { readings(search: TERM) { nodes { question } } } } }",
+    ),
 ];
+
+/// Whether a case narrows a list, so that rows are read to be left out.
+pub fn is_narrowed(fields: &str) -> bool {
+    fields.contains("search: ") || fields.contains("filter: ")
+}
 
 /// What a case asks for.
 pub struct Values {
@@ -61,6 +210,23 @@ pub struct Values {
     pub cursor: String,
     /// Of the list of the user's readings.
     pub own_cursor: String,
+    /// What readings are searched for.
+    pub found: Found,
+}
+
+/// Of which much, little or nothing is found.
+#[derive(Debug, Clone, Copy)]
+pub struct Found {
+    pub tag: &'static str,
+    pub term: &'static str,
+    pub short_term: &'static str,
+    pub from: &'static str,
+    pub to: &'static str,
+}
+
+/// A place in a list of a user's readings.
+fn cursor(order: &str, sort: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("1|User.readings:{order}:DESC|{sort},{}", Uuid::nil().simple()))
 }
 
 impl Values {
@@ -72,7 +238,14 @@ impl Values {
             ("READING", &self.reading),
             ("CATEGORY", &self.category),
             ("OWN_CURSOR", &self.own_cursor),
+            ("CHANGE_CURSOR", &cursor("UPDATED_AT", "1790000000000000")),
+            ("SATISFACTION_CURSOR", &cursor("SATISFACTION", "r3")),
             ("CURSOR", &self.cursor),
+            ("TERM", &self.found.term.to_owned()),
+            ("SHORT", &self.found.short_term.to_owned()),
+            ("TAG", &self.found.tag.to_owned()),
+            ("FROM", &self.found.from.to_owned()),
+            ("TO", &self.found.to.to_owned()),
         ]
         .iter()
         .fold(format!("{{ {fields} }}"), |query, (name, value)| {
@@ -124,8 +297,15 @@ on_both_databases! {
             category: category_id("folder"),
             cursor: first_cursor(&app, "publicReadings { pageInfo { startCursor } }").await,
             own_cursor: first_cursor(&app, own).await,
+            found: Found {
+                tag: "love",
+                term: "term",
+                short_term: "愛",
+                from: "2026-10-01T00:00:00Z",
+                to: "2026-11-01T00:00:00Z",
+            },
         };
-        for (name, fields) in CASES {
+        for (name, fields) in CASES.iter().copied() {
             let query = values.query(fields);
             seen.lock().expect("no panic").clear();
             let answered = app.ask_as(id("ada"), &query).await;

@@ -31,6 +31,7 @@ mod plans;
 mod policy;
 mod process;
 mod public_stats;
+mod reading_lists;
 mod reading_writes;
 mod readings;
 mod readme;

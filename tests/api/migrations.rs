@@ -27,7 +27,7 @@ const GUIDE_INDEXES: [&str; 14] = [
 
 /// Those that are needed besides.
 const OWN_INDEXES: [&str; 7] = [
-    "idx_reading_sessions_user_created_id",
+    "idx_reading_sessions_user_active",
     "idx_reading_sessions_public_feed",
     "idx_reading_sessions_user_public",
     "idx_reading_sessions_user_favorites",

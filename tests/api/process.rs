@@ -262,7 +262,8 @@ on_both_databases! {
 /// The definitions of all indexes and triggers.
 async fn schema_of(database: &TestDatabase) -> Vec<String> {
     let (sqlite, postgres) = (
-        "SELECT name || sql AS value FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1",
+        "SELECT name || sql AS value FROM sqlite_master
+            WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_stat%' ORDER BY 1",
         "SELECT indexdef AS value FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
     );
     values(database, sqlite, postgres).await

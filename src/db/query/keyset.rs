@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, JoinType, Order, Query,
-    SelectStatement, SimpleExpr, Value,
+    Alias, Asterisk, ColumnRef, Condition, Expr, ExprTrait, Func, IntoColumnRef, JoinType, Order,
+    Query, SelectStatement, SimpleExpr, Value,
 };
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
+use super::count::count;
 use super::membership::uuid_array;
 use super::{Dialect, constant};
 use crate::domain::page::{Direction, Page, PageRequest};
@@ -38,8 +39,10 @@ pub struct Keyset {
 /// A list of which pages are read.
 #[derive(Debug, Clone)]
 pub struct List {
-    /// What is selected from where, without order and limit; the id is selected first.
+    /// What is selected from where, without conditions, order and limit; the id is selected first.
     pub rows: SelectStatement,
+    /// What a row of the list must be.
+    pub condition: Condition,
     /// Its order.
     pub keyset: Keyset,
 }
@@ -79,9 +82,14 @@ impl Keyset {
 }
 
 impl List {
+    /// All of the list's rows.
+    fn all(&self) -> SelectStatement {
+        self.rows.clone().cond_where(self.condition.clone()).to_owned()
+    }
+
     /// The page's own rows, one more than wanted.
     fn page<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SelectStatement {
-        let mut page = self.rows.clone();
+        let mut page = self.all();
         if let Some(key) = key {
             page.and_where(self.keyset.compare(key, request.direction, false));
         }
@@ -92,7 +100,7 @@ impl List {
 
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
-        let mut nearest = self.rows.clone();
+        let mut nearest = self.all();
         nearest.clear_selects().expr(constant(true)).and_where(self.keyset.compare(
             key,
             request.direction,
@@ -105,13 +113,36 @@ impl List {
         SimpleExpr::SubQuery(None, Box::new(nearest.into())).is_not_null()
     }
 
-    fn total(&self) -> SimpleExpr {
-        let mut count = self.rows.clone();
-        count.clear_selects().expr(Expr::col(Asterisk).count());
-        SimpleExpr::SubQuery(None, Box::new(count.into()))
-    }
-
-    /// The statement of one page of the whole list.
+    /// The statement of one page of the whole list. `key` holds a value for each column of the order,
+    /// the id last.
+    ///
+    /// ```
+    /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
+    /// use wasteland_tarot::db::query::keyset::{Keyset, List};
+    /// use wasteland_tarot::domain::page::{Direction, PageRequest};
+    ///
+    /// let column = |name: &'static str| Alias::new(name).into_column_ref();
+    /// let list = List {
+    ///     rows: Query::select().columns(["id", "created_at"]).from("users").to_owned(),
+    ///     condition: Condition::all(),
+    ///     keyset: Keyset {
+    ///         columns: vec![(column("created_at"), "created_at")],
+    ///         id: (column("id"), "id"),
+    ///         order: Order::Desc,
+    ///     },
+    /// };
+    /// let request = PageRequest {
+    ///     direction: Direction::Forward,
+    ///     limit: 20,
+    ///     key: Some(()),
+    ///     with_total: false,
+    /// };
+    /// let key = ["2026-11-01T00:00:00Z".into(), 7.into()];
+    /// let sql = list.select_page(&request, Some(&key)).to_string(PostgresQueryBuilder);
+    /// // One step into an index, and one row more than wanted.
+    /// assert!(sql.contains(r#"("created_at", "id") < ('2026-11-01T00:00:00Z', 7)"#));
+    /// assert!(sql.contains("LIMIT 21"));
+    /// ```
     pub fn select_page<K>(
         &self,
         request: &PageRequest<K>,
@@ -120,7 +151,7 @@ impl List {
         let mut flags = Query::select();
         flags.expr_as(self.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(self.total(), TOTAL);
+            flags.expr_as(count(&self.all()), TOTAL);
         }
         let mut statement = Query::select();
         statement
@@ -139,6 +170,31 @@ impl List {
 
     /// The statement of a page of the list of each parent, for all parents at once. The list's rows
     /// are those whose `of_parent` column equals the parent's id.
+    ///
+    /// ```
+    /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
+    /// use uuid::Uuid;
+    /// use wasteland_tarot::db::query::{Dialect, keyset::{Keyset, List}};
+    /// use wasteland_tarot::domain::page::{Direction, PageRequest};
+    ///
+    /// let column = |name: &'static str| Alias::new(name).into_column_ref();
+    /// let list = List {
+    ///     rows: Query::select().columns(["id", "name"]).from("reading_categories").to_owned(),
+    ///     condition: Condition::all(),
+    ///     keyset: Keyset {
+    ///         columns: vec![(column("name"), "name")],
+    ///         id: (column("id"), "id"),
+    ///         order: Order::Asc,
+    ///     },
+    /// };
+    /// let top: PageRequest<()> =
+    ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
+    /// let parents = [Uuid::nil(), Uuid::max()];
+    /// let query =
+    ///     list.select_page_per_parent(Dialect::Postgres, &column("user_id"), &parents, &top, None);
+    /// // The few rows of each parent by an index, and not all rows, numbered.
+    /// assert!(query.to_string(PostgresQueryBuilder).contains("LEFT JOIN LATERAL"));
+    /// ```
     pub fn select_page_per_parent<K>(
         &self,
         dialect: Dialect,
@@ -150,7 +206,7 @@ impl List {
         let parent = |table| Expr::col((Alias::new(table), Alias::new(PARENT)));
         let list_of = |table| {
             let mut list = self.clone();
-            list.rows.and_where(Expr::col(of_parent.clone()).eq(parent(table)));
+            list.condition = list.condition.add(Expr::col(of_parent.clone()).eq(parent(table)));
             list
         };
 
@@ -162,7 +218,7 @@ impl List {
             .expr_as(parent(PARENT), PARENT)
             .expr_as(list.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(list.total(), TOTAL);
+            flags.expr_as(count(&list.all()), TOTAL);
         }
         if dialect.is_sqlite() {
             let all = parents.len() as u64;

@@ -9,6 +9,17 @@ use super::Dialect;
 
 /// The column holds one of the ids. On PostgreSQL they are one array, so that the statement's text,
 /// and with it the prepared statement, is the same for any number of them.
+///
+/// ```
+/// use sea_orm::sea_query::{PostgresQueryBuilder, Query};
+/// use uuid::Uuid;
+/// use wasteland_tarot::db::entities::users::{Column, Entity};
+/// use wasteland_tarot::db::query::{Dialect, membership::is_one_of};
+///
+/// let condition = is_one_of(Dialect::Postgres, Column::Id, &[Uuid::nil(), Uuid::max()]);
+/// let query = Query::select().column(Column::Id).from(Entity).and_where(condition).to_owned();
+/// assert!(query.to_string(PostgresQueryBuilder).contains(r#""users"."id" = ANY("#));
+/// ```
 pub fn is_one_of(dialect: Dialect, column: impl ColumnTrait, ids: &[Uuid]) -> SimpleExpr {
     let column_expression = Expr::col(column.as_column_ref());
     if dialect.is_sqlite() {

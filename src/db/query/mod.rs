@@ -1,9 +1,12 @@
 //! Pieces that statements are built of, generic over entities.
 
 pub mod columns;
+pub mod count;
 pub mod dialect;
 pub mod keyset;
 pub mod membership;
+pub mod range;
+pub mod tags;
 pub mod text;
 
 pub use dialect::Dialect;

@@ -1,12 +1,34 @@
-//! Text search.
+//! Text search. What people type is text: `%`, `_` and quotes stand for themselves, and capitals do
+//! not matter.
 
 use sea_orm::sea_query::extension::postgres::PgExpr;
-use sea_orm::sea_query::{ColumnRef, Expr, ExprTrait, LikeExpr, SimpleExpr};
+use sea_orm::sea_query::extension::sqlite::SqliteExpr;
+use sea_orm::sea_query::{
+    Alias, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
+};
 
 use super::Dialect;
 
-/// The column's text holds that text somewhere, in capitals or not. What people type is text: `%`
-/// and `_` stand for themselves.
+/// Characters of the shortest text that an index of trigrams finds.
+const TRIGRAM: usize = 3;
+
+/// The column's text holds that text somewhere. On SQLite only Latin letters are alike in capitals.
+///
+/// ```
+/// use sea_orm::sea_query::{Alias, IntoColumnRef, PostgresQueryBuilder, Query};
+/// use wasteland_tarot::db::query::{Dialect, text::contains};
+///
+/// let name = Alias::new("username").into_column_ref();
+/// let query = Query::select()
+///     .column(name.clone())
+///     .from("users")
+///     .and_where(contains(Dialect::Postgres, name, "50%"))
+///     .to_owned();
+/// assert_eq!(
+///     query.to_string(PostgresQueryBuilder),
+///     r#"SELECT "username" FROM "users" WHERE "username" ILIKE E'%50\\%%'"#
+/// );
+/// ```
 #[must_use]
 pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
     const ESCAPE: char = '\\';
@@ -27,4 +49,94 @@ pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
         // the pattern and the name, which is no SQL.
         Expr::col(column).ilike(like)
     }
+}
+
+/// The texts of a table that are searched, and the index of them.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchIndex {
+    /// The table.
+    pub table: &'static str,
+    /// SQLite's full-text index of the table.
+    pub index: &'static str,
+    /// The column of the table that its rows are numbered by there.
+    pub row: &'static str,
+}
+
+impl SearchIndex {
+    /// One of these columns holds that text somewhere. PostgreSQL finds texts of three letters and more
+    /// by the trigrams of each column, if all of them have an index; SQLite those of three characters
+    /// and more. Shorter ones are compared row by row: narrow the rows first.
+    ///
+    /// ```
+    /// use sea_orm::sea_query::{Alias, Query, SqliteQueryBuilder};
+    /// use wasteland_tarot::db::query::{Dialect, text::SearchIndex};
+    ///
+    /// let index = SearchIndex {
+    ///     table: "reading_sessions",
+    ///     index: "reading_sessions_search",
+    ///     row: "search_id",
+    /// };
+    /// let sql = |text| {
+    ///     Query::select()
+    ///         .column(Alias::new("id"))
+    ///         .from("reading_sessions")
+    ///         .and_where(index.contains(Dialect::Sqlite, &["question", "notes"], text))
+    ///         .to_string(SqliteQueryBuilder)
+    /// };
+    /// assert!(sql("fußball").contains(r#"MATCH '{question notes} : "fußball"'"#));
+    /// assert!(sql("愛").contains(r#"INSTR("reading_sessions"."question", '愛') > 0"#));
+    /// ```
+    #[must_use]
+    pub fn contains(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
+        let column = |name: &'static str| (self.table, name).into_column_ref();
+        if !dialect.is_sqlite() {
+            return any(columns.iter().map(|name| contains(dialect, column(name), text)));
+        }
+        if text.chars().count() < TRIGRAM {
+            let variants = in_capitals_or_not(text);
+            return any(columns.iter().flat_map(|name| {
+                variants.iter().map(|variant| holds(Expr::col(column(name)), variant))
+            }));
+        }
+        let quoted = text.replace('"', "\"\"");
+        let phrase = format!("{{{}}} : \"{quoted}\"", columns.join(" "));
+        let index = Alias::new(self.index);
+        let rows = Query::select()
+            .column(Alias::new("rowid"))
+            .from(index.clone())
+            // The index stands for all of its columns there.
+            .and_where(SqliteExpr::matches(Expr::col(index), phrase))
+            .to_owned();
+        Expr::col(column(self.row)).in_subquery(rows)
+    }
+}
+
+fn any(conditions: impl Iterator<Item = SimpleExpr>) -> SimpleExpr {
+    conditions.reduce(ExprTrait::or).unwrap_or_else(|| super::constant(false))
+}
+
+fn holds(text: SimpleExpr, part: &str) -> SimpleExpr {
+    SimpleExpr::from(Func::cust("INSTR").arg(text).arg(part)).gt(super::constant(0))
+}
+
+/// A short text with each of its characters in each of its cases.
+fn in_capitals_or_not(text: &str) -> Vec<String> {
+    let mut texts = vec![String::new()];
+    for character in text.chars() {
+        let mut cases = vec![character];
+        for other in [only(character.to_lowercase()), only(character.to_uppercase())] {
+            cases.extend(other.filter(|other| *other != character));
+        }
+        texts = texts
+            .iter()
+            .flat_map(|begun| cases.iter().map(move |character| format!("{begun}{character}")))
+            .collect();
+    }
+    texts
+}
+
+/// The one character, if there is one only.
+fn only(mut characters: impl Iterator<Item = char>) -> Option<char> {
+    let first = characters.next();
+    if characters.next().is_none() { first } else { None }
 }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
 use super::{category_key, reading_key, spread_key};
-use crate::db::readings::{ReadingKey, ReadingRow};
+use crate::db::readings::ReadingRow;
+use crate::domain::reading_list::ReadingOrder;
 use crate::graphql::card::Card;
 use crate::graphql::context::{RequestContext, begin_mutation};
 use crate::graphql::errors::{ApiError, settle};
 use crate::graphql::id::GlobalId;
-use crate::graphql::pagination::{Edge, write_cursor};
+use crate::graphql::pagination::Edge;
 use crate::graphql::reading::Reading;
-use crate::graphql::user::{READINGS, User};
+use crate::graphql::reading_lists::ListName;
+use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::graphql::words::{Karma, Locale, Orientation, PrivacyLevel, Suit, VoiceKey};
 use crate::services::readings::{self, Changed, DrawInput, DrawnCard, ReadingInput, ReadingUpdate};
@@ -237,7 +239,7 @@ fn shown(row: ReadingRow) -> Reading {
 
 /// A reading's place among its owner's readings.
 fn edge(node: Reading) -> Edge<Reading> {
-    Edge { cursor: write_cursor(READINGS, &ReadingKey::of(&node.0)), node }
+    Edge { cursor: ListName::of_user(ReadingOrder::default()).cursor_of(&node.0), node }
 }
 
 /// What to change of a reading. What is absent stays; null clears, where that is possible.

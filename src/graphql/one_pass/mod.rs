@@ -18,7 +18,7 @@ use async_graphql::ContextSelectionSet;
 use bytes::Bytes;
 
 use super::context::RequestContext;
-use super::reading::ReadingPage;
+use super::reading_lists::ReadingPage;
 
 pub use json::write_value;
 pub use plan::{PageCount, Plans};

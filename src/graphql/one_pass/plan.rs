@@ -10,7 +10,7 @@ use async_graphql::{ContextSelectionSet, InputType, Positioned};
 use uuid::Uuid;
 
 use super::super::context::RequestContext;
-use super::super::reading::ReadingPage;
+use super::super::reading_lists::ReadingPage;
 use super::super::words::Locale;
 use super::json::Json;
 use super::reading::page_fields;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::super::id::GlobalId;
-use super::super::reading::{ReadingPage, is_own};
+use super::super::reading::is_own;
+use super::super::reading_lists::ReadingPage;
 use super::card::{card_fields, spread_fields, voice_fields};
 use super::json::Json;
 use super::plan::{Pass, Planner, Selected, Write};

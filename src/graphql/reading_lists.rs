@@ -1,0 +1,361 @@
+//! Lists of readings: what clients may narrow them to and order them by, and their pages.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{
+    Context, ContextSelectionSet, Enum, ID, InputObject, OutputType, Positioned, ServerResult,
+    Value,
+};
+use uuid::Uuid;
+
+use super::context::request;
+use super::errors::ApiError;
+use super::id::GlobalId;
+use super::inputs::{DateTimeRange, OrderDirection};
+use super::one_pass;
+use super::pagination::{Connection, CursorKey, PageArguments, read_time, write_cursor};
+use super::reading::Reading;
+use super::words::{Karma, PrivacyLevel, SpreadType, VoiceKey};
+use crate::config::content;
+use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
+use crate::domain::page::{Order, Page, PageRequest};
+use crate::domain::reading_list::{self, Archive, OwnFilter};
+use crate::services::input::normalized;
+
+/// Which readings: all of what is given must fit. Of a list one item has to fit, so an empty list fits
+/// nothing.
+#[derive(InputObject, Default)]
+pub struct ReadingFilter {
+    /// The voice that speaks is one of these.
+    character_voices: Option<Vec<VoiceKey>>,
+    /// The tone is one of these.
+    karma_contexts: Option<Vec<Karma>>,
+    /// The kind of the spread is one of these.
+    spread_types: Option<Vec<SpreadType>>,
+    /// It has one of these tags, at most 20.
+    tags_any: Option<Vec<String>>,
+    /// It has all of these tags, at most 20. Every reading has all of none.
+    tags_all: Option<Vec<String>>,
+    /// It was made in this time.
+    created_at: Option<DateTimeRange>,
+    /// Who may see it is one of these. Finds nothing of other users' readings.
+    privacy_levels: Option<Vec<PrivacyLevel>>,
+    /// Whether it is marked as a favourite. Finds nothing of other users' readings.
+    is_favorite: Option<bool>,
+    /// It is in this folder. Finds nothing of other users' readings.
+    category_id: Option<ID>,
+    /// Whether it is in a folder. Finds nothing of other users' readings.
+    has_category: Option<bool>,
+    /// Its satisfaction rating is this or more, 1 to 5. Finds nothing of other users' readings.
+    min_satisfaction: Option<i32>,
+    /// Whether it is archived. Anything but `ACTIVE` finds nothing of other users' readings.
+    #[graphql(default_with = "ArchiveState::Active")]
+    archive: ArchiveState,
+}
+
+/// Which public readings: all of what is given must fit. Of a list one item has to fit, so an empty
+/// list fits nothing.
+#[derive(InputObject, Default)]
+pub struct PublicReadingFilter {
+    /// The voice that speaks is one of these.
+    character_voices: Option<Vec<VoiceKey>>,
+    /// The tone is one of these.
+    karma_contexts: Option<Vec<Karma>>,
+    /// The kind of the spread is one of these.
+    spread_types: Option<Vec<SpreadType>>,
+    /// It has one of these tags, at most 20.
+    tags_any: Option<Vec<String>>,
+    /// It was made in this time.
+    created_at: Option<DateTimeRange>,
+}
+
+/// Whether readings are archived.
+#[derive(Enum, Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[graphql(remote = "Archive")]
+pub enum ArchiveState {
+    /// They are not.
+    #[default]
+    Active,
+    /// They are.
+    Archived,
+    /// They may be or not.
+    Any,
+}
+
+/// What readings are ordered by.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "reading_list::ReadingOrderField")]
+pub enum ReadingOrderField {
+    /// When they were made.
+    CreatedAt,
+    /// When they were last changed.
+    UpdatedAt,
+    /// The satisfaction rating. Readings without one come last either way. For the owner only: of other
+    /// users' readings it is an error.
+    Satisfaction,
+}
+
+/// How readings are ordered. Those that are equal are ordered by id in the same direction.
+#[derive(InputObject, Clone, Copy)]
+pub struct ReadingOrder {
+    /// By what.
+    #[graphql(default_with = "ReadingOrderField::CreatedAt")]
+    field: ReadingOrderField,
+    /// Which end comes first.
+    #[graphql(default_with = "OrderDirection::Desc")]
+    direction: OrderDirection,
+}
+
+impl From<ReadingOrder> for reading_list::ReadingOrder {
+    fn from(order: ReadingOrder) -> Self {
+        Self { field: order.field.into(), order: order.direction.into() }
+    }
+}
+
+impl PublicReadingFilter {
+    /// As the services know it.
+    ///
+    /// # Errors
+    ///
+    /// There are too many tags.
+    pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
+        let range = self.created_at.unwrap_or_default();
+        Ok(reading_list::ReadingFilter {
+            voices: words(self.character_voices),
+            karma: words(self.karma_contexts),
+            spread_types: words(self.spread_types),
+            tags_any: tags("tagsAny", self.tags_any)?,
+            from: range.from.map(|from| from.0),
+            to: range.to.map(|to| to.0),
+            ..reading_list::ReadingFilter::default()
+        })
+    }
+}
+
+impl ReadingFilter {
+    /// As the services know it.
+    ///
+    /// # Errors
+    ///
+    /// There are too many tags, a rating is none, or an id is not that of a category.
+    pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
+        let public = PublicReadingFilter {
+            character_voices: self.character_voices,
+            karma_contexts: self.karma_contexts,
+            spread_types: self.spread_types,
+            tags_any: self.tags_any,
+            created_at: self.created_at,
+        };
+        Ok(reading_list::ReadingFilter {
+            tags_all: tags("tagsAll", self.tags_all)?,
+            own: OwnFilter {
+                privacy_levels: words(self.privacy_levels),
+                is_favorite: self.is_favorite,
+                category: self.category_id.as_ref().map(category).transpose()?,
+                has_category: self.has_category,
+                min_satisfaction: self.min_satisfaction.map(rating).transpose()?,
+                archive: self.archive.into(),
+            },
+            ..public.read()?
+        })
+    }
+}
+
+/// In one order and once each, so that the same wish is the same statement.
+fn words<G, W: From<G> + Ord>(words: Option<Vec<G>>) -> Option<Vec<W>> {
+    words.map(|words| unique(words.into_iter().map(W::from).collect()))
+}
+
+fn unique<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// The place of what is wrong in a filter.
+const FILTER: &str = "filter";
+
+fn tags(field: &str, tags: Option<Vec<String>>) -> Result<Option<Vec<String>>, ApiError> {
+    let Some(tags) = tags else { return Ok(None) };
+    if tags.len() > content::TAGS {
+        return Err(ApiError::BadInput {
+            argument: FILTER,
+            message: format!(
+                "`{field}` has {} tags; it may have at most {}",
+                tags.len(),
+                content::TAGS
+            ),
+        });
+    }
+    // As they are written. No text that is stored has a NUL.
+    let tags = tags.iter().map(|tag| normalized(tag).replace('\0', "\u{fffd}"));
+    Ok(Some(unique(tags.collect())))
+}
+
+fn rating(rating: i32) -> Result<i16, ApiError> {
+    let found = content::RATING.contains(&rating).then(|| i16::try_from(rating).ok()).flatten();
+    found.ok_or_else(|| ApiError::BadInput {
+        argument: FILTER,
+        message: format!(
+            "`minSatisfaction` is {rating}; it must be {} to {}",
+            content::RATING.start(),
+            content::RATING.end()
+        ),
+    })
+}
+
+fn category(id: &ID) -> Result<Uuid, ApiError> {
+    match GlobalId::parse("categoryId", id)? {
+        GlobalId::Category(id) => Ok(id),
+        other => Err(other.refuse("categoryId", "Category")),
+    }
+}
+
+/// A list of readings with its order: cursors are bound to both.
+#[derive(Debug, Clone, Copy)]
+pub struct ListName {
+    field: ListField,
+    order: reading_list::ReadingOrder,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum ListField {
+    Public,
+    OfUser,
+}
+
+impl ListName {
+    /// `publicReadings`.
+    #[must_use]
+    pub fn public() -> Self {
+        Self { field: ListField::Public, order: reading_list::ReadingOrder::default() }
+    }
+
+    /// `User.readings`.
+    #[must_use]
+    pub const fn of_user(order: reading_list::ReadingOrder) -> Self {
+        Self { field: ListField::OfUser, order }
+    }
+
+    const fn as_str(self) -> &'static str {
+        use reading_list::ReadingOrderField::{CreatedAt, Satisfaction, UpdatedAt};
+        match (self.field, self.order.field, self.order.order) {
+            (ListField::Public, ..) => "publicReadings:CREATED_AT:DESC",
+            (ListField::OfUser, CreatedAt, Order::Desc) => "User.readings:CREATED_AT:DESC",
+            (ListField::OfUser, CreatedAt, Order::Asc) => "User.readings:CREATED_AT:ASC",
+            (ListField::OfUser, UpdatedAt, Order::Desc) => "User.readings:UPDATED_AT:DESC",
+            (ListField::OfUser, UpdatedAt, Order::Asc) => "User.readings:UPDATED_AT:ASC",
+            (ListField::OfUser, Satisfaction, Order::Desc) => "User.readings:SATISFACTION:DESC",
+            (ListField::OfUser, Satisfaction, Order::Asc) => "User.readings:SATISFACTION:ASC",
+        }
+    }
+
+    /// Checks the arguments of a page of this list.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PageArguments::request`].
+    pub fn request(
+        self,
+        context: &Context<'_>,
+        arguments: &PageArguments,
+    ) -> Result<PageRequest<ReadingKey>, ApiError> {
+        let limits = &request(context).limits;
+        let page = arguments.request::<ReadingKey>(context, limits, self.as_str())?;
+        // Cursors are not signed: one that names this list may hold the key of another.
+        let is_ours = page.key.is_none_or(|key| match self.order.field {
+            reading_list::ReadingOrderField::Satisfaction => {
+                matches!(key.sort, ReadingSort::Satisfaction(_))
+            }
+            _ => matches!(key.sort, ReadingSort::Time(_)),
+        });
+        if !is_ours {
+            return Err(ApiError::InvalidCursor { argument: page.direction.cursor_argument() });
+        }
+        Ok(page)
+    }
+
+    fn key_of(self, reading: &ReadingRow) -> ReadingKey {
+        ReadingKey::of(reading, self.order.field)
+    }
+
+    /// The place of a reading in this list.
+    #[must_use]
+    pub fn cursor_of(self, reading: &ReadingRow) -> String {
+        write_cursor(self.as_str(), &self.key_of(reading))
+    }
+}
+
+/// What stands before a rating in a cursor, so that it is no time.
+const RATING: &str = "r";
+
+impl CursorKey for ReadingKey {
+    fn write(&self) -> String {
+        let id = self.id.simple();
+        match self.sort {
+            ReadingSort::Time(time) => format!("{},{id}", time.timestamp_micros()),
+            ReadingSort::Satisfaction(None) => format!("{RATING},{id}"),
+            ReadingSort::Satisfaction(Some(rating)) => format!("{RATING}{rating},{id}"),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let (sort, id) = text.split_once(',')?;
+        let sort = match sort.strip_prefix(RATING) {
+            Some("") => ReadingSort::Satisfaction(None),
+            Some(rating) => {
+                let rating: i16 = rating.parse().ok()?;
+                let is_rating = content::RATING.contains(&i32::from(rating));
+                ReadingSort::Satisfaction(is_rating.then_some(Some(rating))?)
+            }
+            None => ReadingSort::Time(read_time(sort)?),
+        };
+        Some(Self { sort, id: Uuid::try_parse(id).ok()? })
+    }
+}
+
+/// A page of readings, which is written in one pass where its selection allows.
+pub struct ReadingPage {
+    /// The list, which cursors are bound to.
+    pub list: ListName,
+    /// The page.
+    pub page: Page<Arc<ReadingRow>>,
+}
+
+impl ReadingPage {
+    /// The place of one of its readings.
+    #[must_use]
+    pub fn cursor_of(&self, reading: &ReadingRow) -> String {
+        self.list.cursor_of(reading)
+    }
+
+    fn connection(&self) -> Connection<Reading> {
+        let key_of = |row: &Arc<ReadingRow>| self.list.key_of(row);
+        Connection::new(self.list.as_str(), self.page.clone(), key_of, Reading)
+    }
+}
+
+/// To clients it is a connection.
+impl OutputType for ReadingPage {
+    fn type_name() -> Cow<'static, str> {
+        <Connection<Reading> as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Connection<Reading> as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        match one_pass::page_of_readings(context, self).await {
+            Some(json) => Ok(Value::Binary(json)),
+            None => self.connection().resolve(context, field).await,
+        }
+    }
+}
