@@ -2,6 +2,7 @@
 //! is measured.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Parser;
@@ -97,7 +98,17 @@ impl Bench {
 
     /// A server on the database of that address.
     pub fn start_server_at(&self, url: &str) -> Outcome<Process> {
+        self.start_server_with(url, &[])
+    }
+
+    /// The same, with these settings besides.
+    pub fn start_server_with(
+        &self,
+        url: &str,
+        besides: &[(&'static str, String)],
+    ) -> Outcome<Process> {
         let mut settings = Self::server_settings();
+        settings.extend_from_slice(besides);
         settings.push(("DATABASE_URL", url.to_owned()));
         settings.push(("JWT_SECRET", SECRET.to_owned()));
         Process::start(&self.arguments.server, &["serve"], &settings, &self.files)
@@ -123,6 +134,42 @@ impl Bench {
         Ok(file.lines().next().unwrap_or_default().trim().parse()?)
     }
 
+    /// Stops PostgreSQL, does something, and starts it again with the settings that it had.
+    pub fn restart_cluster(&self, meanwhile: impl FnOnce() -> Outcome) -> Outcome {
+        self.pg_ctl("stop")?;
+        // Where it cannot be done it is said beside the figures.
+        let _ = meanwhile();
+        self.pg_ctl("start")
+    }
+
+    fn pg_ctl(&self, action: &str) -> Outcome {
+        let cluster = self.cluster();
+        let pg_ctl = self.arguments.pg_bin.join("pg_ctl");
+        let options = std::fs::read_to_string(cluster.join("postmaster.opts"))?;
+        let mut command = if is_root()? {
+            // PostgreSQL refuses to run as root.
+            let mut command = Command::new("setpriv");
+            command
+                .args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"])
+                .arg(pg_ctl);
+            command
+        } else {
+            Command::new(pg_ctl)
+        };
+        command.arg("-D").arg(&cluster).args(["-m", "fast", "-w", "-l"]);
+        command.arg(self.arguments.folder.join("postgres.log")).arg(action);
+        if action == "start" {
+            // The program's own name comes first there.
+            let (_, given) = options.trim().split_once(' ').unwrap_or_default();
+            command.args(["-o", given]);
+        }
+        let done = command.current_dir(&self.arguments.folder).output()?;
+        if !done.status.success() {
+            return Err(format!("{action}: {}", String::from_utf8_lossy(&done.stderr)).into());
+        }
+        Ok(())
+    }
+
     fn cluster(&self) -> PathBuf {
         Path::new(&self.arguments.folder).join("data")
     }
@@ -135,4 +182,9 @@ impl Database {
             Self::Tenth | Self::Embedded => "tenth",
         }
     }
+}
+
+fn is_root() -> Outcome<bool> {
+    let user = Command::new("id").arg("-u").output()?;
+    Ok(user.stdout.starts_with(b"0"))
 }

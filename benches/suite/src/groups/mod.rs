@@ -8,6 +8,7 @@ mod logins;
 mod memory;
 mod nested;
 mod nplusone;
+mod queries;
 mod yardsticks;
 
 use crate::Outcome;
@@ -21,7 +22,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 8] = [
+const ALL: [Group; 9] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -30,6 +31,7 @@ const ALL: [Group; 8] = [
     Group { name: "growth", run: growth::run },
     Group { name: "memory", run: memory::run },
     Group { name: "logins", run: logins::run },
+    Group { name: "queries", run: queries::run },
 ];
 
 /// The groups of these names, or all.
