@@ -9,6 +9,7 @@ pub mod content;
 pub mod database;
 pub mod limits;
 pub mod log;
+pub mod monitor;
 pub mod server;
 pub mod throttle;
 
@@ -47,6 +48,10 @@ pub struct Settings {
     /// The database.
     #[command(flatten)]
     pub database: database::DatabaseSettings,
+
+    /// Slow queries.
+    #[command(flatten)]
+    pub monitor: monitor::MonitorSettings,
 
     /// Addresses, and what the HTTP side offers.
     #[command(flatten)]
@@ -164,6 +169,14 @@ fn lifetime(text: &str) -> Result<std::time::Duration, String> {
 /// A whole number of milliseconds, at least one.
 fn milliseconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text, "milliseconds", std::time::Duration::from_millis)
+}
+
+/// A whole number of milliseconds, which may be none.
+fn milliseconds_or_none(text: &str) -> Result<std::time::Duration, String> {
+    const MAXIMUM: u64 = 86_400_000;
+    whole_number(text, 0, MAXIMUM)
+        .map(std::time::Duration::from_millis)
+        .map_err(|_| "a whole number of milliseconds, from 0 to a day".to_owned())
 }
 
 fn duration(

@@ -240,6 +240,33 @@ impl Lent {
         }
     }
 
+    /// Asks for a statement's plan, which executes nothing; answers the last column of each row. On
+    /// PostgreSQL the text is several statements, a transaction among them: if they are not all done,
+    /// the connection is no good any more.
+    pub(super) async fn explain(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        if self.has_transaction() {
+            return Err(sqlx::Error::Protocol("a transaction is open".to_owned()));
+        }
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &mut self.connection {
+            Some(Connected::Postgres(connection)) => {
+                self.transaction = Some(OpenTransaction { _turn: None });
+                let rows = sqlx::raw_sql(sql).fetch_all(&mut **connection).await?;
+                self.transaction = None;
+                rows.iter().map(|row| row.try_get(0)).collect()
+            }
+            Some(Connected::Sqlite(connection)) => {
+                let rows = query_with(sql, values).fetch_all(&mut **connection).await?;
+                rows.iter().map(|row| row.try_get("detail")).collect()
+            }
+            None => Err(sqlx::Error::PoolClosed),
+        }
+    }
+
     /// Says, before it is begun, that a transaction is open.
     pub(super) fn open(&mut self, transaction: OpenTransaction) {
         self.transaction = Some(transaction);

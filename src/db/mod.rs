@@ -13,6 +13,7 @@ pub mod factions;
 pub mod idempotency_keys;
 pub mod login_sessions;
 pub mod migrations;
+pub mod monitor;
 pub mod own_readings;
 pub mod public_stats;
 pub mod query;

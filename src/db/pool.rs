@@ -16,6 +16,7 @@ use sea_orm::{
 };
 
 use super::lent::Pool;
+use super::monitor::Monitor;
 use super::session::Observer;
 use super::{DbError, Session};
 use crate::config::Settings;
@@ -28,6 +29,8 @@ pub struct Database {
     connection: DatabaseConnection,
     deadline: Duration,
     observer: Option<Observer>,
+    /// One for the process, whatever connection a statement runs on.
+    monitor: Arc<Monitor>,
 }
 
 impl Database {
@@ -44,7 +47,8 @@ impl Database {
             Pool::Postgres(pool) => SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()),
             Pool::Sqlite { pool, .. } => SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone()),
         };
-        Ok(Self { pool, connection, deadline: settings.database.deadline, observer: None })
+        let monitor = Arc::new(Monitor::new(&settings.monitor));
+        Ok(Self { pool, connection, deadline: settings.database.deadline, observer: None, monitor })
     }
 
     /// Tells of the SQL of every statement of the sessions that are made from now on, in the engine's
@@ -56,7 +60,8 @@ impl Database {
     /// The database for one request.
     #[must_use]
     pub fn session(&self) -> Session {
-        Session::new(self.pool.clone(), self.deadline, self.observer.clone())
+        let monitor = Arc::clone(&self.monitor);
+        Session::new(self.pool.clone(), self.deadline, self.observer.clone(), monitor)
     }
 
     /// Asks the database for a sign of life.

@@ -1,11 +1,11 @@
 //! The one way to run a statement: it names it, bounds its time and counts it.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::sea_query::{QueryStatementWriter, SelectStatement, Values};
+use sea_orm::sea_query::{QueryStatementWriter, SelectStatement, Value, Values};
 use sea_orm::{FromQueryResult, QueryResult, sqlx};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::DbError;
 use super::error::is_lost_connection;
 use super::lent::{Lent, OpenTransaction, Pool};
+use super::monitor::{Asker, Monitor, Watch};
 use super::query::Dialect;
 
 /// How many statements a request ran and how many rows came back.
@@ -49,8 +50,9 @@ impl StatementCount {
 pub(super) type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The database as one request sees it: all its statements run on one connection, one after another.
+/// A handle knows on whose behalf it is used.
 #[derive(Clone)]
-pub struct Session(Arc<Shared>);
+pub struct Session(Arc<Shared>, Asker);
 
 struct Shared {
     pool: Pool,
@@ -58,13 +60,42 @@ struct Shared {
     lent: Mutex<Option<Lent>>,
     deadline: Duration,
     observer: Option<Observer>,
+    monitor: Arc<Monitor>,
     count: StatementCount,
 }
 
 impl Session {
-    pub(super) fn new(pool: Pool, deadline: Duration, observer: Option<Observer>) -> Self {
-        let count = StatementCount::default();
-        Self(Arc::new(Shared { pool, lent: Mutex::default(), deadline, observer, count }))
+    pub(super) fn new(
+        pool: Pool,
+        deadline: Duration,
+        observer: Option<Observer>,
+        monitor: Arc<Monitor>,
+    ) -> Self {
+        let (lent, count) = (Mutex::default(), StatementCount::default());
+        let shared = Shared { pool, lent, deadline, observer, monitor, count };
+        Self(Arc::new(shared), Asker::default())
+    }
+
+    /// The same session, for a GraphQL operation of that name.
+    #[must_use]
+    pub fn of_operation(&self, name: Option<&str>) -> Self {
+        Self(Arc::clone(&self.0), Asker { operation: name.map(Arc::from), ..self.1.clone() })
+    }
+
+    /// The same session, for a GraphQL field, as `Type.field`.
+    #[must_use]
+    pub fn of_field(&self, field: &'static str) -> Self {
+        Self(Arc::clone(&self.0), Asker { field: Some(field), ..self.1.clone() })
+    }
+
+    /// Says that from now on a mutation is executed, as `Mutation.field`: statements of this session
+    /// that are no other field's are its own.
+    pub fn begin_mutation(&self, field: String) {
+        *self.1.mutation.lock().unwrap_or_else(PoisonError::into_inner) = Some(field.into());
+    }
+
+    pub(super) fn monitor(&self) -> &Monitor {
+        &self.0.monitor
     }
 
     /// What ran so far.
@@ -113,7 +144,17 @@ impl Session {
         planning: Planning,
     ) -> Result<Vec<QueryResult>, DbError> {
         let (sql, values) = self.0.pool.build(query);
-        Ok(self.0.run(statement, Kind::Read(planning), &sql, values).await?.rows)
+        Ok(self.0.run(&self.1, statement, Kind::Read(planning), &sql, values).await?.rows)
+    }
+
+    /// Asks for a statement's plan, which executes nothing; answers its lines.
+    pub(super) async fn explain(
+        &self,
+        sql: &str,
+        values: Vec<Value>,
+    ) -> Result<Vec<String>, DbError> {
+        let values = SqlxValues(Values(values));
+        Ok(self.0.run(&self.1, "explain", Kind::Explain, sql, values).await?.plan)
     }
 
     /// Gives the connection back before the request's end, because something slow comes next that
@@ -133,15 +174,15 @@ impl Session {
         &self,
         work: impl FnOnce(Transaction) -> F,
     ) -> Result<T, E> {
-        self.0.begin().await?;
+        self.0.begin(&self.1).await?;
         match work(Transaction(self.clone())).await {
             Ok(value) => {
-                self.0.end("COMMIT").await?;
+                self.0.end(&self.1, "COMMIT").await?;
                 Ok(value)
             }
             Err(error) => {
                 // Where that fails the connection is closed, which takes the transaction back as well.
-                let _ = self.0.end("ROLLBACK").await;
+                let _ = self.0.end(&self.1, "ROLLBACK").await;
                 Err(error)
             }
         }
@@ -166,9 +207,9 @@ impl Transaction {
         statement: &'static str,
         change: &impl QueryStatementWriter,
     ) -> Result<u64, DbError> {
-        let shared = &*self.0.0;
+        let Session(shared, asker) = &self.0;
         let (sql, values) = shared.pool.build(change);
-        Ok(shared.run(statement, Kind::Change, &sql, values).await?.changed)
+        Ok(shared.run(asker, statement, Kind::Change, &sql, values).await?.changed)
     }
 
     /// Changes rows, and answers what the statement returns of them.
@@ -177,9 +218,10 @@ impl Transaction {
         statement: &'static str,
         change: &impl QueryStatementWriter,
     ) -> Result<Vec<R>, DbError> {
-        let shared = &*self.0.0;
+        let Session(shared, asker) = &self.0;
         let (sql, values) = shared.pool.build(change);
-        read_all(statement, &shared.run(statement, Kind::Returning, &sql, values).await?.rows)
+        let ran = shared.run(asker, statement, Kind::Returning, &sql, values).await?;
+        read_all(statement, &ran.rows)
     }
 }
 
@@ -214,6 +256,8 @@ enum Kind {
     Returning,
     /// Begins a transaction.
     Begin,
+    /// The plan of another statement; outside of a transaction only.
+    Explain,
 }
 
 /// What a statement answered.
@@ -221,16 +265,17 @@ enum Kind {
 struct Ran {
     rows: Vec<QueryResult>,
     changed: u64,
+    plan: Vec<String>,
 }
 
 impl Ran {
     const fn of_rows(rows: Vec<QueryResult>) -> Self {
-        Self { rows, changed: 0 }
+        Self { rows, changed: 0, plan: Vec::new() }
     }
 }
 
 impl Shared {
-    async fn begin(&self) -> Result<(), DbError> {
+    async fn begin(&self, asker: &Asker) -> Result<(), DbError> {
         const STATEMENT: &str = "begin";
         if self.pool.dialect().is_sqlite() {
             // Who waits for the turn to write must hold no connection.
@@ -241,7 +286,8 @@ impl Shared {
         };
         let mut turn = Some(turn);
         let sql = self.pool.begin();
-        let begun = self.run_with(STATEMENT, Kind::Begin, sql, no_values(), &mut turn).await;
+        let statement = (STATEMENT, Kind::Begin);
+        let begun = self.run_with(asker, statement, sql, no_values(), &mut turn).await;
         if begun.is_err() {
             // Whether there is a transaction on it is not known.
             self.lent.lock().await.take();
@@ -250,8 +296,8 @@ impl Shared {
     }
 
     /// Ends the transaction. If it cannot be ended its connection is closed.
-    async fn end(&self, sql: &'static str) -> Result<(), DbError> {
-        let ended = self.run("end", Kind::Change, sql, no_values()).await;
+    async fn end(&self, asker: &Asker, sql: &'static str) -> Result<(), DbError> {
+        let ended = self.run(asker, "end", Kind::Change, sql, no_values()).await;
         let mut lent = self.lent.lock().await;
         match (&ended, &mut *lent) {
             (Ok(_), Some(lent)) => drop(lent.close()),
@@ -262,18 +308,19 @@ impl Shared {
 
     async fn run(
         &self,
+        asker: &Asker,
         statement: &'static str,
         kind: Kind,
         sql: &str,
         values: SqlxValues,
     ) -> Result<Ran, DbError> {
-        self.run_with(statement, kind, sql, values, &mut None).await
+        self.run_with(asker, (statement, kind), sql, values, &mut None).await
     }
 
     async fn run_with(
         &self,
-        statement: &'static str,
-        kind: Kind,
+        asker: &Asker,
+        (statement, kind): (&'static str, Kind),
         sql: &str,
         values: SqlxValues,
         turn: &mut Option<OpenTransaction>,
@@ -286,13 +333,25 @@ impl Shared {
         let mut place = self.lent.lock().await;
         let started = Instant::now();
         let deadline = tokio::time::Instant::now() + self.deadline;
-        let run = Statement { kind, sql, values, turn }.run(&self.pool, &mut place, deadline);
+        let mut watch = Watch {
+            monitor: &self.monitor,
+            statement,
+            sql,
+            values: &values.0.0,
+            asker,
+            began: None,
+            is_out_of_time: false,
+        };
+        let statement_run = Statement { kind, sql, values: &values, turn, began: &mut watch.began };
+        let run = statement_run.run(&self.pool, &mut place, deadline);
         let ran = match run.instrument(span).await {
             Ok(Some(ran)) => Ok(ran),
             Ok(None) => Err(DbError::Deadline { statement }),
             Err(RunError::Unavailable(error)) => Err(DbError::unavailable(error)),
             Err(RunError::Failed(error)) => Err(DbError::of_driver(statement, error)),
         };
+        watch.is_out_of_time = matches!(ran, Err(DbError::Deadline { .. }));
+        drop(watch);
         drop(place);
         let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
@@ -318,9 +377,11 @@ enum RunError {
 struct Statement<'a> {
     kind: Kind,
     sql: &'a str,
-    values: SqlxValues,
+    values: &'a SqlxValues,
     /// With which a transaction begins.
     turn: &'a mut Option<OpenTransaction>,
+    /// Is told when the database is asked.
+    began: &'a mut Option<Instant>,
 }
 
 impl Statement<'_> {
@@ -360,6 +421,11 @@ impl Statement<'_> {
                 connection.discard();
                 Err(RunError::Failed(error))
             }
+            // What a plan was asked for with was not done to its end.
+            Ok(Err(error)) if self.kind == Kind::Explain => {
+                connection.discard();
+                Err(RunError::Failed(error))
+            }
             Ok(result) => {
                 *place = Some(connection);
                 result.map(Some).map_err(RunError::Failed)
@@ -374,6 +440,9 @@ impl Statement<'_> {
 
     async fn run_on(&mut self, connection: &mut Lent) -> Result<Ran, sqlx::Error> {
         let values = self.values.clone();
+        if self.kind != Kind::Explain {
+            *self.began = Some(Instant::now());
+        }
         match self.kind {
             // The connection that the transaction was begun on is gone, and all of it with it.
             Kind::Change | Kind::Returning if !connection.has_transaction() => {
@@ -395,7 +464,11 @@ impl Statement<'_> {
             Kind::Change => connection
                 .execute(self.sql, values)
                 .await
-                .map(|changed| Ran { rows: Vec::new(), changed }),
+                .map(|changed| Ran { changed, ..Ran::default() }),
+            Kind::Explain => connection
+                .explain(self.sql, values)
+                .await
+                .map(|plan| Ran { plan, ..Ran::default() }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What operators see.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
@@ -12,6 +13,8 @@ use super::inputs::search_text;
 use super::pagination::{Connection, CursorKey, PageArguments, read_time};
 use super::scalars::DateTime;
 use super::user::User;
+use crate::config::monitor::SLOW_QUERIES_LISTED;
+use crate::db::monitor::{self, plan_of_slow_query, slow_queries};
 use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
 
 /// The order in which users are listed.
@@ -56,10 +59,98 @@ impl Admin {
             search: search_text(search)?,
             is_locked: is_locked.map(|is_locked| (is_locked, now)),
         };
-        let page = admin_users_page(&request.session, &page, &filter).await?;
+        let page =
+            admin_users_page(&request.session.of_field("Admin.users"), &page, &filter).await?;
         let key = |row: &AdminUserRow| UserKey { created_at: row.user.created_at, id: row.user.id };
         Ok(Connection::new(USERS, page, key, AdminUser))
     }
+
+    /// SQL statements that took `SLOW_QUERY_MS` or longer, those that failed or were given up for their
+    /// time included, the slowest first. Statements that differ only in their values, in how many
+    /// there are, or in a limit are one entry. Kept since the server's start, by each server for
+    /// itself, at most `MAX_SLOW_QUERIES`.
+    async fn slow_queries(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "So many: 0 to 100.", default = 10)] limit: i32,
+    ) -> Result<Vec<SlowQuery>, ApiError> {
+        let listed = usize::try_from(limit).ok().filter(|limit| *limit <= SLOW_QUERIES_LISTED);
+        let limit = listed.ok_or_else(|| ApiError::BadInput {
+            argument: "limit",
+            message: format!("`limit` is {limit}; it must be 0 to {SLOW_QUERIES_LISTED}"),
+        })?;
+        Ok(slow_queries(&request(context).session, limit).into_iter().map(SlowQuery).collect())
+    }
+}
+
+/// A SQL statement that was slow.
+pub struct SlowQuery(monitor::SlowQuery);
+
+/// A SQL statement that was slow. Nothing of it tells a value.
+#[Object]
+impl SlowQuery {
+    /// An id of its own, the same on all servers and after every start.
+    async fn id(&self) -> ID {
+        opaque_id("SlowQuery", &self.0.fingerprint.to_string())
+    }
+
+    /// Its text, with `?` for each value and each limit; what is repeated stands once. At most 16,384
+    /// bytes, then `…`.
+    async fn sql(&self) -> &str {
+        &self.0.sql
+    }
+
+    /// The longest that it took, in milliseconds, without the wait for a connection.
+    async fn duration_ms(&self) -> f64 {
+        milliseconds(self.0.worst)
+    }
+
+    /// What it took the last time, in milliseconds.
+    async fn latest_duration_ms(&self) -> f64 {
+        milliseconds(self.0.latest)
+    }
+
+    /// When it was slow the last time.
+    async fn occurred_at(&self) -> DateTime {
+        DateTime(self.0.occurred_at)
+    }
+
+    /// How often it was slow.
+    async fn occurrences(&self) -> u64 {
+        self.0.occurrences
+    }
+
+    /// The name of the operation that asked the last time, at most 100 characters; null if it had none,
+    /// and for what the server does by itself.
+    async fn operation_name(&self) -> Option<&str> {
+        self.0.operation.as_deref()
+    }
+
+    /// The field that asked the last time, as `Type.field`; null for what the server does by itself.
+    async fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
+    /// The kinds of the values of the last time, in their order, with the characters of a text and the
+    /// items of an array: `uuid`, `text(12)`, `array(20)`, `null`. At most 50, then how many more
+    /// there are. Never the values.
+    async fn parameters(&self) -> &[String] {
+        &self.0.parameters
+    }
+
+    /// How the database would run it now for any values: `EXPLAIN`, which does not execute it, on
+    /// PostgreSQL in a transaction that can change nothing. One statement for each entry, so ask for it
+    /// where it is read. Null for what has no plan (the begin and the end of a transaction), for a
+    /// text of more than 16,384 bytes, and where the database cannot plan it.
+    async fn plan(&self, context: &Context<'_>) -> Option<Result<String, ApiError>> {
+        let plan = plan_of_slow_query(&request(context).session, self.0.fingerprint).await;
+        plan.map_err(ApiError::from).transpose()
+    }
+}
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 impl CursorKey for UserKey {

@@ -127,7 +127,7 @@ impl RequestContext {
     /// The user exists no more or is deactivated, or the statement fails.
     pub async fn viewer_row(&self) -> Result<Option<Arc<UserRow>>, ApiError> {
         let Some(id) = self.viewer().user_id() else { return Ok(None) };
-        let row = self.loaders.user_by_id.load_one(id).await?;
+        let row = self.loaders.user_by_id.load_one_for("Query.viewer", id).await?;
         row.filter(|row| row.is_active).map(Some).ok_or(ApiError::Unauthenticated)
     }
 
@@ -188,5 +188,6 @@ pub fn request<'a>(context: &Context<'a>) -> &'a RequestContext {
 pub fn begin_mutation<'a>(context: &Context<'a>) -> &'a RequestContext {
     let request = request(context);
     request.loaders.forget();
+    request.session.begin_mutation(format!("Mutation.{}", context.item.node.name.node));
     request
 }

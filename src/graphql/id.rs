@@ -157,7 +157,7 @@ impl GlobalId {
 }
 
 /// Objects whose ids are for client caches only.
-const OPAQUE_KINDS: [&str; 4] = ["AdminUser", "PublicStats", "ReadingQuota", "Tag"];
+const OPAQUE_KINDS: [&str; 5] = ["AdminUser", "PublicStats", "ReadingQuota", "SlowQuery", "Tag"];
 
 fn opaque_kind(id: &str) -> Option<&'static str> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;

@@ -3,12 +3,15 @@
 
 use super::guard::{Bound, ListBound};
 use crate::config::limits::DocumentLimits;
+use crate::config::monitor::SLOW_QUERIES_LISTED;
 
 /// The bounds, by type and field.
 #[must_use]
 pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
     let ids = Bound::Length { argument: "ids", maximum: limits.ids as u64 };
+    let slow_queries = Bound::Argument { argument: "limit", maximum: SLOW_QUERIES_LISTED as u64 };
     [
+        ("Admin", "slowQueries", slow_queries),
         ("Query", "nodes", ids),
         ("Query", "suits", Bound::Items(5)),
         ("Query", "voices", Bound::Items(14)),

@@ -55,7 +55,7 @@ impl NodeQuery {
         #[graphql(desc = "An id that this server gave out.")] id: ID,
     ) -> Option<Result<Node, ApiError>> {
         match parse_node("id", &id) {
-            Ok(id) => find(request(context), id).await.transpose(),
+            Ok(id) => find(request(context), "Query.node", id).await.transpose(),
             Err(error) => Some(Err(error)),
         }
     }
@@ -76,7 +76,10 @@ impl NodeQuery {
             });
         }
         let ids = ids.iter().map(|id| parse_node("ids", id)).collect::<Result<Vec<_>, _>>()?;
-        futures_util::future::try_join_all(ids.into_iter().map(|id| find(request, id))).await
+        futures_util::future::try_join_all(
+            ids.into_iter().map(|id| find(request, "Query.nodes", id)),
+        )
+        .await
     }
 }
 
@@ -90,24 +93,30 @@ fn parse_node(argument: &'static str, id: &str) -> Result<GlobalId, ApiError> {
     }
 }
 
-async fn find(request: &RequestContext, id: GlobalId) -> Result<Option<Node>, ApiError> {
+async fn find(
+    request: &RequestContext,
+    field: &'static str,
+    id: GlobalId,
+) -> Result<Option<Node>, ApiError> {
     let (catalogue, loaders) = (&request.catalogue, &request.loaders);
     Ok(match id {
         GlobalId::Card(id) => catalogue.card(id).map(Card::of).map(Node::Card),
         GlobalId::Category(id) => {
-            loaders.category_by_id.load_one(id).await?.map(|row| Node::Category(Category(row)))
+            let row = loaders.category_by_id.load_one_for(field, id).await?;
+            row.map(|row| Node::Category(Category(row)))
         }
         GlobalId::Faction(key) => catalogue.faction(key).map(Faction::of).map(Node::Faction),
         GlobalId::Reading(id) => {
-            loaders.reading_by_id.load_one(id).await?.map(|row| Node::Reading(Reading(row)))
+            let row = loaders.reading_by_id.load_one_for(field, id).await?;
+            row.map(|row| Node::Reading(Reading(row)))
         }
         GlobalId::ShareLink(id) => {
-            let share = loaders.share_by_id.load_one(id).await?;
+            let share = loaders.share_by_id.load_one_for(field, id).await?;
             share.map(|row| Node::ShareLink(ShareLink(ShareRow::clone(&row))))
         }
         GlobalId::Spread(id) => catalogue.spread(id).map(Spread::of).map(Node::Spread),
         GlobalId::User(id) => {
-            let row = loaders.user_by_id.load_one(id).await?;
+            let row = loaders.user_by_id.load_one_for(field, id).await?;
             row.filter(|row| row.is_active).map(|row| Node::User(User(row)))
         }
         GlobalId::Voice(key) => catalogue.voice(key).map(Voice::of).map(Node::Voice),

@@ -16,7 +16,7 @@ impl PublicStatsQuery {
     /// Counts over the whole site.
     async fn public_stats(&self, context: &Context<'_>) -> Result<PublicStats, ApiError> {
         let request = request(context);
-        let counts = public_counts(&request.session).await?;
+        let counts = public_counts(&request.session.of_field("Query.publicStats")).await?;
         let spreads = request.catalogue.spreads().iter().filter(|spread| spread.is_active).count();
         Ok(PublicStats {
             id: opaque_id("PublicStats", "all"),

@@ -68,8 +68,8 @@ impl ReadingQuery {
         let mut filter = filter.unwrap_or_default().read()?;
         filter.search = search_text_of_all(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
-        let session = &request(context).session;
-        let page = readings_page_public(session, &filter, &page, columns).await?.map(Arc::new);
+        let session = request(context).session.of_field("Query.publicReadings");
+        let page = readings_page_public(&session, &filter, &page, columns).await?.map(Arc::new);
         Ok(ReadingPage { list: name, page })
     }
 }
@@ -232,7 +232,8 @@ impl Reading {
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
         let columns = DrawnCard::columns(&context.look_ahead());
-        DrawnCard::all(context, DrawnCardsOfReading { reading: self.0.id, columns }).await
+        let of = DrawnCardsOfReading { reading: self.0.id, columns };
+        DrawnCard::all(context, "Reading.cards", of).await
     }
 
     /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
@@ -307,9 +308,11 @@ impl DrawnCard {
     /// The cards of a reading that the viewer may see, in the order of their positions.
     pub(super) async fn all(
         context: &Context<'_>,
+        field: &'static str,
         of: DrawnCardsOfReading,
     ) -> Result<Vec<Self>, ApiError> {
-        let loaded = request(context).loaders.drawn_cards_by_reading_id.load_one(of).await?;
+        let cards = &request(context).loaders.drawn_cards_by_reading_id;
+        let loaded = cards.load_one_for(field, of).await?;
         let Some(drawn) = loaded else { return Ok(Vec::new()) };
         Ok((0..drawn.len()).map(|index| Self { drawn: Arc::clone(&drawn), index }).collect())
     }

@@ -36,8 +36,8 @@ impl ShareQuery {
         grant: Option<String>,
     ) -> Option<Result<SharedReading, ApiError>> {
         let request = request(context);
-        let (session, services) = (&request.session, &request.services);
-        let opened = shares::open(session, services, &token, grant.as_deref()).await;
+        let session = request.session.of_field("Query.sharedReading");
+        let opened = shares::open(&session, &request.services, &token, grant.as_deref()).await;
         settled(opened).transpose().map(|opened| opened.map(SharedReading))
     }
 }
@@ -163,7 +163,11 @@ impl SharedReadingContent<'_> {
     /// The cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<SharedCard>, ApiError> {
         let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
-        Ok(DrawnCard::all(context, of).await?.into_iter().map(SharedCard).collect())
+        Ok(DrawnCard::all(context, "SharedReadingContent.cards", of)
+            .await?
+            .into_iter()
+            .map(SharedCard)
+            .collect())
     }
 }
 

@@ -111,8 +111,13 @@ impl Spread {
         self.0.texts.get(locale.into())
     }
 
-    async fn stats(&self, context: &Context<'_>) -> Result<Option<Arc<SpreadStatsRow>>, ApiError> {
-        Ok(request(context).loaders.spread_stats_by_spread_id.load_one(self.0.id).await?)
+    async fn stats(
+        &self,
+        context: &Context<'_>,
+        field: &'static str,
+    ) -> Result<Option<Arc<SpreadStatsRow>>, ApiError> {
+        let loader = &request(context).loaders.spread_stats_by_spread_id;
+        Ok(loader.load_one_for(field, self.0.id).await?)
     }
 }
 
@@ -189,13 +194,13 @@ impl Spread {
 
     /// How many readings used it. Counted a little behind the readings themselves.
     async fn usage_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
-        Ok(self.stats(context).await?.map_or(0, |stats| stats.usage_count))
+        Ok(self.stats(context, "Spread.usageCount").await?.map_or(0, |stats| stats.usage_count))
     }
 
     /// The mean of the satisfaction ratings of its readings, 1 to 5 with one decimal; null if
     /// nobody rated one.
     async fn mean_rating(&self, context: &Context<'_>) -> Option<Result<f64, ApiError>> {
-        match self.stats(context).await {
+        match self.stats(context, "Spread.meanRating").await {
             Ok(stats) => stats.and_then(|stats| mean(stats.rating_sum, stats.rating_n)).map(Ok),
             Err(error) => Some(Err(error)),
         }

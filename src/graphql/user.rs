@@ -46,7 +46,8 @@ impl UserQuery {
         context: &Context<'_>,
         #[graphql(desc = "1 to 50 characters, without `@`.")] username: String,
     ) -> Option<Result<User, ApiError>> {
-        let found = user_by_username(&request(context).session, &fold_username(&username)).await;
+        let session = request(context).session.of_field("Query.user");
+        let found = user_by_username(&session, &fold_username(&username)).await;
         let row = found.map_err(ApiError::from).transpose()?;
         Some(row.map(|row| User(Arc::new(row))))
     }

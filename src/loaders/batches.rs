@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
-use crate::db::DbError;
+use crate::db::{DbError, Session};
 
 /// The batches that a request's loaders want to run.
 #[derive(Clone, Default)]
@@ -61,6 +61,7 @@ pub trait Load: Send + Sync + 'static {
     /// A statement fails: then it fails for all of the keys.
     fn load(
         &self,
+        session: &Session,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
 }
@@ -74,6 +75,9 @@ pub struct RequestLoader<L: Load> {
 
 struct Shared<L: Load> {
     load: L,
+    session: Session,
+    /// For which field it mostly loads, as `Type.field`.
+    field: &'static str,
     state: Mutex<State<L>>,
 }
 
@@ -83,6 +87,8 @@ type Loaded<L> = Result<Option<<L as Load>::Value>, DbError>;
 struct State<L: Load> {
     /// What no batch has taken yet.
     wanted: Vec<L::Key>,
+    /// Which field wanted the first of it.
+    wanted_by: &'static str,
     /// What was asked for so far; nothing while it is loaded.
     known: HashMap<L::Key, Option<Loaded<L>>>,
     /// Fields that wait for any of it.
@@ -90,9 +96,15 @@ struct State<L: Load> {
 }
 
 impl<L: Load> RequestLoader<L> {
-    pub(super) fn new(batches: &Batches, load: L) -> Self {
-        let state = State { wanted: Vec::new(), known: HashMap::new(), waiting: Vec::new() };
-        let shared = Arc::new(Shared { load, state: Mutex::new(state) });
+    pub(super) fn new(batches: &Batches, session: &Session, field: &'static str, load: L) -> Self {
+        let state = State {
+            wanted: Vec::new(),
+            wanted_by: field,
+            known: HashMap::new(),
+            waiting: Vec::new(),
+        };
+        let session = session.clone();
+        let shared = Arc::new(Shared { load, session, field, state: Mutex::new(state) });
         Self { batches: batches.clone(), shared }
     }
 
@@ -102,7 +114,21 @@ impl<L: Load> RequestLoader<L> {
     ///
     /// The statement of its batch failed.
     pub async fn load_one(&self, key: L::Key) -> Result<Option<L::Value>, DbError> {
-        self.want(std::slice::from_ref(&key));
+        self.load_one_for(self.shared.field, key).await
+    }
+
+    /// The same for another field than that which the loader is mostly for, as `Type.field`: the
+    /// statement of a batch is known as that of the field which asked first.
+    ///
+    /// # Errors
+    ///
+    /// The statement of its batch failed.
+    pub async fn load_one_for(
+        &self,
+        field: &'static str,
+        key: L::Key,
+    ) -> Result<Option<L::Value>, DbError> {
+        self.want(field, std::slice::from_ref(&key));
         poll_fn(|context| {
             let mut state = lock(&self.shared.state);
             if let Some(Some(loaded)) = state.known.get(&key) {
@@ -124,7 +150,7 @@ impl<L: Load> RequestLoader<L> {
         keys: impl IntoIterator<Item = L::Key>,
     ) -> Result<HashMap<L::Key, L::Value>, DbError> {
         let keys: Vec<L::Key> = keys.into_iter().collect();
-        self.want(&keys);
+        self.want(self.shared.field, &keys);
         let mut values = HashMap::with_capacity(keys.len());
         for key in keys {
             if let Some(value) = self.load_one(key.clone()).await? {
@@ -140,7 +166,7 @@ impl<L: Load> RequestLoader<L> {
     }
 
     /// Notes what nobody has asked for yet, and sees to it that a batch will take it.
-    fn want(&self, keys: &[L::Key]) {
+    fn want(&self, field: &'static str, keys: &[L::Key]) {
         let mut state = lock(&self.shared.state);
         let has_batch = !state.wanted.is_empty();
         for key in keys {
@@ -150,6 +176,7 @@ impl<L: Load> RequestLoader<L> {
             }
         }
         if !has_batch && !state.wanted.is_empty() {
+            state.wanted_by = field;
             self.batches.add(Box::pin(Arc::clone(&self.shared).run_batch()));
         }
     }
@@ -157,8 +184,11 @@ impl<L: Load> RequestLoader<L> {
 
 impl<L: Load> Shared<L> {
     async fn run_batch(self: Arc<Self>) {
-        let keys = std::mem::take(&mut lock(&self.state).wanted);
-        let mut loaded = self.load.load(&keys).await;
+        let (keys, field) = {
+            let mut state = lock(&self.state);
+            (std::mem::take(&mut state.wanted), state.wanted_by)
+        };
+        let mut loaded = self.load.load(&self.session.of_field(field), &keys).await;
         let mut state = lock(&self.state);
         for key in keys {
             let value = match &mut loaded {

@@ -10,14 +10,18 @@ use crate::db::cards::{CardStatsRow, card_stats_by_card_id};
 use crate::db::{DbError, Session};
 
 /// Loads counters of cards.
-pub struct CardStatsByCardId(pub(super) Session);
+pub struct CardStatsByCardId;
 
 impl Load for CardStatsByCardId {
     type Key = Uuid;
     type Value = Arc<CardStatsRow>;
 
-    async fn load(&self, cards: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let rows = card_stats_by_card_id(&self.0, cards).await?;
+    async fn load(
+        &self,
+        session: &Session,
+        cards: &[Uuid],
+    ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let rows = card_stats_by_card_id(session, cards).await?;
         Ok(rows.into_iter().map(|row| (row.card_id, Arc::new(row))).collect())
     }
 }

@@ -11,15 +11,19 @@ use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 
 /// Loads categories.
-pub struct CategoryById(pub(super) Session, pub(super) CurrentViewer);
+pub struct CategoryById(pub(super) CurrentViewer);
 
 impl Load for CategoryById {
     type Key = Uuid;
     type Value = Arc<CategoryRow>;
 
-    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let Some(owner) = self.1.get().user_id() else { return Ok(HashMap::new()) };
-        let rows = categories_by_id(&self.0, owner, ids).await?;
+    async fn load(
+        &self,
+        session: &Session,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let Some(owner) = self.0.get().user_id() else { return Ok(HashMap::new()) };
+        let rows = categories_by_id(session, owner, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 }

@@ -20,7 +20,7 @@ pub struct DrawnCardsOfReading {
 }
 
 /// Loads drawn cards.
-pub struct DrawnCardsByReadingId(pub(super) Session);
+pub struct DrawnCardsByReadingId;
 
 impl Load for DrawnCardsByReadingId {
     type Key = DrawnCardsOfReading;
@@ -28,13 +28,14 @@ impl Load for DrawnCardsByReadingId {
 
     async fn load(
         &self,
+        session: &Session,
         keys: &[DrawnCardsOfReading],
     ) -> Result<HashMap<DrawnCardsOfReading, Self::Value>, DbError> {
         // Aliases may ask for different columns of the same cards: one statement reads them all.
         let columns = most_of(keys.iter().map(|key| key.columns));
         let readings: BTreeSet<Uuid> = keys.iter().map(|key| key.reading).collect();
         let readings: Vec<Uuid> = readings.into_iter().collect();
-        let rows = drawn_cards_by_reading_id(&self.0, &readings, columns).await?;
+        let rows = drawn_cards_by_reading_id(session, &readings, columns).await?;
         let cards: HashMap<Uuid, Self::Value> = rows
             .chunk_by(|left, right| left.reading_id == right.reading_id)
             .filter_map(|drawn| Some((drawn.first()?.reading_id, drawn.into())))

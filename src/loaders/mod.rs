@@ -39,6 +39,19 @@ pub use tags_by_user_id::TagsByUserId;
 pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
 
+/// What the loaders of one request are made of.
+struct Source<'a> {
+    batches: &'a Batches,
+    session: &'a Session,
+}
+
+impl Source<'_> {
+    /// A loader, and the field that it mostly loads for.
+    fn loader<L: Load>(&self, field: &'static str, load: L) -> RequestLoader<L> {
+        RequestLoader::new(self.batches, self.session, field, load)
+    }
+}
+
 /// The loaders of one request.
 pub struct Loaders {
     /// What makes the others' batches run.
@@ -75,44 +88,27 @@ impl Loaders {
     /// The loaders of a request of that viewer.
     #[must_use]
     pub fn new(session: &Session, viewer: &CurrentViewer, now: DateTime<Utc>) -> Self {
-        let session = || session.clone();
-        let viewer = || viewer.clone();
         let batches = Batches::default();
+        let viewer = || viewer.clone();
+        let source = Source { batches: &batches, session };
         Self {
-            card_stats_by_card_id: RequestLoader::new(&batches, CardStatsByCardId(session())),
-            categories_by_user_id: RequestLoader::new(
-                &batches,
-                CategoriesByUserId(session(), viewer()),
-            ),
-            category_by_id: RequestLoader::new(&batches, CategoryById(session(), viewer())),
-            drawn_cards_by_reading_id: RequestLoader::new(
-                &batches,
-                DrawnCardsByReadingId(session()),
-            ),
-            open_shares_by_reading_id: RequestLoader::new(
-                &batches,
-                OpenSharesByReadingId(session(), viewer(), now),
-            ),
-            reading_by_id: RequestLoader::new(&batches, ReadingById(session(), viewer())),
-            reading_count_by_category_id: RequestLoader::new(
-                &batches,
-                ReadingCountByCategoryId(session(), viewer()),
-            ),
-            readings_page_by_user_id: RequestLoader::new(
-                &batches,
-                ReadingsPageByUserId(session(), viewer()),
-            ),
-            share_by_id: RequestLoader::new(&batches, ShareById(session(), viewer())),
-            spread_stats_by_spread_id: RequestLoader::new(
-                &batches,
-                SpreadStatsBySpreadId(session()),
-            ),
-            tags_by_user_id: RequestLoader::new(&batches, TagsByUserId(session(), viewer())),
-            usage_today_by_user_id: RequestLoader::new(
-                &batches,
-                UsageTodayByUserId(session(), viewer(), now),
-            ),
-            user_by_id: RequestLoader::new(&batches, UserById(session())),
+            card_stats_by_card_id: source.loader("Card.drawCount", CardStatsByCardId),
+            categories_by_user_id: source.loader("User.categories", CategoriesByUserId(viewer())),
+            category_by_id: source.loader("Reading.category", CategoryById(viewer())),
+            drawn_cards_by_reading_id: source.loader("Reading.cards", DrawnCardsByReadingId),
+            open_shares_by_reading_id: source
+                .loader("Reading.shareLinks", OpenSharesByReadingId(viewer(), now)),
+            reading_by_id: source.loader("Query.reading", ReadingById(viewer())),
+            reading_count_by_category_id: source
+                .loader("Category.readingCount", ReadingCountByCategoryId(viewer())),
+            readings_page_by_user_id: source
+                .loader("User.readings", ReadingsPageByUserId(viewer())),
+            share_by_id: source.loader("Query.node", ShareById(viewer())),
+            spread_stats_by_spread_id: source.loader("Query.spreads", SpreadStatsBySpreadId),
+            tags_by_user_id: source.loader("User.tags", TagsByUserId(viewer())),
+            usage_today_by_user_id: source
+                .loader("User.readingQuota", UsageTodayByUserId(viewer(), now)),
+            user_by_id: source.loader("Reading.user", UserById),
             batches,
         }
     }

@@ -11,14 +11,18 @@ use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 
 /// Loads readings.
-pub struct ReadingById(pub(super) Session, pub(super) CurrentViewer);
+pub struct ReadingById(pub(super) CurrentViewer);
 
 impl Load for ReadingById {
     type Key = Uuid;
     type Value = Arc<ReadingRow>;
 
-    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let rows = readings_by_id(&self.0, self.1.get(), ids).await?;
+    async fn load(
+        &self,
+        session: &Session,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let rows = readings_by_id(session, self.0.get(), ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 }

@@ -10,15 +10,19 @@ use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 
 /// Loads counts of readings; categories without any are left out.
-pub struct ReadingCountByCategoryId(pub(super) Session, pub(super) CurrentViewer);
+pub struct ReadingCountByCategoryId(pub(super) CurrentViewer);
 
 impl Load for ReadingCountByCategoryId {
     type Key = Uuid;
     type Value = i64;
 
-    async fn load(&self, categories: &[Uuid]) -> Result<HashMap<Uuid, i64>, DbError> {
-        let Some(owner) = self.1.get().user_id() else { return Ok(HashMap::new()) };
-        let rows = reading_counts_by_category_id(&self.0, owner, categories).await?;
+    async fn load(
+        &self,
+        session: &Session,
+        categories: &[Uuid],
+    ) -> Result<HashMap<Uuid, i64>, DbError> {
+        let Some(owner) = self.0.get().user_id() else { return Ok(HashMap::new()) };
+        let rows = reading_counts_by_category_id(session, owner, categories).await?;
         Ok(rows.into_iter().map(|row| (row.category_id, row.readings)).collect())
     }
 }

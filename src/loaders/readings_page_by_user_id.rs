@@ -27,7 +27,7 @@ pub struct ReadingsPageOfUser {
 }
 
 /// Loads pages of readings, as far as the viewer may see them.
-pub struct ReadingsPageByUserId(pub(super) Session, pub(super) CurrentViewer);
+pub struct ReadingsPageByUserId(pub(super) CurrentViewer);
 
 impl Load for ReadingsPageByUserId {
     type Key = ReadingsPageOfUser;
@@ -35,6 +35,7 @@ impl Load for ReadingsPageByUserId {
 
     async fn load(
         &self,
+        session: &Session,
         keys: &[ReadingsPageOfUser],
     ) -> Result<HashMap<ReadingsPageOfUser, Self::Value>, DbError> {
         // Aliases may ask for different pages; each is a statement, whatever the number of users and
@@ -49,7 +50,7 @@ impl Load for ReadingsPageByUserId {
             let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
             let users: Vec<Uuid> = users.into_iter().collect();
             let found =
-                readings_page_by_user_id(&self.0, self.1.get(), &users, list, (request, columns))
+                readings_page_by_user_id(session, self.0.get(), &users, list, (request, columns))
                     .await?;
             let found: HashMap<Uuid, Self::Value> =
                 found.into_iter().map(|(user, page)| (user, page.map(Arc::new))).collect();

@@ -11,20 +11,16 @@ use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 
 /// Loads how many readings the viewer made on the UTC day of a time; others' are left out.
-pub struct UsageTodayByUserId(
-    pub(super) Session,
-    pub(super) CurrentViewer,
-    pub(super) DateTime<Utc>,
-);
+pub struct UsageTodayByUserId(pub(super) CurrentViewer, pub(super) DateTime<Utc>);
 
 impl Load for UsageTodayByUserId {
     type Key = Uuid;
     type Value = i32;
 
-    async fn load(&self, users: &[Uuid]) -> Result<HashMap<Uuid, i32>, DbError> {
-        let Some(owner) = self.1.get().user_id().filter(|owner| users.contains(owner)) else {
+    async fn load(&self, session: &Session, users: &[Uuid]) -> Result<HashMap<Uuid, i32>, DbError> {
+        let Some(owner) = self.0.get().user_id().filter(|owner| users.contains(owner)) else {
             return Ok(HashMap::new());
         };
-        Ok(HashMap::from([(owner, daily_usage(&self.0, owner, self.2.date_naive()).await?)]))
+        Ok(HashMap::from([(owner, daily_usage(session, owner, self.1.date_naive()).await?)]))
     }
 }

@@ -10,14 +10,18 @@ use crate::db::users::{UserRow, users_by_id};
 use crate::db::{DbError, Session};
 
 /// Loads users.
-pub struct UserById(pub(super) Session);
+pub struct UserById;
 
 impl Load for UserById {
     type Key = Uuid;
     type Value = Arc<UserRow>;
 
-    async fn load(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Self::Value>, DbError> {
-        let rows = users_by_id(&self.0, ids).await?;
+    async fn load(
+        &self,
+        session: &Session,
+        ids: &[Uuid],
+    ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
+        let rows = users_by_id(session, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 }

@@ -39,6 +39,7 @@ mod reference;
 mod schema;
 mod sessions;
 mod shares;
+mod slow_queries;
 mod spreads;
 mod statements;
 mod storm;

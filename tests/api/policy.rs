@@ -62,7 +62,7 @@ const TYPES: &[(Policy, &[&str])] = &[
         ],
     ),
     (Owner, &["Category", "ReadingQuota", "ShareLink", "Tag", "TagConnection", "TagEdge"]),
-    (Admin, &["Admin", "AdminUser", "AdminUserConnection", "AdminUserEdge"]),
+    (Admin, &["Admin", "AdminUser", "AdminUserConnection", "AdminUserEdge", "SlowQuery"]),
     (Link, &["SharedCard", "SharedReading", "SharedReadingContent"]),
     (Session, &["Session"]),
 ];

@@ -969,6 +969,30 @@ async fn production_logs_one_line_of_json_for_each_request_and_no_secret() {
 }
 
 #[tokio::test]
+async fn a_slow_statement_is_in_the_log_once_a_minute_and_without_its_values() {
+    let folder = folder();
+    let environment = [("SLOW_QUERY_MS", "0"), ("LOG_FORMAT", "json"), ("JWT_SECRET", SECRET)];
+    let server = Server::start(folder.path(), &environment, &[]);
+    for name in ["s3cret-one", "s3cret-two", "s3cret-three"] {
+        let query = format!("query Find {{ user(username: \"{name}\") {{ id }} }}");
+        server.ask("x-request-id: mine\r\n", &json!({ "query": query }).to_string()).await;
+    }
+    let (_, log) = server.stop();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let is_slow = |line: &&Value| line["message"] == "a statement was slow";
+    let of_field = |line: &&Value| line["field"] == "Query.user";
+    let slow: Vec<_> = lines.iter().filter(is_slow).filter(of_field).collect();
+    assert_eq!(slow.len(), 1, "{log}");
+    assert_eq!(
+        [&slow[0]["level"], &slow[0]["statement"], &slow[0]["operation"]],
+        ["WARN", "user_by_username", "Find"]
+    );
+    assert!(slow[0]["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
+}
+
+#[tokio::test]
 async fn development_logs_text_for_people() {
     let folder = folder();
     let server = Server::start(folder.path(), &[], &[]);

@@ -618,8 +618,8 @@ on_both_databases! {
         }
     }
 
-    async fn five_times_the_readings_take_the_same_statements_and_rows(engine: Engine) {
-        let few = World::new(engine, 200).await;
+    async fn ten_times_the_readings_take_the_same_statements_and_rows(engine: Engine) {
+        let few = World::new(engine, 99).await;
         let many = World::new(engine, 999).await;
         let questions = [
             "publicReadings(first: 1, search: \"caravan\") { nodes { question } }",

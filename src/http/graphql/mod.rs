@@ -192,7 +192,7 @@ async fn execute(
     let operation = document.operation(name.as_deref())?;
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
-    let session = app.database.session();
+    let session = app.database.session().of_operation(operation.name());
     let settings = &app.services.settings;
     let is_one_pass = settings.server.one_pass_pages && !document.merges_objects();
     let plans = Arc::new(Plans::new(is_one_pass));
