@@ -7,6 +7,12 @@ use migration::DEFAULT_DATABASE_URL;
 
 use super::{milliseconds, seconds, whole_number};
 
+/// Requests whose waits for a connection are remembered.
+pub const ACQUIRES_REMEMBERED: usize = 512;
+/// The log tells of an overflowing pool no more often.
+pub const OVERFLOW_WARNING_INTERVAL: Duration = Duration::from_mins(1);
+/// What a request that gets no connection keeps of its time, to say so.
+pub const ANSWER_RESERVE: Duration = Duration::from_millis(250);
 /// The pool keeps a place for each connection from the start, and no database serves more.
 const POOL_CONNECTIONS_MAXIMUM: u32 = 10_000;
 

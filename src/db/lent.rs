@@ -2,161 +2,71 @@
 //! one for each statement would hold several at once, and could wait for itself. Invariant: a
 //! connection whose transaction is open never goes back to the pool.
 
-use std::fmt::{self, Display, Write};
-use std::sync::Arc;
-
+use futures_util::future::BoxFuture;
 use sea_orm::QueryResult;
-use sea_orm::sea_query::{
-    PostgresQueryBuilder, QueryBuilder, QueryStatementWriter, SqlWriter, SqliteQueryBuilder, Value,
-    Values,
-};
 use sea_orm::sqlx::pool::PoolConnection;
-use sea_orm::sqlx::{
-    self, AssertSqlSafe, Connection, PgPool, Postgres, Row, Sqlite, SqlitePool, query_with,
-};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Postgres, Row, Sqlite, query_with};
 use sea_query_sqlx::SqlxValues;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::query::Dialect;
-
-/// Where connections are lent from.
-#[derive(Clone)]
-pub(super) enum Pool {
-    Postgres(PgPool),
-    Sqlite {
-        pool: SqlitePool,
-        /// One writes at a time. SQLite would let the others try again and again until one of them
-        /// is lucky; here they wait in line.
-        turn: Arc<Semaphore>,
-    },
-}
+use super::pool::Pool;
 
 /// A connection out of the pool. Dropped, it goes back there, unless a transaction is open on it.
 pub(super) struct Lent {
     /// Nothing only while it is dropped.
     connection: Option<Connected>,
     transaction: Option<OpenTransaction>,
+    pool: Pool,
+    place: Option<OwnedSemaphorePermit>,
 }
 
-enum Connected {
+/// A connection that the driver's pool has lent.
+pub(super) enum Connected {
     Postgres(PoolConnection<Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
 /// What a connection holds for as long as a transaction is open on it.
+#[derive(Default)]
 pub(super) struct OpenTransaction {
     _turn: Option<OwnedSemaphorePermit>,
 }
 
-impl Pool {
-    pub(super) fn sqlite(pool: SqlitePool) -> Self {
-        Self::Sqlite { pool, turn: Arc::new(Semaphore::new(1)) }
+impl OpenTransaction {
+    /// One for which others wait.
+    pub(super) const fn with_turn(turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _turn: turn }
     }
+}
 
-    /// Takes a connection, as it is: whether it still works is found out by using it.
-    pub(super) async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        let connection = match self {
-            Self::Postgres(pool) => Connected::Postgres(pool.acquire().await?),
-            Self::Sqlite { pool, .. } => Connected::Sqlite(pool.acquire().await?),
-        };
-        Ok(Lent { connection: Some(connection), transaction: None })
-    }
-
-    /// Waits until a transaction may begin. Nobody who waits here may hold a connection: those that
-    /// have their turn may be waiting for it.
-    pub(super) async fn turn_to_write(&self) -> OpenTransaction {
-        let turn = match self {
-            Self::Postgres(_) => None,
-            // It is never closed.
-            Self::Sqlite { turn, .. } => Arc::clone(turn).acquire_owned().await.ok(),
-        };
-        OpenTransaction { _turn: turn }
-    }
-
-    /// How a transaction begins. On SQLite with the right to write: one that asks for it later may be
-    /// refused without having waited.
-    pub(super) const fn begin(&self) -> &'static str {
+impl Connected {
+    /// Gives it back to the driver's pool, which first asks whether it still works.
+    pub(super) fn return_to_pool(self) -> BoxFuture<'static, ()> {
         match self {
-            Self::Postgres(_) => "BEGIN",
-            Self::Sqlite { .. } => "BEGIN IMMEDIATE",
+            Self::Postgres(mut connection) => Box::pin(connection.return_to_pool()),
+            Self::Sqlite(mut connection) => Box::pin(connection.return_to_pool()),
         }
     }
 
-    /// Takes a connection that answers. Those that do not are thrown away.
-    pub(super) async fn lend_tested(&self) -> Result<Lent, sqlx::Error> {
-        loop {
-            let mut lent = self.lend().await?;
-            if lent.ping().await.is_ok() {
-                return Ok(lent);
-            }
-            lent.discard();
-        }
-    }
-
-    pub(super) const fn dialect(&self) -> Dialect {
+    /// Closes it, in words.
+    pub(super) fn close_on_drop(self) {
         match self {
-            Self::Postgres(_) => Dialect::Postgres,
-            Self::Sqlite { .. } => Dialect::Sqlite,
+            Self::Postgres(mut connection) => connection.close_on_drop(),
+            Self::Sqlite(mut connection) => connection.close_on_drop(),
         }
-    }
-
-    /// A statement in the engine's own spelling, and its values.
-    pub(super) fn build(&self, query: &impl QueryStatementWriter) -> (String, SqlxValues) {
-        let mut text = Text::default();
-        match self {
-            Self::Postgres(_) => query.build_collect_into(PostgresQueryBuilder, &mut text),
-            Self::Sqlite { .. } => query.build_collect_into(SqliteQueryBuilder, &mut text),
-        }
-        (text.sql, SqlxValues(Values(text.values)))
-    }
-}
-
-/// A statement that is being written. Limits stand in it, other values are bound: for a limit that it
-/// does not know PostgreSQL expects a tenth of all rows, takes a plan for any value to be dear, and so
-/// plans each execution anew, which takes several times as long as reading a page. There are few
-/// sizes of pages, so there are few statements more.
-#[derive(Default)]
-struct Text {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.sql.write_str(text)
-    }
-}
-
-impl Display for Text {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.sql)
-    }
-}
-
-impl SqlWriter for Text {
-    fn push_param<T: QueryBuilder>(&mut self, value: Value, builder: &T) {
-        // Writing to a string cannot fail. No column is unsigned, so an unsigned number is a limit.
-        let _ = match value {
-            Value::BigUnsigned(Some(limit)) => write!(self.sql, "{limit}"),
-            value => {
-                self.values.push(value);
-                let (placeholder, is_numbered) = builder.placeholder();
-                if is_numbered {
-                    write!(self.sql, "{placeholder}{}", self.values.len())
-                } else {
-                    self.sql.write_str(placeholder)
-                }
-            }
-        };
-    }
-
-    fn as_writer(&mut self) -> &mut dyn Write {
-        self
     }
 }
 
 impl Lent {
-    async fn ping(&mut self) -> Result<(), sqlx::Error> {
+    pub(super) const fn new(
+        connection: Connected,
+        pool: Pool,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        Self { connection: Some(connection), transaction: None, pool, place: Some(place) }
+    }
+
+    pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
         match &mut self.connection {
             Some(Connected::Postgres(connection)) => connection.ping().await,
             Some(Connected::Sqlite(connection)) => connection.ping().await,
@@ -195,7 +105,7 @@ impl Lent {
         if self.has_transaction() || !self.is_postgres() {
             return self.rows(sql, values).await;
         }
-        self.open(OpenTransaction { _turn: None });
+        self.open(OpenTransaction::default());
         self.run_raw(BEGIN).await?;
         let rows = self.rows(sql, values).await;
         self.run_raw(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -254,7 +164,7 @@ impl Lent {
         let sql = AssertSqlSafe(sql.to_owned());
         match &mut self.connection {
             Some(Connected::Postgres(connection)) => {
-                self.transaction = Some(OpenTransaction { _turn: None });
+                self.transaction = Some(OpenTransaction::default());
                 let rows = sqlx::raw_sql(sql).fetch_all(&mut **connection).await?;
                 self.transaction = None;
                 rows.iter().map(|row| row.try_get(0)).collect()
@@ -298,7 +208,10 @@ impl Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if self.has_transaction() {
-            self.detach();
+            return self.detach();
+        }
+        if let Some(connection) = self.connection.take() {
+            self.pool.take_back(connection, self.place.take());
         }
     }
 }

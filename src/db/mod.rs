@@ -26,14 +26,17 @@ pub mod users;
 pub mod voices;
 
 mod bulk;
+mod database;
 mod error;
 mod lent;
 mod pool;
 mod session;
+mod sql;
 mod start_lock;
 
+pub use database::{Database, DatabaseHealth};
 pub use error::DbError;
-pub use pool::Database;
+pub use pool::{PoolRole, PoolStats};
 pub use session::{Session, StatementCount, Transaction};
 pub use start_lock::StartLock;
 

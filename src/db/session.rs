@@ -9,14 +9,16 @@ use sea_orm::sea_query::{QueryStatementWriter, SelectStatement, Value, Values};
 use sea_orm::{FromQueryResult, QueryResult, sqlx};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::DbError;
 use super::error::is_lost_connection;
-use super::lent::{Lent, OpenTransaction, Pool};
+use super::lent::{Lent, OpenTransaction};
 use super::monitor::{Asker, Monitor, Watch};
+use super::pool::Pool;
 use super::query::Dialect;
+use super::sql::build;
 
 /// How many statements a request ran and how many rows came back.
 #[derive(Debug, Default)]
@@ -58,21 +60,40 @@ struct Shared {
     pool: Pool,
     /// Nothing until the first statement, and while one runs.
     lent: Mutex<Option<Lent>>,
+    /// For each statement, once there is a connection.
     deadline: Duration,
+    patience: Patience,
     observer: Option<Observer>,
     monitor: Arc<Monitor>,
     count: StatementCount,
 }
 
+/// How long to wait for a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For so long,
+    pub(super) pool_timeout: Duration,
+    /// and not after that time.
+    pub(super) until: Option<tokio::time::Instant>,
+}
+
+impl Patience {
+    /// Until when from now on.
+    fn until(self) -> tokio::time::Instant {
+        let longest = tokio::time::Instant::now() + self.pool_timeout;
+        self.until.map_or(longest, |until| until.min(longest))
+    }
+}
+
 impl Session {
     pub(super) fn new(
         pool: Pool,
-        deadline: Duration,
+        (deadline, patience): (Duration, Patience),
         observer: Option<Observer>,
         monitor: Arc<Monitor>,
     ) -> Self {
         let (lent, count) = (Mutex::default(), StatementCount::default());
-        let shared = Shared { pool, lent, deadline, observer, monitor, count };
+        let shared = Shared { pool, lent, deadline, patience, observer, monitor, count };
         Self(Arc::new(shared), Asker::default())
     }
 
@@ -143,7 +164,7 @@ impl Session {
         query: &SelectStatement,
         planning: Planning,
     ) -> Result<Vec<QueryResult>, DbError> {
-        let (sql, values) = self.0.pool.build(query);
+        let (sql, values) = build(self.dialect(), query);
         Ok(self.0.run(&self.1, statement, Kind::Read(planning), &sql, values).await?.rows)
     }
 
@@ -155,6 +176,14 @@ impl Session {
     ) -> Result<Vec<String>, DbError> {
         let values = SqlxValues(Values(values));
         Ok(self.0.run(&self.1, "explain", Kind::Explain, sql, values).await?.plan)
+    }
+
+    /// Asks whether there is a database that answers.
+    pub(super) async fn ping(&self) -> Result<(), DbError> {
+        let Patience { pool_timeout, .. } = self.0.patience;
+        let until = tokio::time::Instant::now() + pool_timeout.min(self.0.deadline);
+        let lent = self.0.pool.lend_tested(until, self.0.deadline).await;
+        lent.map(drop).map_err(DbError::unavailable)
     }
 
     /// Gives the connection back before the request's end, because something slow comes next that
@@ -208,7 +237,7 @@ impl Transaction {
         change: &impl QueryStatementWriter,
     ) -> Result<u64, DbError> {
         let Session(shared, asker) = &self.0;
-        let (sql, values) = shared.pool.build(change);
+        let (sql, values) = build(self.dialect(), change);
         Ok(shared.run(asker, statement, Kind::Change, &sql, values).await?.changed)
     }
 
@@ -219,7 +248,7 @@ impl Transaction {
         change: &impl QueryStatementWriter,
     ) -> Result<Vec<R>, DbError> {
         let Session(shared, asker) = &self.0;
-        let (sql, values) = shared.pool.build(change);
+        let (sql, values) = build(self.dialect(), change);
         let ran = shared.run(asker, statement, Kind::Returning, &sql, values).await?;
         read_all(statement, &ran.rows)
     }
@@ -332,7 +361,6 @@ impl Shared {
         let span = tracing::debug_span!("statement", name = statement);
         let mut place = self.lent.lock().await;
         let started = Instant::now();
-        let deadline = tokio::time::Instant::now() + self.deadline;
         let mut watch = Watch {
             monitor: &self.monitor,
             statement,
@@ -343,7 +371,7 @@ impl Shared {
             is_out_of_time: false,
         };
         let statement_run = Statement { kind, sql, values: &values, turn, began: &mut watch.began };
-        let run = statement_run.run(&self.pool, &mut place, deadline);
+        let run = statement_run.run(&self.pool, &mut place, (self.patience, self.deadline));
         let ran = match run.instrument(span).await {
             Ok(Some(ran)) => Ok(ran),
             Ok(None) => Err(DbError::Deadline { statement }),
@@ -392,17 +420,14 @@ impl Statement<'_> {
         mut self,
         pool: &Pool,
         place: &mut Option<Lent>,
-        deadline: tokio::time::Instant,
+        (patience, deadline): (Patience, Duration),
     ) -> Result<Option<Ran>, RunError> {
         let is_first = place.is_none();
         let mut connection = match place.take() {
             Some(connection) => connection,
-            None => match timeout_at(deadline, pool.lend()).await {
-                Ok(lent) => lent.map_err(RunError::Unavailable)?,
-                Err(_) => return Ok(None),
-            },
+            None => pool.lend(patience.until(), deadline).await.map_err(RunError::Unavailable)?,
         };
-        let mut ran = timeout_at(deadline, self.run_on(&mut connection)).await;
+        let mut ran = timeout(deadline, self.run_on(&mut connection)).await;
         // A connection may have died while it lay in the pool. Nothing but this statement has been
         // asked on it, and it changes nothing: it is asked again where somebody answers.
         if is_first && matches!(&ran, Ok(Err(error)) if is_lost_connection(error)) {
@@ -410,11 +435,9 @@ impl Statement<'_> {
                 self.turn.replace(turn);
             }
             connection.discard();
-            connection = match timeout_at(deadline, pool.lend_tested()).await {
-                Ok(lent) => lent.map_err(RunError::Unavailable)?,
-                Err(_) => return Ok(None),
-            };
-            ran = timeout_at(deadline, self.run_on(&mut connection)).await;
+            let lent = pool.lend_tested(patience.until(), deadline).await;
+            connection = lent.map_err(RunError::Unavailable)?;
+            ran = timeout(deadline, self.run_on(&mut connection)).await;
         }
         match ran {
             Ok(Err(error)) if is_lost_connection(&error) => {

@@ -1,17 +1,17 @@
 //! What operators see.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
 use super::context::request;
+use super::database::{DatabaseHealth, PoolStats};
 use super::errors::ApiError;
 use super::id::opaque_id;
 use super::inputs::search_text;
 use super::pagination::{Connection, CursorKey, PageArguments, read_time};
-use super::scalars::DateTime;
+use super::scalars::{DateTime, milliseconds};
 use super::user::User;
 use crate::config::monitor::SLOW_QUERIES_LISTED;
 use crate::db::monitor::{self, plan_of_slow_query, slow_queries};
@@ -38,6 +38,19 @@ pub struct Admin;
 /// What operators see.
 #[Object]
 impl Admin {
+    /// What the connections to the databases are used for, by this server: the primary first, then its
+    /// replicas. At most 17.
+    async fn pool_stats(&self, context: &Context<'_>) -> Vec<PoolStats> {
+        request(context).database.pool_stats().into_iter().map(PoolStats::from).collect()
+    }
+
+    /// Whether the primary database answers this server. While it does not, this can be asked only where
+    /// a replica tells who is an admin.
+    async fn database_health(&self, context: &Context<'_>) -> DatabaseHealth {
+        let database = &request(context).database;
+        DatabaseHealth::new(database.health().await, database.pool_stats())
+    }
+
     /// All users, deactivated ones included, the newest first.
     async fn users(
         &self,
@@ -146,11 +159,6 @@ impl SlowQuery {
         let plan = plan_of_slow_query(&request(context).session, self.0.fingerprint).await;
         plan.map_err(ApiError::from).transpose()
     }
-}
-
-/// To the microsecond.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }
 
 impl CursorKey for UserKey {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::errors::ApiError;
 use super::one_pass::Plans;
 use crate::config::limits::DocumentLimits;
-use crate::db::Session;
 use crate::db::users::UserRow;
+use crate::db::{Database, Session};
 use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
@@ -61,6 +61,8 @@ pub struct RequestContext {
     pub caller: Caller,
     /// The database as this request sees it.
     pub session: Session,
+    /// The database of the process.
+    pub database: Database,
     /// This request's loaders.
     pub loaders: Loaders,
     /// What the app does.
@@ -83,7 +85,7 @@ impl RequestContext {
     #[must_use]
     pub fn new(
         caller: Caller,
-        session: Session,
+        (database, session): (Database, Session),
         services: Arc<Services>,
         limits: Arc<DocumentLimits>,
         plans: Arc<Plans>,
@@ -94,6 +96,7 @@ impl RequestContext {
         Self {
             caller,
             session,
+            database,
             loaders,
             services,
             catalogue,

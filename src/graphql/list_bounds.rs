@@ -12,6 +12,9 @@ pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
     let slow_queries = Bound::Argument { argument: "limit", maximum: SLOW_QUERIES_LISTED as u64 };
     [
         ("Admin", "slowQueries", slow_queries),
+        // The primary and 16 replicas.
+        ("Admin", "poolStats", Bound::Items(17)),
+        ("DatabaseHealth", "poolStats", Bound::Items(17)),
         ("Query", "nodes", ids),
         ("Query", "suits", Bound::Items(5)),
         ("Query", "voices", Bound::Items(14)),

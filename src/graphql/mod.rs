@@ -6,6 +6,7 @@ pub mod admin;
 pub mod card;
 pub mod category;
 pub mod context;
+pub mod database;
 pub mod documents;
 pub mod errors;
 pub mod faction;

@@ -29,6 +29,7 @@ mod one_pass;
 mod pagination;
 mod plans;
 mod policy;
+mod pools;
 mod process;
 mod public_stats;
 mod reading_lists;

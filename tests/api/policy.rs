@@ -62,7 +62,18 @@ const TYPES: &[(Policy, &[&str])] = &[
         ],
     ),
     (Owner, &["Category", "ReadingQuota", "ShareLink", "Tag", "TagConnection", "TagEdge"]),
-    (Admin, &["Admin", "AdminUser", "AdminUserConnection", "AdminUserEdge", "SlowQuery"]),
+    (
+        Admin,
+        &[
+            "Admin",
+            "AdminUser",
+            "AdminUserConnection",
+            "AdminUserEdge",
+            "DatabaseHealth",
+            "PoolStats",
+            "SlowQuery",
+        ],
+    ),
     (Link, &["SharedCard", "SharedReading", "SharedReadingContent"]),
     (Session, &["Session"]),
 ];

@@ -10,6 +10,7 @@ mod request;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use async_graphql::Variables;
 use async_graphql::parser::types::OperationType;
@@ -26,6 +27,7 @@ use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
+use crate::config::database::ANSWER_RESERVE;
 use crate::db::Session;
 use crate::graphql::context::{Caller, RequestContext};
 use crate::graphql::errors::settled;
@@ -63,7 +65,8 @@ pub async fn handle(
         }
     };
     let whole = app.services.settings.limits.request_timeout;
-    let answer = match timeout(whole, answer(&app, request, media_type)).await {
+    let until = Instant::now() + whole.saturating_sub(ANSWER_RESERVE.min(whole / 2));
+    let answer = match timeout(whole, answer(&app, request, media_type, until)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::of_error(error, media_type),
         Err(_) => Answer::of_error(
@@ -78,6 +81,7 @@ async fn answer(
     app: &Arc<App>,
     request: Request,
     media_type: MediaType,
+    until: Instant,
 ) -> Result<Answer, HttpError> {
     let (parts, body) = request.into_parts();
     let caller = caller(&parts, &app.services.settings);
@@ -88,7 +92,8 @@ async fn answer(
     };
     // Before anything is read of it: a refusal is to cost nothing.
     let remaining = settled(app.services.throttle.request(key))?;
-    let answer = answer_counted(app, (parts, body), (caller, access, key), media_type).await;
+    let asked_by = (caller, access, key);
+    let answer = answer_counted(app, (parts, body), asked_by, (media_type, until)).await;
     let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) else {
         return answer;
     };
@@ -110,7 +115,7 @@ async fn answer_counted(
     app: &Arc<App>,
     (parts, body): (Parts, Body),
     (mut caller, access, key): (Caller, Result<Option<AccessToken>, HttpError>, Key),
-    media_type: MediaType,
+    (media_type, until): (MediaType, Instant),
 ) -> Result<Answer, HttpError> {
     let settings = &app.services.settings;
     let is_get = parts.method == Method::GET;
@@ -154,8 +159,14 @@ async fn answer_counted(
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
-    let asked =
-        Asked { caller, key, document, name: request.operation_name, variables: request.variables };
+    let asked = Asked {
+        caller,
+        key,
+        document,
+        name: request.operation_name,
+        variables: request.variables,
+        until,
+    };
     if kind != OperationType::Mutation {
         return execute(app, asked, media_type).await;
     }
@@ -182,23 +193,25 @@ struct Asked {
     document: Arc<CheckedDocument>,
     name: Option<String>,
     variables: Variables,
+    /// After which a connection is of no use any more.
+    until: Instant,
 }
 
 async fn execute(
     app: &App,
-    Asked { caller, key, document, name, variables }: Asked,
+    Asked { caller, key, document, name, variables, until }: Asked,
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
     let operation = document.operation(name.as_deref())?;
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
-    let session = app.database.session().of_operation(operation.name());
+    let session = app.database.session_until(until).of_operation(operation.name());
     let settings = &app.services.settings;
     let is_one_pass = settings.server.one_pass_pages && !document.merges_objects();
     let plans = Arc::new(Plans::new(is_one_pass));
     let context = RequestContext::new(
         caller,
-        session.clone(),
+        (app.database.clone(), session.clone()),
         Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
         Arc::clone(&plans),

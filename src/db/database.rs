@@ -1,0 +1,140 @@
+//! The database of the process: what requests get their sessions from, and what operators ask it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
+
+use super::monitor::Monitor;
+use super::pool::{Pool, PoolRole, PoolStats, check_reachable};
+use super::session::{Observer, Patience};
+use super::{DbError, Session};
+use crate::config::Settings;
+
+/// The database of the process; cheap to clone.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    connection: DatabaseConnection,
+    deadline: Duration,
+    pool_timeout: Duration,
+    observer: Option<Observer>,
+    /// One for the process, whatever connection a statement runs on.
+    monitor: Arc<Monitor>,
+}
+
+impl Database {
+    /// Opens the pool and one connection, to see that the database is there.
+    ///
+    /// # Errors
+    ///
+    /// The address is wrong, the database cannot be reached, or the folder of an embedded one
+    /// cannot be made.
+    pub async fn connect(settings: &Settings) -> Result<Self, DbError> {
+        let database = &settings.database;
+        check_reachable(database).await?;
+        let pool = Pool::open(settings, &database.url, PoolRole::Primary).await?;
+        Ok(Self {
+            connection: pool.as_connection(),
+            pool,
+            deadline: database.deadline,
+            pool_timeout: database.pool_timeout,
+            observer: None,
+            monitor: Arc::new(Monitor::new(&settings.monitor)),
+        })
+    }
+
+    /// Tells of the SQL of every statement of the sessions that are made from now on, in the engine's
+    /// own spelling and without its values.
+    pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        self.observer = Some(Arc::new(observer));
+    }
+
+    /// The database for something that waits for a connection for as long as the settings allow.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        self.session_with(Patience { pool_timeout: self.pool_timeout, until: None })
+    }
+
+    /// The database for one request, which has no use for a connection after that time.
+    #[must_use]
+    pub fn session_until(&self, until: Instant) -> Session {
+        self.session_with(Patience { pool_timeout: self.pool_timeout, until: Some(until.into()) })
+    }
+
+    fn session_with(&self, patience: Patience) -> Session {
+        let monitor = Arc::clone(&self.monitor);
+        let observer = self.observer.clone();
+        Session::new(self.pool.clone(), (self.deadline, patience), observer, monitor)
+    }
+
+    /// What the connections are used for now.
+    #[must_use]
+    pub fn pool_stats(&self) -> Vec<PoolStats> {
+        vec![self.pool.stats()]
+    }
+
+    /// Asks the database for a sign of life, and answers how long that took.
+    pub async fn health(&self) -> DatabaseHealth {
+        let started = Instant::now();
+        match self.ping().await {
+            Ok(()) => DatabaseHealth { latency: Some(started.elapsed()), error: None },
+            Err(error) => DatabaseHealth { latency: None, error: Some(error.to_string()) },
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    ///
+    /// There is none within the statement's deadline.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.session().ping().await
+    }
+
+    /// Has SQLite look at how its tables have grown, where they have grown much: else it takes an index
+    /// of few rows to be as good as one of all. PostgreSQL does so by itself.
+    ///
+    /// # Errors
+    ///
+    /// The statement fails.
+    pub async fn optimize(&self) -> Result<(), DbError> {
+        if !self.pool.dialect().is_sqlite() {
+            return Ok(());
+        }
+        let optimized = self.connection.execute_unprepared("PRAGMA optimize").await;
+        optimized.map(drop).map_err(|error| DbError::of("optimize", error))
+    }
+
+    pub(super) const fn connection(&self) -> &DatabaseConnection {
+        &self.connection
+    }
+
+    /// Runs work in one transaction, which is taken back when the work fails.
+    pub(super) async fn transaction<T, F>(&self, name: &'static str, work: F) -> Result<T, DbError>
+    where
+        F: AsyncFnOnce(&sea_orm::DatabaseTransaction) -> Result<T, DbErr>,
+    {
+        let of = |error| DbError::of(name, error);
+        let transaction = self.connection.begin().await.map_err(of)?;
+        let result = work(&transaction).await.map_err(of)?;
+        transaction.commit().await.map_err(of)?;
+        Ok(result)
+    }
+
+    /// Closes the connections.
+    pub async fn close(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the database connections did not close cleanly");
+        }
+    }
+}
+
+/// Whether the database is well.
+#[derive(Debug, Clone)]
+pub struct DatabaseHealth {
+    /// How long it took to answer, the wait for a connection included; `None` if it did not.
+    pub latency: Option<Duration>,
+    /// Why it did not answer, without internals.
+    pub error: Option<String>,
+}
