@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use migration::DEFAULT_DATABASE_URL;
 
-use super::{milliseconds, seconds, whole_number};
+use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number};
 
 /// Requests whose waits for a connection are remembered.
 pub const ACQUIRES_REMEMBERED: usize = 512;
@@ -54,6 +54,42 @@ pub struct DatabaseSettings {
     /// Milliseconds after which the server gives a statement up, whatever the database says
     #[arg(id = "database_deadline_ms", long = "database-deadline-ms", env = "DATABASE_DEADLINE_MS", value_parser = milliseconds, default_value = "2500", global = true, hide_env_values = true)]
     pub deadline: Duration,
+
+    /// Replicas that follow the database.
+    #[command(flatten)]
+    pub replicas: ReplicaSettings,
+}
+
+/// Replicas that follow the database and are read in its place.
+#[derive(Debug, Clone, Args)]
+pub struct ReplicaSettings {
+    /// Read replicas of a PostgreSQL database, separated by commas: `postgres://…,postgres://…`
+    #[arg(id = "database_replica_urls", long = "database-replica-urls", env = "DATABASE_REPLICA_URLS", value_parser = replica_url, value_delimiter = ',', num_args = 0..=16, global = true, hide_env_values = true)]
+    pub urls: Vec<DatabaseUrl>,
+
+    /// Milliseconds between two looks at each replica
+    #[arg(id = "replica_check_ms", long = "replica-check-ms", env = "REPLICA_CHECK_MS", value_parser = milliseconds, default_value = "250", global = true, hide_env_values = true)]
+    pub check: Duration,
+
+    /// Milliseconds that a replica may be behind before it is left out
+    #[arg(id = "replica_max_lag_ms", long = "replica-max-lag-ms", env = "REPLICA_MAX_LAG_MS", value_parser = milliseconds, default_value = "5000", global = true, hide_env_values = true)]
+    pub max_lag: Duration,
+
+    /// Milliseconds for which who has written reads from the primary, unless they send the token
+    #[arg(id = "primary_after_write_ms", long = "primary-after-write-ms", env = "PRIMARY_AFTER_WRITE_MS", value_parser = milliseconds_or_none, default_value = "5000", global = true, hide_env_values = true)]
+    pub primary_after_write: Duration,
+
+    /// Readers of whom is remembered which database served them
+    #[arg(id = "replica_readers", long = "replica-readers", env = "REPLICA_READERS", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
+    pub readers: u64,
+}
+
+impl ReplicaSettings {
+    /// After that time all replicas that are well have what anybody has seen.
+    #[must_use]
+    pub fn forget_after(&self) -> Duration {
+        self.max_lag + self.primary_after_write + self.check * 8
+    }
 }
 
 /// The address of a database, which may hold a password and is therefore never shown whole.
@@ -101,6 +137,14 @@ fn database_url(text: &str) -> Result<DatabaseUrl, String> {
         return Ok(DatabaseUrl(text.to_owned()));
     }
     Err("an address that begins with sqlite:, postgres:// or postgresql://".to_owned())
+}
+
+fn replica_url(text: &str) -> Result<DatabaseUrl, String> {
+    let text = text.trim();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(DatabaseUrl(text.to_owned()));
+    }
+    Err("addresses that begin with postgres:// or postgresql://, separated by commas".to_owned())
 }
 
 fn pool_size(text: &str) -> Result<u32, String> {

@@ -102,6 +102,14 @@ impl Settings {
                 expected: format!("at most {max_page_size}"),
             });
         }
+        if self.database.url.is_embedded() && !self.database.replicas.urls.is_empty() {
+            return Err(SettingsError::Invalid {
+                name: "DATABASE_REPLICA_URLS".to_owned(),
+                value: String::new(),
+                source_name: "beside an embedded DATABASE_URL".to_owned(),
+                expected: "replicas of a PostgreSQL database".to_owned(),
+            });
+        }
         if self.is_production() && self.auth.jwt_secret.is_none() {
             return Err(SettingsError::Invalid {
                 name: "JWT_SECRET".to_owned(),

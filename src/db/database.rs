@@ -7,7 +7,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 
 use super::monitor::Monitor;
 use super::pool::{Pool, PoolRole, PoolStats, check_reachable};
-use super::session::{Observer, Patience};
+use super::replicas::{Position, Reader, Replicas, Source};
+use super::session::{Observer, Patience, Place};
 use super::{DbError, Session};
 use crate::config::Settings;
 
@@ -15,6 +16,7 @@ use crate::config::Settings;
 #[derive(Clone)]
 pub struct Database {
     pool: Pool,
+    replicas: Option<Arc<Replicas>>,
     connection: DatabaseConnection,
     deadline: Duration,
     pool_timeout: Duration,
@@ -37,6 +39,7 @@ impl Database {
         Ok(Self {
             connection: pool.as_connection(),
             pool,
+            replicas: Replicas::open(settings).await?,
             deadline: database.deadline,
             pool_timeout: database.pool_timeout,
             observer: None,
@@ -50,28 +53,74 @@ impl Database {
         self.observer = Some(Arc::new(observer));
     }
 
-    /// The database for something that waits for a connection for as long as the settings allow.
+    /// The primary, for something that waits for a connection for as long as the settings allow.
     #[must_use]
     pub fn session(&self) -> Session {
-        self.session_with(Patience { pool_timeout: self.pool_timeout, until: None })
+        self.session_on(Place::Primary(self.pool.clone()), None)
     }
 
-    /// The database for one request, which has no use for a connection after that time.
+    /// The primary, for a request that has no use for a connection after that time.
     #[must_use]
     pub fn session_until(&self, until: Instant) -> Session {
-        self.session_with(Patience { pool_timeout: self.pool_timeout, until: Some(until.into()) })
+        self.session_on(Place::Primary(self.pool.clone()), Some(until))
     }
 
-    fn session_with(&self, patience: Patience) -> Session {
+    /// The same for a request that only reads: the primary, or a replica that may serve that reader.
+    #[must_use]
+    pub fn session_of_reader(
+        &self,
+        reader: Reader,
+        token: Option<Position>,
+        until: Instant,
+    ) -> Session {
+        let primary = self.pool.clone();
+        let place = match &self.replicas {
+            None => Place::Primary(primary),
+            Some(replicas) => match replicas.choose(reader, token) {
+                Source::Primary => Place::Primary(primary),
+                Source::Replica(index) => {
+                    Place::Replica { replicas: Arc::clone(replicas), index, primary }
+                }
+            },
+        };
+        self.session_on(place, Some(until))
+    }
+
+    /// A reader is about to be told what that session read.
+    pub fn note_read(&self, reader: Reader, session: &Session) {
+        if let Some(replicas) = &self.replicas {
+            replicas.note_read(reader, session.source());
+        }
+    }
+
+    /// These have written with that session; answers how far the primary is, for their token. `None`
+    /// without replicas, and if the primary does not say.
+    pub async fn note_write(&self, writers: &[Reader], session: &Session) -> Option<Position> {
+        let replicas = self.replicas.as_ref()?;
+        let position = session.position().await;
+        for writer in writers {
+            replicas.note_write(*writer);
+        }
+        position.ok().flatten()
+    }
+
+    fn session_on(&self, place: Place, until: Option<Instant>) -> Session {
         let monitor = Arc::clone(&self.monitor);
-        let observer = self.observer.clone();
-        Session::new(self.pool.clone(), (self.deadline, patience), observer, monitor)
+        let patience = Patience { pool_timeout: self.pool_timeout, until: until.map(Into::into) };
+        Session::new(place, (self.deadline, patience), self.observer.clone(), monitor)
     }
 
-    /// What the connections are used for now.
+    /// What the connections are used for now: those to the primary first, then those to its replicas.
     #[must_use]
     pub fn pool_stats(&self) -> Vec<PoolStats> {
-        vec![self.pool.stats()]
+        let replicas = self.replicas.iter().flat_map(|replicas| replicas.stats());
+        std::iter::once(self.pool.stats()).chain(replicas).collect()
+    }
+
+    /// Whether a replica can be read, whatever the primary does.
+    #[must_use]
+    pub fn has_replica(&self) -> bool {
+        self.replicas.as_ref().is_some_and(|replicas| replicas.any_is_well())
     }
 
     /// Asks the database for a sign of life, and answers how long that took.

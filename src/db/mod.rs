@@ -30,6 +30,7 @@ mod database;
 mod error;
 mod lent;
 mod pool;
+mod replicas;
 mod session;
 mod sql;
 mod start_lock;
@@ -37,6 +38,7 @@ mod start_lock;
 pub use database::{Database, DatabaseHealth};
 pub use error::DbError;
 pub use pool::{PoolRole, PoolStats};
+pub use replicas::{Position, Reader};
 pub use session::{Session, StatementCount, Transaction};
 pub use start_lock::StartLock;
 

@@ -1,11 +1,11 @@
 //! The one way to run a statement: it names it, bounds its time and counts it.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::sea_query::{QueryStatementWriter, SelectStatement, Value, Values};
+use sea_orm::sea_query::{Expr, Query, QueryStatementWriter, SelectStatement, Value, Values};
 use sea_orm::{FromQueryResult, QueryResult, sqlx};
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::Mutex;
@@ -18,6 +18,7 @@ use super::lent::{Lent, OpenTransaction};
 use super::monitor::{Asker, Monitor, Watch};
 use super::pool::Pool;
 use super::query::Dialect;
+use super::replicas::{Position, Replicas, Source};
 use super::sql::build;
 
 /// How many statements a request ran and how many rows came back.
@@ -57,7 +58,10 @@ pub(super) type Observer = Arc<dyn Fn(&str) + Send + Sync>;
 pub struct Session(Arc<Shared>, Asker);
 
 struct Shared {
-    pool: Pool,
+    place: Place,
+    /// The replica that was to be read could not be reached, before anything was read.
+    is_on_primary: AtomicBool,
+    has_read: AtomicBool,
     /// Nothing until the first statement, and while one runs.
     lent: Mutex<Option<Lent>>,
     /// For each statement, once there is a connection.
@@ -66,6 +70,14 @@ struct Shared {
     observer: Option<Observer>,
     monitor: Arc<Monitor>,
     count: StatementCount,
+}
+
+/// Where a session's statements run.
+pub(super) enum Place {
+    /// On the primary.
+    Primary(Pool),
+    /// On a replica, or all on the primary if the replica cannot be reached.
+    Replica { replicas: Arc<Replicas>, index: usize, primary: Pool },
 }
 
 /// How long to wait for a connection.
@@ -87,13 +99,22 @@ impl Patience {
 
 impl Session {
     pub(super) fn new(
-        pool: Pool,
+        place: Place,
         (deadline, patience): (Duration, Patience),
         observer: Option<Observer>,
         monitor: Arc<Monitor>,
     ) -> Self {
-        let (lent, count) = (Mutex::default(), StatementCount::default());
-        let shared = Shared { pool, lent, deadline, patience, observer, monitor, count };
+        let shared = Shared {
+            place,
+            is_on_primary: AtomicBool::default(),
+            has_read: AtomicBool::default(),
+            lent: Mutex::default(),
+            deadline,
+            patience,
+            observer,
+            monitor,
+            count: StatementCount::default(),
+        };
         Self(Arc::new(shared), Asker::default())
     }
 
@@ -127,7 +148,7 @@ impl Session {
 
     /// Which dialect the statements must be written in.
     pub(super) fn dialect(&self) -> Dialect {
-        self.0.pool.dialect()
+        self.0.pool().dialect()
     }
 
     /// All rows of a query.
@@ -178,11 +199,33 @@ impl Session {
         Ok(self.0.run(&self.1, "explain", Kind::Explain, sql, values).await?.plan)
     }
 
+    /// Which database serves it.
+    pub(super) fn source(&self) -> Source {
+        match &self.0.place {
+            Place::Replica { index, .. } if !self.0.is_on_primary.load(Ordering::Relaxed) => {
+                Source::Replica(*index)
+            }
+            _ => Source::Primary,
+        }
+    }
+
+    /// How far the primary has written.
+    pub(super) async fn position(&self) -> Result<Option<Position>, DbError> {
+        #[derive(FromQueryResult)]
+        struct Row {
+            position: String,
+        }
+        let position = Expr::cust("pg_current_wal_lsn()::text");
+        let query = Query::select().expr_as(position, "position").to_owned();
+        let row: Option<Row> = self.one("wal_position", &query).await?;
+        Ok(row.and_then(|row| Position::read(&row.position)))
+    }
+
     /// Asks whether there is a database that answers.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let Patience { pool_timeout, .. } = self.0.patience;
         let until = tokio::time::Instant::now() + pool_timeout.min(self.0.deadline);
-        let lent = self.0.pool.lend_tested(until, self.0.deadline).await;
+        let lent = self.0.pool().lend_tested(until, self.0.deadline).await;
         lent.map(drop).map_err(DbError::unavailable)
     }
 
@@ -306,15 +349,15 @@ impl Ran {
 impl Shared {
     async fn begin(&self, asker: &Asker) -> Result<(), DbError> {
         const STATEMENT: &str = "begin";
-        if self.pool.dialect().is_sqlite() {
+        if self.pool().dialect().is_sqlite() {
             // Who waits for the turn to write must hold no connection.
             self.lent.lock().await.take();
         }
-        let Ok(turn) = timeout(self.deadline, self.pool.turn_to_write()).await else {
+        let Ok(turn) = timeout(self.deadline, self.pool().turn_to_write()).await else {
             return Err(DbError::Deadline { statement: STATEMENT });
         };
         let mut turn = Some(turn);
-        let sql = self.pool.begin();
+        let sql = self.pool().begin();
         let statement = (STATEMENT, Kind::Begin);
         let begun = self.run_with(asker, statement, sql, no_values(), &mut turn).await;
         if begun.is_err() {
@@ -343,7 +386,32 @@ impl Shared {
         sql: &str,
         values: SqlxValues,
     ) -> Result<Ran, DbError> {
-        self.run_with(asker, (statement, kind), sql, values, &mut None).await
+        let ran = self.run_with(asker, (statement, kind), sql, values.clone(), &mut None).await;
+        match ran {
+            Err(DbError::Unavailable(_)) if self.falls_back() => {
+                self.run_with(asker, (statement, kind), sql, values, &mut None).await
+            }
+            ran => ran,
+        }
+    }
+
+    fn pool(&self) -> &Pool {
+        match &self.place {
+            Place::Primary(pool) => pool,
+            Place::Replica { primary, .. } if self.is_on_primary.load(Ordering::Relaxed) => primary,
+            Place::Replica { replicas, index, .. } => replicas.pool(*index),
+        }
+    }
+
+    /// Whether the session goes on, from now on, on the primary: its replica could not be reached, and
+    /// nothing was read there yet.
+    fn falls_back(&self) -> bool {
+        let Place::Replica { replicas, index, .. } = &self.place else { return false };
+        if self.has_read.load(Ordering::Relaxed) {
+            return false;
+        }
+        replicas.leave_out(*index);
+        !self.is_on_primary.swap(true, Ordering::Relaxed)
     }
 
     async fn run_with(
@@ -371,21 +439,26 @@ impl Shared {
             is_out_of_time: false,
         };
         let statement_run = Statement { kind, sql, values: &values, turn, began: &mut watch.began };
-        let run = statement_run.run(&self.pool, &mut place, (self.patience, self.deadline));
-        let ran = match run.instrument(span).await {
-            Ok(Some(ran)) => Ok(ran),
-            Ok(None) => Err(DbError::Deadline { statement }),
-            Err(RunError::Unavailable(error)) => Err(DbError::unavailable(error)),
-            Err(RunError::Failed(error)) => Err(DbError::of_driver(statement, error)),
-        };
+        let run = statement_run.run(self.pool(), &mut place, (self.patience, self.deadline));
+        let ran = result_of(statement, run.instrument(span).await);
         watch.is_out_of_time = matches!(ran, Err(DbError::Deadline { .. }));
         drop(watch);
         drop(place);
         let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
         let ran = ran?;
+        self.has_read.store(true, Ordering::Relaxed);
         self.count.rows.fetch_add(ran.rows.len() as u64, Ordering::Relaxed);
         Ok(ran)
+    }
+}
+
+fn result_of(statement: &'static str, ran: Result<Option<Ran>, RunError>) -> Result<Ran, DbError> {
+    match ran {
+        Ok(Some(ran)) => Ok(ran),
+        Ok(None) => Err(DbError::Deadline { statement }),
+        Err(RunError::Unavailable(error)) => Err(DbError::unavailable(error)),
+        Err(RunError::Failed(error)) => Err(DbError::of_driver(statement, error)),
     }
 }
 

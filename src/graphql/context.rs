@@ -114,6 +114,12 @@ impl RequestContext {
         self.viewer.get()
     }
 
+    /// Who asks, as it changes.
+    #[must_use]
+    pub fn current_viewer(&self) -> CurrentViewer {
+        self.viewer.clone()
+    }
+
     /// The signed-in user's id.
     ///
     /// # Errors

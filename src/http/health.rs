@@ -19,16 +19,19 @@ pub async fn live() -> Json<Value> {
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     // A frozen database answers nothing, and whoever asks here wants to hear so.
     let asked = timeout(app.services.settings.database.deadline, app.database.missing_migrations());
-    let Ok(missing) = asked.await else {
-        return unready("the database does not answer");
-    };
-    let problem = match missing {
-        Ok(missing) if missing.is_empty() => {
+    let problem = match asked.await {
+        Ok(Ok(missing)) if missing.is_empty() => {
             return (StatusCode::OK, Json(json!({ "status": "ok", "database": "ok" })));
         }
-        Ok(missing) => format!("{} migrations are missing", missing.len()),
-        Err(error) => error.to_string(),
+        Ok(Ok(missing)) => return unready(&format!("{} migrations are missing", missing.len())),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the database does not answer".to_owned(),
     };
+    if app.database.has_replica() {
+        // Reads go on.
+        let body = json!({ "status": "ok", "database": "read only", "problem": problem });
+        return (StatusCode::OK, Json(body));
+    }
     unready(&problem)
 }
 

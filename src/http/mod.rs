@@ -104,7 +104,8 @@ async fn answer_panic(
 }
 
 /// Headers that clients may read across origins beside the usual ones.
-const EXPOSED_HEADERS: [&str; 4] = ["ratelimit", "retry-after", "x-request-id", "server-timing"];
+const EXPOSED_HEADERS: [&str; 5] =
+    ["ratelimit", "retry-after", "x-consistency-token", "x-request-id", "server-timing"];
 
 fn cors(origins: &[String]) -> CorsLayer {
     let origins_are_empty = origins.is_empty();
@@ -123,6 +124,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            graphql::CONSISTENCY_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])
         .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))

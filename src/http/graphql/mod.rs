@@ -17,7 +17,7 @@ use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -28,7 +28,7 @@ use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
 use crate::config::database::ANSWER_RESERVE;
-use crate::db::Session;
+use crate::db::{Position, Reader, Session};
 use crate::graphql::context::{Caller, RequestContext};
 use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
@@ -166,6 +166,7 @@ async fn answer_counted(
         name: request.operation_name,
         variables: request.variables,
         until,
+        token: token_of(&parts.headers),
     };
     if kind != OperationType::Mutation {
         return execute(app, asked, media_type).await;
@@ -195,17 +196,26 @@ struct Asked {
     variables: Variables,
     /// After which a connection is of no use any more.
     until: Instant,
+    /// What the client has written.
+    token: Option<Position>,
 }
 
 async fn execute(
     app: &App,
-    Asked { caller, key, document, name, variables, until }: Asked,
+    Asked { caller, key, document, name, variables, until, token }: Asked,
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
     let operation = document.operation(name.as_deref())?;
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
-    let session = app.database.session_until(until).of_operation(operation.name());
+    let reader = reader_of(&caller);
+    let writes = operation.kind() == OperationType::Mutation;
+    let session = if writes {
+        app.database.session_until(until)
+    } else {
+        app.database.session_of_reader(reader, token, until)
+    };
+    let session = session.of_operation(operation.name());
     let settings = &app.services.settings;
     let is_one_pass = settings.server.one_pass_pages && !document.merges_objects();
     let plans = Arc::new(Plans::new(is_one_pass));
@@ -217,6 +227,7 @@ async fn execute(
         Arc::clone(&plans),
     );
     let batches = context.loaders.batches.clone();
+    let viewer = context.current_viewer();
     let cookie = Arc::clone(&context.cookie);
     let has_checked_password = Arc::clone(&context.has_checked_password);
     let limits = app.documents.limits();
@@ -239,12 +250,42 @@ async fn execute(
     answer.figures = figures(&operation, &session, &plans);
     // They would tell whether there is such a user.
     answer.figures.are_secret = has_checked_password.load(Ordering::Relaxed);
+    if writes {
+        // Whoever has logged in with it asks under another name from now on.
+        let account = viewer.get().user_id().map(Reader::Account);
+        let writers: Vec<Reader> = account.into_iter().chain([reader]).collect();
+        if let Some(position) = app.database.note_write(&writers, &session).await {
+            answer = answer.with_header(CONSISTENCY_TOKEN, token_header(position));
+        }
+    } else {
+        app.database.note_read(reader, &session);
+    }
     let cookie = cookie.lock().unwrap_or_else(PoisonError::into_inner).take();
     let now = app.services.clock.now();
     if let Some(header) = cookie.and_then(|change| set_cookie(&change, now)) {
         answer = answer.with_header(header::SET_COOKIE, header);
     }
     Ok(answer)
+}
+
+/// What a mutation answers and clients may send back, so that they find there what they have written.
+pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("x-consistency-token");
+
+fn token_header(position: Position) -> HeaderValue {
+    // Letters and digits.
+    HeaderValue::try_from(position.to_string()).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// A token that is none of ours says nothing.
+fn token_of(headers: &HeaderMap) -> Option<Position> {
+    Position::read_token(headers.get(CONSISTENCY_TOKEN)?.to_str().ok()?)
+}
+
+fn reader_of(caller: &Caller) -> Reader {
+    match caller.viewer().user_id() {
+        Some(user) => Reader::Account(user),
+        None => Reader::Address(caller.address),
+    }
 }
 
 fn figures(operation: &CheckedOperation<'_>, session: &Session, plans: &Plans) -> RequestFigures {
