@@ -230,6 +230,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     let stop = async {
         stop.await;
         stopped_at = Some(Instant::now());
+        app.stopping.cancel();
     };
     let mut drained = connections::serve(listener, router(&app), &limits, stop).await;
     let deadline = stopped_at.unwrap_or_else(Instant::now) + limits.shutdown_timeout;

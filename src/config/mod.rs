@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod content;
 pub mod database;
+pub mod export;
 pub mod limits;
 pub mod log;
 pub mod monitor;
@@ -73,6 +74,10 @@ pub struct Settings {
     #[command(flatten)]
     pub limits: limits::Limits,
 
+    /// Exports.
+    #[command(flatten)]
+    pub export: export::ExportSettings,
+
     /// Logs.
     #[command(flatten)]
     pub log: log::LogSettings,
@@ -105,7 +110,7 @@ impl Settings {
         if self.database.url.is_embedded() && !self.database.replicas.urls.is_empty() {
             return Err(SettingsError::Invalid {
                 name: "DATABASE_REPLICA_URLS".to_owned(),
-                value: String::new(),
+                value: "…".to_owned(),
                 source_name: "beside an embedded DATABASE_URL".to_owned(),
                 expected: "replicas of a PostgreSQL database".to_owned(),
             });

@@ -10,7 +10,7 @@ use clap::{Command, Parser};
 const DEFAULT_SETTINGS_FILE: &str = "wasteland-tarot.toml";
 
 /// Settings whose values are never shown.
-const SECRET_SETTINGS: [&str; 2] = ["DATABASE_URL", "JWT_SECRET"];
+const SECRET_SETTINGS: [&str; 3] = ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"];
 
 /// Why the program does not start: one line for a person.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod daily_usage;
 pub mod drawn_cards;
 pub mod entities;
+pub mod exports;
 pub mod factions;
 pub mod idempotency_keys;
 pub mod login_sessions;

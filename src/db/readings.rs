@@ -201,7 +201,7 @@ impl ReadingKey {
         Self { sort, id: row.id }
     }
 
-    fn values(self, order: Order) -> [Value; 2] {
+    pub(super) fn values(self, order: Order) -> [Value; 2] {
         let sort = match self.sort {
             ReadingSort::Time(time) => time.into(),
             ReadingSort::Satisfaction(rating) => {
@@ -415,7 +415,7 @@ fn visible_of(
     }
 }
 
-fn in_order(columns: Columns, condition: Condition, order: ReadingOrder) -> List {
+pub(super) fn in_order(columns: Columns, condition: Condition, order: ReadingOrder) -> List {
     let mut rows = readings(columns).into_query();
     let sort = match order.field {
         ReadingOrderField::CreatedAt => {

@@ -1,6 +1,7 @@
 //! The HTTP side: addresses, and the layers that every request passes in order.
 
 pub mod connections;
+pub mod export;
 pub mod graphiql;
 pub mod graphql;
 pub mod health;
@@ -19,6 +20,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
@@ -46,6 +48,8 @@ pub struct App {
     pub documents: Documents,
     /// Mutations that are being executed. The database is closed when there are none.
     pub writes: TaskTracker,
+    /// Says that the server stops: what would go on for long ends now.
+    pub stopping: CancellationToken,
 }
 
 impl App {
@@ -65,6 +69,7 @@ impl App {
             services: Arc::new(Services::new(settings, catalogue)),
             database,
             writes: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         }))
     }
 }
@@ -76,6 +81,8 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/graphql", any(graphql::handle))
         .route("/graphiql/assets/{file}", get(graphiql::asset))
         .route("/s/{token}", get(share::page))
+        .route("/export/readings.json", any(export::readings_json))
+        .route("/export/readings.csv", any(export::readings_csv))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(not_found)

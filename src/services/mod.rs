@@ -6,6 +6,7 @@ pub mod catalogue;
 pub mod categories;
 pub mod clock;
 pub mod error;
+pub mod exports;
 pub mod idempotency;
 pub mod input;
 pub mod logins;
@@ -24,6 +25,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::config::Settings;
 use catalogue::Catalogue;
 use clock::Clock;
+use exports::Exports;
 use passwords::Passwords;
 use shares::ShareAccesses;
 use throttle::Throttle;
@@ -43,6 +45,8 @@ pub struct Services {
     pub throttle: Throttle,
     /// Accesses of share links that are not written yet.
     pub share_accesses: ShareAccesses,
+    /// Exports that are being written.
+    pub exports: Exports,
     catalogue: RwLock<Arc<Catalogue>>,
 }
 
@@ -56,6 +60,7 @@ impl Services {
             passwords: Passwords::new(settings.auth.password_queue),
             throttle: Throttle::new(&settings.throttle),
             share_accesses: ShareAccesses::default(),
+            exports: Exports::new(settings.export.exports),
             catalogue: RwLock::new(Arc::new(catalogue)),
             settings,
         }

@@ -192,6 +192,17 @@ impl TestDatabase {
         }
     }
 
+    /// The database of that address, as it is. It stays.
+    pub const fn at(url: String) -> Self {
+        Self { url, _folder: None, name: None }
+    }
+
+    /// The same, after it was given the schema and the reference data.
+    pub async fn filled_at(url: String) -> Self {
+        fill(&url).await;
+        Self::at(url)
+    }
+
     /// Removes the database at once, with all its connections, as an accident would. PostgreSQL
     /// only.
     pub async fn remove_now(&self) {

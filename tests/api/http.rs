@@ -575,7 +575,8 @@ async fn ask_from(app: &TestApp, origin: &str) -> Answered {
     answered(request).await
 }
 
-const EXPOSED: &str = "ratelimit,retry-after,x-request-id,server-timing";
+const EXPOSED: &str =
+    "ratelimit,retry-after,x-consistency-token,x-request-id,server-timing";
 
 #[tokio::test]
 async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
@@ -588,7 +589,7 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
         assert_eq!(answer.header("access-control-allow-methods"), "GET,POST");
         assert_eq!(
             answer.header("access-control-allow-headers"),
-            "accept,authorization,content-type,x-request-id"
+            "accept,authorization,content-type,x-consistency-token,x-request-id"
         );
         // The cookie of a session is for these.
         assert_eq!(answer.header("access-control-allow-credentials"), "true");

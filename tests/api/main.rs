@@ -2,6 +2,7 @@
 //! database runs on SQLite and on PostgreSQL.
 
 mod app;
+mod cluster;
 mod fixtures;
 mod mutating;
 mod tables;
@@ -20,6 +21,8 @@ mod counters;
 mod documents;
 mod draws;
 mod errors;
+mod exports;
+mod faults;
 mod golden;
 mod http;
 mod layers;
@@ -37,6 +40,7 @@ mod reading_writes;
 mod readings;
 mod readme;
 mod reference;
+mod replicas;
 mod schema;
 mod sessions;
 mod shares;

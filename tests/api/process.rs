@@ -439,6 +439,20 @@ fn a_database_that_cannot_be_reached_is_one_line_with_the_reason() {
 }
 
 #[test]
+fn replicas_are_those_of_a_postgres() {
+    let ours = "postgres://user:secret@localhost/tarot";
+    let line = refusal(&execute(folder().path(), &[("DATABASE_REPLICA_URLS", ours)], &[]));
+    let expected = "DATABASE_REPLICA_URLS=\"…\" (beside an embedded DATABASE_URL): \
+                    replicas of a PostgreSQL database";
+    assert_eq!(line, expected);
+    let mixed = format!("{ours},mysql://user:secret@localhost/tarot");
+    let line = refusal(&execute(folder().path(), &[("DATABASE_REPLICA_URLS", &mixed)], &[]));
+    let expected = "DATABASE_REPLICA_URLS=\"…\" (environment): addresses that begin with \
+                    postgres:// or postgresql://, separated by commas";
+    assert_eq!(line, expected);
+}
+
+#[test]
 fn an_embedded_database_needs_a_file() {
     for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite://x.db?mode=memory"] {
         let line = refusal(&execute(folder().path(), &[("DATABASE_URL", url)], &[]));
@@ -544,7 +558,7 @@ fn settings() -> Vec<Setting> {
 const WRONG: &str = "wrong=/value";
 
 fn assert_is_refused(setting: &Setting, line: &str, source: &str) {
-    let is_secret = ["DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
+    let is_secret = ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
     let shown = if is_secret { "…" } else { WRONG };
     let start = format!("{}={shown:?} ({source}): ", setting.name);
     let expected = line.strip_prefix(&start).unwrap_or_else(|| panic!("{start}… and not {line}"));
@@ -600,14 +614,16 @@ fn an_empty_value_is_refused_or_means_none() {
 }
 
 /// Numbers of which none is a sensible one.
-const MAY_BE_ZERO: [&str; 7] = [
+const MAY_BE_ZERO: [&str; 9] = [
     "ADMIN_RATE",
     "DATABASE_MAX_OVERFLOW",
     "LOGIN_FAILURE_RATE",
     "LOGIN_RATE",
+    "PRIMARY_AFTER_WRITE_MS",
     "RATE_LIMIT",
     "RATE_LIMIT_COST",
     "REGISTRATION_RATE",
+    "SLOW_QUERY_MS",
 ];
 
 #[test]

@@ -623,7 +623,8 @@ on_both_databases! {
         let many = World::new(engine, 999).await;
         let questions = [
             "publicReadings(first: 1, search: \"caravan\") { nodes { question } }",
-            "publicReadings(first: 1, filter: { tagsAny: [\"love\"] }) { nodes { question } }",
+            "publicReadings(first: 1, filter: { tagsAny: [\"love\", \"Love\", \"愛情\", \"50%\"] })
+                { nodes { question } }",
             "viewer { readings(first: 1, search: \"愛\") { nodes { question } } }",
             "viewer { readings(first: 1, filter: { isFavorite: true }) { totalCount } }",
             "viewer { readings(first: 1, orderBy: { field: SATISFACTION }) { nodes { id } } }",

@@ -18,7 +18,7 @@ use wasteland_tarot::domain::reading::PrivacyLevel;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::passwords::NO_PASSWORD;
 
-use crate::app::{Answered, TestApp, on_both_databases};
+use crate::app::{Answered, TestApp, answered, on_both_databases};
 use crate::fixtures::{category_id, id, reading_id, spread_id, user_id};
 use crate::tables::{Access, differences};
 use crate::world::{World, share_id};
@@ -382,5 +382,25 @@ on_both_databases! {
         let changed = differences(&before, &access.all().await);
         assert!(changed.is_empty(), "{changed:#?}");
         access.close().await;
+    }
+
+    async fn an_export_holds_what_is_ones_own_and_nothing_else(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let world = World::new(&app, NO_PASSWORD);
+        let readings = world.rows.readings.clone();
+        world.write(&app).await;
+        for viewer in VIEWERS.into_iter().flatten() {
+            for path in ["/export/readings.json", "/export/readings.csv"] {
+                let request = app.request(reqwest::Method::GET, path);
+                let answered = answered(request.bearer_auth(app.token_of(id(viewer)))).await;
+                assert_eq!(answered.status, 200);
+                for reading in &readings {
+                    let name = &reading.question;
+                    // Each of its texts holds its name.
+                    let is_there = answered.text.contains(name);
+                    assert_eq!(is_there, is_own(Some(viewer), reading.user_id), "{viewer} {name}");
+                }
+            }
+        }
     }
 }

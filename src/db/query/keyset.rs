@@ -52,7 +52,12 @@ impl Keyset {
         self.columns.iter().chain(std::iter::once(&self.id))
     }
 
-    fn compare(&self, key: &[Value], direction: Direction, other_side: bool) -> SimpleExpr {
+    pub(super) fn compare(
+        &self,
+        key: &[Value],
+        direction: Direction,
+        other_side: bool,
+    ) -> SimpleExpr {
         let columns = Expr::tuple(self.all().map(|(column, _)| Expr::col(column.clone())));
         let values = Expr::tuple(key.iter().cloned().map(Expr::value));
         let ascending = (self.order == Order::Asc) == (direction == Direction::Forward);
@@ -65,7 +70,7 @@ impl Keyset {
         }
     }
 
-    fn order(&self, rows: &mut SelectStatement, direction: Direction) {
+    pub(super) fn order(&self, rows: &mut SelectStatement, direction: Direction) {
         let order = self.read_order(direction);
         for (column, _) in self.all() {
             rows.order_by(column.clone(), order.clone());
@@ -83,7 +88,7 @@ impl Keyset {
 
 impl List {
     /// All of the list's rows.
-    fn all(&self) -> SelectStatement {
+    pub(super) fn all(&self) -> SelectStatement {
         self.rows.clone().cond_where(self.condition.clone()).to_owned()
     }
 

@@ -1,5 +1,6 @@
 //! Pieces that statements are built of, generic over entities.
 
+pub mod batches;
 pub mod columns;
 pub mod count;
 pub mod dialect;

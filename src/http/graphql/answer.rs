@@ -87,7 +87,7 @@ impl HttpError {
         self
     }
 
-    pub(super) fn method_not_allowed(allow: &'static str, message: &'static str) -> Self {
+    pub(in crate::http) fn method_not_allowed(allow: &'static str, message: &'static str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "BAD_USER_INPUT", message)
             .with_detail("argument", "method".into())
             .with_header(header::ALLOW, allow)
@@ -363,7 +363,7 @@ fn present(mut error: ServerError, is_refused: bool) -> ServerError {
 }
 
 /// An error with everything that caused it, for the log.
-struct WithSources<'a>(&'a dyn std::error::Error);
+pub(in crate::http) struct WithSources<'a>(pub(in crate::http) &'a dyn std::error::Error);
 
 impl std::fmt::Display for WithSources<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -36,6 +36,7 @@ use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
 use crate::services::throttle::{Key, Remaining};
 use crate::services::tokens::AccessToken;
+pub(super) use answer::WithSources;
 pub use answer::{Answer, HttpError};
 use request::{read_body, read_query_string};
 
@@ -253,8 +254,8 @@ async fn execute(
     if writes {
         // Whoever has logged in with it asks under another name from now on.
         let account = viewer.get().user_id().map(Reader::Account);
-        let writers: Vec<Reader> = account.into_iter().chain([reader]).collect();
-        if let Some(position) = app.database.note_write(&writers, &session).await {
+        let names: Vec<Reader> = account.into_iter().chain([reader]).collect();
+        if let Some(position) = app.database.note_write(&names, &session).await {
             answer = answer.with_header(CONSISTENCY_TOKEN, token_header(position));
         }
     } else {

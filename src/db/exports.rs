@@ -1,0 +1,100 @@
+//! Statements of exports. Each takes the owner: none can answer with a reading of somebody else's.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::{Expr, ExprTrait, JoinType};
+use sea_orm::{ColumnTrait, Condition};
+use uuid::Uuid;
+
+use super::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
+use super::entities::{reading_categories, reading_sessions};
+use super::query::batches::Batches;
+use super::query::columns::Columns;
+use super::readings::{ReadingKey, ReadingRow, in_order, read};
+use super::{DbError, Session};
+use crate::domain::page::Order;
+use crate::domain::reading_list::{ReadingOrder, ReadingOrderField};
+
+/// The newest first.
+const ORDER: ReadingOrder =
+    ReadingOrder { field: ReadingOrderField::CreatedAt, order: Order::Desc };
+const CATEGORY_NAME: &str = "category_name";
+
+/// A reading with all that belongs to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WholeReading {
+    /// The reading, with its texts.
+    pub reading: ReadingRow,
+    /// The name of the owner's folder for it.
+    pub category: Option<String>,
+    /// Its cards by position, with their texts.
+    pub cards: Vec<DrawnCardRow>,
+}
+
+/// All readings of a user, archived ones included, the newest first, a batch at a time.
+pub struct ReadingsOfOwner(Batches);
+
+impl ReadingsOfOwner {
+    /// So many of that user's at a time.
+    #[must_use]
+    pub fn new(owner: Uuid, batch: u64) -> Self {
+        use reading_categories as categories;
+        use reading_sessions::Column;
+        let own = Condition::all().add(Column::UserId.eq(owner));
+        let mut list = in_order(Columns::WithTexts, own, ORDER);
+        let category = (categories::Entity, categories::Column::Id);
+        list.rows
+            .expr_as(Expr::col((categories::Entity, categories::Column::Name)), CATEGORY_NAME)
+            .join(
+                JoinType::LeftJoin,
+                categories::Entity,
+                Expr::col(category).equals((reading_sessions::Entity, Column::CategoryId)),
+            );
+        Self(Batches::new(list, batch))
+    }
+
+    /// The next batch, in two statements; `None` when there is no more.
+    ///
+    /// # Errors
+    ///
+    /// A statement fails.
+    pub async fn next(&mut self, session: &Session) -> Result<Option<Vec<WholeReading>>, DbError> {
+        const STATEMENT: &str = "readings_of_owner";
+        let Some(query) = self.0.select() else { return Ok(None) };
+        let rows = session.rows(STATEMENT, &query).await?;
+        let readings: Vec<WholeReading> = rows
+            .iter()
+            .map(|row| {
+                Ok(WholeReading {
+                    reading: read(Columns::WithTexts, row, 0)?,
+                    category: row.try_get("", CATEGORY_NAME)?,
+                    cards: Vec::new(),
+                })
+            })
+            .collect::<Result<_, _>>()
+            .map_err(|error| DbError::of(STATEMENT, error))?;
+        let last = readings
+            .last()
+            .map(|last| ReadingKey::of(&last.reading, ORDER.field).values(ORDER.order).into());
+        self.0.pass(readings.len(), last);
+        if readings.is_empty() {
+            return Ok(None);
+        }
+        with_cards(session, readings).await.map(Some)
+    }
+}
+
+async fn with_cards(
+    session: &Session,
+    mut readings: Vec<WholeReading>,
+) -> Result<Vec<WholeReading>, DbError> {
+    let ids: Vec<Uuid> = readings.iter().map(|whole| whole.reading.id).collect();
+    let mut cards_of: HashMap<Uuid, Vec<DrawnCardRow>> = HashMap::with_capacity(ids.len());
+    for card in drawn_cards_by_reading_id(session, &ids, Columns::WithTexts).await? {
+        cards_of.entry(card.reading_id).or_default().push(card);
+    }
+    for whole in &mut readings {
+        whole.cards = cards_of.remove(&whole.reading.id).unwrap_or_default();
+    }
+    Ok(readings)
+}

@@ -1,0 +1,307 @@
+//! Read replicas, with real ones: who is served by which database, and what happens when one of them
+//! lags, dies or comes back.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{Answered, TestApp, answered, data_of};
+use crate::cluster::{Cluster, Stop};
+use crate::fixtures::{id, reading, rows, spread_id, user};
+use crate::tables::Access;
+
+const FEED: &str = "{ publicReadings { nodes { question } } }";
+
+/// A server on a primary with one standby.
+struct World {
+    app: TestApp,
+    primary: Cluster,
+    standby: Cluster,
+}
+
+impl World {
+    async fn start(test: &str, delay: &str, flags: &[&str]) -> Option<Self> {
+        let primary = Cluster::start(test)?;
+        let database = primary.database().await;
+        let standby = primary.standby(delay);
+        let replica = format!("--database-replica-urls={}", standby.url());
+        let flags = [&["--database-pool-size=4", "--replica-check-ms=50", &replica], flags].concat();
+        let app = TestApp::start_on(database, &flags).await;
+        let mut overseer = user("overseer");
+        overseer.is_admin = true;
+        app.insert(rows(vec![overseer, user("ada"), user("bob")], Vec::new())).await;
+        let world = Self { app, primary, standby };
+        world.is_followed().await;
+        Some(world)
+    }
+
+    /// Waits until the standby has what the primary has written.
+    async fn is_followed(&self) {
+        let primary = Access::open(&self.primary.database_as_it_is()).await;
+        let standby = Access::open(&self.standby.database_as_it_is()).await;
+        let position = primary.texts("SELECT pg_current_wal_lsn()::text AS text").await.concat();
+        let has = format!(
+            "SELECT CASE WHEN pg_last_wal_replay_lsn() >= '{position}' THEN 1 ELSE 0 END::bigint
+             AS number"
+        );
+        standby.wait_for(&has, 1).await;
+        primary.close().await;
+        standby.close().await;
+    }
+
+    /// Adds a public reading past the server, which therefore knows nothing of it.
+    async fn publish(&self, question: &str) {
+        let row = reading(&self.app, &user("bob"), question, 1);
+        self.app.insert(rows(Vec::new(), vec![row])).await;
+    }
+
+    async fn feed(&self) -> Vec<String> {
+        questions(&self.app.ask(FEED).await)
+    }
+
+    /// Asks again and again until the feed holds that reading.
+    async fn shows(&self, question: &str) {
+        for _ in 0..400 {
+            if self.feed().await.iter().any(|shown| shown == question) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{question} never comes");
+    }
+
+    async fn pause(&self, is_paused: bool) {
+        let standby = Access::open(&self.standby.database_as_it_is()).await;
+        let change = if is_paused { "pg_wal_replay_pause()" } else { "pg_wal_replay_resume()" };
+        standby.run(&format!("SELECT {change}")).await;
+        if is_paused {
+            let state = "SELECT CASE pg_get_wal_replay_pause_state() WHEN 'paused' THEN 1 ELSE 0
+                END::bigint AS number";
+            standby.wait_for(state, 1).await;
+        }
+        standby.close().await;
+    }
+
+    async fn create(&self, owner: Uuid, question: &str) -> Answered {
+        let spread = spread_id(&self.app, "single_wasteland");
+        let mutation = format!(
+            "mutation {{ createReading(input: {{ question: {question:?}, spreadId: {spread:?},
+                privacyLevel: PUBLIC }}) {{ reading {{ question }} }} }}"
+        );
+        self.app.ask_as(owner, &mutation).await
+    }
+
+    async fn ask_with_token(&self, query: &str, token: &str) -> Answered {
+        let request = self
+            .app
+            .request(reqwest::Method::POST, "/graphql")
+            .header("content-type", "application/json")
+            .header("x-consistency-token", token)
+            .body(json!({ "query": query }).to_string());
+        answered(request).await
+    }
+}
+
+fn questions(answered: &Answered) -> Vec<String> {
+    assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+    let nodes = answered.body["data"]["publicReadings"]["nodes"].as_array().expect("a page");
+    nodes.iter().map(|node| node["question"].as_str().expect("a question").to_owned()).collect()
+}
+
+fn code(answered: &Answered) -> &Value {
+    &answered.body["errors"][0]["extensions"]["code"]
+}
+
+#[tokio::test]
+async fn queries_are_read_from_the_replica_and_mutations_written_to_the_primary() {
+    let test = "queries_are_read_from_the_replica_and_mutations_written_to_the_primary";
+    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    world.feed().await;
+    world.pause(true).await;
+    world.publish("later").await;
+    // The primary has it, and nobody is told.
+    assert_eq!(world.feed().await, Vec::<String>::new());
+    let created = world.create(id("ada"), "mine").await;
+    assert_eq!(created.body["data"]["createReading"]["reading"]["question"], "mine");
+    let stats = "{ admin { poolStats { role } databaseHealth { status poolStats { role } } } }";
+    let admin = world.app.data_as(id("overseer"), stats).await;
+    let roles = json!([{ "role": "PRIMARY" }, { "role": "REPLICA" }]);
+    assert_eq!(admin["admin"]["poolStats"], roles);
+    assert_eq!(admin["admin"]["databaseHealth"], json!({ "status": "HEALTHY", "poolStats": roles }));
+    world.pause(false).await;
+    world.shows("later").await;
+}
+
+#[tokio::test]
+async fn nobody_misses_what_they_have_written() {
+    let test = "nobody_misses_what_they_have_written";
+    // The replica is a second behind all the time.
+    let Some(world) = World::start(test, "1s", &["--replica-max-lag-ms=60000"]).await else { return };
+    let own = "{ viewer { readings { nodes { question } } } }";
+    for number in 0..5 {
+        let question = format!("mine {number}");
+        let created = world.create(id("ada"), &question).await;
+        let token = created.header("x-consistency-token").to_owned();
+        assert!(token.starts_with("1-"), "{token:?}");
+        let seen = world.app.data_as(id("ada"), own).await;
+        assert_eq!(seen["viewer"]["readings"]["nodes"][0]["question"], question.as_str());
+        // Others are served by the replica, unless they were told how far to look.
+        assert!(!world.feed().await.contains(&question));
+        let told = world.ask_with_token(FEED, &token).await;
+        assert!(questions(&told).contains(&question), "{}", told.text);
+        // From then on they do not go back.
+        assert!(world.feed().await.contains(&question));
+        // Until the replica has it and serves them again.
+        world.is_followed().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.feed().await;
+    }
+    let strange = world.ask_with_token(FEED, "no token of ours").await;
+    assert_eq!(strange.body.get("errors"), None, "{}", strange.text);
+}
+
+#[tokio::test]
+async fn nobody_goes_back_in_time() {
+    let test = "nobody_goes_back_in_time";
+    let flags = ["--replica-max-lag-ms=60000", "--primary-after-write-ms=0"];
+    let Some(world) = World::start(test, "400ms", &flags).await else { return };
+    let mut seen = 0;
+    for number in 0..40_usize {
+        if number % 4 == 0 {
+            // The writer is served by the primary only for as long as the replica is behind.
+            let question = format!("mine {number}");
+            assert_eq!(world.create(id("ada"), &question).await.body.get("errors"), None);
+        }
+        let feed = data_of(world.app.ask_as(id("ada"), FEED).await);
+        let now = feed["publicReadings"]["nodes"].as_array().expect("a page").len();
+        assert_eq!(now, number / 4 + 1, "question {number}");
+        assert!(now >= seen);
+        seen = now;
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_lags_is_left_out_and_taken_back() {
+    let test = "a_replica_that_lags_is_left_out_and_taken_back";
+    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=700"]).await else { return };
+    world.pause(true).await;
+    world.publish("while it lags").await;
+    assert_eq!(world.feed().await, Vec::<String>::new());
+    // It is too far behind after a while.
+    world.shows("while it lags").await;
+    world.pause(false).await;
+    world.is_followed().await;
+    // It serves again when it is paused again: something is not seen at once.
+    let mut number = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.feed().await;
+        world.pause(true).await;
+        number += 1;
+        let question = format!("again {number}");
+        world.publish(&question).await;
+        let is_replica = !world.feed().await.contains(&question);
+        world.pause(false).await;
+        world.is_followed().await;
+        if is_replica {
+            break;
+        }
+        assert!(number < 50, "it is never taken back");
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
+    let test = "a_replica_that_dies_is_left_out_unseen_and_taken_back";
+    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    for round in 0..2 {
+        world.feed().await;
+        world.standby.stop(Stop::Immediate);
+        let question = format!("round {round}");
+        world.publish(&question).await;
+        for _ in 0..20 {
+            // Nobody sees an error, and the primary has it.
+            assert!(world.feed().await.contains(&question));
+        }
+        world.standby.start_again();
+        world.is_followed().await;
+    }
+    // It is read again.
+    let mut number = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.feed().await;
+        world.pause(true).await;
+        number += 1;
+        let question = format!("again {number}");
+        world.publish(&question).await;
+        let is_replica = !world.feed().await.contains(&question);
+        world.pause(false).await;
+        world.is_followed().await;
+        if is_replica {
+            break;
+        }
+        assert!(number < 50, "it is never taken back");
+    }
+}
+
+#[tokio::test]
+async fn without_the_primary_reads_go_on_and_writes_are_refused() {
+    let test = "without_the_primary_reads_go_on_and_writes_are_refused";
+    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    // Somebody who was served by the primary last.
+    assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
+    world.is_followed().await;
+    world.primary.stop(Stop::Immediate);
+    let own = "{ viewer { readings { nodes { question } } } }";
+    let mut tries = 0;
+    loop {
+        let answered = world.app.ask_as(id("ada"), own).await;
+        if answered.body.get("errors").is_none() {
+            let question = &answered.body["data"]["viewer"]["readings"]["nodes"][0]["question"];
+            assert_eq!(question, "mine");
+            break;
+        }
+        assert_eq!(code(&answered), "SERVICE_UNAVAILABLE", "{}", answered.text);
+        tries += 1;
+        assert!(tries < 100, "reads never go on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.feed().await, ["mine"]);
+    let refused = world.create(id("ada"), "lost").await;
+    assert_eq!(code(&refused), "SERVICE_UNAVAILABLE", "{}", refused.text);
+    let ready = answered(world.app.request(reqwest::Method::GET, "/health/ready")).await;
+    assert_eq!((ready.status, &ready.body["database"]), (200, &json!("read only")));
+    let health = "{ admin { databaseHealth { status latencyMs error } } }";
+    let health = world.app.data_as(id("overseer"), health).await;
+    assert_eq!(
+        health["admin"]["databaseHealth"],
+        json!({
+            "status": "UNHEALTHY",
+            "latencyMs": null,
+            "error": "the database cannot be reached",
+        })
+    );
+
+    world.primary.start_again();
+    let mut tries = 0;
+    while world.create(id("ada"), "found").await.body.get("errors").is_some() {
+        tries += 1;
+        assert!(tries < 100, "writes never go on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ready = answered(world.app.request(reqwest::Method::GET, "/health/ready")).await;
+    assert_eq!((ready.status, &ready.body["database"]), (200, &json!("ok")));
+}
+
+#[tokio::test]
+async fn a_replica_that_is_not_there_yet_stops_no_server() {
+    let Some(primary) = Cluster::start("a_replica_that_is_not_there_yet_stops_no_server") else {
+        return;
+    };
+    let replica = "--database-replica-urls=postgres://nobody@127.0.0.1:1/postgres";
+    let app = TestApp::start_on(primary.database().await, &[replica]).await;
+    assert_eq!(questions(&app.ask(FEED).await), Vec::<String>::new());
+}
