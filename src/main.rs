@@ -258,7 +258,9 @@ async fn prepare(settings: &Settings, serve: &Serve) -> Result<(Database, Catalo
         migrations::up(&settings.database, &lock).await.map_err(named)?;
     }
     let database = Database::connect(settings).await.map_err(named)?;
-    let missing = database.missing_migrations().await?;
+    let status = migrations::status(&settings.database).await.map_err(named)?;
+    let missing: Vec<_> =
+        status.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect();
     if !missing.is_empty() {
         return Err(format!(
             "the database lacks these migrations: {}. Run `wasteland-tarot migrate`, or serve with --migrate",

@@ -155,10 +155,6 @@ impl Database {
         optimized.map(drop).map_err(|error| DbError::of("optimize", error))
     }
 
-    pub(super) const fn connection(&self) -> &DatabaseConnection {
-        &self.connection
-    }
-
     /// Runs work in one transaction, which is taken back when the work fails.
     pub(super) async fn transaction<T, F>(&self, name: &'static str, work: F) -> Result<T, DbError>
     where

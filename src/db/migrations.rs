@@ -2,10 +2,11 @@
 //! on a large table takes longer than any statement of a request may.
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::DatabaseConnection;
+use sea_orm::sea_query::Query;
+use sea_orm::{DatabaseConnection, FromQueryResult};
 
 use super::pool::check_reachable;
-use super::{Database, DbError, StartLock};
+use super::{DbError, Session, StartLock};
 use crate::config::database::DatabaseSettings;
 
 /// Applies the migrations that are missing. Each is applied whole or not at all.
@@ -47,16 +48,23 @@ pub async fn status(settings: &DatabaseSettings) -> Result<Vec<(String, bool)>, 
     status_on(&connect(settings).await?).await
 }
 
-impl Database {
-    /// The names of the migrations that have not been applied, in their order.
-    ///
-    /// # Errors
-    ///
-    /// The database cannot be asked.
-    pub async fn missing_migrations(&self) -> Result<Vec<String>, DbError> {
-        let all = status_on(self.connection()).await?;
-        Ok(all.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect())
-    }
+/// The names of the migrations that have not been applied, in their order, asked as requests ask: a
+/// database that they cannot use is not fit to serve them, and one that they can use is.
+///
+/// # Errors
+///
+/// The database cannot be asked, or never had a migration.
+pub async fn missing(session: &Session) -> Result<Vec<String>, DbError> {
+    let query = Query::select().column("version").from("seaql_migrations").to_owned();
+    let applied: Vec<Applied> = session.all("migrations_applied", &query).await?;
+    let is_missing = |name: &String| applied.iter().all(|one| one.version != *name);
+    let all = Migrator::migrations();
+    Ok(all.iter().map(|one| one.name().to_owned()).filter(is_missing).collect())
+}
+
+#[derive(FromQueryResult)]
+struct Applied {
+    version: String,
 }
 
 pub(super) async fn connect(settings: &DatabaseSettings) -> Result<DatabaseConnection, DbError> {

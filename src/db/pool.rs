@@ -68,6 +68,8 @@ struct Shared {
     role: PoolRole,
     size: u32,
     max_overflow: u32,
+    /// For an answer of the database.
+    deadline: Duration,
     /// One for each connection that may be lent. In the driver's pool those who wait for a place and
     /// those who wait for a database that does not answer are the same; the former may wait for long.
     places: Arc<Semaphore>,
@@ -128,6 +130,7 @@ impl Pool {
             role,
             size,
             max_overflow,
+            deadline: database.deadline,
             places: Arc::new(Semaphore::new(places)),
             waiting: AtomicUsize::default(),
             returning: AtomicUsize::default(),
@@ -200,9 +203,10 @@ impl Pool {
             connection.close_on_drop();
         } else {
             let returning = Returning::new(Arc::clone(shared));
-            let back = connection.return_to_pool();
+            let (back, deadline) = (connection.return_to_pool(), shared.deadline);
             runtime.spawn(async move {
-                back.await;
+                // A database that is frozen never says whether it works.
+                let _ = timeout(deadline, back).await;
                 drop((returning, place));
             });
         }

@@ -1,14 +1,15 @@
 //! Whether the process lives, and whether it can serve.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use super::App;
+use crate::db::{DbError, migrations};
 
 /// `GET /health/live`: the process answers.
 pub async fn live() -> Json<Value> {
@@ -17,15 +18,14 @@ pub async fn live() -> Json<Value> {
 
 /// `GET /health/ready`: the database answers and has every migration; else 503, and what is wrong.
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
-    // A frozen database answers nothing, and whoever asks here wants to hear so.
-    let asked = timeout(app.services.settings.database.deadline, app.database.missing_migrations());
-    let problem = match asked.await {
-        Ok(Ok(missing)) if missing.is_empty() => {
+    let until = Instant::now() + app.services.settings.database.deadline;
+    let problem = match migrations::missing(&app.database.session_until(until)).await {
+        Ok(missing) if missing.is_empty() => {
             return (StatusCode::OK, Json(json!({ "status": "ok", "database": "ok" })));
         }
-        Ok(Ok(missing)) => return unready(&format!("{} migrations are missing", missing.len())),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "the database does not answer".to_owned(),
+        Ok(missing) => return unready(&format!("{} migrations are missing", missing.len())),
+        Err(DbError::Deadline { .. }) => "the database does not answer".to_owned(),
+        Err(error) => error.to_string(),
     };
     if app.database.has_replica() {
         // Reads go on.

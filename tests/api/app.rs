@@ -2,7 +2,8 @@
 //!
 //! PostgreSQL is the one that `TEST_POSTGRES_URL` names (its user must be allowed to create
 //! databases). Where it is not set, tests that need it are skipped, and say so; with
-//! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure.
+//! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure. Tests that break PostgreSQL
+//! itself have one of their own, see [`crate::cluster`].
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -129,7 +130,8 @@ fn url_of(name: &str) -> String {
     format!("{server}/{name}")
 }
 
-async fn fill(url: &str) {
+/// Gives an empty database the schema and the reference data.
+pub async fn fill(url: &str) {
     let settings = settings_of(url, &[]);
     let lock = StartLock::take(&settings.database).await.expect("nobody else prepares it");
     migrations::up(&settings.database, &lock).await.expect("the migrations apply");
@@ -192,15 +194,9 @@ impl TestDatabase {
         }
     }
 
-    /// The database of that address, as it is. It stays.
+    /// The one at that address, which somebody else removes.
     pub const fn at(url: String) -> Self {
         Self { url, _folder: None, name: None }
-    }
-
-    /// The same, after it was given the schema and the reference data.
-    pub async fn filled_at(url: String) -> Self {
-        fill(&url).await;
-        Self::at(url)
     }
 
     /// Removes the database at once, with all its connections, as an accident would. PostgreSQL

@@ -1,189 +1,399 @@
-//! PostgreSQL clusters of a test's own, which may be stopped, killed and frozen, and have standbys.
+//! PostgreSQL clusters of a test's own, to be stopped, killed and frozen.
 //!
-//! PostgreSQL's programs are where `TEST_PG_BIN` says. Where it is not set, tests that need it are
-//! skipped as those without PostgreSQL are.
+//! `TEST_PG_BIN` is the folder of PostgreSQL's programs, as `scripts/test` sets it. Where it is not
+//! set, tests that need a cluster are skipped, and say so.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rand::RngExt;
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
-use crate::app::{TestDatabase, skip};
+use crate::app::{TestDatabase, fill, skip};
 
-/// A cluster; it is ended and removed with this.
+/// The database of each cluster, with the schema and the reference data.
+const DATABASE: &str = "tarot";
+/// In every address, so that a test sees it where it does not belong. Nobody asks for it.
+pub const PASSWORD: &str = "swordfish";
+/// Below those that outgoing connections get, so that nobody else takes the port of a cluster that
+/// is stopped.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+/// A cluster that has not started by then never will: it is not a test of speed.
+const PATIENCE: Duration = Duration::from_mins(2);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A running PostgreSQL, whose processes and files go with it. All of it outlives the death of a
+/// process, but not that of the machine: it does not wait for the disk.
 pub struct Cluster {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
+    settings: Vec<String>,
+    /// Nothing while it is stopped.
+    postmaster: Option<Child>,
 }
 
-/// How a cluster is stopped.
-#[derive(Debug, Clone, Copy)]
-pub enum Stop {
-    /// Clients are thrown out, and everything is written.
+/// How PostgreSQL stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It ends all connections, and then itself, properly.
     Fast,
-    /// As by a power cut.
+    /// It ends without any care, and recovers when it starts again.
     Immediate,
 }
 
-/// Where PostgreSQL's programs are; says so if that is not known.
-fn programs(test: &str) -> Option<PathBuf> {
-    let programs = std::env::var_os("TEST_PG_BIN").filter(|path| !path.is_empty());
-    if programs.is_none() {
-        skip(test, "PostgreSQL's programs (TEST_PG_BIN)");
+impl Mode {
+    const fn signal(self) -> &'static str {
+        match self {
+            Self::Fast => "INT",
+            Self::Immediate => "QUIT",
+        }
     }
-    programs.map(PathBuf::from)
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+/// Whether there is a PostgreSQL to make clusters with; says so if not.
+pub fn has_cluster(test: &str) -> bool {
+    let is_there = programs().is_some();
+    if !is_there {
+        skip(test, "PostgreSQL's programs (TEST_PG_BIN)");
+    }
+    is_there
+}
+
+fn programs() -> Option<PathBuf> {
+    std::env::var_os("TEST_PG_BIN").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// A program that runs as PostgreSQL's owner, because PostgreSQL refuses to run as root, and ends
+/// with the thread that started it.
+fn as_owner(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]);
+    if is_root() {
+        command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
+    }
+    command.arg(program).current_dir(folder).env("HOME", folder).stdin(Stdio::null());
+    command
 }
 
 fn is_root() -> bool {
-    let user = Command::new("id").arg("-u").output().expect("id runs");
-    user.stdout == b"0\n"
+    std::fs::metadata("/proc/self").expect("this process is there").uid() == 0
 }
 
-fn succeeded(what: &str, output: Output) {
-    let Output { status, stdout, stderr } = output;
-    let told = [String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)].concat();
-    assert!(status.success(), "{what}: {told}");
+/// A folder that PostgreSQL may write to.
+fn owned_folder() -> TempDir {
+    let folder = TempDir::new().expect("a folder");
+    if is_root() {
+        run(Command::new("chown").arg("postgres").arg(folder.path()));
+    }
+    folder
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    output
+}
+
+fn free_port() -> u16 {
+    loop {
+        let port = rand::rng().random_range(PORTS);
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Sends a signal to processes, some of which may be gone.
+fn signal(name: &str, processes: &[u32]) {
+    let processes = processes.iter().map(ToString::to_string);
+    let sent = Command::new("kill").arg("-s").arg(name).args(processes).output();
+    sent.expect("there is a `kill`");
+}
+
+/// Whether a process runs, or could: one that only waits to be noticed does not.
+fn is_alive(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name before the state is in brackets and may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn children_of(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    children.split_whitespace().map(|child| child.parse().expect("a number")).collect()
+}
+
+/// The files of a cluster that others are copied from, for as long as one of the tests that run uses
+/// them: to make a cluster and to fill it takes much longer than to copy it.
+async fn template(programs: &Path) -> Arc<TempDir> {
+    static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::const_new(Weak::new());
+    let mut place = TEMPLATE.lock().await;
+    if let Some(template) = place.upgrade() {
+        return template;
+    }
+    let folder = owned_folder();
+    run(as_owner(&programs.join("initdb"), folder.path())
+        .args(["--no-sync", "-D", "data", "-U", "postgres", "-A", "trust"])
+        .args(["-E", "UTF8", "--locale=C.UTF-8"]));
+    let mut cluster = Cluster::start_in(programs.to_owned(), folder, Vec::new()).await;
+    let mut connection = cluster.connect("postgres").await;
+    let create = format!("CREATE DATABASE {DATABASE}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("it is made");
+    connection.close().await.expect("the connection closes");
+    fill(&cluster.url(DATABASE)).await;
+    cluster.stop(Mode::Fast).await;
+    // What is left of it is nothing but its folder.
+    let folder = std::mem::replace(&mut cluster.folder, TempDir::new().expect("a folder"));
+    let template = Arc::new(folder);
+    *place = Arc::downgrade(&template);
+    template
 }
 
 impl Cluster {
-    /// A new one, if there is PostgreSQL.
-    pub fn start(test: &str) -> Option<Self> {
-        let cluster = Self::empty(programs(test)?);
-        let initdb = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"];
-        succeeded("initdb", cluster.run("initdb", &[&["-D", &cluster.data()], &initdb[..]].concat()));
-        cluster.start_again();
-        Some(cluster)
+    /// A cluster whose database has the schema and the reference data.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
     }
 
-    fn empty(programs: PathBuf) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        if is_root() {
-            // PostgreSQL refuses to run as root.
-            let owned = Command::new("chown").arg("postgres").arg(folder.path()).output();
-            succeeded("chown", owned.expect("chown runs"));
-        }
-        Self { programs, folder, port: free_port() }
+    /// The same with these settings, each `name=value`.
+    pub async fn start_with(settings: &[&str]) -> Self {
+        let programs = programs().expect("asked for before");
+        let template = template(&programs).await;
+        let folder = owned_folder();
+        run(Command::new("cp").arg("-a").arg(template.path().join("data")).arg(folder.path()));
+        let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let cluster = Self::start_in(programs, folder, settings).await;
+        // Not before: whoever starts next may copy the same files.
+        drop(template);
+        cluster
     }
 
-    fn data(&self) -> String {
-        self.folder.path().join("data").to_str().expect("a plain path").to_owned()
+    async fn start_in(programs: PathBuf, folder: TempDir, settings: Vec<String>) -> Self {
+        let mut cluster = Self { programs, folder, port: 0, settings, postmaster: None };
+        cluster.start_again().await;
+        cluster
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        let program = self.programs.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"]);
-            command.arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.args(arguments).current_dir(self.folder.path()).output().expect("it runs")
-    }
-
-    /// Starts it after it was stopped or killed. Those that were killed with it may take a moment to
-    /// go.
-    pub fn start_again(&self) {
-        let log = self.folder.path().join("log");
-        let options = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c max_connections=60 \
-             -c shared_buffers=16MB -c wal_level=replica -c max_wal_senders=4 -c fsync=off \
-             -c wal_receiver_timeout=5s -c wal_retrieve_retry_interval=200ms",
-            self.port
-        );
-        let data = self.data();
-        let log = log.to_str().expect("a plain path");
-        let start = ["-D", &data, "-w", "-t", "60", "-l", log, "-o", &options, "start"];
-        for _ in 0..50 {
-            if self.run("pg_ctl", &start).status.success() {
+    /// Starts it after it was stopped or killed, at the same address.
+    pub async fn start_again(&mut self) {
+        assert!(self.postmaster.is_none(), "it runs");
+        loop {
+            let is_new = self.port == 0;
+            if is_new {
+                self.port = free_port();
+            }
+            if self.try_start().await {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(200));
+            assert!(is_new, "{}", self.log());
+            // Somebody else may have taken the port in the meantime.
+            self.port = 0;
         }
-        panic!("PostgreSQL does not start: {}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
-    pub fn stop(&self, how: Stop) {
-        let how = match how {
-            Stop::Fast => "fast",
-            Stop::Immediate => "immediate",
+    /// Starts it and waits until it serves; answers whether it does.
+    async fn try_start(&mut self) -> bool {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("log"))
+            .expect("a log");
+        let mut command = as_owner(&self.programs.join("postgres"), self.folder.path());
+        command.args(["-D", "data", "-p", &self.port.to_string()]);
+        let settings = [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "fsync=off",
+            "full_page_writes=off",
+            "max_connections=50",
+            "shared_buffers=16MB",
+            "wal_level=replica",
+            "max_wal_senders=5",
+            "hot_standby=on",
+        ];
+        let settings = settings.into_iter().chain(self.settings.iter().map(String::as_str));
+        for setting in settings {
+            command.args(["-c", setting]);
+        }
+        command.stdout(Stdio::null()).stderr(log);
+        self.postmaster = Some(command.spawn().expect("PostgreSQL starts"));
+        let serves = async {
+            loop {
+                if let Ok(connection) = PgConnection::connect(&self.url("postgres")).await {
+                    connection.close().await.expect("the connection closes");
+                    return true;
+                }
+                let postmaster = self.postmaster.as_mut().expect("started above");
+                if postmaster.try_wait().expect("a state").is_some() {
+                    self.postmaster = None;
+                    return false;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
         };
-        succeeded("stop", self.run("pg_ctl", &["-D", &self.data(), "-m", how, "-w", "stop"]));
+        tokio::time::timeout(PATIENCE, serves).await.expect("PostgreSQL serves")
     }
 
-    /// The first process, and those that it has started.
-    fn processes(&self) -> Vec<String> {
-        let file = Path::new(&self.data()).join("postmaster.pid");
-        let file = std::fs::read_to_string(file).expect("the cluster runs");
-        let first = file.lines().next().expect("a number").to_owned();
-        let children = Command::new("ps").args(["-o", "pid=", "--ppid", &first]).output();
-        let children = String::from_utf8(children.expect("ps runs").stdout).expect("numbers");
-        let children = children.split_whitespace().map(str::to_owned);
-        std::iter::once(first).chain(children).collect()
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    fn signal(&self, signal: &str) {
-        // One of them may have gone meanwhile.
-        let _ = Command::new("kill").arg(signal).args(self.processes()).output();
-    }
-
-    /// Kills all of it at once.
-    pub fn kill(&self) {
-        self.signal("-KILL");
-    }
-
-    /// Nothing of it does anything any more, until it thaws.
-    pub fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    pub fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    pub fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    /// The address of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
     /// Its database with the schema and the reference data.
-    pub async fn database(&self) -> TestDatabase {
-        TestDatabase::filled_at(self.url()).await
+    pub fn database(&self) -> TestDatabase {
+        TestDatabase::at(self.url(DATABASE))
     }
 
-    /// Its database as it is.
-    pub fn database_as_it_is(&self) -> TestDatabase {
-        TestDatabase::at(self.url())
+    /// A connection to one of its databases, past the server.
+    pub async fn connect(&self, database: &str) -> PgConnection {
+        PgConnection::connect(&self.url(database)).await.expect("PostgreSQL answers")
     }
 
-    /// A cluster that follows this one, and applies what it is told so much later.
-    pub fn standby(&self, delay: &str) -> Self {
-        let standby = Self::empty(self.programs.clone());
-        let (data, port) = (standby.data(), self.port.to_string());
-        let backup = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-D", &data, "-R"];
-        let backup = [&backup[..], &["-X", "stream", "-c", "fast", "-N"]].concat();
-        succeeded("pg_basebackup", standby.run("pg_basebackup", &backup));
-        let file = Path::new(&data).join("postgresql.auto.conf");
-        let mut text = std::fs::read_to_string(&file).expect("it is there");
-        text += &format!("recovery_min_apply_delay = '{delay}'\n");
-        std::fs::write(&file, text).expect("it can be written");
-        standby.start_again();
-        standby
+    fn postmaster(&self) -> u32 {
+        self.postmaster.as_ref().expect("it runs").id()
+    }
+
+    /// Stops it, and waits until it is gone.
+    pub async fn stop(&mut self, mode: Mode) {
+        signal(mode.signal(), &[self.postmaster()]);
+        self.wait_for_end().await;
+    }
+
+    async fn wait_for_end(&mut self) {
+        let mut postmaster = self.postmaster.take().expect("it runs");
+        while postmaster.try_wait().expect("a state").is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Kills the postmaster and all its children in the middle of whatever they do.
+    pub async fn kill_postmaster(&mut self) {
+        let children = self.kill();
+        self.wait_for_end().await;
+        // While one of them holds the shared memory, no other starts.
+        while children.iter().any(|child| is_alive(*child)) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Kills all processes; answers the children.
+    fn kill(&self) -> Vec<u32> {
+        let postmaster = self.postmaster();
+        // Stopped, it makes no more of them meanwhile.
+        signal("STOP", &[postmaster]);
+        let children = children_of(postmaster);
+        signal("KILL", &[&[postmaster], &*children].concat());
+        children
+    }
+
+    /// Has none of its processes do anything any more. Their connections stay open, and the system
+    /// accepts new ones for them.
+    pub fn freeze(&self) {
+        let postmaster = self.postmaster();
+        signal("STOP", &[postmaster]);
+        signal("STOP", &children_of(postmaster));
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        let postmaster = self.postmaster();
+        signal("CONT", &children_of(postmaster));
+        signal("CONT", &[postmaster]);
+    }
+
+    /// What ends connections of its clients.
+    pub fn axe(&self) -> Axe {
+        Axe { psql: self.programs.join("psql"), url: self.url("postgres") }
+    }
+
+    /// A cluster that follows this one and can be read, so much later (such as `5s`).
+    pub async fn standby(&self, apply_delay: Option<&str>) -> Self {
+        let folder = owned_folder();
+        let mut command = as_owner(&self.programs.join("pg_basebackup"), folder.path());
+        command.args(["-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"]);
+        command.args(["-d", &self.url("postgres")]);
+        // Waited for on another thread, because what the test asks meanwhile is served on this one.
+        let copied = tokio::task::spawn_blocking(move || run(&mut command)).await;
+        copied.expect("the cluster is copied");
+        let mut settings = self.settings.clone();
+        settings.extend(apply_delay.map(|delay| format!("recovery_min_apply_delay={delay}")));
+        Self::start_in(self.programs.clone(), folder, settings).await
+    }
+}
+
+/// Ends connections of clients to the database of a cluster.
+pub struct Axe {
+    psql: PathBuf,
+    url: String,
+}
+
+impl Axe {
+    /// Ends those of which that is true in `pg_stat_activity`, and waits until they are gone. Answers
+    /// how many there were.
+    pub fn kill(&self, condition: &str) -> u32 {
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
+                WHERE backend_type = 'client backend' AND datname = '{DATABASE}' AND {condition}"
+        );
+        let mut command = Command::new(&self.psql);
+        command.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", &sql, &self.url]);
+        let output = run(&mut command);
+        let number = String::from_utf8_lossy(&output.stdout);
+        number.trim().parse().expect("a number")
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if Path::new(&self.data()).join("postmaster.pid").exists() {
-            self.signal("-CONT");
-            let _ = self.run("pg_ctl", &["-D", &self.data(), "-m", "immediate", "-w", "stop"]);
+        if self.postmaster.is_some() {
+            self.kill();
         }
+        if let Some(mut postmaster) = self.postmaster.take() {
+            let _ = postmaster.wait();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_standby_shows_what_its_primary_wrote_as_late_as_it_is_told_to() {
+    const NUMBER: &str = "SELECT count(*) FROM pg_tables WHERE tablename = 'news'";
+    if !has_cluster("a_standby_shows_what_its_primary_wrote_as_late_as_it_is_told_to") {
+        return;
+    }
+    let primary = Cluster::start().await;
+    let (prompt, late) = (primary.standby(None).await, primary.standby(Some("1h")).await);
+    let mut writing = primary.connect(DATABASE).await;
+    sqlx::raw_sql("CREATE TABLE news (id integer)").execute(&mut writing).await.expect("written");
+    let position: String = sqlx::query_scalar("SELECT pg_current_wal_lsn()::text")
+        .fetch_one(&mut writing)
+        .await
+        .expect("a position");
+    for (standby, expected) in [(&prompt, 1_i64), (&late, 0)] {
+        let mut reading = standby.connect(DATABASE).await;
+        let reached = if expected == 1 { "replay" } else { "receive" };
+        let sql =
+            format!("SELECT coalesce(pg_last_wal_{reached}_lsn() >= '{position}'::pg_lsn, false)");
+        loop {
+            let sql = sqlx::AssertSqlSafe(sql.clone());
+            let has_reached: bool =
+                sqlx::query_scalar(sql).fetch_one(&mut reading).await.expect("an answer");
+            if has_reached {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        let number: i64 =
+            sqlx::query_scalar(NUMBER).fetch_one(&mut reading).await.expect("a number");
+        assert_eq!(number, expected);
     }
 }

@@ -1,149 +1,451 @@
-//! A database that is stopped, killed or frozen, and comes back: what clients and operators are told
-//! meanwhile, and that nothing that was acknowledged is lost or there twice.
+//! PostgreSQL stops, dies, freezes or has no place left: clients are told, what was acknowledged stays,
+//! and the server goes on by itself when the database does.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use reqwest::Method;
+use sea_orm::sqlx::{self, Connection, PgConnection};
 use serde_json::{Value, json};
 
-use crate::app::{Answered, TestApp, answered};
-use crate::cluster::{Cluster, Stop};
+use wasteland_tarot::db::entities::users;
+
+use crate::app::{Answered, TestApp, answered, data_of};
+use crate::cluster::{Cluster, Mode, PASSWORD, has_cluster};
 use crate::fixtures::{id, rows, spread_id, user};
-use crate::tables::Access;
+use crate::tables::{Access, differences};
+use crate::transactions::assert_counters_agree;
 
-const FEED: &str = "{ publicReadings { nodes { question } } }";
+/// What takes this long hangs. It is not a test of speed.
+const HANGS: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_millis(20);
+/// Nothing but the deadline of statements ends what the database does not answer.
+const ONLY_THE_DEADLINE: [&str; 2] = ["--request-timeout-ms=600000", "--database-deadline-ms=1500"];
+/// Nothing ends what is held up by a test.
+const PATIENT: [&str; 4] = [
+    "--request-timeout-ms=600000",
+    "--database-deadline-ms=600000",
+    "--database-statement-timeout-ms=600000",
+    "--database-lock-timeout-ms=600000",
+];
+const VIEWER: &str = "{ viewer { username } suits { cardCount } }";
+const ADMIN: &str = "{ admin { users { totalCount } } }";
+const QUESTIONS: &str = "SELECT question AS text FROM reading_sessions ORDER BY question";
 
+/// A server on the cluster, with ada, who is an admin, and bob.
 async fn start(cluster: &Cluster, flags: &[&str]) -> TestApp {
-    let flags = [&["--database-pool-size=4"], flags].concat();
-    let app = TestApp::start_on(cluster.database().await, &flags).await;
-    let mut overseer = user("overseer");
-    overseer.is_admin = true;
-    overseer.is_premium = true;
-    app.insert(rows(vec![overseer, user("ada")], Vec::new())).await;
+    start_observed(cluster, flags, |_| ()).await
+}
+
+async fn start_observed(
+    cluster: &Cluster,
+    flags: &[&str],
+    observer: impl Fn(&str) + Send + Sync + 'static,
+) -> TestApp {
+    let app = TestApp::start_observed(cluster.database(), flags, observer).await;
+    let ada = users::Model { is_admin: true, ..user("ada") };
+    app.insert(rows(vec![ada, user("bob")], Vec::new())).await;
     app
 }
 
-async fn health(app: &TestApp, kind: &str) -> (u16, Value) {
-    let answered = answered(app.request(reqwest::Method::GET, &format!("/health/{kind}"))).await;
-    (answered.status, answered.body)
+/// Something that must come to an end.
+async fn ends<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(HANGS, work).await.expect("it hangs")
 }
 
-/// The codes of an answer, which tells nothing of the inside.
-fn codes(answered: &Answered) -> BTreeSet<String> {
-    for word in ["postgres", "127.0.0.1", "sqlx", "reading_sessions", "password"] {
-        assert!(!answered.text.contains(word), "{}", answered.text);
-    }
-    let errors = answered.body["errors"].as_array().into_iter().flatten();
-    errors.map(|error| error["extensions"]["code"].as_str().unwrap_or("none").to_owned()).collect()
+fn create(app: &TestApp, question: &str) -> String {
+    let spread = spread_id(app, "single_wasteland");
+    format!(
+        "mutation {{ createReading(input: {{ question: {question:?}, spreadId: {spread:?},
+            idempotencyKey: {question:?} }}) {{ reading {{ id question }} userErrors {{ message }} }} }}"
+    )
 }
 
-fn only(code: &str) -> BTreeSet<String> {
-    BTreeSet::from([code.to_owned()])
+async fn health(app: &TestApp, path: &str) -> (u16, Value) {
+    let Answered { status, body, .. } = answered(app.request(Method::GET, path)).await;
+    (status, body)
 }
 
-/// Asks until there is an answer again.
-async fn recovers(app: &TestApp) {
-    for _ in 0..300 {
-        if app.ask(FEED).await.body.get("errors").is_none() {
-            return;
+/// Holds that the server lives and is not ready, for that reason.
+async fn assert_unready(app: &TestApp, reasons: &[&str]) {
+    assert_eq!(health(app, "/health/live").await, (200, json!({ "status": "ok" })));
+    let (status, mut body) = health(app, "/health/ready").await;
+    let reason = body["database"].take();
+    assert!(reasons.iter().any(|one| reason == *one), "{reason}");
+    assert_eq!((status, body), (503, json!({ "status": "unready", "database": null })));
+}
+
+const AWAY: &str = "the database cannot be reached";
+
+/// A body that says of that field, which begins there, that the database cannot be reached.
+fn away(field: &str, column: u32) -> Value {
+    json!({
+        "data": { field: null },
+        "errors": [{
+            "message": AWAY,
+            "locations": [{ "line": 1, "column": column }],
+            "path": [field],
+            "extensions": { "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000, "requestId": "ID" },
+        }],
+    })
+}
+
+/// Holds that whoever needs the database hears that it is away, and all others are served.
+async fn assert_away(app: &TestApp) {
+    let mut viewer = away("viewer", 3);
+    viewer["data"]["suits"] = [22, 14, 14, 14, 14].map(|n| json!({ "cardCount": n })).into();
+    let create = create(app, "Anybody there?");
+    let asked = [
+        (VIEWER, viewer),
+        (ADMIN, away("admin", 3)),
+        (&create, away("createReading", 12)),
+        ("{ publicStats { users } }", away("publicStats", 3)),
+    ];
+    let asked = asked.map(|(query, mut expected)| async move {
+        let answered = app.ask_as(id("ada"), query).await;
+        if query.starts_with("{ publicStats") {
+            expected["data"] = Value::Null;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("the server does not find its database again");
+        assert_eq!((answered.status, answered.body_without_request_id()), (200, expected));
+    });
+    ends(join_all(asked)).await;
+    ends(assert_unready(app, &[AWAY])).await;
 }
 
-#[tokio::test]
-async fn a_database_that_was_stopped_is_found_again() {
-    let Some(cluster) = Cluster::start("a_database_that_was_stopped_is_found_again") else { return };
-    let app = start(&cluster, &["--database-deadline-ms=700"]).await;
-    for how in [Stop::Fast, Stop::Immediate] {
-        assert_eq!(health(&app, "ready").await.0, 200);
-        cluster.stop(how);
-        let admin = "{ admin { poolStats { poolSize } } }";
-        assert_eq!(codes(&app.ask(FEED).await), only("SERVICE_UNAVAILABLE"), "{how:?}");
-        assert_eq!(codes(&app.ask_as(id("overseer"), admin).await), only("SERVICE_UNAVAILABLE"));
-        let reading = "mutation { deleteReading(input: { id: \"x\" }) { deletedReadingId } }";
-        assert_ne!(codes(&app.ask_as(id("ada"), reading).await), BTreeSet::new());
-        assert_eq!(health(&app, "live").await, (200, json!({ "status": "ok" })));
-        assert_eq!(health(&app, "ready").await.0, 503);
-        cluster.start_again();
-        recovers(&app).await;
-        assert_eq!(health(&app, "ready").await.0, 200);
-    }
-}
-
-#[tokio::test]
-async fn a_database_that_is_frozen_is_given_up_and_found_again() {
-    let test = "a_database_that_is_frozen_is_given_up_and_found_again";
-    let Some(cluster) = Cluster::start(test) else { return };
-    let app = start(&cluster, &["--database-deadline-ms=500"]).await;
-    app.data(FEED).await;
-    cluster.freeze();
-    // The first has a connection that never answers, the others find none.
-    for _ in 0..3 {
-        let codes = codes(&app.ask(FEED).await);
-        assert!(codes == only("TIMEOUT") || codes == only("SERVICE_UNAVAILABLE"), "{codes:?}");
-    }
-    assert_eq!(health(&app, "live").await.0, 200);
-    assert_eq!(health(&app, "ready").await.0, 503);
-    cluster.thaw();
-    recovers(&app).await;
-    assert_eq!(health(&app, "ready").await.0, 200);
-}
-
-#[tokio::test]
-async fn nothing_acknowledged_is_lost_or_doubled_when_the_database_is_killed() {
-    let test = "nothing_acknowledged_is_lost_or_doubled_when_the_database_is_killed";
-    let Some(cluster) = Cluster::start(test) else { return };
-    let flags = ["--database-deadline-ms=1000", "--premium-daily-readings=10000"];
-    let app = start(&cluster, &flags).await;
-    let spread = spread_id(&app, "single_wasteland");
-    let is_over = AtomicBool::new(false);
-    let write = async |writer: usize| {
-        let mut written = Vec::new();
-        let mut number = 0;
-        while !is_over.load(Ordering::Relaxed) {
-            let question = format!("{writer}-{number}");
-            number += 1;
-            let mutation = format!(
-                "mutation {{ createReading(input: {{ question: {question:?}, spreadId: {spread:?},
-                    idempotencyKey: {question:?} }}) {{ reading {{ question }} userErrors {{ code }} }} }}"
-            );
-            // The same again and again until it is acknowledged.
-            loop {
-                let answered = app.ask_as(id("overseer"), &mutation).await;
-                if answered.body["data"]["createReading"]["reading"]["question"] == question.as_str() {
-                    break;
-                }
-                let codes = codes(&answered);
-                let is_known = codes.iter().all(|code| {
-                    code == "SERVICE_UNAVAILABLE" || code == "TIMEOUT"
-                });
-                assert!(is_known && !codes.is_empty(), "{}", answered.text);
-                tokio::time::sleep(Duration::from_millis(30)).await;
-            }
-            written.push(question);
+/// Waits until the server is ready again, and holds that from then on it does everything.
+async fn assert_recovers(app: &TestApp, question: &str) {
+    let ready = async {
+        while health(app, "/health/ready").await.0 != 200 {
+            tokio::time::sleep(PAUSE).await;
         }
-        written
     };
-    let kill = async {
-        for _ in 0..2 {
-            tokio::time::sleep(Duration::from_millis(700)).await;
-            cluster.kill();
-            cluster.start_again();
-        }
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        is_over.store(true, Ordering::Relaxed);
-    };
-    let (written, ()) = futures_util::join!(join_all((0..6).map(write)), kill);
-    let written: BTreeSet<String> = written.into_iter().flatten().collect();
-    assert!(written.len() > 20, "only {} were written", written.len());
+    ends(ready).await;
+    let data =
+        app.data_as(id("ada"), "{ viewer { username } admin { users { totalCount } } }").await;
+    let expected =
+        json!({ "viewer": { "username": "ada" }, "admin": { "users": { "totalCount": 2 } } });
+    assert_eq!(data, expected);
+    assert_made(app, question).await;
+}
 
-    let access = Access::open(&cluster.database_as_it_is()).await;
-    let mut there = access.texts("SELECT question AS text FROM reading_sessions").await;
-    there.sort();
-    assert_eq!(there, written.into_iter().collect::<Vec<_>>());
+/// Makes a reading.
+async fn assert_made(app: &TestApp, question: &str) {
+    let data = app.data_as(id("ada"), &create(app, question)).await;
+    assert_eq!(data["createReading"]["reading"]["question"], question);
+}
+
+/// Fills the pool: has so many connections wait at the same time.
+async fn fill_pool(app: &TestApp, connections: u32) {
+    let access = Access::open(&app.database).await;
+    access.run("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await;
+    let asked = join_all((0..connections).map(|_| app.data_as(id("ada"), VIEWER)));
+    let let_go = async {
+        let waiting = "SELECT count(*) AS number FROM pg_locks WHERE NOT granted";
+        access.wait_for(waiting, connections.into()).await;
+        access.run("ROLLBACK").await;
+    };
+    futures_util::join!(asked, let_go);
     access.close().await;
+}
+
+async fn assert_a_stop_is_survived(mode: Mode) {
+    let mut cluster = Cluster::start().await;
+    let app = start(&cluster, &ONLY_THE_DEADLINE).await;
+    assert_made(&app, "Before?").await;
+    cluster.stop(mode).await;
+    // Once with a connection in the pool and once without.
+    for _ in 0..2 {
+        assert_away(&app).await;
+    }
+    cluster.start_again().await;
+    assert_recovers(&app, "After?").await;
+    let access = Access::open(&app.database).await;
+    assert_eq!(access.texts(QUESTIONS).await, ["After?", "Before?"]);
+    access.close().await;
+}
+
+#[tokio::test]
+async fn a_database_that_is_stopped_and_started_again_is_away_and_then_back() {
+    if has_cluster("a_database_that_is_stopped_and_started_again_is_away_and_then_back") {
+        assert_a_stop_is_survived(Mode::Fast).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_breaks_down_and_recovers_is_away_and_then_back() {
+    if has_cluster("a_database_that_breaks_down_and_recovers_is_away_and_then_back") {
+        assert_a_stop_is_survived(Mode::Immediate).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_that_end_while_nobody_uses_them_are_no_errors_of_anybody() {
+    const CONNECTIONS: u32 = 3;
+    if !has_cluster("connections_that_end_while_nobody_uses_them_are_no_errors_of_anybody") {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let flags: Vec<&str> = PATIENT.into_iter().chain(["--database-pool-size=3"]).collect();
+    let app = start(&cluster, &flags).await;
+    let end_all = async || {
+        fill_pool(&app, CONNECTIONS).await;
+        let killed = cluster.axe().kill("TRUE");
+        assert!(killed >= CONNECTIONS, "{killed}");
+    };
+
+    end_all().await;
+    assert_eq!(health(&app, "/health/ready").await.0, 200);
+
+    end_all().await;
+    for data in join_all((0..CONNECTIONS).map(|_| app.data_as(id("ada"), VIEWER))).await {
+        assert_eq!(data["viewer"]["username"], "ada");
+    }
+
+    // One that begins a transaction for itself, because it is planned for its values.
+    end_all().await;
+    let search = "{ publicReadings(search: \"water\") { nodes { id } } }";
+    assert_eq!(app.data(search).await, json!({ "publicReadings": { "nodes": [] } }));
+
+    end_all().await;
+    join_all(["One?", "Two?", "Three?"].map(|question| assert_made(&app, question))).await;
+    let access = Access::open(&app.database).await;
+    assert_eq!(access.texts(QUESTIONS).await, ["One?", "Three?", "Two?"]);
+    access.close().await;
+}
+
+#[tokio::test]
+async fn a_mutation_whose_connection_ends_at_any_of_its_statements_leaves_nothing() {
+    if !has_cluster("a_mutation_whose_connection_ends_at_any_of_its_statements_leaves_nothing") {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    // How many statements there were, and before which of them the connection ends.
+    let (count, fatal) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (axe, counted, fatal_one) = (cluster.axe(), Arc::clone(&count), Arc::clone(&fatal));
+    let observer = move |_: &str| {
+        let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        if number == fatal_one.load(Ordering::SeqCst) {
+            // One of the test's own may not have ended yet.
+            assert!(axe.kill("TRUE") > 0, "there was none");
+        }
+    };
+    let app = start_observed(&cluster, &PATIENT, observer).await;
+    let ask = async |question: &str, fatal_number: u32| {
+        fatal.store(fatal_number, Ordering::SeqCst);
+        count.store(0, Ordering::SeqCst);
+        let answered = ends(app.ask_as(id("ada"), &create(&app, question))).await;
+        fatal.store(0, Ordering::SeqCst);
+        answered
+    };
+    data_of(ask("Whole?", 0).await);
+    let statements = count.load(Ordering::SeqCst);
+    assert!(statements > 5, "{statements}");
+
+    // The first one begins the transaction, and is asked again on another connection.
+    let data = data_of(ask("First?", 1).await);
+    assert_eq!(data["createReading"]["reading"]["question"], "First?");
+    for number in 2..=statements {
+        let access = Access::open(&app.database).await;
+        let before = access.all().await;
+        access.close().await;
+        let answered = ask("Broken?", number).await;
+        assert_eq!(
+            (answered.status, answered.body_without_request_id()),
+            (200, away("createReading", 12)),
+            "statement {number} of {statements}"
+        );
+        let access = Access::open(&app.database).await;
+        let left = differences(&before, &access.all().await);
+        assert!(left.is_empty(), "statement {number} of {statements}: {left:#?}");
+        access.close().await;
+        // Has a connection in the pool again, which the next round ends.
+        assert_eq!(app.data_as(id("ada"), VIEWER).await["viewer"]["username"], "ada");
+    }
+    // With the same key it is made, once nothing is in its way.
+    assert_made(&app, "Broken?").await;
+    assert_counters_agree(&app).await;
+}
+
+#[tokio::test]
+async fn a_mutation_whose_connection_ends_while_it_waits_leaves_nothing() {
+    if !has_cluster("a_mutation_whose_connection_ends_while_it_waits_leaves_nothing") {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let app = start(&cluster, &PATIENT).await;
+    let access = Access::open(&app.database).await;
+    let before = access.all().await;
+    access.run("BEGIN; LOCK TABLE reading_cards IN EXCLUSIVE MODE").await;
+    let end = async {
+        access.wait_for("SELECT count(*) AS number FROM pg_locks WHERE NOT granted", 1).await;
+        assert_eq!(cluster.axe().kill("wait_event_type = 'Lock'"), 1);
+    };
+    let document = create(&app, "Broken?");
+    let (answered, ()) =
+        ends(futures_util::future::join(app.ask_as(id("ada"), &document), end)).await;
+    assert_eq!(
+        (answered.status, answered.body_without_request_id()),
+        (200, away("createReading", 12))
+    );
+    access.run("ROLLBACK").await;
+    let left = differences(&before, &access.all().await);
+    assert!(left.is_empty(), "{left:#?}");
+    access.close().await;
+    assert_made(&app, "Broken?").await;
+}
+
+#[tokio::test]
+async fn a_database_that_freezes_is_an_error_and_not_a_wait() {
+    if !has_cluster("a_database_that_freezes_is_an_error_and_not_a_wait") {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let flags: Vec<&str> =
+        ONLY_THE_DEADLINE.into_iter().chain(["--database-pool-size=2"]).collect();
+    let app = start(&cluster, &flags).await;
+    fill_pool(&app, 2).await;
+    cluster.freeze();
+    // The first ones find connections that were there, the last ones cannot even connect.
+    for attempt in 0..2 {
+        let create = create(&app, "Anybody there?");
+        let asked = [VIEWER, ADMIN, &create].map(|query| app.ask_as(id("ada"), query));
+        for answered in ends(join_all(asked)).await {
+            assert_eq!(answered.status, 200, "{}", answered.text);
+            let errors = answered.body["errors"].as_array().expect("errors");
+            let codes: Vec<&Value> = errors.iter().map(|one| &one["extensions"]["code"]).collect();
+            let is_told = codes == ["TIMEOUT"] || codes == ["SERVICE_UNAVAILABLE"];
+            assert!(is_told, "attempt {attempt}: {}", answered.text);
+            assert!(!answered.text.contains(PASSWORD), "{}", answered.text);
+        }
+        // More often than there are connections: a probe that kept its own would use them up.
+        ends(assert_unready(&app, &[AWAY, "the database does not answer"])).await;
+    }
+    cluster.thaw();
+    assert_recovers(&app, "After?").await;
+    // Nobody waited for the answer any more, and it was not begun before the thaw.
+    let access = Access::open(&app.database).await;
+    assert_eq!(access.texts(QUESTIONS).await, ["After?"]);
+    access.close().await;
+}
+
+#[tokio::test]
+async fn a_database_whose_connections_are_all_others_is_away_until_they_go() {
+    if !has_cluster("a_database_whose_connections_are_all_others_is_away_until_they_go") {
+        return;
+    }
+    let cluster = Cluster::start_with(&["max_connections=8"]).await;
+    let app = start(&cluster, &ONLY_THE_DEADLINE).await;
+    let mut others: Vec<PgConnection> = Vec::new();
+    let fill = async |others: &mut Vec<PgConnection>| loop {
+        match PgConnection::connect(&cluster.url("postgres")).await {
+            Ok(connection) => others.push(connection),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("53300") => break,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    fill(&mut others).await;
+    let end = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+        WHERE datname = 'tarot' AND backend_type = 'client backend'";
+    let ended: Vec<bool> =
+        sqlx::query_scalar(end).fetch_all(&mut others[0]).await.expect("it is ended");
+    assert_eq!(ended, [true]);
+    fill(&mut others).await;
+    assert_away(&app).await;
+    for other in others {
+        other.close().await.expect("the connection closes");
+    }
+    assert_recovers(&app, "After?").await;
+}
+
+/// Somebody who makes readings, and asks again with the same key until each is acknowledged.
+struct Writer<'a> {
+    app: &'a TestApp,
+    name: String,
+    acknowledged: &'a RefCell<BTreeMap<String, Value>>,
+    failed: &'a Cell<u32>,
+}
+
+impl Writer<'_> {
+    async fn write(&self, count: u32) {
+        for number in 0..count {
+            let question = format!("{} {number}", self.name);
+            let document = create(self.app, &question);
+            let reading = loop {
+                let answered = self.app.ask_as(id(&self.name), &document).await;
+                let Some(errors) = answered.body["errors"].as_array() else {
+                    break data_of(answered)["createReading"]["reading"]["id"].take();
+                };
+                let code = &errors[0]["extensions"]["code"];
+                let is_expected = code == "SERVICE_UNAVAILABLE" || code == "TIMEOUT";
+                assert!(is_expected && errors.len() == 1, "{}", answered.text);
+                self.failed.set(self.failed.get() + 1);
+                tokio::time::sleep(PAUSE).await;
+            };
+            assert!(reading.is_string(), "{question}: {reading}");
+            self.acknowledged.borrow_mut().insert(question, reading);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_killed_loses_nothing_that_was_acknowledged_and_doubles_nothing() {
+    const WRITERS: usize = 8;
+    const READINGS_EACH: u32 = 20;
+    const KILLS: usize = 3;
+    let test = "a_database_that_is_killed_loses_nothing_that_was_acknowledged_and_doubles_nothing";
+    if !has_cluster(test) {
+        return;
+    }
+    let mut cluster = Cluster::start().await;
+    let flags = ["--database-pool-size=4", "--daily-readings=65535"];
+    let flags: Vec<&str> = ONLY_THE_DEADLINE.into_iter().chain(flags).collect();
+    let app = TestApp::start_on(cluster.database(), &flags).await;
+    let names: Vec<String> = (0..WRITERS).map(|number| format!("writer{number}")).collect();
+    app.insert(rows(names.iter().map(|name| user(name)).collect(), Vec::new())).await;
+
+    let (acknowledged, failed) = (RefCell::new(BTreeMap::new()), Cell::new(0));
+    let total = WRITERS * READINGS_EACH as usize;
+    let writers = join_all(names.iter().map(|name| {
+        let (app, name) = (&app, name.clone());
+        let writer = Writer { app, name, acknowledged: &acknowledged, failed: &failed };
+        async move { writer.write(READINGS_EACH).await }
+    }));
+    let killer = async {
+        for kill in 1..=KILLS {
+            while acknowledged.borrow().len() < kill * total / (KILLS + 1) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            cluster.kill_postmaster().await;
+            assert!(acknowledged.borrow().len() < total, "it was killed too late");
+            // Somebody noticed.
+            let before = failed.get();
+            while failed.get() == before {
+                tokio::time::sleep(PAUSE).await;
+            }
+            cluster.start_again().await;
+        }
+    };
+    ends(futures_util::future::join(writers, killer)).await;
+
+    let acknowledged = acknowledged.into_inner();
+    let questions: Vec<&String> = acknowledged.keys().collect();
+    let access = Access::open(&app.database).await;
+    let mut there = access.texts(QUESTIONS).await;
+    there.sort();
+    assert_eq!(there.iter().collect::<Vec<_>>(), questions);
+    access.close().await;
+    assert_eq!(questions.len(), total);
+    for name in &names {
+        let query = "{ viewer { readings(first: 100) { nodes { id question } } } }";
+        let data = app.data_as(id(name), query).await;
+        for reading in data["viewer"]["readings"]["nodes"].as_array().expect("readings") {
+            let question = reading["question"].as_str().expect("a question");
+            assert_eq!(acknowledged[question], reading["id"], "{question}");
+        }
+    }
+    assert_counters_agree(&app).await;
 }

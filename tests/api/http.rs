@@ -575,8 +575,7 @@ async fn ask_from(app: &TestApp, origin: &str) -> Answered {
     answered(request).await
 }
 
-const EXPOSED: &str =
-    "ratelimit,retry-after,x-consistency-token,x-request-id,server-timing";
+const EXPOSED: &str = "ratelimit,retry-after,x-consistency-token,x-request-id,server-timing";
 
 #[tokio::test]
 async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {

@@ -558,7 +558,8 @@ fn settings() -> Vec<Setting> {
 const WRONG: &str = "wrong=/value";
 
 fn assert_is_refused(setting: &Setting, line: &str, source: &str) {
-    let is_secret = ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
+    let is_secret =
+        ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
     let shown = if is_secret { "…" } else { WRONG };
     let start = format!("{}={shown:?} ({source}): ", setting.name);
     let expected = line.strip_prefix(&start).unwrap_or_else(|| panic!("{start}… and not {line}"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::app::{Answered, TestApp, answered, data_of};
-use crate::cluster::{Cluster, Stop};
+use crate::cluster::{Cluster, Mode, has_cluster};
 use crate::fixtures::{id, reading, rows, spread_id, user};
 use crate::tables::Access;
 
@@ -21,13 +21,16 @@ struct World {
 }
 
 impl World {
-    async fn start(test: &str, delay: &str, flags: &[&str]) -> Option<Self> {
-        let primary = Cluster::start(test)?;
-        let database = primary.database().await;
-        let standby = primary.standby(delay);
-        let replica = format!("--database-replica-urls={}", standby.url());
-        let flags = [&["--database-pool-size=4", "--replica-check-ms=50", &replica], flags].concat();
-        let app = TestApp::start_on(database, &flags).await;
+    async fn start(test: &str, delay: Option<&str>, flags: &[&str]) -> Option<Self> {
+        if !has_cluster(test) {
+            return None;
+        }
+        let primary = Cluster::start_with(&["wal_retrieve_retry_interval=200ms"]).await;
+        let standby = primary.standby(delay).await;
+        let replica = format!("--database-replica-urls={}", standby.database().url);
+        let flags =
+            [&["--database-pool-size=4", "--replica-check-ms=50", &replica], flags].concat();
+        let app = TestApp::start_on(primary.database(), &flags).await;
         let mut overseer = user("overseer");
         overseer.is_admin = true;
         app.insert(rows(vec![overseer, user("ada"), user("bob")], Vec::new())).await;
@@ -38,8 +41,8 @@ impl World {
 
     /// Waits until the standby has what the primary has written.
     async fn is_followed(&self) {
-        let primary = Access::open(&self.primary.database_as_it_is()).await;
-        let standby = Access::open(&self.standby.database_as_it_is()).await;
+        let primary = Access::open(&self.primary.database()).await;
+        let standby = Access::open(&self.standby.database()).await;
         let position = primary.texts("SELECT pg_current_wal_lsn()::text AS text").await.concat();
         let has = format!(
             "SELECT CASE WHEN pg_last_wal_replay_lsn() >= '{position}' THEN 1 ELSE 0 END::bigint
@@ -72,7 +75,7 @@ impl World {
     }
 
     async fn pause(&self, is_paused: bool) {
-        let standby = Access::open(&self.standby.database_as_it_is()).await;
+        let standby = Access::open(&self.standby.database()).await;
         let change = if is_paused { "pg_wal_replay_pause()" } else { "pg_wal_replay_resume()" };
         standby.run(&format!("SELECT {change}")).await;
         if is_paused {
@@ -116,7 +119,9 @@ fn code(answered: &Answered) -> &Value {
 #[tokio::test]
 async fn queries_are_read_from_the_replica_and_mutations_written_to_the_primary() {
     let test = "queries_are_read_from_the_replica_and_mutations_written_to_the_primary";
-    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    let Some(world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
+        return;
+    };
     world.feed().await;
     world.pause(true).await;
     world.publish("later").await;
@@ -128,7 +133,10 @@ async fn queries_are_read_from_the_replica_and_mutations_written_to_the_primary(
     let admin = world.app.data_as(id("overseer"), stats).await;
     let roles = json!([{ "role": "PRIMARY" }, { "role": "REPLICA" }]);
     assert_eq!(admin["admin"]["poolStats"], roles);
-    assert_eq!(admin["admin"]["databaseHealth"], json!({ "status": "HEALTHY", "poolStats": roles }));
+    assert_eq!(
+        admin["admin"]["databaseHealth"],
+        json!({ "status": "HEALTHY", "poolStats": roles })
+    );
     world.pause(false).await;
     world.shows("later").await;
 }
@@ -137,7 +145,9 @@ async fn queries_are_read_from_the_replica_and_mutations_written_to_the_primary(
 async fn nobody_misses_what_they_have_written() {
     let test = "nobody_misses_what_they_have_written";
     // The replica is a second behind all the time.
-    let Some(world) = World::start(test, "1s", &["--replica-max-lag-ms=60000"]).await else { return };
+    let Some(world) = World::start(test, Some("1s"), &["--replica-max-lag-ms=60000"]).await else {
+        return;
+    };
     let own = "{ viewer { readings { nodes { question } } } }";
     for number in 0..5 {
         let question = format!("mine {number}");
@@ -165,7 +175,7 @@ async fn nobody_misses_what_they_have_written() {
 async fn nobody_goes_back_in_time() {
     let test = "nobody_goes_back_in_time";
     let flags = ["--replica-max-lag-ms=60000", "--primary-after-write-ms=0"];
-    let Some(world) = World::start(test, "400ms", &flags).await else { return };
+    let Some(world) = World::start(test, Some("400ms"), &flags).await else { return };
     let mut seen = 0;
     for number in 0..40_usize {
         if number % 4 == 0 {
@@ -185,7 +195,7 @@ async fn nobody_goes_back_in_time() {
 #[tokio::test]
 async fn a_replica_that_lags_is_left_out_and_taken_back() {
     let test = "a_replica_that_lags_is_left_out_and_taken_back";
-    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=700"]).await else { return };
+    let Some(world) = World::start(test, None, &["--replica-max-lag-ms=700"]).await else { return };
     world.pause(true).await;
     world.publish("while it lags").await;
     assert_eq!(world.feed().await, Vec::<String>::new());
@@ -215,17 +225,19 @@ async fn a_replica_that_lags_is_left_out_and_taken_back() {
 #[tokio::test]
 async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
     let test = "a_replica_that_dies_is_left_out_unseen_and_taken_back";
-    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    let Some(mut world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
+        return;
+    };
     for round in 0..2 {
         world.feed().await;
-        world.standby.stop(Stop::Immediate);
+        world.standby.stop(Mode::Immediate).await;
         let question = format!("round {round}");
         world.publish(&question).await;
         for _ in 0..20 {
             // Nobody sees an error, and the primary has it.
             assert!(world.feed().await.contains(&question));
         }
-        world.standby.start_again();
+        world.standby.start_again().await;
         world.is_followed().await;
     }
     // It is read again.
@@ -250,11 +262,13 @@ async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
 #[tokio::test]
 async fn without_the_primary_reads_go_on_and_writes_are_refused() {
     let test = "without_the_primary_reads_go_on_and_writes_are_refused";
-    let Some(world) = World::start(test, "0", &["--replica-max-lag-ms=60000"]).await else { return };
+    let Some(mut world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
+        return;
+    };
     // Somebody who was served by the primary last.
     assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
     world.is_followed().await;
-    world.primary.stop(Stop::Immediate);
+    world.primary.stop(Mode::Immediate).await;
     let own = "{ viewer { readings { nodes { question } } } }";
     let mut tries = 0;
     loop {
@@ -285,7 +299,7 @@ async fn without_the_primary_reads_go_on_and_writes_are_refused() {
         })
     );
 
-    world.primary.start_again();
+    world.primary.start_again().await;
     let mut tries = 0;
     while world.create(id("ada"), "found").await.body.get("errors").is_some() {
         tries += 1;
@@ -298,10 +312,11 @@ async fn without_the_primary_reads_go_on_and_writes_are_refused() {
 
 #[tokio::test]
 async fn a_replica_that_is_not_there_yet_stops_no_server() {
-    let Some(primary) = Cluster::start("a_replica_that_is_not_there_yet_stops_no_server") else {
+    if !has_cluster("a_replica_that_is_not_there_yet_stops_no_server") {
         return;
-    };
+    }
+    let primary = Cluster::start().await;
     let replica = "--database-replica-urls=postgres://nobody@127.0.0.1:1/postgres";
-    let app = TestApp::start_on(primary.database().await, &[replica]).await;
+    let app = TestApp::start_on(primary.database(), &[replica]).await;
     assert_eq!(questions(&app.ask(FEED).await), Vec::<String>::new());
 }
