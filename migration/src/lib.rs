@@ -25,7 +25,9 @@ mod m20261101_000017_index_reading_sessions_for_search;
 mod m20261101_000018_index_reference_tables;
 mod m20261101_000019_create_counter_deltas;
 mod m20261101_000020_order_reading_sessions;
+mod m20261101_000021_create_user_card_stats;
 mod m20261101_000022_index_tags_on_sqlite;
+mod m20261101_000023_cover_statistics;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -58,7 +60,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000018_index_reference_tables::Migration),
             Box::new(m20261101_000019_create_counter_deltas::Migration),
             Box::new(m20261101_000020_order_reading_sessions::Migration),
+            Box::new(m20261101_000021_create_user_card_stats::Migration),
             Box::new(m20261101_000022_index_tags_on_sqlite::Migration),
+            Box::new(m20261101_000023_cover_statistics::Migration),
         ]
     }
 }

@@ -58,6 +58,12 @@ pub const SHARE_DESCRIPTION: RangeInclusive<usize> = 0..=300;
 pub const SHARE_PASSWORD: RangeInclusive<usize> = 6..=128;
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
+/// Minutes by which a clock may be ahead of UTC.
+pub const UTC_OFFSET_MINUTES: RangeInclusive<i32> = -720..=840;
+/// Days that a chart may show.
+pub const CHART_DAYS: RangeInclusive<i32> = 1..=366;
+/// Cards of a list of those drawn most.
+pub const TOP_CARDS: RangeInclusive<i32> = 0..=50;
 /// Cards of one draw.
 pub const DRAW: RangeInclusive<i32> = 1..=10;
 /// Characters of a card's name.

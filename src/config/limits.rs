@@ -9,6 +9,9 @@ use super::{count, milliseconds, seconds, whole_number};
 /// Characters of an error's message; what is longer is cut.
 pub const MESSAGE_CHARACTERS: usize = 200;
 
+/// What it costs to go through all of somebody's readings, in objects.
+pub const STATISTICS_COST: u64 = 200;
+
 /// More sockets than one process can have.
 const CONNECTIONS_MAXIMUM: usize = 1_000_000;
 

@@ -23,6 +23,8 @@ pub mod reference;
 pub mod seed;
 pub mod shares;
 pub mod spreads;
+pub mod statistics;
+pub mod user_card_stats;
 pub mod users;
 pub mod voices;
 

@@ -13,6 +13,7 @@ use super::query::columns::Columns;
 use super::query::set;
 use super::query::tags::Among;
 use super::readings::{ReadingRow, TAGS, read, readings};
+use super::user_card_stats::Draw;
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::PrivacyLevel;
 
@@ -157,18 +158,14 @@ pub async fn reading_delete(
 /// # Errors
 ///
 /// The statement fails.
-pub async fn card_ids_of_reading(session: &Session, id: Uuid) -> Result<Vec<Uuid>, DbError> {
-    #[derive(FromQueryResult)]
-    struct Drawn {
-        card_id: Uuid,
-    }
+pub async fn draws_of_reading(session: &Session, id: Uuid) -> Result<Vec<Draw>, DbError> {
+    use reading_cards::Column as Drawn;
     let query = Query::select()
-        .column(reading_cards::Column::CardId)
+        .columns([Drawn::CardId, Drawn::Orientation])
         .from(reading_cards::Entity)
-        .and_where(reading_cards::Column::ReadingId.eq(id))
+        .and_where(Drawn::ReadingId.eq(id))
         .to_owned();
-    let drawn: Vec<Drawn> = session.all("card_ids_of_reading", &query).await?;
-    Ok(drawn.into_iter().map(|drawn| drawn.card_id).collect())
+    session.all("draws_of_reading", &query).await
 }
 
 /// Takes all readings out of a category of the owner's; answers how many.

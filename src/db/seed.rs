@@ -9,6 +9,7 @@ use sea_orm::{
 use super::bulk::insert_missing;
 use super::counters::{count_draws, count_site, count_uses};
 use super::entities::{counter_deltas, reading_cards, reading_categories, reading_sessions, users};
+use super::user_card_stats::recount_user_cards;
 use super::{Database, DbError, StartLock, migrations};
 use crate::config::database::DatabaseSettings;
 
@@ -103,8 +104,7 @@ impl SeedLoad {
         insert(&self.transaction, rows).await.map_err(|error| DbError::of(STATEMENT, error))
     }
 
-    /// Makes the indexes, sets the counters of cards and spreads to what the readings say, and
-    /// commits.
+    /// Makes the indexes, sets all counters to what the readings say, and commits.
     ///
     /// # Errors
     ///
@@ -140,6 +140,9 @@ async fn recount(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     transaction.execute(&count_draws(now)).await?;
     transaction.execute(&count_uses(now)).await?;
     transaction.execute(&count_site(now)).await?;
+    let (clear, count) = recount_user_cards(now)?;
+    transaction.execute(&clear).await?;
+    transaction.execute(&count).await?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ pub mod page;
 pub mod reading;
 pub mod reading_list;
 pub mod spread;
+pub mod statistics;
 pub mod user;
 pub mod user_error;
 pub mod viewer;

@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
 use super::list_bounds::list_bounds;
 use super::sdl;
+use super::statistics::SURCHARGES;
 use crate::config::limits::{DocumentLimits, Limits};
 
 /// The guard, and what it has let pass.
@@ -23,7 +24,7 @@ impl Documents {
     ///
     /// # Errors
     ///
-    /// A list of the schema has no bound: a mistake in this program, which a test finds first.
+    /// A list of the schema has no bound, or a surcharge no field: a mistake in this program, which a test finds first.
     pub fn new(limits: &Limits) -> Result<Self, CostTableError> {
         let checked = Cache::builder()
             .weigher(|text: &Arc<str>, document: &Arc<CheckedDocument>| {
@@ -33,7 +34,8 @@ impl Documents {
             .max_capacity(limits.parsed_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document))?;
+        let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document))?
+            .with_surcharges(&SURCHARGES)?;
         Ok(Self { costs, limits: Arc::new(limits.document.clone()), checked })
     }
 

@@ -157,7 +157,8 @@ impl GlobalId {
 }
 
 /// Objects whose ids are for client caches only.
-const OPAQUE_KINDS: [&str; 5] = ["AdminUser", "PublicStats", "ReadingQuota", "SlowQuery", "Tag"];
+const OPAQUE_KINDS: [&str; 7] =
+    ["AdminUser", "Analytics", "PublicStats", "ReadingQuota", "SlowQuery", "Tag", "UserStats"];
 
 fn opaque_kind(id: &str) -> Option<&'static str> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;

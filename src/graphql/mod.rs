@@ -24,6 +24,7 @@ pub mod reading_lists;
 pub mod scalars;
 pub mod share;
 pub mod spread;
+pub mod statistics;
 pub mod tag;
 pub mod user;
 pub mod user_error;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use chrono::{SecondsFormat, SubsecRound, Utc};
+use chrono::{NaiveDate, SecondsFormat, SubsecRound, Utc};
 
 /// A moment, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,32 @@ impl ScalarType for DateTime {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+/// A date of the calendar, `2026-11-23`.
+#[derive(Debug, Clone, Copy)]
+pub struct Date(pub NaiveDate);
+
+/// A date of the calendar: `2026-11-23`.
+#[Scalar]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => text
+                .parse()
+                .map(Self)
+                .map_err(|_| InputValueError::custom("a date must be such as 2026-11-23")),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if text.parse::<NaiveDate>().is_ok())
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
     }
 }
 

@@ -14,6 +14,7 @@ use super::pagination::{Connection, CursorKey, PageArguments};
 use super::words::{Difficulty, FactionKey, Locale, SpreadType};
 use crate::db::spreads::SpreadStatsRow;
 use crate::domain::spread;
+use crate::domain::statistics::mean;
 
 /// The order in which spreads are listed.
 const MOST_USED_FIRST: &str = "spreads:USAGE_COUNT:DESC";
@@ -205,13 +206,6 @@ impl Spread {
             Err(error) => Some(Err(error)),
         }
     }
-}
-
-/// To one decimal; `None` of nothing.
-fn mean(sum: i64, count: i64) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "ratings are far fewer than 2^52")]
-    let mean = |sum: i64, count: i64| (sum as f64 / count as f64 * 10.0).round() / 10.0;
-    (count > 0).then(|| mean(sum, count))
 }
 
 /// A place of a spread.

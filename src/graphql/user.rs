@@ -14,6 +14,7 @@ use super::pagination::{Connection, PageArguments};
 use super::reading::Reading;
 use super::reading_lists::{ListName, ReadingFilter, ReadingOrder, ReadingPage};
 use super::scalars::DateTime;
+use super::statistics::{Analytics, UserStats, user_stats};
 use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
 use crate::db::categories::CategoryRow;
@@ -202,6 +203,37 @@ impl User {
     /// The voice that new readings speak in. Null for everyone but the user and admins.
     async fn preferred_voice(&self, context: &Context<'_>) -> Option<Result<VoiceKey, ApiError>> {
         self.private(context, |row| row.preferred_voice.into()).await
+    }
+
+    /// What the user's readings come to. Null for everyone but the user and admins.
+    async fn stats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Minutes by which the clock that days begin by is ahead of UTC: -720 to 840.",
+            default = 0
+        )]
+        utc_offset_minutes: i32,
+    ) -> Option<Result<UserStats, ApiError>> {
+        match self.is_open_to_viewer(context).await {
+            Ok(true) => Some(user_stats(request(context), self.0.id, utc_offset_minutes).await),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Charts of the user's readings. Null for everyone but the user and admins.
+    async fn analytics(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Minutes by which the clock that days begin by is ahead of UTC: -720 to 840.",
+            default = 0
+        )]
+        utc_offset_minutes: i32,
+    ) -> Option<Result<Analytics, ApiError>> {
+        let analytics = self.private(context, |row| Analytics::of(row.id, utc_offset_minutes));
+        analytics.await.map(Result::flatten)
     }
 
     /// How many readings the user may still make today. Null for everyone but the user.

@@ -18,6 +18,7 @@ mod spread_stats_by_spread_id;
 mod tags_by_user_id;
 mod usage_today_by_user_id;
 mod user_by_id;
+mod user_figures_by_user_id;
 
 use chrono::{DateTime, Utc};
 
@@ -38,6 +39,7 @@ pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use tags_by_user_id::TagsByUserId;
 pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
+pub use user_figures_by_user_id::{FiguresOfUser, UserFigures, UserFiguresByUserId};
 
 /// What the loaders of one request are made of.
 struct Source<'a> {
@@ -82,6 +84,8 @@ pub struct Loaders {
     pub usage_today_by_user_id: RequestLoader<UsageTodayByUserId>,
     /// People.
     pub user_by_id: RequestLoader<UserById>,
+    /// What users' readings come to.
+    pub user_figures_by_user_id: RequestLoader<UserFiguresByUserId>,
 }
 
 impl Loaders {
@@ -109,6 +113,7 @@ impl Loaders {
             usage_today_by_user_id: source
                 .loader("User.readingQuota", UsageTodayByUserId(viewer(), now)),
             user_by_id: source.loader("Reading.user", UserById),
+            user_figures_by_user_id: source.loader("User.stats", UserFiguresByUserId(now)),
             batches,
         }
     }
@@ -128,5 +133,6 @@ impl Loaders {
         self.tags_by_user_id.forget();
         self.usage_today_by_user_id.forget();
         self.user_by_id.forget();
+        self.user_figures_by_user_id.forget();
     }
 }

@@ -22,10 +22,11 @@ use crate::db::daily_usage::daily_usage_take;
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::entities::{reading_cards, reading_sessions};
 use crate::db::own_readings::{
-    ReadingChange, card_ids_of_reading, own_reading_by_id, own_reading_locked, reading_change,
+    ReadingChange, draws_of_reading, own_reading_by_id, own_reading_locked, reading_change,
     reading_delete, reading_insert,
 };
 use crate::db::readings::ReadingRow;
+use crate::db::user_card_stats::{self, user_cards_add, user_cards_take_back};
 use crate::db::users::{Hold, UserRow};
 use crate::db::{Session, Transaction};
 use crate::domain::card::{Card, Orientation, Suit};
@@ -166,9 +167,17 @@ pub async fn create(
         let now = services.clock.now();
         let composed = compose(catalogue, spread, &user, input, (id, now))?;
         let Composed { reading, cards } = composed;
-        let drawn: Vec<Uuid> = cards.iter().map(|card| card.card_id).collect();
+        let draws: Vec<_> = cards
+            .iter()
+            .map(|card| user_card_stats::Draw {
+                card_id: card.card_id,
+                orientation: card.orientation,
+            })
+            .collect();
         reading_insert(&transaction, reading.clone(), cards).await?;
-        let delta = CounterDelta::reading(spread.id, drawn, None);
+        user_cards_add(&transaction, viewer, &draws, (now, now)).await?;
+        let card_ids = draws.into_iter().map(|draw| draw.card_id);
+        let delta = CounterDelta::reading(spread.id, card_ids, None);
         counter_delta_insert(&transaction, delta, now).await?;
         Ok(Created { reading: Some(reading.into()), viewer: user })
     });
@@ -472,11 +481,13 @@ pub async fn delete(
         let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
-        let cards = card_ids_of_reading(&transaction, id).await?;
+        let draws = draws_of_reading(&transaction, id).await?;
         let (spread, rating) = (reading.spread_template_id, reading.user_satisfaction);
-        let delta = CounterDelta::reading(spread, cards, rating).reversed();
+        let card_ids = draws.iter().map(|draw| draw.card_id);
+        let delta = CounterDelta::reading(spread, card_ids, rating).reversed();
         counter_delta_insert(&transaction, delta, now).await?;
         reading_delete(&transaction, viewer, id).await?;
+        user_cards_take_back(&transaction, viewer, &draws, (reading.created_at, now)).await?;
         Ok(user)
     });
     deleted.await

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use migration::{Migrator, MigratorTrait};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
@@ -11,8 +12,10 @@ use uuid::Uuid;
 
 use wasteland_tarot::db::entities::columns::{Draws, Uses};
 use wasteland_tarot::db::entities::{
-    card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats, users,
+    card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats,
+    user_card_stats, users,
 };
+use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
@@ -71,6 +74,34 @@ async fn counted(connection: &DatabaseConnection) -> Counters {
         users: site.users,
         readings: site.readings,
     }
+}
+
+/// That each user's cards are what a count of the rows is, without anything being folded.
+async fn assert_cards_of_users(connection: &DatabaseConnection) {
+    let readings = reading_sessions::Entity::find().all(connection).await.expect("readings");
+    let readings: BTreeMap<_, _> = readings.into_iter().map(|row| (row.id, row)).collect();
+    let mut expected = BTreeMap::new();
+    for card in reading_cards::Entity::find().all(connection).await.expect("drawn cards") {
+        let reading = &readings[&card.reading_id];
+        let at = reading.created_at;
+        let row = expected.entry((reading.user_id, card.card_id)).or_insert((0, 0, at));
+        match card.orientation {
+            Orientation::Upright => row.0 += 1,
+            Orientation::Reversed => row.1 += 1,
+        }
+        row.2 = at.max(row.2);
+    }
+    let rows = user_card_stats::Entity::find().all(connection).await.expect("rows");
+    let mut kept = BTreeMap::new();
+    for row in rows {
+        match row.last_drawn_at {
+            Some(last) => {
+                kept.insert((row.user_id, row.card_id), (row.upright, row.reversed, last));
+            }
+            None => assert_eq!((row.upright, row.reversed), (0, 0)),
+        }
+    }
+    assert_eq!(kept, expected);
 }
 
 async fn fold(app: &TestApp) {
@@ -196,9 +227,13 @@ on_both_databases! {
         for _ in 0..3 {
             world.join(&app).await;
         }
-        for _ in 0..150 {
+        for step in 0..150 {
             world.step(&app).await;
+            if step % 10 == 0 {
+                assert_cards_of_users(&connection).await;
+            }
         }
+        assert_cards_of_users(&connection).await;
         // Whoever goes last takes much along.
         let gone =
             world.people.iter().max_by_key(|(_, readings)| readings.len()).expect("people").0;
@@ -207,6 +242,7 @@ on_both_databases! {
         assert_eq!(counted(&connection).await, before);
         payload(&app, gone, "deleteAccount", json!({ "password": PASSWORD }), USER_ERRORS).await;
         assert_eq!(counted(&connection).await, before);
+        assert_cards_of_users(&connection).await;
         fold(&app).await;
         let after = recount(&connection).await;
         assert!(after.readings < before.readings && after.readings > 0, "{after:?}");
@@ -277,6 +313,60 @@ on_both_databases! {
         let counted = counted(&connection).await;
         assert_eq!(counted, recount(&connection).await);
         assert_eq!((counted.readings, counted.draws.values().sum::<i64>()), (40, 120));
+    }
+
+    async fn cards_of_a_user_are_counted_once_however_many_readings_come_and_go_at_once(
+        engine: Engine,
+    ) {
+        let app =
+            TestApp::start_with(engine, &["--database-pool-size=8", "--daily-readings=500"]).await;
+        let connection = app.database.connect().await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let come_and_go = async || {
+            for round in 0..8 {
+                let input =
+                    json!({ "question": "Q?", "spreadId": spread_id(&app, "celtic_cross") });
+                let made = payload(&app, id("ada"), "createReading", input, "reading { id }").await;
+                if round % 2 == 0 {
+                    let input = made["reading"].clone();
+                    payload(&app, id("ada"), "deleteReading", input, "deletedReadingId").await;
+                }
+            }
+        };
+        join_all((0..6).map(|_| come_and_go())).await;
+        assert_cards_of_users(&connection).await;
+        assert_eq!(recount(&connection).await.readings, 24);
+    }
+
+    async fn cards_of_users_are_counted_when_their_table_is_made(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let connection = app.database.connect().await;
+        let people = [user("ada"), user("bob")];
+        let readings: Vec<_> = (0_i64..)
+            .zip(["a1", "a2", "b1", "b2", "b3"])
+            .map(|(n, name)| reading(&app, &people[usize::from(name.starts_with('b'))], name, n))
+            .collect();
+        let codes = ["major_arcana_00", "bottle_caps_01", "radiation_rods_14"];
+        let mut drawn_cards: Vec<_> = readings
+            .iter()
+            .zip([1, 3, 2, 1, 3])
+            .flat_map(|(reading, count)| drawn_cards(&app, reading, &codes[..count]))
+            .collect();
+        for card in drawn_cards.iter_mut().step_by(3) {
+            card.orientation = Orientation::Reversed;
+        }
+        let seed = rows(people.to_vec(), readings);
+        app.insert(wasteland_tarot::db::seed::SeedRows { drawn_cards, ..seed }).await;
+        let before = user_card_stats::Entity::find().count(&connection).await.expect("a count");
+        let migrations = Migrator::migrations();
+        let made = migrations.iter().position(|one| one.name().ends_with("user_card_stats"));
+        let later = migrations.len() - made.expect("the migration");
+        let later = u32::try_from(later).expect("few");
+        Migrator::down(&connection, Some(later)).await.expect("down");
+        Migrator::up(&connection, None).await.expect("up");
+        let after = user_card_stats::Entity::find().count(&connection).await.expect("a count");
+        assert_eq!((before, after), (6, 6));
+        assert_cards_of_users(&connection).await;
     }
 
     async fn a_counter_goes_back_when_a_rating_is_taken_back(engine: Engine) {

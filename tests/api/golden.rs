@@ -193,6 +193,20 @@ pub const CASES: &[(&str, &str)] = &[
         "readings_of_users_searched",
         "publicReadings { nodes { user { readings(search: TERM) { nodes { question } } } } }",
     ),
+    ("stats", "viewer { stats { totalReadings cardsDrawn currentStreakDays } }"),
+    ("analytics_summary", "viewer { analytics { summary { totalReadings } } }"),
+    (
+        "analytics_summary_of_a_range",
+        "viewer { analytics { summary(range: RANGE) { totalReadings } } }",
+    ),
+    ("analytics_frequency", "viewer { analytics { frequency { date count } } }"),
+    ("analytics_spreads", "viewer { analytics { spreads { spreadType count } } }"),
+    ("analytics_voices", "viewer { analytics { voices { voice count } } }"),
+    ("analytics_karma", "viewer { analytics { karma { karma count } } }"),
+    ("analytics_satisfaction", "viewer { analytics { satisfaction { mean trend } } }"),
+    ("analytics_patterns", "viewer { analytics { patterns { busiestWeekday busiestHour } } }"),
+    ("analytics_top_cards", "viewer { analytics { topCards { draws } } }"),
+    ("analytics_comparison", "viewer { analytics { comparison { direction } } }"),
 ];
 
 /// Whether a case narrows a list, so that rows are read to be left out.
@@ -251,6 +265,7 @@ impl Values {
         .fold(format!("{{ {fields} }}"), |query, (name, value)| {
             query.replace(name, &format!("{value:?}"))
         })
+        .replace("RANGE", "{ from: \"2026-01-01T00:00:00Z\", to: \"2027-01-01T00:00:00Z\" }")
     }
 }
 

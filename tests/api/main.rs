@@ -47,6 +47,7 @@ mod shares;
 mod slow_queries;
 mod spreads;
 mod statements;
+mod statistics;
 mod storm;
 mod tags;
 mod throttle;

@@ -36,7 +36,7 @@ const OWN_INDEXES: [&str; 7] = [
     "idx_reading_shares_token",
 ];
 
-const TABLES: [&str; 22] = [
+const TABLES: [&str; 23] = [
     "users",
     "refresh_tokens",
     "daily_usage",
@@ -59,6 +59,7 @@ const TABLES: [&str; 22] = [
     "reading_cards",
     "reading_shares",
     "idempotency_keys",
+    "user_card_stats",
 ];
 
 async fn names(connection: &DatabaseConnection, sqlite: &str, postgres: &str) -> BTreeSet<String> {

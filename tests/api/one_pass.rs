@@ -183,12 +183,14 @@ const TYPES: &[(&str, &[FieldOf])] = &[
 ];
 
 /// What the library has to resolve, by the type that it is a field of.
-const RESOLVED: [(&str, &str); 11] = [
+const RESOLVED: [(&str, &str); 13] = [
     ("Reading", "user { readings(first: 2) { nodes { id } } }"),
     ("Reading", "shareLinks { id }"),
     ("User", "categories { id }"),
     ("User", "readingQuota { used }"),
     ("User", "tags { nodes { name } }"),
+    ("User", "stats { totalReadings currentStreakDays }"),
+    ("User", "analytics { voices { count } }"),
     ("User", "email"),
     ("User", "isAdmin"),
     ("Category", "readingCount"),

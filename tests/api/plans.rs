@@ -34,7 +34,7 @@ const SEED: SeedPlan = SeedPlan { users: 2_000, readings: 200_000, seed: 2_077 }
 /// PostgreSQL decides at the sixth whether to plan for the values any longer.
 const EXECUTIONS: usize = 10;
 /// Tables that no statement may read in whole.
-const LARGE: [&str; 3] = ["reading_sessions", "reading_cards", "users"];
+const LARGE: [&str; 4] = ["reading_sessions", "reading_cards", "users", "user_card_stats"];
 
 const ABSENT: Uuid = Uuid::max();
 
@@ -76,7 +76,7 @@ const READ_IN_WHOLE: [(&[Engine], &str, &str); 5] = [
 ];
 
 /// Indexes, each with a case whose plan is another without it.
-const NEEDED: [(&[Engine], &str, &str); 18] = [
+const NEEDED: [(&[Engine], &str, &str); 19] = [
     (ONLY_SQLITE, "idx_reading_sessions_user_id", "own_readings_searched_with_total"),
     (BOTH, "idx_reading_sessions_public_feed", "public_readings_with_total"),
     (BOTH, "idx_reading_sessions_user_active", "readings_of_a_user"),
@@ -95,6 +95,7 @@ const NEEDED: [(&[Engine], &str, &str); 18] = [
     (ONLY_POSTGRES, "idx_reading_sessions_spread_type", "public_readings_of_words"),
     (ONLY_POSTGRES, "idx_reading_sessions_character_voice", "own_readings_of_a_voice"),
     (ONLY_POSTGRES, "idx_reading_sessions_karma_context", "public_readings_of_words"),
+    (BOTH, "idx_reading_sessions_user_created", "analytics_voices"),
 ];
 
 /// Indexes that no case uses, and what does or will.
@@ -114,6 +115,7 @@ const FOR_LATER: [(&str, &[&str]); 6] = [
             "idx_reading_sessions_user_id",
             "idx_reading_sessions_category_id",
             "idx_reading_cards_card_id",
+            "idx_user_card_stats_card_id",
             "idx_reading_shares_reading_id",
             "idx_refresh_tokens_user_id",
             "idx_refresh_tokens_family_id",

@@ -61,6 +61,24 @@ const TYPES: &[(Policy, &[&str])] = &[
             "Voice",
         ],
     ),
+    (
+        OwnerOrAdmin,
+        &[
+            "Analytics",
+            "AnalyticsSummary",
+            "CardFrequency",
+            "DayCount",
+            "KarmaCount",
+            "PeriodComparison",
+            "PeriodSummary",
+            "RatingCount",
+            "ReadingPatterns",
+            "SatisfactionAnalytics",
+            "SpreadCount",
+            "UserStats",
+            "VoiceCount",
+        ],
+    ),
     (Owner, &["Category", "ReadingQuota", "ShareLink", "Tag", "TagConnection", "TagEdge"]),
     (
         Admin,
@@ -109,7 +127,11 @@ const FIELDS: &[(&str, Policy, &[&str])] = &[
         Public,
         &["bio", "createdAt", "displayName", "faction", "id", "karma", "readings", "username"],
     ),
-    ("User", OwnerOrAdmin, &["email", "isAdmin", "isPremium", "karmaScore", "preferredVoice"]),
+    (
+        "User",
+        OwnerOrAdmin,
+        &["analytics", "email", "isAdmin", "isPremium", "karmaScore", "preferredVoice", "stats"],
+    ),
     ("User", Owner, &["categories", "readingQuota", "tags"]),
     (
         "Reading",
@@ -296,6 +318,7 @@ fn what_is_for_some_is_reached_only_by_what_is_for_them() {
             (Some(Owner), false) => &[Owner],
             // Of what the viewer has changed themself.
             (Some(Owner), true) => &[Owner, Viewer],
+            (Some(OwnerOrAdmin), _) => &[OwnerOrAdmin],
             (Some(Admin), _) => &[Admin],
             (Some(Link), _) => &[Link],
             (Some(Session), _) => &[Session, Viewer],

@@ -11,6 +11,7 @@ use async_graphql::parser::types::{
 use wasteland_tarot::graphql::guard::CostTable;
 use wasteland_tarot::graphql::list_bounds::list_bounds;
 use wasteland_tarot::graphql::sdl;
+use wasteland_tarot::graphql::statistics::SURCHARGES;
 
 /// What other people's clients rely on: names, types and nullability.
 const CONTRACT: &str = include_str!("contract.graphql");
@@ -21,24 +22,15 @@ const PENDING: &[&str] = &[
     "Admin.cacheStats",
     "Admin.operations",
     "AdminInvalidateCachePayload",
-    "Analytics",
-    "AnalyticsSummary",
     "CachePolicyStats",
     "CacheStats",
     "CardFilter",
-    "CardFrequency",
     "CardOrder",
     "CardOrderField",
-    "ChangeDirection",
-    "Date",
-    "DayCount",
     "FloatRange",
     "IntRange",
-    "KarmaCount",
     "Mutation.adminInvalidateCache",
     "OperationStats",
-    "PeriodComparison",
-    "PeriodSummary",
     "PopularSpreads",
     "Query.cards(filter)",
     "Query.cards(orderBy)",
@@ -48,25 +40,15 @@ const PENDING: &[&str] = &[
     "Query.spreads(filter)",
     "Query.spreads(orderBy)",
     "Query.spreads(search)",
-    "RatingCount",
     "ReadingCreatedEvent",
-    "ReadingPatterns",
     "ReadingScope",
     "RecommendationReason",
     "RecommendedSpreadsInput",
-    "SatisfactionAnalytics",
-    "SatisfactionTrend",
-    "SpreadCount",
     "SpreadFilter",
     "SpreadOrder",
     "SpreadOrderField",
     "SpreadRecommendation",
     "Subscription",
-    "User.analytics",
-    "User.stats",
-    "UserStats",
-    "VoiceCount",
-    "Weekday",
 ];
 
 /// The names of all mutations.
@@ -260,5 +242,21 @@ fn every_list_is_a_connection_or_has_a_bound() {
         let mut rest = bounds.clone();
         let bound = rest.remove(left_out);
         assert!(CostTable::from_sdl(&sdl(), &rest).is_err(), "{}.{}", bound.type_name, bound.field);
+    }
+}
+
+#[test]
+fn every_surcharge_has_a_field() {
+    let limits = crate::app::settings_of("sqlite://unused.db", &[]).limits;
+    let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document)).expect("bounds");
+    let charged = costs.with_surcharges(&SURCHARGES);
+    assert!(charged.is_ok(), "{charged:?}");
+    // Whatever reads all of somebody's readings is dear.
+    let analytics = &types_of(&sdl())["Analytics"];
+    let dear = |name: &str| {
+        SURCHARGES.iter().any(|charge| charge.type_name == "Analytics" && charge.field == name)
+    };
+    for field in fields_of(analytics).iter().map(|field| field.node.name.node.as_str()) {
+        assert_eq!(dear(field), field != "id", "{field}");
     }
 }

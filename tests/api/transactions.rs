@@ -142,6 +142,7 @@ fn reading_cases(app: &TestApp) -> Vec<Case> {
                 (INSERT, "daily_usage"),
                 (INSERT, "reading_sessions"),
                 (INSERT, "reading_cards"),
+                (INSERT, "user_card_stats"),
                 (INSERT, "counter_deltas"),
             ],
         ),
@@ -190,7 +191,12 @@ fn reading_cases(app: &TestApp) -> Vec<Case> {
             "deleteReading",
             ada,
             &format!("id: {public:?}"),
-            &[(INSERT, "counter_deltas"), (DELETE, "reading_sessions")],
+            &[
+                (INSERT, "counter_deltas"),
+                (DELETE, "reading_sessions"),
+                (INSERT, "user_card_stats"),
+                (UPDATE, "user_card_stats"),
+            ],
         ),
     ]
 }

@@ -25,6 +25,7 @@ pub mod spread_positions;
 pub mod spread_stats;
 pub mod spread_templates;
 pub mod spread_texts;
+pub mod user_card_stats;
 pub mod users;
 pub mod voice_texts;
 pub mod voices;

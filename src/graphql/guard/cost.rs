@@ -1,5 +1,6 @@
 //! What an operation could return, known before it runs: one for each object, nothing for leaves,
-//! connections, edges and page infos; a list costs its page size or stated bound times one item.
+//! connections, edges and page infos; a list costs its page size or stated bound times one item. Fields
+//! that take more than they return cost a stated surcharge besides.
 //! Fragments of all types under an interface or union are summed. Introspection, and what the schema
 //! does not have, costs nothing. Values, that is fields resolved and arguments given, are counted
 //! too: by objects alone, 9,000 items of 2,000 repeated leaves each would be cheap.
@@ -181,6 +182,7 @@ impl<'a, 't> Estimate<'a, 't> {
         if is_connection(&cost.returns) {
             each.add(inner.for_each_item.times(self.page_size(field)));
         }
+        share.fixed.objects = share.fixed.objects.saturating_add(cost.surcharge);
         match cost.items {
             Items::One => share.fixed.add(each),
             Items::Bounded { bound, default } => {

@@ -43,6 +43,17 @@ pub enum Bound {
     },
 }
 
+/// What a field costs besides the objects that it returns, because they take more to find than others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Surcharge<'a> {
+    /// The object type.
+    pub type_name: &'a str,
+    /// The field, which returns objects.
+    pub field: &'a str,
+    /// As many objects as it costs besides.
+    pub objects: u64,
+}
+
 /// Why no cost table can be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CostTableError {
@@ -55,6 +66,9 @@ pub enum CostTableError {
     /// Bounds for fields that are no lists of objects, or by arguments that they do not have.
     #[error("bounds that fit no list field: {}", .0.join(", "))]
     Unfitting(Vec<String>),
+    /// Surcharges for fields that return no objects.
+    #[error("surcharges that fit no field: {}", .0.join(", "))]
+    Overcharged(Vec<String>),
 }
 
 /// What each field of the schema costs.
@@ -69,6 +83,8 @@ pub(super) type TypeCosts = HashMap<String, FieldCost>;
 pub(super) struct FieldCost {
     pub(super) returns: String,
     pub(super) objects: u64,
+    /// Once, however many items there are.
+    pub(super) surcharge: u64,
     pub(super) items: Items,
 }
 
@@ -131,6 +147,7 @@ impl CostTable {
                 let cost = FieldCost {
                     returns: returns.to_owned(),
                     objects: u64::from(!is_wrapper(returns)),
+                    surcharge: 0,
                     items,
                 };
                 types.entry(type_name.to_owned()).or_default().insert(name.to_owned(), cost);
@@ -150,6 +167,22 @@ impl CostTable {
             return Err(CostTableError::Unbounded(unbounded));
         }
         Ok(Self { types })
+    }
+
+    /// With what some fields cost besides.
+    ///
+    /// # Errors
+    ///
+    /// One of them returns no objects.
+    pub fn with_surcharges(mut self, surcharges: &[Surcharge<'_>]) -> Result<Self, CostTableError> {
+        let mut unfitting = Vec::new();
+        for Surcharge { type_name, field, objects } in surcharges {
+            match self.types.get_mut(*type_name).and_then(|fields| fields.get_mut(*field)) {
+                Some(cost) => cost.surcharge = *objects,
+                None => unfitting.push(format!("{type_name}.{field}")),
+            }
+        }
+        if unfitting.is_empty() { Ok(self) } else { Err(CostTableError::Overcharged(unfitting)) }
     }
 
     /// The fields of an object or interface type that return objects.

@@ -18,7 +18,7 @@ mod walk;
 mod tests;
 
 pub use cost::Cost;
-pub use cost_table::{Bound, CostTable, CostTableError, ListBound};
+pub use cost_table::{Bound, CostTable, CostTableError, ListBound, Surcharge};
 pub use document::{CheckedDocument, CheckedOperation};
 pub use refusal::Refusal;
 pub use scan::{Scanned, scan_document, scan_json};

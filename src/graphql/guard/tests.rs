@@ -9,7 +9,8 @@ use async_graphql::{Pos, Value, Variables};
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::{
-    Bound, CheckedDocument, CostTable, CostTableError, ListBound, Refusal, scan_document, scan_json,
+    Bound, CheckedDocument, CostTable, CostTableError, ListBound, Refusal, Surcharge,
+    scan_document, scan_json,
 };
 use crate::config::limits::{DocumentLimits, MESSAGE_CHARACTERS};
 
@@ -794,6 +795,30 @@ fn lists_without_a_bound_make_no_table() {
     );
     assert!(matches!(CostTable::from_sdl("type", &[]), Err(CostTableError::Schema(_))));
     assert!(matches!(CostTable::from_sdl("type T{a:Int}", &[]), Err(CostTableError::Schema(_))));
+}
+
+#[test]
+fn a_surcharge_is_paid_once_for_each_parent() {
+    let surcharge = |type_name, field| Surcharge { type_name, field, objects: 50 };
+    let charged = [surcharge("User", "best"), surcharge("Query", "suits")];
+    let table = table().with_surcharges(&charged).expect("both return objects");
+    let cost = |text: &str| {
+        let document = accepted(text);
+        let operation = document.operation(None).expect("one operation");
+        operation.cost(&table, &Variables::default(), &limits()).objects
+    };
+    assert_eq!(cost("{viewer{id}}"), 1);
+    assert_eq!(cost("{viewer{best{id}}}"), 1 + 50 + 1);
+    assert_eq!(cost("{viewer{a:best{id}b:best{id}}}"), 1 + 2 * (50 + 1));
+    assert_eq!(cost("{suits{name}}"), 50 + 5);
+    assert_eq!(cost("{people(first:3){nodes{best{id}}}}"), 3 * (1 + 50 + 1));
+    for (type_name, field) in [("User", "name"), ("User", "gone"), ("Gone", "best")] {
+        let charged = CostTable::from_sdl(SCHEMA, BOUNDS)
+            .expect("every list is bounded")
+            .with_surcharges(&[surcharge(type_name, field)]);
+        let name = format!("{type_name}.{field}");
+        assert_eq!(charged.expect_err("no such"), CostTableError::Overcharged(vec![name]));
+    }
 }
 
 #[test]

@@ -1,0 +1,495 @@
+//! Statements on what somebody's readings come to. They count complete readings, archived ones too,
+//! and read one user's part of an index that holds all they need. What comes back is bounded by days
+//! and by what is counted, never by readings.
+//!
+//! Both databases count days from 1970, because they number weekdays differently, and know hours as
+//! numbers.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sea_orm::sea_query::{
+    CommonTableExpression, Condition, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr,
+    UnionType, WindowStatement, WithClause,
+};
+use sea_orm::{ColumnTrait, FromQueryResult, Order, TryGetable};
+use uuid::Uuid;
+
+use super::entities::reading_sessions::{Column, Entity};
+use super::query::columns::Cells;
+use super::query::membership::is_one_of;
+use super::query::{Dialect, constant, count_if};
+use super::user_card_stats::draws_of;
+use super::{DbError, Session};
+use crate::domain::reading::{Karma, ReadingStatus};
+use crate::domain::spread::SpreadType;
+use crate::domain::statistics::{
+    Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, UtcOffset, Weekday, Window, most_used,
+    readings_per_week,
+};
+use crate::domain::voice::VoiceKey;
+
+/// The complete readings of those users within a window.
+fn readings(of_users: SimpleExpr, window: Window) -> SelectStatement {
+    Query::select()
+        .from(Entity)
+        .and_where(of_users)
+        .and_where(Column::Status.eq(ReadingStatus::Complete))
+        .cond_where(within(window))
+        .to_owned()
+}
+
+fn within(window: Window) -> Condition {
+    Condition::all()
+        .add_option(window.from.map(|from| Column::CreatedAt.gte(from)))
+        .add_option(window.to.map(|to| Column::CreatedAt.lt(to)))
+}
+
+/// A row's time on somebody's clock.
+#[derive(Clone, Copy)]
+struct LocalTime {
+    dialect: Dialect,
+    offset: UtcOffset,
+}
+
+impl LocalTime {
+    /// The date, in days from 1970.
+    fn day(self) -> SimpleExpr {
+        if self.dialect.is_sqlite() {
+            return self.sqlite("unixepoch(substr(created_at, 1, 19), ?) / 86400");
+        }
+        Expr::cust_with_values(
+            "CAST(created_at AT TIME ZONE 'UTC' + make_interval(mins => $1) AS date) - DATE '1970-01-01'",
+            [self.offset.0],
+        )
+    }
+
+    /// The hour of the day.
+    fn hour(self) -> SimpleExpr {
+        if self.dialect.is_sqlite() {
+            return self.sqlite("unixepoch(substr(created_at, 1, 19), ?) / 3600 % 24");
+        }
+        Expr::cust_with_values(
+            "CAST(date_part('hour', created_at AT TIME ZONE 'UTC' + make_interval(mins => $1)) AS integer)",
+            [self.offset.0],
+        )
+    }
+
+    // Without the fraction of a second, which SQLite rounds: the last moment of a day would be of the
+    // next.
+    fn sqlite(self, sql: &'static str) -> SimpleExpr {
+        Expr::cust_with_values(sql, [format!("{:+} minutes", self.offset.0)])
+    }
+}
+
+/// What all rows say.
+fn rows_of<T>(
+    statement: &'static str,
+    rows: &[sea_orm::QueryResult],
+    read: impl Fn(&mut Cells<'_>) -> Result<T, sea_orm::DbErr>,
+) -> Result<Vec<T>, DbError> {
+    rows.iter()
+        .map(|row| read(&mut Cells::from(row, 0)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::of(statement, error))
+}
+
+fn rating_sum() -> SimpleExpr {
+    Expr::col(Column::UserSatisfaction).sum().if_null(0_i64)
+}
+
+fn date(day: i32) -> NaiveDate {
+    NaiveDate::from_epoch_days(day).unwrap_or_default()
+}
+
+/// The readings of these users within a window, those of a spread, voice and karma context together,
+/// with how many are within each of several windows.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn reading_groups<const N: usize>(
+    session: &Session,
+    users: &[Uuid],
+    window: Window,
+    parts: [Window; N],
+) -> Result<Vec<ReadingGroup<N>>, DbError> {
+    const STATEMENT: &str = "reading_groups";
+    let keys =
+        [Column::UserId, Column::SpreadTemplateId, Column::CharacterVoice, Column::KarmaContext];
+    let mut query = readings(is_one_of(session.dialect(), Column::UserId, users), window);
+    query
+        .columns(keys)
+        .expr(Expr::col(Column::Id).count())
+        .expr(Expr::col(Column::CreatedAt).max())
+        .expr(rating_sum())
+        .expr(Expr::col(Column::UserSatisfaction).count())
+        .add_group_by(keys.map(Expr::col));
+    for part in parts {
+        query.expr(count_if(within(part)));
+    }
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows_of(STATEMENT, &rows, |cells| {
+        let mut group = ReadingGroup {
+            user: cells.next()?,
+            spread: cells.next()?,
+            voice: cells.next()?,
+            karma: cells.next()?,
+            readings: cells.next()?,
+            last_made_at: cells.next()?,
+            ratings: Ratings { sum: cells.next()?, count: cells.next()? },
+            within: [0; N],
+        };
+        for part in &mut group.within {
+            *part = cells.next()?;
+        }
+        Ok(group)
+    })
+}
+
+/// A user's last dates with a reading, and how many cards they drew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreakAndDraws {
+    /// Whose.
+    pub user: Uuid,
+    /// The dates.
+    pub streak: Streak,
+    /// The cards.
+    pub draws: i64,
+}
+
+/// The last consecutive dates on which these users made readings, and how many cards they drew in all;
+/// users without readings are left out.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn streaks_and_draws(
+    session: &Session,
+    users: &[Uuid],
+    offset: UtcOffset,
+) -> Result<Vec<StreakAndDraws>, DbError> {
+    const STATEMENT: &str = "streaks_and_draws";
+    let dialect = session.dialect();
+    let of_users = is_one_of(dialect, Column::UserId, users);
+    let mut days = readings(of_users, Window::default());
+    days.distinct().column(Column::UserId).expr_as(LocalTime { dialect, offset }.day(), "day");
+    // Dates that follow each other differ from the last one by their place from the last.
+    let of_user = || WindowStatement::partition_by("user_id");
+    let placed = Query::select()
+        .columns(["user_id", "day"])
+        .expr_window_as(
+            Func::cust("row_number"),
+            of_user().order_by("day", Order::Desc).to_owned(),
+            "place",
+        )
+        .expr_window_as(Expr::col("day").max(), of_user(), "last_day")
+        .from_subquery(days, "days")
+        .to_owned();
+    let query = Query::select()
+        .columns(["user_id", "last_day"])
+        .expr(Expr::col("day").count())
+        .expr(draws_of(Expr::col(("placed", "user_id"))))
+        .from_subquery(placed, "placed")
+        .and_where(
+            Expr::col("day").add(Expr::col("place")).eq(Expr::col("last_day").add(constant(1))),
+        )
+        .group_by_columns(["user_id", "last_day"])
+        .to_owned();
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows_of(STATEMENT, &rows, |cells| {
+        let user = cells.next()?;
+        let streak = Streak { last_date: date(cells.next()?), days: cells.next()? };
+        Ok(StreakAndDraws { user, streak, draws: cells.next()? })
+    })
+}
+
+/// How many readings a user made on each date of a window; dates without one are left out.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_by_date(
+    session: &Session,
+    user: Uuid,
+    window: Window,
+    offset: UtcOffset,
+) -> Result<Vec<(NaiveDate, i64)>, DbError> {
+    const STATEMENT: &str = "readings_by_date";
+    let local = LocalTime { dialect: session.dialect(), offset };
+    let mut days = readings(Column::UserId.eq(user), window);
+    days.expr_as(local.day(), "day");
+    let query = Query::select()
+        .column("day")
+        .expr(Expr::col("day").count())
+        .from_subquery(days, "days")
+        .group_by_col("day")
+        .to_owned();
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows_of(STATEMENT, &rows, |cells| Ok((date(cells.next()?), cells.next()?)))
+}
+
+async fn tallies<K: TryGetable>(
+    session: &Session,
+    statement: &'static str,
+    (user, window): (Uuid, Window),
+    column: Column,
+) -> Result<Vec<Tally<K>>, DbError> {
+    let mut query = readings(Column::UserId.eq(user), window);
+    query
+        .column(column)
+        .expr(Expr::col(Column::Id).count())
+        .expr(Expr::col(Column::CreatedAt).max())
+        .group_by_col(column);
+    let rows = session.rows(statement, &query).await?;
+    rows_of(statement, &rows, |cells| {
+        Ok(Tally { key: cells.next()?, count: cells.next()?, last_used_at: cells.next()? })
+    })
+}
+
+/// How many readings of a user within a window are of each kind of spread.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_by_spread_type(
+    session: &Session,
+    user: Uuid,
+    window: Window,
+) -> Result<Vec<Tally<SpreadType>>, DbError> {
+    tallies(session, "readings_by_spread_type", (user, window), Column::SpreadType).await
+}
+
+/// How many are in each voice.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_by_voice(
+    session: &Session,
+    user: Uuid,
+    window: Window,
+) -> Result<Vec<Tally<VoiceKey>>, DbError> {
+    tallies(session, "readings_by_voice", (user, window), Column::CharacterVoice).await
+}
+
+/// How many are in each tone.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_by_karma(
+    session: &Session,
+    user: Uuid,
+    window: Window,
+) -> Result<Vec<Tally<Karma>>, DbError> {
+    tallies(session, "readings_by_karma", (user, window), Column::KarmaContext).await
+}
+
+/// How many readings have a rating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
+pub struct RatedReadings {
+    /// The rating.
+    pub rating: i16,
+    /// Whether they are of the later half of all rated ones. Of an odd number the middle one is.
+    pub is_late: bool,
+    /// How many.
+    pub readings: i64,
+}
+
+/// The ratings of a user's readings within a window, in two halves.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_by_rating(
+    session: &Session,
+    user: Uuid,
+    window: Window,
+) -> Result<Vec<RatedReadings>, DbError> {
+    let mut rated = readings(Column::UserId.eq(user), window);
+    rated
+        .expr_as(Expr::col(Column::UserSatisfaction), "rating")
+        .expr_window_as(
+            Func::cust("row_number"),
+            WindowStatement::new()
+                .order_by(Column::CreatedAt, Order::Asc)
+                .order_by(Column::Id, Order::Asc)
+                .to_owned(),
+            "place",
+        )
+        .expr_window_as(Expr::col(Column::Id).count(), WindowStatement::new(), "ratings")
+        .and_where(Column::UserSatisfaction.is_not_null());
+    let halves = Query::select()
+        .column("rating")
+        .expr_as(Expr::col("place").mul(constant(2)).gt(Expr::col("ratings")), "is_late")
+        .from_subquery(rated, "rated")
+        .to_owned();
+    let query = Query::select()
+        .columns(["rating", "is_late"])
+        .expr_as(Expr::col("rating").count(), "readings")
+        .from_subquery(halves, "halves")
+        .group_by_columns(["rating", "is_late"])
+        .to_owned();
+    session.all("readings_by_rating", &query).await
+}
+
+/// When a user makes their readings: one pass that counts each hour there was, and the rest of that.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn reading_patterns(
+    session: &Session,
+    user: Uuid,
+    offset: UtcOffset,
+) -> Result<ReadingPatterns, DbError> {
+    const STATEMENT: &str = "reading_patterns";
+    let local = LocalTime { dialect: session.dialect(), offset };
+    let rows = session.rows(STATEMENT, &patterns(user, local)).await?;
+    let rows = rows_of(STATEMENT, &rows, |cells| {
+        Ok(PatternRow {
+            kind: cells.next()?,
+            key: cells.next()?,
+            count: cells.next()?,
+            first_at: cells.next()?,
+            last_at: cells.next()?,
+        })
+    })?;
+    let mut patterns = ReadingPatterns::default();
+    let (mut weekdays, mut hours) = (Vec::new(), Vec::new());
+    for PatternRow { kind, key, count, first_at, last_at } in rows {
+        // Of no readings there is neither.
+        let (Some(first_at), Some(last_used_at)) = (first_at, last_at) else { continue };
+        let tally = Tally { key, count, last_used_at };
+        match kind {
+            ALL => patterns.readings_per_week = readings_per_week(count, first_at, last_used_at),
+            WEEKDAY => weekdays.push(tally),
+            HOUR => hours.push(tally),
+            _ => patterns.longest_streak_days = count,
+        }
+    }
+    let weekday = most_used(weekdays, |day| day).and_then(|day| usize::try_from(day).ok());
+    patterns.busiest_weekday = weekday.and_then(|day| Weekday::ALL.get(day).copied());
+    patterns.busiest_hour = most_used(hours, |hour| hour);
+    Ok(patterns)
+}
+
+/// What a row of [`patterns`] is about.
+const ALL: i32 = 0;
+const WEEKDAY: i32 = 1;
+const HOUR: i32 = 2;
+const STREAK: i32 = 3;
+
+struct PatternRow {
+    kind: i32,
+    key: i32,
+    /// Of readings, or of days.
+    count: i64,
+    first_at: Option<DateTime<Utc>>,
+    last_at: Option<DateTime<Utc>>,
+}
+
+fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
+    /// 1970 began on a Thursday, which is 3 days after a Monday.
+    const FROM_MONDAY: i32 = 3;
+    let mut made = readings(Column::UserId.eq(user), Window::default());
+    made.column(Column::CreatedAt).expr_as(local.day(), "day").expr_as(local.hour(), "hour");
+    let hours = Query::select()
+        .columns(["day", "hour"])
+        .expr_as(Expr::col("created_at").count(), "readings")
+        .expr_as(Expr::col("created_at").min(), "first_at")
+        .expr_as(Expr::col("created_at").max(), "last_at")
+        .from_subquery(made, "made")
+        .group_by_columns(["day", "hour"])
+        .to_owned();
+    let times = |query: &mut SelectStatement| {
+        query
+            .expr_as(Expr::col("first_at").min(), "first_at")
+            .expr_as(Expr::col("last_at").max(), "last_at");
+    };
+    // A sum of counts is no whole number for PostgreSQL unless told so.
+    let readings = || Expr::col("readings").sum().if_null(0_i64).cast_as("bigint");
+    let by = |kind: i32, key: SimpleExpr| {
+        let mut query = Query::select();
+        query.expr(constant(kind)).expr(key.clone()).expr(readings()).from("hours");
+        times(&mut query);
+        query.add_group_by([key]);
+        query
+    };
+    let mut days = Query::select();
+    days.column("day").from("hours").group_by_col("day");
+    times(&mut days);
+    let place = WindowStatement::new().order_by("day", Order::Asc).to_owned();
+    let placed = Query::select()
+        .columns(["day", "first_at", "last_at"])
+        .expr_window_as(Func::cust("row_number"), place, "place")
+        .from_subquery(days, "days")
+        .to_owned();
+    // Dates that follow each other are as far from their places.
+    let island = || Expr::col("day").sub(Expr::col("place"));
+    let mut streaks = Query::select();
+    streaks.expr_as(Expr::col("day").count(), "days").from_subquery(placed, "placed");
+    times(&mut streaks);
+    streaks.add_group_by([island()]);
+    let mut longest = Query::select();
+    longest
+        .expr(constant(STREAK))
+        .expr(constant(0))
+        .expr(Expr::col("days").max().if_null(0_i64))
+        .from_subquery(streaks, "streaks");
+    times(&mut longest);
+
+    let mut all = Query::select();
+    all.expr(constant(ALL)).expr(constant(0)).expr(readings()).from("hours");
+    times(&mut all);
+    let weekday = Expr::col("day").add(constant(FROM_MONDAY)).modulo(constant(7));
+    all.union(UnionType::All, by(WEEKDAY, weekday))
+        .union(UnionType::All, by(HOUR, Expr::col("hour")))
+        .union(UnionType::All, longest)
+        .with_cte(
+            WithClause::new()
+                .cte(CommonTableExpression::new().table_name("hours").query(hours).to_owned())
+                .to_owned(),
+        )
+        .to_owned()
+}
+
+/// How many readings, and how satisfying.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeriodRow {
+    /// How many.
+    pub readings: i64,
+    /// How satisfying.
+    pub ratings: Ratings,
+}
+
+/// A user's readings from one time to another and from there to a third.
+///
+/// # Errors
+///
+/// The statement fails.
+pub async fn readings_before_and_since(
+    session: &Session,
+    user: Uuid,
+    [start, middle, end]: [DateTime<Utc>; 3],
+) -> Result<[PeriodRow; 2], DbError> {
+    const STATEMENT: &str = "readings_before_and_since";
+    let mut made = readings(Column::UserId.eq(user), Window { from: Some(start), to: Some(end) });
+    made.column(Column::UserSatisfaction).expr_as(Column::CreatedAt.gte(middle), "is_since");
+    let query = Query::select()
+        .column("is_since")
+        .expr(Expr::col("is_since").count())
+        .expr(rating_sum())
+        .expr(Expr::col(Column::UserSatisfaction).count())
+        .from_subquery(made, "made")
+        .group_by_col("is_since")
+        .to_owned();
+    let rows = session.rows(STATEMENT, &query).await?;
+    let rows = rows_of(STATEMENT, &rows, |cells| {
+        let is_since: bool = cells.next()?;
+        let readings = cells.next()?;
+        let ratings = Ratings { sum: cells.next()?, count: cells.next()? };
+        Ok((is_since, PeriodRow { readings, ratings }))
+    })?;
+    let of = |since: bool| rows.iter().find(|row| row.0 == since).map(|row| row.1);
+    Ok([of(false).unwrap_or_default(), of(true).unwrap_or_default()])
+}

@@ -1,0 +1,94 @@
+//! What users' readings come to, by user and clock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Load;
+use crate::db::statistics::{reading_groups, streaks_and_draws};
+use crate::db::{DbError, Session};
+use crate::domain::statistics::{ReadingGroup, Summary, UtcOffset, Window};
+
+/// Whose readings, and where their days begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FiguresOfUser {
+    /// Whose.
+    pub user: Uuid,
+    /// Of their clock.
+    pub offset: UtcOffset,
+}
+
+/// What a user's readings come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UserFigures {
+    /// All of them, and how many were made in this month, this week and the last 7 days.
+    pub summary: Summary<3>,
+    /// Cards drawn.
+    pub draws: i64,
+    /// Consecutive dates with a reading, up to today or yesterday.
+    pub current_streak_days: i64,
+}
+
+/// Loads what users' readings come to at a time: two statements for all users of one clock. Whether the
+/// viewer may see it is for whoever asks to know.
+pub struct UserFiguresByUserId(pub(super) DateTime<Utc>);
+
+/// Days of a rolling week.
+const WEEK: u16 = 7;
+
+impl Load for UserFiguresByUserId {
+    type Key = FiguresOfUser;
+    type Value = Arc<UserFigures>;
+
+    async fn load(
+        &self,
+        session: &Session,
+        keys: &[FiguresOfUser],
+    ) -> Result<HashMap<FiguresOfUser, Self::Value>, DbError> {
+        let mut users_of: BTreeMap<i32, Vec<Uuid>> = BTreeMap::new();
+        for key in keys {
+            users_of.entry(key.offset.0).or_default().push(key.user);
+        }
+        let mut figures = HashMap::with_capacity(keys.len());
+        for (minutes, users) in users_of {
+            let offset = UtcOffset(minutes);
+            for (user, of_user) in self.load_on(session, &users, offset).await? {
+                figures.insert(FiguresOfUser { user, offset }, Arc::new(of_user));
+            }
+        }
+        Ok(figures)
+    }
+}
+
+impl UserFiguresByUserId {
+    async fn load_on(
+        &self,
+        session: &Session,
+        users: &[Uuid],
+        offset: UtcOffset,
+    ) -> Result<Vec<(Uuid, UserFigures)>, DbError> {
+        let Self(now) = self;
+        let windows = [offset.month_of(*now), offset.week_of(*now), Window::before(*now, WEEK)];
+        let groups = reading_groups(session, users, Window::default(), windows).await?;
+        let days = streaks_and_draws(session, users, offset).await?;
+        let mut groups_of: HashMap<Uuid, Vec<ReadingGroup<3>>> = HashMap::new();
+        for group in groups {
+            groups_of.entry(group.user).or_default().push(group);
+        }
+        let days: HashMap<Uuid, _> =
+            days.into_iter().map(|of_user| (of_user.user, of_user)).collect();
+        let today = offset.date_of(*now);
+        let figures = |user: &Uuid| {
+            let groups = groups_of.get(user).map_or(&[][..], Vec::as_slice);
+            let days = days.get(user);
+            UserFigures {
+                summary: Summary::of(groups),
+                draws: days.map_or(0, |days| days.draws),
+                current_streak_days: days.map_or(0, |days| days.streak.days_as_of(today)),
+            }
+        };
+        Ok(users.iter().map(|user| (*user, figures(user))).collect())
+    }
+}
