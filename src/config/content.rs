@@ -36,6 +36,10 @@ pub const TAGS: usize = 20;
 pub const SEARCH: usize = 100;
 /// The fewest characters of a text that is searched for in everybody's readings.
 pub const SEARCH_OF_ALL: usize = 3;
+/// Spreads of a group of popular ones.
+pub const POPULAR_SPREADS: RangeInclusive<i32> = 1..=20;
+/// Spreads that are recommended.
+pub const RECOMMENDED_SPREADS: RangeInclusive<i32> = 1..=10;
 /// Ratings.
 pub const RATING: RangeInclusive<i32> = 1..=5;
 /// The radiation of a reading. Above it nobody can be asked to draw.

@@ -126,7 +126,9 @@ fn explain(
     let expected = text_of(ContextKind::ValidValue)
         .or_else(|| std::error::Error::source(&error).map(ToString::to_string))
         .unwrap_or_else(|| "another value".to_owned());
-    let in_environment = std::env::var(&name).is_ok_and(|set| set == value);
+    // Of a list one item is wrong.
+    let in_environment = std::env::var(&name)
+        .is_ok_and(|set| set == value || set.split(',').any(|item| item == value));
     let in_file = from_file.iter().any(|(known, flag)| {
         *known == name && flag.to_string_lossy().ends_with(&format!("={value}"))
     });

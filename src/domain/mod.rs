@@ -1,13 +1,19 @@
 //! Plain types and rules of the app. No I/O and no knowledge of the database or of GraphQL.
 
 pub mod card;
+pub mod card_list;
 pub mod faction;
 pub mod interpretation;
 pub mod locale;
 pub mod page;
+pub mod popular_spreads;
+pub mod range;
 pub mod reading;
 pub mod reading_list;
+pub mod recommendation;
+pub mod search;
 pub mod spread;
+pub mod spread_list;
 pub mod statistics;
 pub mod user;
 pub mod user_error;

@@ -1,6 +1,8 @@
 //! Pages of a list: what is asked for and what comes back. A page begins after (or ends before) the
 //! key of a row and not at an offset, so rows that come and go between two pages shift nothing.
 
+use std::cmp::Ordering;
+
 /// Which end of the list a page is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
@@ -37,6 +39,17 @@ pub enum Order {
     Asc,
     /// The largest first.
     Desc,
+}
+
+impl Order {
+    /// Which of two comes first in this order, by which is the smaller.
+    #[must_use]
+    pub const fn of(self, ordering: Ordering) -> Ordering {
+        match self {
+            Self::Asc => ordering,
+            Self::Desc => ordering.reverse(),
+        }
+    }
 }
 
 /// A page that is asked for. `K` is the sort key of a row, its id included.
@@ -94,14 +107,21 @@ impl<K> PageRequest<K> {
     where
         K: Ord,
     {
+        self.page_by(list, |item, key| key_of(item).cmp(key))
+    }
+
+    /// The same of a list whose order is not that of its keys: `compare` tells where an item lies of
+    /// a key.
+    #[must_use]
+    pub fn page_by<T: Clone>(&self, list: &[T], compare: impl Fn(&T, &K) -> Ordering) -> Page<T> {
         let (before, after) = match &self.key {
             None => match self.direction {
                 Direction::Forward => (0, 0),
                 Direction::Backward => (list.len(), list.len()),
             },
             Some(key) => (
-                list.partition_point(|item| key_of(item) < *key),
-                list.partition_point(|item| key_of(item) <= *key),
+                list.partition_point(|item| compare(item, key).is_lt()),
+                list.partition_point(|item| compare(item, key).is_le()),
             ),
         };
         let (read, other_side): (Vec<T>, bool) = match self.direction {

@@ -1,5 +1,8 @@
 //! Spreads: named layouts of positions.
 
+use std::cmp::Ordering;
+
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::faction::FactionKey;
@@ -63,6 +66,8 @@ pub struct Spread {
     pub is_active: bool,
     /// Whether only premium users may use it.
     pub is_premium: bool,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
     /// Names and descriptions.
     pub texts: Localized<SpreadText>,
     /// In order; as many as cards are drawn.
@@ -115,5 +120,41 @@ impl Spread {
     #[must_use]
     pub fn estimated_minutes(&self) -> usize {
         2 * self.card_count() + 5
+    }
+}
+
+/// How a spread was used and rated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpreadUsage {
+    /// Readings that used it.
+    pub count: i64,
+    /// The sum of their satisfaction ratings.
+    pub rating_sum: i64,
+    /// How many of them were rated.
+    pub ratings: i64,
+}
+
+impl SpreadUsage {
+    /// The mean rating, to one decimal; `None` of none.
+    #[must_use]
+    pub fn mean_rating(self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "ratings are far fewer than 2^52")]
+        let mean = |sum: i64, count: i64| (sum as f64 / count as f64 * 10.0).round() / 10.0;
+        (self.ratings > 0).then(|| mean(self.rating_sum, self.ratings))
+    }
+
+    /// Whether the exact mean rating is above that; it is not where there is none.
+    #[must_use]
+    pub fn is_rated_above(self, rating: i64) -> bool {
+        self.rating_sum > rating.saturating_mul(self.ratings)
+    }
+
+    /// Which of two that were rated is rated lower: by the exact mean, then by how many rated it.
+    #[must_use]
+    pub fn compare_ratings(self, other: Self) -> Ordering {
+        let product = |sum: i64, count: i64| i128::from(sum) * i128::from(count);
+        product(self.rating_sum, other.ratings)
+            .cmp(&product(other.rating_sum, self.ratings))
+            .then(self.ratings.cmp(&other.ratings))
     }
 }

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
+use super::card_lists::{CardFilter, CardOrder};
 use super::context::request;
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, CursorKey, PageArguments};
+use super::pagination::{Connection, PageArguments};
 use super::scalars::Url;
 use super::words::{CardType, Locale, Suit, VoiceKey};
 use crate::db::DbError;
 use crate::domain::card;
-
-/// The order in which cards are listed.
-const DECK_ORDER: &str = "cards:DECK:ASC";
 
 /// Fields of the query type that answer cards.
 #[derive(Default)]
@@ -46,7 +44,8 @@ impl CardQuery {
         request(context).catalogue.card_by_code(&code).map(Card::of)
     }
 
-    /// The deck of 78 cards, by suit, then number.
+    /// The deck of 78 cards, or those of it that are looked for.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
     async fn cards(
         &self,
         context: &Context<'_>,
@@ -54,38 +53,23 @@ impl CardQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only those. Absent: all.")] filter: Option<CardFilter>,
+        #[graphql(desc = "In this order. Absent: by suit, then number.")] order_by: Option<
+            CardOrder,
+        >,
+        #[graphql(
+            desc = "Part of the code, the standard name, or a name or a keyword in any language, in capitals or not. One character is enough; at most 100. `%` and `_` stand for themselves."
+        )]
+        search: Option<String>,
     ) -> Result<Connection<Card>, ApiError> {
-        let request = request(context);
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<DeckKey>(context, &request.limits, DECK_ORDER)?;
-        let page = page.page_of(request.catalogue.cards(), |card| DeckKey::of(card));
-        Ok(Connection::new(DECK_ORDER, page, |card| DeckKey::of(card), Card))
+        let filter = filter.unwrap_or_default().read(search)?;
+        order_by.unwrap_or_default().page(context, &arguments, &filter)
     }
 
     /// The five suits, in deck order.
     async fn suits(&self) -> Vec<SuitInfo> {
         card::Suit::ALL.iter().copied().map(SuitInfo).collect()
-    }
-}
-
-/// A card's place in the deck.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct DeckKey(card::Suit, i16);
-
-impl DeckKey {
-    fn of(card: &card::Card) -> Self {
-        Self(card.suit, card.number)
-    }
-}
-
-impl CursorKey for DeckKey {
-    fn write(&self) -> String {
-        format!("{},{}", self.0, self.1)
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let (suit, number) = text.split_once(',')?;
-        Some(Self(suit.parse().ok()?, number.parse().ok()?))
     }
 }
 

@@ -1,11 +1,14 @@
 //! Inputs that several lists take: ranges, directions and texts that are searched for.
 
+use std::ops::RangeInclusive;
+
 use async_graphql::{Enum, InputObject};
 
 use super::errors::ApiError;
 use super::scalars::DateTime;
 use crate::config::content;
 use crate::domain::page::Order;
+use crate::domain::range::Range;
 use crate::services::input::normalized;
 
 /// Which end of an order comes first. Items without a value come last either way.
@@ -43,6 +46,31 @@ pub struct FloatRange {
     pub min: Option<f64>,
     /// The largest. Absent: any.
     pub max: Option<f64>,
+}
+
+impl From<IntRange> for Range<i32> {
+    fn from(IntRange { min, max }: IntRange) -> Self {
+        Self { min, max }
+    }
+}
+
+impl From<FloatRange> for Range<f64> {
+    fn from(FloatRange { min, max }: FloatRange) -> Self {
+        Self { min, max }
+    }
+}
+
+/// How many items a list may have at most, as a client says.
+///
+/// # Errors
+///
+/// It is out of bounds.
+pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, ApiError> {
+    let within = bounds.contains(&limit).then(|| usize::try_from(limit).ok()).flatten();
+    within.ok_or_else(|| ApiError::BadInput {
+        argument: "limit",
+        message: format!("`limit` is {limit}; it must be {} to {}", bounds.start(), bounds.end()),
+    })
 }
 
 /// What a list is searched for, composed and trimmed; `None` where that is nothing.

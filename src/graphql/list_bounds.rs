@@ -2,7 +2,7 @@
 //! from starting, and a test from passing.
 
 use super::guard::{Bound, ListBound};
-use crate::config::content::{CHART_DAYS, TOP_CARDS};
+use crate::config::content::{CHART_DAYS, POPULAR_SPREADS, RECOMMENDED_SPREADS, TOP_CARDS};
 use crate::config::limits::DocumentLimits;
 use crate::config::monitor::SLOW_QUERIES_LISTED;
 
@@ -11,12 +11,23 @@ use crate::config::monitor::SLOW_QUERIES_LISTED;
 pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
     let ids = Bound::Length { argument: "ids", maximum: limits.ids as u64 };
     let slow_queries = Bound::Argument { argument: "limit", maximum: SLOW_QUERIES_LISTED as u64 };
+    let popular = Bound::Items(u64::from(POPULAR_SPREADS.end().unsigned_abs()));
+    let recommended = Bound::Argument {
+        argument: "limit",
+        maximum: u64::from(RECOMMENDED_SPREADS.end().unsigned_abs()),
+    };
     [
         ("Admin", "slowQueries", slow_queries),
         // The primary and 16 replicas.
         ("Admin", "poolStats", Bound::Items(17)),
         ("DatabaseHealth", "poolStats", Bound::Items(17)),
         ("Query", "nodes", ids),
+        ("Query", "recommendedSpreads", recommended),
+        ("PopularSpreads", "mostUsed", popular),
+        ("PopularSpreads", "bestRated", popular),
+        ("PopularSpreads", "newest", popular),
+        ("PopularSpreads", "beginner", popular),
+        ("PopularSpreads", "advanced", popular),
         ("Query", "suits", Bound::Items(5)),
         ("Query", "voices", Bound::Items(14)),
         ("Query", "factions", Bound::Items(9)),

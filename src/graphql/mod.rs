@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod card;
+pub mod card_lists;
 pub mod category;
 pub mod context;
 pub mod database;
@@ -24,6 +25,8 @@ pub mod reading_lists;
 pub mod scalars;
 pub mod share;
 pub mod spread;
+pub mod spread_lists;
+pub mod spread_picks;
 pub mod statistics;
 pub mod tag;
 pub mod user;
@@ -44,6 +47,7 @@ pub struct Query(
     user::UserQuery,
     card::CardQuery,
     spread::SpreadQuery,
+    spread_picks::SpreadPicksQuery,
     voice::VoiceQuery,
     faction::FactionQuery,
     reading::ReadingQuery,

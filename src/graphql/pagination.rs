@@ -1,5 +1,6 @@
 //! Connections: the arguments of a page, its limits, and cursors. The one gate for page sizes.
 
+use async_graphql::resolver_utils::{EnumType, enum_value};
 use async_graphql::{Context, OutputType, SimpleObject};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,6 +9,7 @@ use chrono::Datelike;
 use super::admin::AdminUser;
 use super::card::Card;
 use super::errors::ApiError;
+use super::inputs::OrderDirection;
 use super::reading::Reading;
 use super::spread::Spread;
 use super::tag::Tag;
@@ -180,6 +182,27 @@ where
     }
 }
 
+/// The name of a list in an order, which its cursors are bound to.
+pub(super) fn list_name<F: EnumType>(list: &str, by: F, direction: OrderDirection) -> String {
+    format!("{list}:{}:{}", enum_value(by), enum_value(direction))
+}
+
+/// A page whose key is one of its order. Cursors are not signed: one that names a list may hold the
+/// key of another.
+///
+/// # Errors
+///
+/// Its key is none.
+pub(super) fn of_order<K>(
+    page: PageRequest<K>,
+    knows: impl FnOnce(&K) -> bool,
+) -> Result<PageRequest<K>, ApiError> {
+    if page.key.as_ref().is_none_or(knows) {
+        return Ok(page);
+    }
+    Err(ApiError::InvalidCursor { argument: page.direction.cursor_argument() })
+}
+
 /// The age of the cursors' format; cursors of another age are refused.
 const CURSOR_FORMAT: &str = "1";
 
@@ -194,6 +217,16 @@ fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
     let is_ours = parts.next() == Some(CURSOR_FORMAT) && parts.next() == Some(list);
     let key = parts.next()?;
     (is_ours && parts.next().is_none()).then(|| K::read(key)).flatten()
+}
+
+/// A text in a cursor, where it may hold what separates keys.
+pub(super) fn write_text(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+/// That text.
+pub(super) fn read_text(text: &str) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
 /// A time in a cursor: microseconds since 1970.

@@ -16,7 +16,7 @@ use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::{DateTimeRange, OrderDirection};
 use super::one_pass;
-use super::pagination::{Connection, CursorKey, PageArguments, read_time, write_cursor};
+use super::pagination::{Connection, CursorKey, PageArguments, of_order, read_time, write_cursor};
 use super::reading::Reading;
 use super::words::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use crate::config::content;
@@ -265,17 +265,12 @@ impl ListName {
     ) -> Result<PageRequest<ReadingKey>, ApiError> {
         let limits = &request(context).limits;
         let page = arguments.request::<ReadingKey>(context, limits, self.as_str())?;
-        // Cursors are not signed: one that names this list may hold the key of another.
-        let is_ours = page.key.is_none_or(|key| match self.order.field {
+        of_order(page, |key| match self.order.field {
             reading_list::ReadingOrderField::Satisfaction => {
                 matches!(key.sort, ReadingSort::Satisfaction(_))
             }
             _ => matches!(key.sort, ReadingSort::Time(_)),
-        });
-        if !is_ours {
-            return Err(ApiError::InvalidCursor { argument: page.direction.cursor_argument() });
-        }
-        Ok(page)
+        })
     }
 
     fn key_of(self, reading: &ReadingRow) -> ReadingKey {

@@ -1,6 +1,5 @@
 //! Spreads and their positions.
 
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,14 +9,11 @@ use uuid::Uuid;
 use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, CursorKey, PageArguments};
+use super::pagination::{Connection, PageArguments};
+use super::spread_lists::{SpreadFilter, SpreadOrder};
 use super::words::{Difficulty, FactionKey, Locale, SpreadType};
 use crate::db::spreads::SpreadStatsRow;
-use crate::domain::spread;
-use crate::domain::statistics::mean;
-
-/// The order in which spreads are listed.
-const MOST_USED_FIRST: &str = "spreads:USAGE_COUNT:DESC";
+use crate::domain::spread::{self, SpreadUsage};
 
 /// Fields of the query type that answer spreads.
 #[derive(Default)]
@@ -50,7 +46,8 @@ impl SpreadQuery {
         spreads.iter().find(|spread| spread.is_active && spread.name == name).map(Spread::of)
     }
 
-    /// The active spreads, the most used first.
+    /// The active spreads, or those that are looked for.
+    #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
     async fn spreads(
         &self,
         context: &Context<'_>,
@@ -58,43 +55,35 @@ impl SpreadQuery {
         #[graphql(desc = "Those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only those. Absent: all that are active.")] filter: Option<SpreadFilter>,
+        #[graphql(desc = "In this order. Absent: the most used first.")] order_by: Option<
+            SpreadOrder,
+        >,
+        #[graphql(
+            desc = "Part of the name, or of a display name or a description in any language, in capitals or not. One character is enough; at most 100. `%` and `_` stand for themselves."
+        )]
+        search: Option<String>,
     ) -> Result<Connection<Spread>, ApiError> {
-        let request = request(context);
         let arguments = PageArguments { first, after, last, before };
-        let page = arguments.request::<UsageKey>(context, &request.limits, MOST_USED_FIRST)?;
-        let active: Vec<_> =
-            request.catalogue.spreads().iter().filter(|spread| spread.is_active).cloned().collect();
-        let stats = stats_of(request, active.iter().map(|spread| spread.id)).await?;
-        let key_of = |spread: &Arc<spread::Spread>| {
-            UsageKey(Reverse(stats.get(&spread.id).map_or(0, |stats| stats.usage_count)), spread.id)
-        };
-        let mut sorted = active;
-        sorted.sort_by_key(key_of);
-        let page = page.page_of(&sorted, key_of);
-        Ok(Connection::new(MOST_USED_FIRST, page, key_of, Spread))
+        let filter = filter.unwrap_or_default().read(search)?;
+        if filter.includes_inactive {
+            request(context).require_admin().await?;
+        }
+        order_by.unwrap_or_default().page(context, &arguments, &filter).await
     }
 }
 
-async fn stats_of(
+/// How these spreads were used; those never used may be left out.
+pub(super) async fn usage_of(
     request: &RequestContext,
     spreads: impl Iterator<Item = Uuid>,
-) -> Result<HashMap<Uuid, Arc<SpreadStatsRow>>, ApiError> {
-    Ok(request.loaders.spread_stats_by_spread_id.load_many(spreads).await?)
+) -> Result<HashMap<Uuid, SpreadUsage>, ApiError> {
+    let rows = request.loaders.spread_stats_by_spread_id.load_many(spreads).await?;
+    Ok(rows.into_iter().map(|(id, row)| (id, usage(&row))).collect())
 }
 
-/// A spread's place among the most used.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct UsageKey(Reverse<i64>, Uuid);
-
-impl CursorKey for UsageKey {
-    fn write(&self) -> String {
-        format!("{},{}", self.0.0, self.1.simple())
-    }
-
-    fn read(text: &str) -> Option<Self> {
-        let (count, id) = text.split_once(',')?;
-        Some(Self(Reverse(count.parse().ok()?), Uuid::try_parse(id).ok()?))
-    }
+fn usage(row: &SpreadStatsRow) -> SpreadUsage {
+    SpreadUsage { count: row.usage_count, rating_sum: row.rating_sum, ratings: row.rating_n }
 }
 
 /// A named layout of positions, one card each.
@@ -112,13 +101,14 @@ impl Spread {
         self.0.texts.get(locale.into())
     }
 
-    async fn stats(
+    async fn usage(
         &self,
         context: &Context<'_>,
         field: &'static str,
-    ) -> Result<Option<Arc<SpreadStatsRow>>, ApiError> {
+    ) -> Result<SpreadUsage, ApiError> {
         let loader = &request(context).loaders.spread_stats_by_spread_id;
-        Ok(loader.load_one_for(field, self.0.id).await?)
+        let row = loader.load_one_for(field, self.0.id).await?;
+        Ok(row.map(|row| usage(&row)).unwrap_or_default())
     }
 }
 
@@ -195,16 +185,14 @@ impl Spread {
 
     /// How many readings used it. Counted a little behind the readings themselves.
     async fn usage_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
-        Ok(self.stats(context, "Spread.usageCount").await?.map_or(0, |stats| stats.usage_count))
+        Ok(self.usage(context, "Spread.usageCount").await?.count)
     }
 
     /// The mean of the satisfaction ratings of its readings, 1 to 5 with one decimal; null if
     /// nobody rated one.
     async fn mean_rating(&self, context: &Context<'_>) -> Option<Result<f64, ApiError>> {
-        match self.stats(context, "Spread.meanRating").await {
-            Ok(stats) => stats.and_then(|stats| mean(stats.rating_sum, stats.rating_n)).map(Ok),
-            Err(error) => Some(Err(error)),
-        }
+        let usage = self.usage(context, "Spread.meanRating").await;
+        usage.map(SpreadUsage::mean_rating).transpose()
     }
 }
 

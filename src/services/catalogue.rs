@@ -236,6 +236,7 @@ async fn load_spreads(session: &Session) -> Result<Vec<Arc<Spread>>, DbError> {
                 vault_origin: row.vault_origin,
                 is_active: row.is_active,
                 is_premium: row.is_premium,
+                created_at: row.created_at,
             }))
         })
         .collect::<Result<Vec<_>, DbError>>()?;

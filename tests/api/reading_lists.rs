@@ -18,6 +18,7 @@ use wasteland_tarot::graphql::id::GlobalId;
 
 use crate::app::{Engine, TestApp, at, data_of, on_both_databases};
 use crate::fixtures::{category, category_id, id, private, reading, rows, spread, user, user_id};
+use crate::walks::{error, refusal};
 
 // What is drawn from, and how.
 
@@ -454,27 +455,6 @@ fn type_of(name: &str) -> SpreadType {
 /// As the server reads what is searched for: composed, and without space around it.
 fn trimmed(text: &str) -> String {
     text.replace("e\u{301}", "é").trim().to_owned()
-}
-
-fn error(message: &str, argument: &str) -> Value {
-    json!({
-        "message": message,
-        "code": "BAD_USER_INPUT",
-        "argument": argument,
-    })
-}
-
-/// The message, the code and the argument of the one error of an answer.
-async fn refusal(app: &TestApp, viewer: Option<&str>, query: &str) -> Value {
-    let answered = app.ask_as_viewer(viewer.map(id), query).await;
-    let errors = answered.body["errors"].as_array().expect(query);
-    assert_eq!(errors.len(), 1, "{}", answered.text);
-    let extensions = &errors[0]["extensions"];
-    json!({
-        "message": errors[0]["message"],
-        "code": extensions["code"],
-        "argument": extensions["argument"],
-    })
 }
 
 on_both_databases! {

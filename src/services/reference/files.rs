@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -261,7 +262,7 @@ impl FactionFile {
 }
 
 impl SpreadFile {
-    pub(super) fn to_spread(&self, id: Uuid) -> Spread {
+    pub(super) fn to_spread(&self, id: Uuid, now: DateTime<Utc>) -> Spread {
         Spread {
             id,
             name: self.name.clone(),
@@ -272,6 +273,7 @@ impl SpreadFile {
             vault_origin: self.vault_origin,
             is_active: true,
             is_premium: false,
+            created_at: now,
             texts: both(self.en.to_text(), self.zh_hant.to_text()),
             positions: self.position.iter().map(PositionFile::to_position).collect(),
         }

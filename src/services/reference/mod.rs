@@ -62,7 +62,7 @@ fn reference_rows(files: &ReferenceFiles, now: DateTime<Utc>) -> ReferenceRows {
         add_faction(&mut rows, &faction.to_faction(), order, now);
     }
     for (order, spread) in files.spreads.iter().enumerate() {
-        add_spread(&mut rows, &spread.to_spread(id_of(Kind::Spread, order)), now);
+        add_spread(&mut rows, &spread.to_spread(id_of(Kind::Spread, order), now), now);
     }
     rows
 }
@@ -245,7 +245,9 @@ impl DeckOfFiles {
         Self {
             cards: cards.map(|(one, at)| Arc::new(one.to_card(id_of(Kind::Card, at)))).collect(),
             spreads: spreads
-                .map(|(one, at)| Arc::new(one.to_spread(id_of(Kind::Spread, at))))
+                .map(|(one, at)| {
+                    Arc::new(one.to_spread(id_of(Kind::Spread, at), DateTime::UNIX_EPOCH))
+                })
                 .collect(),
             voices: files.voices.iter().map(|one| Arc::new(one.to_voice())).collect(),
         }

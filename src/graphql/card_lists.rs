@@ -1,0 +1,150 @@
+//! Lists of cards: what clients may narrow them to and order them by, and their pages.
+
+use async_graphql::{Context, Enum, InputObject};
+
+use super::card::Card;
+use super::context::request;
+use super::errors::ApiError;
+use super::inputs::{FloatRange, IntRange, OrderDirection, search_text};
+use super::pagination::{
+    Connection, CursorKey, PageArguments, list_name, of_order, read_text, write_text,
+};
+use super::words::{CardType, Suit};
+use crate::config::content::{RADIATION_LEVEL, THREAT_LEVEL};
+use crate::domain::card_list::{self, CardKey, CardValue};
+use crate::domain::search::Search;
+
+/// Which cards: all of what is given must fit. Of a list one item has to fit, so an empty list fits
+/// nothing.
+#[derive(InputObject, Default)]
+pub struct CardFilter {
+    /// It is of the major or of the minor arcana.
+    card_type: Option<CardType>,
+    /// Its suit is one of these.
+    suits: Option<Vec<Suit>>,
+    /// How irradiated it is lies here, 0 to 1.
+    radiation_level: Option<FloatRange>,
+    /// How dangerous it looks lies here, 1 to 10.
+    threat_level: Option<IntRange>,
+}
+
+/// What cards are ordered by.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "card_list::CardOrderField")]
+pub enum CardOrderField {
+    /// The suit, then the number.
+    Deck,
+    /// The number.
+    Number,
+    /// The English name, by its letters in lower case and their code points.
+    Name,
+    /// How irradiated they are.
+    RadiationLevel,
+    /// How dangerous they look.
+    ThreatLevel,
+}
+
+/// How cards are ordered. Those that are equal are in deck order, whatever the direction.
+#[derive(InputObject, Clone, Copy)]
+pub struct CardOrder {
+    /// By what.
+    #[graphql(default_with = "CardOrderField::Deck")]
+    field: CardOrderField,
+    /// Which end comes first.
+    #[graphql(default_with = "OrderDirection::Asc")]
+    direction: OrderDirection,
+}
+
+impl Default for CardOrder {
+    fn default() -> Self {
+        Self { field: CardOrderField::Deck, direction: OrderDirection::Asc }
+    }
+}
+
+impl CardFilter {
+    /// With what is searched for, as the rules know it.
+    ///
+    /// # Errors
+    ///
+    /// The text is too long.
+    pub fn read(self, search: Option<String>) -> Result<card_list::CardFilter, ApiError> {
+        Ok(card_list::CardFilter {
+            card_type: self.card_type.map(Into::into),
+            suits: self.suits.map(|suits| suits.into_iter().map(Into::into).collect()),
+            radiation_level: self.radiation_level.map(Into::into).unwrap_or_default(),
+            threat_level: self.threat_level.map(Into::into).unwrap_or_default(),
+            search: search_text(search)?.as_deref().map(Search::new),
+        })
+    }
+}
+
+impl CardOrder {
+    /// The page of the cards that fit.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PageArguments::request`].
+    pub fn page(
+        self,
+        context: &Context<'_>,
+        arguments: &PageArguments,
+        filter: &card_list::CardFilter,
+    ) -> Result<Connection<Card>, ApiError> {
+        let request = request(context);
+        let order = card_list::CardOrder { field: self.field.into(), order: self.direction.into() };
+        let list = list_name("cards", self.field, self.direction);
+        let page = arguments.request::<CardKey>(context, &request.limits, &list)?;
+        let page = of_order(page, |key| order.knows(key))?;
+        let mut cards: Vec<_> = request
+            .catalogue
+            .cards()
+            .iter()
+            .filter(|card| filter.fits(card))
+            .map(|card| (order.key_of(card), card))
+            .collect();
+        cards.sort_by(|(one, _), (other, _)| order.compare(one, other));
+        let page = page.page_by(&cards, |(place, _), key| order.compare(place, key));
+        Ok(Connection::new(&list, page, |(key, _)| key.clone(), |(_, card)| Card::of(card)))
+    }
+}
+
+/// What stands before each value in a cursor, so that none is taken for another.
+const NUMBER: &str = "n";
+const NAME: &str = "t";
+const RADIATION: &str = "r";
+const THREAT: &str = "l";
+
+impl CursorKey for CardKey {
+    fn write(&self) -> String {
+        let (suit, number) = self.place;
+        match &self.value {
+            CardValue::Deck => format!("{suit},{number}"),
+            CardValue::Number(value) => format!("{suit},{number},{NUMBER}{value}"),
+            CardValue::Name(name) => format!("{suit},{number},{NAME}{}", write_text(name)),
+            CardValue::RadiationLevel(level) => format!("{suit},{number},{RADIATION}{level}"),
+            CardValue::ThreatLevel(level) => format!("{suit},{number},{THREAT}{level}"),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, ',');
+        let place = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let value = parts.next().map_or(Some(CardValue::Deck), read_value)?;
+        Some(Self { value, place })
+    }
+}
+
+fn read_value(text: &str) -> Option<CardValue> {
+    if let Some(number) = text.strip_prefix(NUMBER) {
+        number.parse().ok().map(CardValue::Number)
+    } else if let Some(name) = text.strip_prefix(NAME) {
+        read_text(name).map(CardValue::Name)
+    } else if let Some(level) = text.strip_prefix(RADIATION) {
+        let level = level.parse().ok().filter(|level| RADIATION_LEVEL.contains(level));
+        level.map(CardValue::RadiationLevel)
+    } else {
+        let level = text.strip_prefix(THREAT)?.parse().ok();
+        let level = level.filter(|level| THREAT_LEVEL.contains(&i32::from(*level)));
+        level.map(CardValue::ThreatLevel)
+    }
+}
