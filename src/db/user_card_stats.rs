@@ -82,6 +82,9 @@ pub async fn user_cards_add(
     draws: &[Draw],
     (made_at, now): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<(), DbError> {
+    if draws.is_empty() {
+        return Ok(());
+    }
     let statement = add(user, draws, 1, (Some(made_at), now));
     transaction.execute("user_cards_add", &statement).await.map(drop)
 }
@@ -97,6 +100,9 @@ pub async fn user_cards_take_back(
     draws: &[Draw],
     (made_at, now): (DateTime<Utc>, DateTime<Utc>),
 ) -> Result<(), DbError> {
+    if draws.is_empty() {
+        return Ok(());
+    }
     let statement = add(user, draws, -1, (None, now));
     transaction.execute("user_cards_take_back", &statement).await?;
     let last = SimpleExpr::SubQuery(None, Box::new(last_drawn_at().into()));
