@@ -123,22 +123,20 @@ impl Database {
         self.replicas.as_ref().is_some_and(|replicas| replicas.any_is_well())
     }
 
-    /// Asks the database for a sign of life, and answers how long that took.
-    pub async fn health(&self) -> DatabaseHealth {
+    /// Asks the primary for a sign of life, and answers how long that took: on the connection of the
+    /// session that asks, because whoever holds one while they wait for another waits for others who do
+    /// the same.
+    pub async fn health(&self, session: &Session) -> DatabaseHealth {
         let started = Instant::now();
-        match self.ping().await {
+        let asked = match session.source() {
+            Source::Primary => session.ping().await,
+            // Those connections are others'.
+            Source::Replica(_) => self.session_until(started + self.deadline).ping().await,
+        };
+        match asked {
             Ok(()) => DatabaseHealth { latency: Some(started.elapsed()), error: None },
             Err(error) => DatabaseHealth { latency: None, error: Some(error.to_string()) },
         }
-    }
-
-    /// Asks the database for a sign of life.
-    ///
-    /// # Errors
-    ///
-    /// There is none within the statement's deadline.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        self.session().ping().await
     }
 
     /// Has SQLite look at how its tables have grown, where they have grown much: else it takes an index
@@ -178,7 +176,7 @@ impl Database {
 /// Whether the database is well.
 #[derive(Debug, Clone)]
 pub struct DatabaseHealth {
-    /// How long it took to answer, the wait for a connection included; `None` if it did not.
+    /// How long it took to answer; `None` if it did not.
     pub latency: Option<Duration>,
     /// Why it did not answer, without internals.
     pub error: Option<String>,

@@ -380,7 +380,9 @@ async fn open_embedded(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(database.lock_timeout);
+        .busy_timeout(database.lock_timeout)
+        // Slow statements are told of in one way.
+        .disable_statement_logging();
     let pool = SqlitePoolOptions::new()
         .max_connections(connections)
         .min_connections(0)
@@ -399,8 +401,9 @@ async fn open_server(
     connections: u32,
 ) -> Result<Connections, DbError> {
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let options =
-        PgConnectOptions::from_str(url.expose()).map_err(DbError::unavailable)?.options([
+    let options = PgConnectOptions::from_str(url.expose())
+        .map_err(DbError::unavailable)?
+        .options([
             ("statement_timeout", milliseconds(database.statement_timeout)),
             ("lock_timeout", milliseconds(database.lock_timeout)),
             (
@@ -411,7 +414,8 @@ async fn open_server(
             // pages anew for each execution, because it takes a plan for any values to be dearer
             // than it is.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ]);
+        ])
+        .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .min_connections(0)

@@ -17,7 +17,7 @@ use super::error::is_lost_connection;
 use super::lent::{Lent, OpenTransaction};
 use super::monitor::{Asker, Monitor, Watch};
 use super::pool::Pool;
-use super::query::Dialect;
+use super::query::{Dialect, constant};
 use super::replicas::{Position, Replicas, Source};
 use super::sql::build;
 
@@ -221,12 +221,10 @@ impl Session {
         Ok(row.and_then(|row| Position::read(&row.position)))
     }
 
-    /// Asks whether there is a database that answers.
+    /// Asks for a sign of life, on the connection that the session has, if it has one.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
-        let Patience { pool_timeout, .. } = self.0.patience;
-        let until = tokio::time::Instant::now() + pool_timeout.min(self.0.deadline);
-        let lent = self.0.pool().lend_tested(until, self.0.deadline).await;
-        lent.map(drop).map_err(DbError::unavailable)
+        let sign = Query::select().expr_as(constant(1), "alive").to_owned();
+        self.rows("ping", &sign).await.map(drop)
     }
 
     /// Gives the connection back before the request's end, because something slow comes next that

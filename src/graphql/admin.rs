@@ -47,8 +47,10 @@ impl Admin {
     /// Whether the primary database answers this server. While it does not, this can be asked only where
     /// a replica tells who is an admin.
     async fn database_health(&self, context: &Context<'_>) -> DatabaseHealth {
-        let database = &request(context).database;
-        DatabaseHealth::new(database.health().await, database.pool_stats())
+        let request = request(context);
+        let session = request.session.of_field("Admin.databaseHealth");
+        let health = request.database.health(&session).await;
+        DatabaseHealth::new(health, request.database.pool_stats())
     }
 
     /// All users, deactivated ones included, the newest first.

@@ -51,7 +51,7 @@ pub struct PoolStats {
 pub struct DatabaseHealth {
     /// Whether it does.
     status: HealthStatus,
-    /// How long it took to answer, the wait for a connection included, in milliseconds; null if it did
+    /// How long it took to answer, in milliseconds; null if it did
     /// not answer.
     latency_ms: Option<f64>,
     /// Why it did not answer; null if it did.

@@ -108,7 +108,7 @@ pub fn search_text_of_all(search: Option<String>) -> Result<Option<String>, ApiE
         Some(characters) => Err(ApiError::BadInput {
             argument: "search",
             message: format!(
-                "`search` has {characters} characters; it must have {} or more here",
+                "`search` is {characters} long; it must have {} characters or more here",
                 content::SEARCH_OF_ALL
             ),
         }),

@@ -109,7 +109,7 @@ on_both_databases! {
     }
 
     async fn health_is_told_with_the_time_that_it_took(engine: Engine) {
-        let app = start(engine, &["--database-pool-size=2"]).await;
+        let app = start(engine, &["--database-pool-size=1", "--database-max-overflow=0"]).await;
         let query = format!("{{ admin {{ databaseHealth {{ status latencyMs error {STATS} }} }} }}");
         let data = app.data_as(id("overseer"), &query).await;
         let health = &data["admin"]["databaseHealth"];
