@@ -685,6 +685,20 @@ on_both_databases! {
         }
     }
 
+    async fn a_time_after_the_last_year_of_four_digits_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let ask = async |time: &str| {
+            let query = format!(
+                "{{ publicReadings(filter: {{ createdAt: {{ to: {time:?} }} }}) {{ totalCount }} }}"
+            );
+            app.ask(&query).await.body["errors"][0]["extensions"]["code"].clone()
+        };
+        assert_eq!(ask("9999-12-31T23:59:59Z").await, Value::Null);
+        assert_eq!(ask("9999-12-31T23:59:59-00:01").await, "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(ask("0000-01-01T00:00:00Z").await, Value::Null);
+        assert_eq!(ask("0000-01-01T00:00:00+00:01").await, "GRAPHQL_VALIDATION_FAILED");
+    }
+
     async fn a_cursor_of_another_order_is_refused(engine: Engine) {
         let world = World::new(engine, 60).await;
         let mut orders = Vec::new();

@@ -287,7 +287,8 @@ fn time(time: DateTime<Utc>) -> String {
 
 /// Text that no spreadsheet executes: what it would take for a formula gets an apostrophe.
 fn defused(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    // Spreadsheets of Chinese readers take the wide forms as well.
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']) {
         return format!("'{text}");
     }
     text.to_owned()
