@@ -1,5 +1,6 @@
 //! Settings of the slow-query monitor, and how much it keeps of each.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use clap::Args;
 use super::{milliseconds_or_none, whole_number};
 
 /// Slow queries that one answer lists.
-pub const SLOW_QUERIES_LISTED: usize = 100;
+pub const SLOW_QUERIES_LISTED: RangeInclusive<i32> = 0..=100;
 /// Bytes that are kept of the text of a slow query; what is longer is cut, and has no plan.
 pub const SLOW_QUERY_BYTES: usize = 16_384;
 /// Characters that are kept of the name of an operation, which the client chose.

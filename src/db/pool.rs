@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
@@ -28,6 +28,7 @@ use crate::config::Settings;
 use crate::config::database::{
     ACQUIRES_REMEMBERED, DatabaseSettings, DatabaseUrl, OVERFLOW_WARNING_INTERVAL,
 };
+use crate::domain::lock::lock;
 
 /// What a database is to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,9 @@ struct Shared {
     returning: AtomicUsize,
     returned: Notify,
     waits: Mutex<Waits>,
-    overflow: Mutex<Overflow>,
     is_overflowing: AtomicBool,
+    /// When that was last said in the log.
+    overflow_told_at: Mutex<Option<Instant>>,
 }
 
 enum Connections {
@@ -97,12 +99,6 @@ enum Connections {
 struct Waits {
     latest: Vec<Duration>,
     next: usize,
-}
-
-/// When it was last said that there is an overflow.
-#[derive(Default)]
-struct Overflow {
-    told_at: Option<Instant>,
 }
 
 impl Pool {
@@ -136,8 +132,8 @@ impl Pool {
             returning: AtomicUsize::default(),
             returned: Notify::new(),
             waits: Mutex::default(),
-            overflow: Mutex::default(),
             is_overflowing: AtomicBool::default(),
+            overflow_told_at: Mutex::default(),
         })))
     }
 
@@ -296,13 +292,11 @@ impl Shared {
         if self.is_overflowing.swap(overflows, Ordering::Relaxed) || !overflows {
             return;
         }
-        let mut overflow = lock(&self.overflow);
-        let is_silent =
-            overflow.told_at.is_some_and(|told| told.elapsed() < OVERFLOW_WARNING_INTERVAL);
-        if is_silent {
+        let mut told_at = lock(&self.overflow_told_at);
+        if told_at.is_some_and(|told| told.elapsed() < OVERFLOW_WARNING_INTERVAL) {
             return;
         }
-        overflow.told_at = Some(Instant::now());
+        *told_at = Some(Instant::now());
         tracing::warn!(
             role = ?self.role,
             pool_size = self.size,
@@ -361,11 +355,6 @@ impl Waits {
         sorted.sort_unstable();
         sorted.get((sorted.len() * 95).div_ceil(100).saturating_sub(1)).copied()
     }
-}
-
-/// What a panic left behind is whole: nothing here is changed in two steps.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn open_embedded(

@@ -11,7 +11,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -24,6 +24,7 @@ use super::DbError;
 use super::pool::{Pool, PoolRole, PoolStats};
 use crate::config::Settings;
 use crate::config::database::{DatabaseUrl, ReplicaSettings};
+use crate::domain::lock::lock;
 
 /// Who reads: whose own writes must be there, and who must not go back in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -334,11 +335,6 @@ impl Watched {
                 .ok_or_else(|| "it has replayed nothing yet".to_owned()),
         }
     }
-}
-
-/// What a panic left behind is whole: nothing here is changed in two steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

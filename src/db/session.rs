@@ -1,8 +1,8 @@
 //! The one way to run a statement: it names it, bounds its time and counts it.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::{Expr, Query, QueryStatementWriter, SelectStatement, Value, Values};
@@ -20,6 +20,7 @@ use super::pool::Pool;
 use super::query::{Dialect, constant};
 use super::replicas::{Position, Replicas, Source};
 use super::sql::build;
+use crate::domain::lock::lock;
 
 /// How many statements a request ran and how many rows came back.
 #[derive(Debug, Default)]
@@ -133,7 +134,7 @@ impl Session {
     /// Says that from now on a mutation is executed, as `Mutation.field`: statements of this session
     /// that are no other field's are its own.
     pub fn begin_mutation(&self, field: String) {
-        *self.1.mutation.lock().unwrap_or_else(PoisonError::into_inner) = Some(field.into());
+        *lock(&self.1.mutation) = Some(field.into());
     }
 
     pub(super) fn monitor(&self) -> &Monitor {

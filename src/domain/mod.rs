@@ -5,6 +5,7 @@ pub mod card_list;
 pub mod faction;
 pub mod interpretation;
 pub mod locale;
+pub mod lock;
 pub mod page;
 pub mod popular_spreads;
 pub mod range;

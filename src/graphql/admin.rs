@@ -9,7 +9,7 @@ use super::context::request;
 use super::database::{DatabaseHealth, PoolStats};
 use super::errors::ApiError;
 use super::id::opaque_id;
-use super::inputs::search_text;
+use super::inputs::{list_limit, search_text};
 use super::pagination::{Connection, CursorKey, PageArguments, read_time};
 use super::scalars::{DateTime, milliseconds};
 use super::user::User;
@@ -89,11 +89,7 @@ impl Admin {
         context: &Context<'_>,
         #[graphql(desc = "So many: 0 to 100.", default = 10)] limit: i32,
     ) -> Result<Vec<SlowQuery>, ApiError> {
-        let listed = usize::try_from(limit).ok().filter(|limit| *limit <= SLOW_QUERIES_LISTED);
-        let limit = listed.ok_or_else(|| ApiError::BadInput {
-            argument: "limit",
-            message: format!("`limit` is {limit}; it must be 0 to {SLOW_QUERIES_LISTED}"),
-        })?;
+        let limit = list_limit(limit, &SLOW_QUERIES_LISTED)?;
         Ok(slow_queries(&request(context).session, limit).into_iter().map(SlowQuery).collect())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
 use chrono::{DateTime, Utc};
@@ -14,6 +14,7 @@ use super::one_pass::Plans;
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
 use crate::db::{Database, Session};
+use crate::domain::lock::lock;
 use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
@@ -167,7 +168,7 @@ impl RequestContext {
 
     /// Says what becomes of the cookie.
     pub fn change_cookie(&self, change: CookieChange) {
-        *self.cookie.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+        *lock(&self.cookie) = Some(change);
     }
 
     /// Allows one password to be checked a request, so that a hundred aliases are no hundred guesses.

@@ -73,6 +73,11 @@ pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, Api
     })
 }
 
+/// A text that is sought, as those that are stored are written: composed, trimmed, and without NULs.
+pub(super) fn sought(text: &str) -> String {
+    normalized(text).replace('\0', "\u{fffd}")
+}
+
 /// What a list is searched for, composed and trimmed; `None` where that is nothing.
 ///
 /// # Errors
@@ -80,8 +85,7 @@ pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, Api
 /// It has more than 100 characters.
 pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(search) = search else { return Ok(None) };
-    // No text that is stored has a NUL.
-    let text = normalized(&search).replace('\0', "\u{fffd}");
+    let text = sought(&search);
     let characters = text.chars().count();
     if characters > content::SEARCH {
         return Err(ApiError::BadInput {

@@ -10,12 +10,10 @@ use crate::config::monitor::SLOW_QUERIES_LISTED;
 #[must_use]
 pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
     let ids = Bound::Length { argument: "ids", maximum: limits.ids as u64 };
-    let slow_queries = Bound::Argument { argument: "limit", maximum: SLOW_QUERIES_LISTED as u64 };
-    let popular = Bound::Items(u64::from(POPULAR_SPREADS.end().unsigned_abs()));
-    let recommended = Bound::Argument {
-        argument: "limit",
-        maximum: u64::from(RECOMMENDED_SPREADS.end().unsigned_abs()),
-    };
+    let by_limit = |limits| Bound::Argument { argument: "limit", maximum: most(limits) };
+    let slow_queries = by_limit(&SLOW_QUERIES_LISTED);
+    let popular = Bound::Items(most(&POPULAR_SPREADS));
+    let recommended = by_limit(&RECOMMENDED_SPREADS);
     [
         ("Admin", "slowQueries", slow_queries),
         // The primary and 16 replicas.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::context::request;
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::inputs::{DateTimeRange, OrderDirection};
+use super::inputs::{DateTimeRange, OrderDirection, sought};
 use super::one_pass;
 use super::pagination::{Connection, CursorKey, PageArguments, of_order, read_time, write_cursor};
 use super::reading::Reading;
@@ -23,7 +23,6 @@ use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::page::{Order, Page, PageRequest};
 use crate::domain::reading_list::{self, Archive, OwnFilter};
-use crate::services::input::normalized;
 
 /// Which readings: all of what is given must fit. Of a list one item has to fit, so an empty list fits
 /// nothing.
@@ -190,9 +189,7 @@ fn tags(field: &str, tags: Option<Vec<String>>) -> Result<Option<Vec<String>>, A
             ),
         });
     }
-    // As they are written. No text that is stored has a NUL.
-    let tags = tags.iter().map(|tag| normalized(tag).replace('\0', "\u{fffd}"));
-    Ok(Some(unique(tags.collect())))
+    Ok(Some(unique(tags.iter().map(|tag| sought(tag)).collect())))
 }
 
 fn rating(rating: i32) -> Result<i16, ApiError> {

@@ -1,5 +1,6 @@
 //! Scalars: times and addresses.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
@@ -28,7 +29,7 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+        Value::String(self.to_string())
     }
 }
 
@@ -55,6 +56,12 @@ impl ScalarType for Date {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
+    }
+}
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What somebody's readings come to: figures, and charts of which each is asked for by itself.
 
+use std::collections::HashMap;
+
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::TimeDelta;
 use uuid::Uuid;
@@ -262,7 +264,8 @@ impl Analytics {
             self.offset,
         )
         .await?;
-        let count = |date| counted.iter().find(|row| row.0 == date).map_or(0, |row| row.1);
+        let counted: HashMap<_, _> = counted.into_iter().collect();
+        let count = |date| counted.get(&date).copied().unwrap_or_default();
         Ok(dates
             .into_iter()
             .map(|date| DayCount { date: Date(date), count: count(date) })

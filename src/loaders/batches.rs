@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
 use futures_util::StreamExt;
@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::db::{DbError, Session};
+use crate::domain::lock::lock;
 
 /// The batches that a request's loaders want to run.
 #[derive(Clone, Default)]
@@ -201,9 +202,4 @@ impl<L: Load> Shared<L> {
             waker.wake();
         }
     }
-}
-
-/// What a panic left behind is whole: nothing here is changed in two steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,12 +2,13 @@
 //! batch of it in memory for as long as its client is slow.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
 use super::error::ServiceError;
 use crate::config::export::EXPORT_RETRY_AFTER;
+use crate::domain::lock::lock;
 
 /// The exports of the process.
 pub struct Exports {
@@ -53,9 +54,4 @@ impl Drop for ExportTurn {
     fn drop(&mut self) {
         lock(&self.running).remove(&self.user);
     }
-}
-
-/// What a panic left behind is whole: each change is one step.
-fn lock(running: &Running) -> MutexGuard<'_, HashSet<Uuid>> {
-    running.lock().unwrap_or_else(PoisonError::into_inner)
 }

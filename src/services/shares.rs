@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -27,6 +27,7 @@ use crate::db::shares::{
     share_insert, share_revoke, shared_by_token,
 };
 use crate::db::users::Hold;
+use crate::domain::lock::lock;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// What is later is no time of either database's.
@@ -295,7 +296,7 @@ pub struct ShareAccesses(Mutex<HashMap<Uuid, (i64, DateTime<Utc>)>>);
 
 impl ShareAccesses {
     fn map(&self) -> MutexGuard<'_, HashMap<Uuid, (i64, DateTime<Utc>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     fn count(&self, share: Uuid, at: DateTime<Utc>) {

@@ -12,6 +12,7 @@ use crate::config::content::TAG;
 use crate::db::Session;
 use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
 use crate::db::users::{Hold, UserRow};
+use crate::domain::search::Search;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// How tags are ordered. What is equal is ordered by name.
@@ -30,8 +31,8 @@ pub enum TagOrder {
 pub fn list(all: &[TagRow], search: Option<&str>, order: TagOrder) -> Vec<TagRow> {
     let mut tags = all.to_vec();
     if let Some(search) = search {
-        let search = search.to_lowercase();
-        tags.retain(|tag| tag.name.to_lowercase().contains(&search));
+        let search = Search::new(search);
+        tags.retain(|tag| search.is_in([tag.name.as_str()]));
     }
     match order {
         TagOrder::MostUsed => tags.sort_by(|one, other| {

@@ -5,10 +5,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
-use wasteland_tarot::db::entities::{spread_stats, spread_templates};
+use wasteland_tarot::db::entities::spread_templates;
 
 use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::{card_id, spread, spread_id};
+use crate::fixtures::{card_id, spread_id};
+use crate::spreads::count;
 use crate::walks::{error, refusal, reload};
 
 async fn recommended(app: &TestApp, arguments: &str) -> Vec<Value> {
@@ -25,21 +26,10 @@ fn one(name: &str, score: f64, reasons: &[&str]) -> Value {
     json!({ "spread": { "name": name }, "score": score, "reasons": reasons })
 }
 
-async fn use_it(app: &TestApp, name: &str, usage: i64, rating_sum: i64, ratings: i64) {
-    spread_stats::Entity::update_many()
-        .col_expr(spread_stats::Column::UsageCount, Expr::value(usage))
-        .col_expr(spread_stats::Column::RatingSum, Expr::value(rating_sum))
-        .col_expr(spread_stats::Column::RatingN, Expr::value(ratings))
-        .filter(spread_stats::Column::SpreadId.eq(spread(app, name).id))
-        .exec(&app.database.connect().await)
-        .await
-        .expect("the counters are set");
-}
-
 on_both_databases! {
     async fn nothing_is_recommended_to_whom_wishes_nothing(engine: Engine) {
         let app = TestApp::start(engine).await;
-        use_it(&app, "celtic_cross", 101, 5, 1).await;
+        count(&app, "celtic_cross", 101, 5, 1).await;
         for arguments in ["", "input: null", "input: {}", "input: { recentSpreadIds: [] }",
             "input: { difficulty: null, karma: null, faction: null, availableMinutes: null,
                 recentSpreadIds: null }"]
@@ -50,7 +40,7 @@ on_both_databases! {
 
     async fn wishes_add_up_and_say_so(engine: Engine) {
         let app = TestApp::start(engine).await;
-        use_it(&app, "vault_tec_spread", 101, 9, 2).await;
+        count(&app, "vault_tec_spread", 101, 9, 2).await;
         let recent = spread_id(&app, "wasteland_survival");
         let input = format!(
             "input: {{ difficulty: BEGINNER, karma: GOOD, faction: VAULT_DWELLER,
@@ -79,7 +69,7 @@ on_both_databases! {
 
     async fn equal_scores_are_ordered_by_usage_and_then_by_name(engine: Engine) {
         let app = TestApp::start(engine).await;
-        use_it(&app, "ncr_strategic", 3, 0, 0).await;
+        count(&app, "ncr_strategic", 3, 0, 0).await;
         let all = [
             one("ncr_strategic", 0.4, &["DIFFICULTY"]),
             one("brotherhood_council", 0.4, &["DIFFICULTY"]),

@@ -86,6 +86,26 @@ impl World {
         standby.close().await;
     }
 
+    /// Waits until the standby serves: while it is paused, something is not seen at once.
+    async fn reads_the_standby_again(&self) {
+        let mut number = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.feed().await;
+            self.pause(true).await;
+            number += 1;
+            let question = format!("again {number}");
+            self.publish(&question).await;
+            let is_replica = !self.feed().await.contains(&question);
+            self.pause(false).await;
+            self.is_followed().await;
+            if is_replica {
+                break;
+            }
+            assert!(number < 50, "it is never taken back");
+        }
+    }
+
     async fn create(&self, owner: Uuid, question: &str) -> Answered {
         let spread = spread_id(&self.app, "single_wasteland");
         let mutation = format!(
@@ -203,23 +223,7 @@ async fn a_replica_that_lags_is_left_out_and_taken_back() {
     world.shows("while it lags").await;
     world.pause(false).await;
     world.is_followed().await;
-    // It serves again when it is paused again: something is not seen at once.
-    let mut number = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        world.feed().await;
-        world.pause(true).await;
-        number += 1;
-        let question = format!("again {number}");
-        world.publish(&question).await;
-        let is_replica = !world.feed().await.contains(&question);
-        world.pause(false).await;
-        world.is_followed().await;
-        if is_replica {
-            break;
-        }
-        assert!(number < 50, "it is never taken back");
-    }
+    world.reads_the_standby_again().await;
 }
 
 #[tokio::test]
@@ -240,23 +244,7 @@ async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
         world.standby.start_again().await;
         world.is_followed().await;
     }
-    // It is read again.
-    let mut number = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        world.feed().await;
-        world.pause(true).await;
-        number += 1;
-        let question = format!("again {number}");
-        world.publish(&question).await;
-        let is_replica = !world.feed().await.contains(&question);
-        world.pause(false).await;
-        world.is_followed().await;
-        if is_replica {
-            break;
-        }
-        assert!(number < 50, "it is never taken back");
-    }
+    world.reads_the_standby_again().await;
 }
 
 #[tokio::test]

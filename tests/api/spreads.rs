@@ -28,7 +28,8 @@ async fn deactivate(connection: &DatabaseConnection, name: &str) {
         .expect("the spread is deactivated");
 }
 
-async fn count(app: &TestApp, name: &str, usage: i64, rating_sum: i64, ratings: i64) {
+/// Sets how often a spread was used and rated.
+pub async fn count(app: &TestApp, name: &str, usage: i64, rating_sum: i64, ratings: i64) {
     spread_stats::Entity::update_many()
         .col_expr(spread_stats::Column::UsageCount, Expr::value(usage))
         .col_expr(spread_stats::Column::RatingSum, Expr::value(rating_sum))

@@ -7,7 +7,7 @@
 mod redaction;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use super::query::Dialect;
 use super::{DbError, Session, now};
 use crate::config::monitor::{MonitorSettings, PLAN_TIMEOUT, SLOW_QUERY_BYTES, WARNING_INTERVAL};
+use crate::domain::lock::lock;
 use redaction::{bounded_name, bounded_sql, kinds_of, shape_of, type_on_postgres};
 
 /// Which slow query: the same in every process and after every start.
@@ -51,7 +52,7 @@ pub(super) struct Asker {
 
 impl Asker {
     fn field(&self) -> Option<Arc<str>> {
-        let mutation = || self.mutation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mutation = || lock(&self.mutation).clone();
         self.field.map(Arc::from).or_else(mutation)
     }
 }
@@ -133,7 +134,7 @@ impl Monitor {
 
     /// What a panic left behind is whole: each note is written in one step.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn note(&self, run: &Watch<'_>, took: Duration) {

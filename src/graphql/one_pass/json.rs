@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use async_graphql::Value;
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use super::super::id::GlobalId;
+use super::super::scalars;
 
 /// A value that is being written. Nothing of it can fail: it grows in memory.
 #[derive(Default)]
@@ -59,7 +60,7 @@ impl Json {
     }
 
     pub(super) fn time(&mut self, time: DateTime<Utc>) {
-        self.plain(&time.to_rfc3339_opts(SecondsFormat::Micros, true));
+        let _ = write!(self.0, "\"{}\"", scalars::DateTime(time));
     }
 
     pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {

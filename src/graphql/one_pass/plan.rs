@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, InputType, Positioned};
@@ -20,6 +20,7 @@ use crate::db::query::columns::Columns;
 use crate::db::readings::ReadingRow;
 use crate::db::users::UserRow;
 use crate::domain::locale;
+use crate::domain::lock::lock;
 use crate::loaders::DrawnCardsOfReading;
 
 /// Writes one field of an object; answers nothing where its value is not there as it should be.
@@ -126,7 +127,7 @@ impl Plans {
         }
         // The document stays where it is for as long as its request lasts.
         let place = std::ptr::from_ref(context.item).addr();
-        let mut plans = self.of_readings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut plans = lock(&self.of_readings);
         plans
             .entry(place)
             .or_insert_with(|| {

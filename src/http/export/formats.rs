@@ -1,12 +1,12 @@
 //! How an export is written: as one JSON document, or as CSV (RFC 4180) for spreadsheets.
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::db::drawn_cards::DrawnCardRow;
 use crate::db::exports::WholeReading;
 use crate::graphql::id::GlobalId;
+use crate::graphql::scalars::DateTime;
 use crate::services::catalogue::Catalogue;
 
 /// What an export is written as.
@@ -187,8 +187,8 @@ impl<'a> Exported<'a> {
         Self {
             id: GlobalId::Reading(reading.id).encode().to_string(),
             version: reading.version,
-            created_at: time(reading.created_at),
-            updated_at: time(reading.updated_at),
+            created_at: DateTime(reading.created_at).to_string(),
+            updated_at: DateTime(reading.updated_at).to_string(),
             question: &reading.question,
             focus_area: reading.focus_area.as_deref(),
             spread: catalogue.spread(reading.spread_template_id).map(|spread| spread.name.as_str()),
@@ -199,7 +199,7 @@ impl<'a> Exported<'a> {
             radiation_factor: reading.radiation_factor,
             privacy_level: word(reading.privacy_level.as_str()),
             is_favorite: reading.is_favorite,
-            archived_at: reading.archived_at.map(time),
+            archived_at: reading.archived_at.map(|time| DateTime(time).to_string()),
             category: category.as_deref(),
             tags: &reading.tags.0,
             notes: texts.and_then(|texts| texts.notes.as_deref()),
@@ -279,10 +279,6 @@ impl<'a> ExportedCard<'a> {
         let Self { position_name, orientation, .. } = self;
         format!("{position_name}: {} {orientation}", self.code.unwrap_or_default())
     }
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// Text that no spreadsheet executes: what it would take for a formula gets an apostrophe.

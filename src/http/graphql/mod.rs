@@ -8,8 +8,8 @@
 mod answer;
 mod request;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use async_graphql::Variables;
@@ -29,6 +29,7 @@ use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
 use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Reader, Session};
+use crate::domain::lock::lock;
 use crate::graphql::context::{Caller, RequestContext};
 use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
@@ -261,7 +262,7 @@ async fn execute(
     } else {
         app.database.note_read(reader, &session);
     }
-    let cookie = cookie.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let cookie = lock(&cookie).take();
     let now = app.services.clock.now();
     if let Some(header) = cookie.and_then(|change| set_cookie(&change, now)) {
         answer = answer.with_header(header::SET_COOKIE, header);
