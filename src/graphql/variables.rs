@@ -31,7 +31,7 @@ pub fn prepare_variables(
     let absent = settle_definitions(definition, &mut variables)?;
     // Fragments may serve several operations, and what is left out for one would be missed by the
     // others; such documents are run as they are.
-    if absent.is_empty() || matches!(document.operations, DocumentOperations::Multiple(_)) {
+    if absent.is_empty() || document.operations.iter().len() > 1 {
         return Ok(variables);
     }
     let mut omission = Omission { absent, omitted: HashSet::new(), kept: HashSet::new() };
@@ -75,8 +75,9 @@ fn settle_definitions(
             (None, None) => {
                 absent.insert(name);
             }
-            (Some(Constant::Null), _) => {}
-            (Some(_), _) => definition.var_type.node.nullable = false,
+            // With a default it counts as non-null already, and a default of null would not fit.
+            (Some(Constant::Null), _) | (Some(_), Some(_)) => {}
+            (Some(_), None) => definition.var_type.node.nullable = false,
         }
     }
     Ok(absent)

@@ -49,6 +49,15 @@ on_both_databases! {
         }
     }
 
+    async fn a_variable_with_a_default_of_null_may_be_sent(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let query = "query ($first: Int = null, $locale: Locale = null) {
+            cards(first: $first) { nodes { name(locale: $locale) } } }";
+        let variables = json!({ "first": 1, "locale": "ZH_HANT" });
+        let expected = json!({ "data": { "cards": { "nodes": [{ "name": "新手避難所居民" }] } } });
+        assert_eq!(app.ask_with(query, variables).await.body, expected);
+    }
+
     async fn conditions_follow_the_variable_or_its_default(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "query ($x: Boolean = false, $y: Boolean! = true) {
@@ -129,9 +138,13 @@ on_both_databases! {
 
     async fn a_nullable_variable_may_stand_where_an_argument_has_a_default(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let query = "query ($locale: Locale) {\n  voices { id displayName(locale: $locale) }\n}\n";
-        let data = app.data(query).await;
-        assert_eq!(data["voices"][0]["displayName"], "Pip-Boy");
-        assert_eq!(data["voices"].as_array().map(Vec::len), Some(14));
+        for name in ["", "Voices "] {
+            let query = format!(
+                "query {name}($locale: Locale) {{\n  voices {{ id displayName(locale: $locale) }}\n}}\n"
+            );
+            let data = app.data(&query).await;
+            assert_eq!(data["voices"][0]["displayName"], "Pip-Boy", "{query}");
+            assert_eq!(data["voices"].as_array().map(Vec::len), Some(14));
+        }
     }
 }
