@@ -18,6 +18,7 @@ use wasteland_tarot::db::users::Role;
 use wasteland_tarot::db::{Database, DbError, StartLock, migrations, now, users};
 use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::user::fold_username;
+use wasteland_tarot::graphql::documents::Documents;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::Services;
 use wasteland_tarot::services::accounts::{self, Registration};
@@ -203,6 +204,8 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
         return Err("--demo: demonstration data is refused in production".into());
     }
     telemetry::start(&settings);
+    // Before the database is touched: it is all for nothing if they are not good.
+    let documents = Documents::load(&settings).await?;
     // Before anything is written: whoever starts the server may stop it at any time.
     let mut stop = pin!(stop_signal()?);
     let (database, catalogue) = tokio::select! {
@@ -219,7 +222,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     let address = listener.local_addr()?;
     settings.server.listen = address;
     let limits = settings.limits.clone();
-    let app = App::new(settings, database.clone(), catalogue)?;
+    let app = App::new(settings, documents, database.clone(), catalogue);
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 

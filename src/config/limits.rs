@@ -130,6 +130,10 @@ pub struct Limits {
     #[arg(id = "parsed_documents_bytes", long = "parsed-documents-bytes", env = "PARSED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "8388608", global = true, hide_env_values = true)]
     pub parsed_documents_bytes: u64,
 
+    /// Bytes of the documents that clients register for automatic persisted queries; what was used longest ago makes room
+    #[arg(id = "persisted_documents_bytes", long = "persisted-documents-bytes", env = "PERSISTED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "4194304", global = true, hide_env_values = true)]
+    pub persisted_documents_bytes: u64,
+
     /// Client connections at the same time; more wait to be accepted
     #[arg(id = "max_connections", long = "max-connections", env = "MAX_CONNECTIONS", value_parser = connections, default_value = "1024", global = true, hide_env_values = true)]
     pub connections: usize,

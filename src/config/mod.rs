@@ -95,8 +95,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A page would be larger than it may be if nothing is said, or a setting that production needs
-    /// is missing.
+    /// A page would be larger than it may be if nothing is said, nothing would be executed because
+    /// nothing is trusted, or a setting that production needs is missing.
     pub fn check_together(&self) -> Result<(), SettingsError> {
         let limits::DocumentLimits { default_page_size, max_page_size, .. } = self.limits.document;
         if default_page_size > max_page_size {
@@ -113,6 +113,15 @@ impl Settings {
                 value: "…".to_owned(),
                 source_name: "beside an embedded DATABASE_URL".to_owned(),
                 expected: "replicas of a PostgreSQL database".to_owned(),
+            });
+        }
+        if self.server.trusted_documents_only && self.server.trusted_documents.is_none() {
+            return Err(SettingsError::Invalid {
+                name: "TRUSTED_DOCUMENTS_ONLY".to_owned(),
+                value: "true".to_owned(),
+                source_name: "without TRUSTED_DOCUMENTS".to_owned(),
+                expected: "the trusted documents must be named as well, else nothing is executed"
+                    .to_owned(),
             });
         }
         if self.is_production() && self.auth.jwt_secret.is_none() {

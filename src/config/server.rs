@@ -1,6 +1,7 @@
 //! Settings of the HTTP side.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -32,6 +33,22 @@ pub struct ServerSettings {
     /// Whether pages of readings are written in one pass; if not, each field is resolved by itself, with the same answers
     #[arg(long, env = "ONE_PASS_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
     pub one_pass_pages: bool,
+
+    /// A JSON file with the trusted documents, by the SHA-256 of each
+    #[arg(long, env = "TRUSTED_DOCUMENTS", value_parser = file, global = true, hide_env_values = true)]
+    pub trusted_documents: Option<PathBuf>,
+
+    /// Whether nothing but the trusted documents is executed
+    #[arg(long, env = "TRUSTED_DOCUMENTS_ONLY", value_parser = yes_or_no, default_value = "false", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
+    pub trusted_documents_only: bool,
+}
+
+fn file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err("the path of a file that is there".to_owned())
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

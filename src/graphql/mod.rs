@@ -29,6 +29,7 @@ pub mod spread_lists;
 pub mod spread_picks;
 pub mod statistics;
 pub mod tag;
+pub mod trusted_documents;
 pub mod user;
 pub mod user_error;
 pub mod variables;
@@ -59,18 +60,21 @@ pub struct Query(
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
+/// The schema while it is put together.
+pub type SchemaBuilder = async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>;
+
 /// Puts the schema together. With `introspection` off, clients cannot ask what it holds and error
 /// messages suggest nothing.
 #[must_use]
-pub fn schema(introspection: bool, limits: &DocumentLimits) -> Schema {
+pub fn schema(introspection: bool, limits: &DocumentLimits) -> SchemaBuilder {
     // The guard has counted the nesting already; the library's own limit must not be the lower one,
     // because it refuses without a code.
     let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .limit_recursive_depth(limits.expanded_nesting);
     if introspection {
-        return builder.finish();
+        return builder;
     }
-    builder.disable_introspection().disable_suggestions().finish()
+    builder.disable_introspection().disable_suggestions()
 }
 
 /// The schema in the schema definition language, as `schema.graphql` holds it.

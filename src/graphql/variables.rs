@@ -52,6 +52,22 @@ pub fn prepare_variables(
     Ok(variables)
 }
 
+/// Prepares a document for validation before any of its variables are known: as if each was sent.
+pub fn presume_variables(document: &mut ExecutableDocument) {
+    let operations: Vec<&mut OperationDefinition> = match &mut document.operations {
+        DocumentOperations::Single(operation) => vec![&mut operation.node],
+        DocumentOperations::Multiple(operations) => {
+            operations.values_mut().map(|operation| &mut operation.node).collect()
+        }
+    };
+    let definitions =
+        operations.into_iter().flat_map(|operation| &mut operation.variable_definitions);
+    // One with a default counts as non-null already.
+    for definition in definitions.filter(|definition| definition.node.default_value.is_none()) {
+        definition.node.var_type.node.nullable = false;
+    }
+}
+
 /// Gives variables their defaults, and answers those that have no value at all.
 fn settle_definitions(
     operation: &mut OperationDefinition,

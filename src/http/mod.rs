@@ -29,7 +29,6 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::config::Settings;
 use crate::db::Database;
 use crate::graphql::documents::Documents;
-use crate::graphql::guard::CostTableError;
 use crate::graphql::{Schema, schema};
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
@@ -44,7 +43,7 @@ pub struct App {
     pub database: Database,
     /// The executable schema.
     pub schema: Schema,
-    /// The document guard and what it has let pass.
+    /// The document guard, what it has let pass, and what clients may ask for by a hash.
     pub documents: Documents,
     /// Mutations that are being executed. The database is closed when there are none.
     pub writes: TaskTracker,
@@ -54,23 +53,21 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    ///
-    /// # Errors
-    ///
-    /// A list of the schema has no bound: a mistake in this program, which a test finds first.
+    #[must_use]
     pub fn new(
         settings: Settings,
+        documents: Documents,
         database: Database,
         catalogue: Catalogue,
-    ) -> Result<Arc<Self>, CostTableError> {
-        Ok(Arc::new(Self {
-            schema: schema(settings.introspection(), &settings.limits.document),
-            documents: Documents::new(&settings.limits)?,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            schema: schema(settings.introspection(), &settings.limits.document).finish(),
+            documents,
             services: Arc::new(Services::new(settings, catalogue)),
             database,
             writes: TaskTracker::new(),
             stopping: CancellationToken::new(),
-        }))
+        })
     }
 }
 

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
 use wasteland_tarot::db::{Database, StartLock, migrations, now};
+use wasteland_tarot::graphql::documents::Documents;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::reference::load_reference;
@@ -346,7 +347,8 @@ impl TestApp {
         let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
         settings.server.listen = listener.local_addr().expect("an address");
         let url = settings.public_url();
-        let app = App::new(settings, opened, catalogue).expect("every list has a bound");
+        let documents = Documents::load(&settings).await.expect("every list has a bound");
+        let app = App::new(settings, documents, opened, catalogue);
         let (stop, stopped) = oneshot::channel();
         let (router, limits) = (router(&app), app.services.settings.limits.clone());
         tokio::spawn(async move {

@@ -8,7 +8,7 @@ on_both_databases! {
     async fn apollo_urql_and_relay_page_and_see_what_they_write(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.demonstrate().await;
-        for (client, claims) in [("apollo", 13), ("urql", 14), ("relay", 14)] {
+        for (client, claims) in [("apollo", 14), ("urql", 15), ("relay", 14)] {
             let test = "apollo_urql_and_relay_page_and_see_what_they_write";
             let script = format!("{client}.mjs");
             let Some(output) = run_script(test, "clients", &script, &app.url).await else {

@@ -62,14 +62,14 @@ on_both_databases! {
 }
 
 #[derive(Default)]
-struct Stored {
-    query: String,
+pub struct Stored {
+    pub query: String,
     variables: Option<String>,
     operation: Option<String>,
 }
 
 /// The documents of a folder by name, with what is to be sent beside them.
-fn stored_documents(folder: &str) -> BTreeMap<String, Stored> {
+pub fn stored_documents(folder: &str) -> BTreeMap<String, Stored> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let paths = fs::read_dir(&folder).expect("the folder is there");
     let paths: Vec<PathBuf> = paths.map(|entry| entry.expect("an entry").path()).collect();

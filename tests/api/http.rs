@@ -18,7 +18,7 @@ async fn start(flags: &[&str]) -> TestApp {
 }
 
 /// The whole body of a request that was not executed.
-fn refusal(message: &str, code: &str, details: &Value) -> Value {
+pub fn refusal(message: &str, code: &str, details: &Value) -> Value {
     let mut extensions = json!({ "code": code, "requestId": "ID" });
     for (name, value) in details.as_object().into_iter().flatten() {
         extensions[name] = value.clone();
@@ -26,7 +26,8 @@ fn refusal(message: &str, code: &str, details: &Value) -> Value {
     json!({ "errors": [{ "message": message, "extensions": extensions }] })
 }
 
-fn bad(argument: &str, message: &str) -> Value {
+/// That of an argument that no request should have.
+pub fn bad(argument: &str, message: &str) -> Value {
     refusal(message, "BAD_USER_INPUT", &json!({ "argument": argument }))
 }
 

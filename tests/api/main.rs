@@ -32,6 +32,7 @@ mod migrations;
 mod nodes;
 mod one_pass;
 mod pagination;
+mod persisted;
 mod plans;
 mod policy;
 mod pools;

@@ -33,7 +33,8 @@ fn command(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> C
     command
 }
 
-fn execute(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
+/// Runs the program to its end.
+pub fn execute(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     command(folder, environment, arguments).output().expect("the program runs")
 }
 
@@ -57,7 +58,8 @@ fn execute_with_input(
     child.wait_with_output().expect("the program runs")
 }
 
-fn folder() -> TempDir {
+/// A folder of a test's own.
+pub fn folder() -> TempDir {
     TempDir::new().expect("a folder")
 }
 
@@ -66,7 +68,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The one line in which the program says why it does not start.
-fn refusal(output: &Output) -> String {
+pub fn refusal(output: &Output) -> String {
     let complaint = text(&output.stderr);
     assert!(!output.status.success(), "{output:?}");
     assert_eq!(complaint.lines().count(), 1, "{complaint}");

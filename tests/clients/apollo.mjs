@@ -11,14 +11,18 @@ import {
   begin,
   changeElsewhere,
   countingFetch,
+  hashOf,
   newestFirst,
   pageThroughPublicReadings,
   readingsOnServer,
   somebody,
+  tellingFetch,
+  unknownQuery,
   until,
 } from './common.mjs';
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache, gql } from '@apollo/client/core';
 import { loadDevMessages, loadErrorMessages } from '@apollo/client/dev';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { relayStylePagination } from '@apollo/client/utilities';
 
 const { endpoint, claim, end } = begin('apollo');
@@ -313,6 +317,24 @@ await claim('pages through public readings, 20 at a time over 5 pages, without r
     await until(() => data, ({ publicReadings }) => publicReadings.edges.length > known, 'another page');
     return data.publicReadings;
   });
+});
+
+await claim('names a query by its hash over GET, and sends its text once', async () => {
+  const { sent, fetchFn } = tellingFetch();
+  const persisted = new ApolloClient({
+    cache: new InMemoryCache(),
+    link: ApolloLink.from([
+      new PersistedQueryLink({ sha256: hashOf, useGETForHashedQueries: true }),
+      new HttpLink({ uri: endpoint, fetch: fetchFn }),
+    ]),
+  });
+  const query = gql(unknownQuery());
+  for (let time = 1; time <= 2; time += 1) {
+    const { data } = await persisted.query({ query, fetchPolicy: 'network-only' });
+    assert.equal(data.publicStats.cards, 78);
+  }
+  assert.deepEqual(sent, ['GET hash', 'POST text', 'GET hash']);
+  persisted.stop();
 });
 
 client.stop();

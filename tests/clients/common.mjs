@@ -1,7 +1,7 @@
 // What the scripts for the three clients share: the server's address, claims, and a fetch that counts.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { format } from 'node:util';
 
 // The clients complain of misuse in development only. urql and Relay ask the environment, Apollo Client
@@ -101,6 +101,26 @@ function operationOf(url, init) {
   const body = init.body ? JSON.parse(init.body) : Object.fromEntries(new URL(url).searchParams);
   const named = /^\s*(?:query|mutation)\s+(\w+)/.exec(body.query);
   return body.operationName ?? named?.[1] ?? body.query;
+}
+
+// A fetch that tells how each request names its document: by a hash alone, or with the text.
+export function tellingFetch() {
+  const sent = [];
+  async function fetchFn(url, init = {}) {
+    const members = init.body ? JSON.parse(init.body) : Object.fromEntries(new URL(url).searchParams);
+    sent.push(`${init.method ?? 'GET'} ${members.query === undefined ? 'hash' : 'text'}`);
+    return fetch(url, init);
+  }
+  return { sent, fetchFn };
+}
+
+// No server has seen it before.
+export function unknownQuery() {
+  return `query Cards_${randomUUID().replaceAll('-', '_')} { publicStats { cards } }`;
+}
+
+export function hashOf(text) {
+  return createHash('sha256').update(text).digest('hex');
 }
 
 // Asks the server without any client library: for another device of the same user, and for what the

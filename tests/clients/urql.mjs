@@ -6,6 +6,7 @@
 import { Client, fetchExchange, gql } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
+import { persistedExchange } from '@urql/exchange-persisted';
 import { getIntrospectionQuery } from 'graphql';
 import {
   PAGE,
@@ -16,10 +17,13 @@ import {
   begin,
   changeElsewhere,
   countingFetch,
+  hashOf,
   newestFirst,
   pageThroughPublicReadings,
   readingsOnServer,
   somebody,
+  tellingFetch,
+  unknownQuery,
   until,
 } from './common.mjs';
 
@@ -343,6 +347,22 @@ await claim('pages through public readings, 20 at a time over 5 pages, without r
     await until(() => list, ({ edges }) => edges.length > known, 'another page');
     return list;
   });
+});
+
+await claim('names a query by its hash over GET, and sends its text once', async () => {
+  const { sent, fetchFn } = tellingFetch();
+  const persisted = new Client({
+    url: endpoint,
+    fetch: fetchFn,
+    exchanges: [persistedExchange({ generateHash: async (text) => hashOf(text) }), fetchExchange],
+  });
+  const query = unknownQuery();
+  for (let time = 1; time <= 2; time += 1) {
+    const { data, error } = await persisted.query(query, {}).toPromise();
+    assert.equal(error, undefined);
+    assert.equal(data.publicStats.cards, 78);
+  }
+  assert.deepEqual(sent, ['GET hash', 'GET text', 'GET hash']);
 });
 
 end();

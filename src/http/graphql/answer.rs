@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
+use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::{ApiError, INTERNAL};
 use crate::graphql::guard::Refusal;
 use crate::graphql::one_pass::write_value;
@@ -17,6 +18,10 @@ use crate::http::request_log::{RequestFigures, RequestId};
 /// Bytes of the errors of a refusal, which must stay small however many mistakes a document has. One
 /// error fits, whatever it says.
 const REFUSAL_BYTES: usize = 1_980;
+
+/// What clients with automatic persisted queries wait for, word by word: urql and older versions of
+/// Apollo Client look at the message and not at the code.
+const PERSISTED_QUERY_NOT_FOUND: &str = "PersistedQueryNotFound";
 
 /// A failed request, before anything was executed.
 #[derive(Debug)]
@@ -98,6 +103,11 @@ impl HttpError {
         Self::new(StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED", message).of_document()
     }
 
+    pub(super) fn persisted_query_not_found() -> Self {
+        let code = "PERSISTED_QUERY_NOT_FOUND";
+        Self::new(StatusCode::BAD_REQUEST, code, PERSISTED_QUERY_NOT_FOUND).of_document()
+    }
+
     fn answer_too_large(maximum: usize) -> Self {
         let message = format!("the answer is larger than {maximum} bytes; ask for less at a time");
         Self::new(StatusCode::BAD_REQUEST, "QUERY_TOO_LARGE", message)
@@ -117,6 +127,20 @@ impl From<Refusal> for HttpError {
             details: refusal.details(),
             location: refusal.location(),
             ..Self::new(StatusCode::BAD_REQUEST, refusal.code(), refusal.to_string()).of_document()
+        }
+    }
+}
+
+impl From<DocumentError> for HttpError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Refused(refusal) => refusal.into(),
+            DocumentError::NotFound => Self::persisted_query_not_found(),
+            DocumentError::WrongHash => Self::bad("extensions", error.to_string()),
+            // The document may be valid, so it is no failed validation; whoever sends it may not.
+            DocumentError::NotTrusted => {
+                Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", error.to_string())
+            }
         }
     }
 }
@@ -391,6 +415,9 @@ fn path_of(error: &ServerError) -> String {
 
 /// Messages start in lower case, are of one line and bounded.
 fn in_house_style(message: &str) -> String {
+    if message == PERSISTED_QUERY_NOT_FOUND {
+        return message.to_owned();
+    }
     let mut characters = message.lines().next().unwrap_or_default().chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
     bounded(&first.chain(characters).collect::<String>())

@@ -31,6 +31,7 @@ use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Reader, Session};
 use crate::domain::lock::lock;
 use crate::graphql::context::{Caller, RequestContext};
+use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::graphql::one_pass::Plans;
@@ -142,16 +143,20 @@ async fn answer_counted(
         }
     };
     let name = request.operation_name.as_deref();
-    let checked = app.documents.check(&request.query);
+    let found = app.documents.find(&request.document);
     // Who has no good token may still get one. All others hear of the token before anything else.
     let is_ignored = access.is_err()
-        && checked.as_ref().is_ok_and(|document| {
-            document.operation(name).is_ok_and(|operation| begins_session(&operation))
-        });
+        && match &found {
+            Ok(document) => {
+                document.operation(name).is_ok_and(|operation| begins_session(&operation))
+            }
+            // It may be a login: that shows when the client has sent its text.
+            Err(error) => matches!(error, DocumentError::NotFound),
+        };
     if !is_ignored {
         caller.access = access?;
     }
-    let document = checked?;
+    let document = found?;
     let operation = document.operation(name)?;
     let kind = operation.kind();
     if is_get && kind != OperationType::Query {

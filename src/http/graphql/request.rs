@@ -10,11 +10,12 @@ use tokio::time::timeout;
 
 use super::answer::HttpError;
 use crate::config::limits::Limits;
+use crate::graphql::documents::{DocumentHash, DocumentSource};
 use crate::graphql::guard::scan_json;
 
 /// A request of the API, well formed.
 pub(super) struct GraphqlRequest {
-    pub(super) query: String,
+    pub(super) document: DocumentSource,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Variables,
 }
@@ -52,8 +53,13 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<GraphqlRequ
     match body {
         Json::Object(mut members) => {
             let mut member = |name| members.remove(name).filter(|value| !value.is_null());
-            let (query, operation_name) = (member("query"), member("operationName"));
-            read_members(query, operation_name, member("variables"), member("extensions"))
+            read_members(Members {
+                query: member("query"),
+                document_id: member("documentId"),
+                operation_name: member("operationName"),
+                variables: member("variables"),
+                extensions: member("extensions"),
+            })
         }
         Json::Array(_) => {
             Err(HttpError::bad("body", "batches of requests are off; send one request"))
@@ -67,6 +73,7 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<GraphqlRequ
 #[serde(rename_all = "camelCase")]
 struct QueryString {
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
     extensions: Option<String>,
@@ -101,20 +108,25 @@ pub(super) fn read_query_string(
                 .map_err(|error| HttpError::bad(name, format!("`{name}` is not JSON: {error}")))
         }
     };
-    read_members(
-        members.query.map(Json::String),
-        members.operation_name.filter(|name| !name.is_empty()).map(Json::String),
-        json("variables", members.variables)?,
-        json("extensions", members.extensions)?,
-    )
+    read_members(Members {
+        query: members.query.map(Json::String),
+        document_id: members.document_id.map(Json::String),
+        operation_name: members.operation_name.filter(|name| !name.is_empty()).map(Json::String),
+        variables: json("variables", members.variables)?,
+        extensions: json("extensions", members.extensions)?,
+    })
 }
 
-fn read_members(
+/// The members of a request, however they came; none of them is null.
+struct Members {
     query: Option<Json>,
+    document_id: Option<Json>,
     operation_name: Option<Json>,
     variables: Option<Json>,
     extensions: Option<Json>,
-) -> Result<GraphqlRequest, HttpError> {
+}
+
+fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
     let text = |name: &'static str, value: Option<Json>| match value {
         None => Ok(None),
         Some(Json::String(text)) => Ok(Some(text)),
@@ -122,18 +134,85 @@ fn read_members(
     };
     let object = |name: &'static str, value: Option<Json>| match value {
         None => Ok(None),
-        Some(value @ Json::Object(_)) => Ok(Some(value)),
+        Some(Json::Object(members)) => Ok(Some(members)),
         Some(_) => Err(HttpError::bad(name, format!("`{name}` must be an object"))),
     };
-    let query = text("query", query)?.ok_or_else(|| {
-        HttpError::bad("query", "`query` is missing: there is nothing to execute")
-    })?;
-    let operation_name = text("operationName", operation_name)?;
-    let variables = object("variables", variables)?;
-    object("extensions", extensions)?;
+    let query = text("query", members.query)?;
+    let document_id = text("documentId", members.document_id)?;
+    let operation_name = text("operationName", members.operation_name)?;
+    let variables = object("variables", members.variables)?.map(Json::Object);
+    let extensions = object("extensions", members.extensions)?;
+    let persisted_query = extensions
+        .as_ref()
+        .and_then(|extensions| extensions.get("persistedQuery"))
+        .filter(|persisted_query| !persisted_query.is_null());
     Ok(GraphqlRequest {
-        query,
+        document: read_source(query, document_id, persisted_query)?,
         operation_name,
         variables: variables.map(Variables::from_json).unwrap_or_default(),
     })
+}
+
+/// Which document is to be executed: by its text, by the identifier of a trusted one, or by Apollo's
+/// protocol of automatic persisted queries.
+fn read_source(
+    query: Option<String>,
+    document_id: Option<String>,
+    persisted_query: Option<&Json>,
+) -> Result<DocumentSource, HttpError> {
+    let hash = persisted_query.map(read_persisted_query).transpose()?;
+    match (query, document_id, hash) {
+        (None, Some(id), None) => read_document_id(&id),
+        (_, Some(_), _) => Err(HttpError::bad(
+            "documentId",
+            "`documentId` names the whole document; send no `query` and no `persistedQuery` with it",
+        )),
+        (Some(text), None, None) => Ok(DocumentSource::Text(text)),
+        (Some(text), None, Some(hash)) => Ok(DocumentSource::TextToKeep(text, hash)),
+        (None, None, Some(hash)) => Ok(DocumentSource::Hash(hash)),
+        (None, None, None) => {
+            Err(HttpError::bad("query", "`query` is missing: there is nothing to execute"))
+        }
+    }
+}
+
+/// Reads `extensions.persistedQuery`. Clients put words of their own beside what the protocol asks for.
+fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
+    const VERSION: u64 = 1;
+    let bad =
+        |what: &str| HttpError::bad("extensions", format!("`extensions.persistedQuery{what}"));
+    let Json::Object(members) = value else { return Err(bad("` must be an object")) };
+    if members.get("version").and_then(Json::as_u64) != Some(VERSION) {
+        return Err(bad(".version` must be 1"));
+    }
+    let hash = members.get("sha256Hash").and_then(Json::as_str);
+    hash.and_then(DocumentHash::from_hex)
+        .ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
+}
+
+/// Reads a document identifier of GraphQL over HTTP, appendix A.
+fn read_document_id(id: &str) -> Result<DocumentSource, HttpError> {
+    // Without its prefix it is one of the identifiers that a server may give a meaning of its own.
+    // Code generators write it like that.
+    if let Some(hash) = DocumentHash::from_hex(id.strip_prefix("sha256:").unwrap_or(id)) {
+        return Ok(DocumentSource::Hash(hash));
+    }
+    let is_name = |text: &str| {
+        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !text.is_empty() && text.bytes().all(may_be)
+    };
+    let is_identifier = match id.split_once(':') {
+        None => is_name(id),
+        Some((prefix, payload)) => {
+            prefix.strip_prefix("x-").is_some_and(is_name) && is_name(payload)
+        }
+    };
+    // Identifiers of other kinds are well formed, and lead to nothing here.
+    if is_identifier {
+        return Err(HttpError::persisted_query_not_found());
+    }
+    Err(HttpError::bad(
+        "documentId",
+        "`documentId` must be `sha256:` and 64 hexadecimal digits in lower case",
+    ))
 }

@@ -1,0 +1,189 @@
+//! Trusted documents: those that a client's build has written into a manifest, and that an operator
+//! lets this server execute. All are checked when the program starts, so that a client and a server
+//! that do not fit are found out before anybody uses them. They stay for as long as the program runs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
+use async_graphql::{Pos, Request, ServerError, ValidationResult};
+use serde_json::{Map, Value as Json};
+
+use super::documents::DocumentHash;
+use super::guard::CheckedDocument;
+use super::variables::presume_variables;
+use super::{Schema, SchemaBuilder};
+use crate::config::limits::DocumentLimits;
+
+/// What Apollo's manifests say that they are.
+const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
+const APOLLO_VERSION: u64 = 1;
+
+/// Why a manifest is not taken: one line for a person.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustedDocumentsError {
+    /// The file is no manifest.
+    #[error("TRUSTED_DOCUMENTS={path}: {reason}")]
+    Manifest {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// One of its documents is not what it should be.
+    #[error("TRUSTED_DOCUMENTS={path}: entry {entry:?}: {reason}")]
+    Entry {
+        /// Which file.
+        path: String,
+        /// The key of the document, or its place.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The texts of trusted documents by their hash.
+#[derive(Debug, Default)]
+pub struct TrustedDocuments {
+    texts: HashMap<DocumentHash, Arc<str>>,
+}
+
+impl TrustedDocuments {
+    /// Reads a manifest and checks every document in it: its hash, what the guard says, and that it
+    /// fits the schema.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is no manifest, or the first of its documents that is not good.
+    pub async fn load(
+        path: &Path,
+        limits: &DocumentLimits,
+        schema: SchemaBuilder,
+    ) -> Result<Self, TrustedDocumentsError> {
+        let path = path.display().to_string();
+        let of_manifest = |reason| TrustedDocumentsError::Manifest { path: path.clone(), reason };
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| of_manifest(error.to_string()))?;
+        let manifest = serde_json::from_str(&text)
+            .map_err(|error| of_manifest(format!("it is not JSON: {error}")))?;
+        let schema = schema.extension(OnlyValidation).finish();
+        let mut texts = HashMap::new();
+        for (entry, text) in entries(manifest).map_err(of_manifest)? {
+            match check(&entry, text, limits, &schema).await {
+                Ok((hash, text)) => texts.insert(hash, text.into()),
+                Err(reason) => return Err(TrustedDocumentsError::Entry { path, entry, reason }),
+            };
+        }
+        tracing::info!(documents = texts.len(), path, "loaded the trusted documents");
+        Ok(Self { texts })
+    }
+
+    /// The text of that hash, if it is a trusted one.
+    #[must_use]
+    pub fn text(&self, hash: &DocumentHash) -> Option<&Arc<str>> {
+        self.texts.get(hash)
+    }
+}
+
+/// The entries of a manifest in either format: a key, and what should be a text.
+fn entries(manifest: Json) -> Result<Vec<(String, Json)>, String> {
+    let Json::Object(mut members) = manifest else {
+        return Err("it must be a JSON object of hashes and documents".to_owned());
+    };
+    match members.remove("operations") {
+        Some(operations) => apollo_entries(&members, operations),
+        None => Ok(members.into_iter().collect()),
+    }
+}
+
+fn apollo_entries(
+    members: &Map<String, Json>,
+    operations: Json,
+) -> Result<Vec<(String, Json)>, String> {
+    let is_known = members.get("format").and_then(Json::as_str) == Some(APOLLO_FORMAT)
+        && members.get("version").and_then(Json::as_u64) == Some(APOLLO_VERSION);
+    let Json::Array(operations) = operations else {
+        return Err("`operations` must be a list".to_owned());
+    };
+    if !is_known {
+        return Err(format!(
+            "beside `operations` must stand the format {APOLLO_FORMAT:?} and the version {APOLLO_VERSION}"
+        ));
+    }
+    let entry = |(index, mut operation): (usize, Json)| {
+        let key = operation.get("id").and_then(Json::as_str).map(str::to_owned);
+        let text = operation.get_mut("body").map(Json::take).unwrap_or_default();
+        (key.unwrap_or_else(|| format!("operations[{index}]")), text)
+    };
+    Ok(operations.into_iter().enumerate().map(entry).collect())
+}
+
+/// A document with its hash, if it may be trusted; else why not.
+async fn check(
+    key: &str,
+    text: Json,
+    limits: &DocumentLimits,
+    schema: &Schema,
+) -> Result<(DocumentHash, String), String> {
+    let Json::String(text) = text else {
+        return Err("its document must be a text".to_owned());
+    };
+    let hash = DocumentHash::from_hex(key.strip_prefix("sha256:").unwrap_or(key)).ok_or(
+        "its key must be 64 hexadecimal digits in lower case, with or without `sha256:` before them",
+    )?;
+    if DocumentHash::of(&text) != hash {
+        return Err("its key is not the SHA-256 of its document".to_owned());
+    }
+    let document = CheckedDocument::check(&text, limits)
+        .map_err(|refusal| located(&refusal.to_string(), refusal.location()))?;
+    validate(&document, schema)
+        .await
+        .map_err(|error| located(&error.message, error.locations.first().copied()))?;
+    Ok((hash, text))
+}
+
+fn located(message: &str, at: Option<Pos>) -> String {
+    let message = message.lines().next().unwrap_or_default();
+    match at {
+        Some(at) => format!(
+            "its document is refused, at line {} and column {}: {message}",
+            at.line, at.column
+        ),
+        None => format!("its document is refused: {message}"),
+    }
+}
+
+/// Whether a document fits the schema, as far as that can be said without its variables.
+async fn validate(document: &CheckedDocument, schema: &Schema) -> Result<(), ServerError> {
+    let mut document = document.document().clone();
+    presume_variables(&mut document);
+    let mut request = Request::new(String::new());
+    request.set_parsed_query(document);
+    let response = schema.execute(request).await;
+    response.errors.into_iter().find(|error| error.message != VALID).map_or(Ok(()), Err)
+}
+
+/// What a document is answered with that is valid, because it is not to be executed.
+const VALID: &str = "valid";
+
+/// Stops after the validation of a document.
+struct OnlyValidation;
+
+impl ExtensionFactory for OnlyValidation {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for OnlyValidation {
+    async fn validation(
+        &self,
+        context: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        next.run(context).await?;
+        Err(vec![ServerError::new(VALID, None)])
+    }
+}
