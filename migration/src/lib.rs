@@ -28,6 +28,7 @@ mod m20261101_000020_order_reading_sessions;
 mod m20261101_000021_create_user_card_stats;
 mod m20261101_000022_index_tags_on_sqlite;
 mod m20261101_000023_cover_statistics;
+mod m20261101_000024_search_in_an_index;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -63,6 +64,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000021_create_user_card_stats::Migration),
             Box::new(m20261101_000022_index_tags_on_sqlite::Migration),
             Box::new(m20261101_000023_cover_statistics::Migration),
+            Box::new(m20261101_000024_search_in_an_index::Migration),
         ]
     }
 }

@@ -298,14 +298,23 @@ pub async fn readings_page_by_user_id(
         return Ok(HashMap::new());
     }
     let dialect = session.dialect();
+    let parts = searched_in_parts(dialect, filter);
     let condition = Condition::all()
         .add(passes(dialect, Among::Few, filter))
         .add(known_to_owner(&filter.own))
         .add(visible_of(users, viewer, |is_own| {
             let columns: &[_] = if is_own { &["question", "notes"] } else { &["question"] };
-            filter.search.as_ref().map(|text| SEARCH.contains(dialect, columns, text))
+            let text = filter.search.as_ref()?;
+            Some(if parts.is_empty() {
+                SEARCH.contains(dialect, columns, text)
+            } else {
+                SEARCH.compares(columns, text)
+            })
         }));
-    let list = in_order(columns, condition, *order);
+    // All is looked at, however much is found.
+    let planning = if parts.is_empty() { planning_for(filter) } else { Planning::ForAnyValues };
+    let mut list = in_order(columns, condition, *order);
+    list.parts = parts;
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page_per_parent(
         dialect,
@@ -314,9 +323,34 @@ pub async fn readings_page_by_user_id(
         request,
         key.as_ref().map(AsRef::as_ref),
     );
-    let rows = session.rows_of(STATEMENT, &query, planning_for(filter)).await?;
+    let rows = session.rows_of(STATEMENT, &query, planning).await?;
     pages_of_rows(request, &rows, |row, first| read(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
+}
+
+/// The parts in which a user's readings are searched: those of which an index holds the texts, and those
+/// whose texts are too long for it. None where something is looked at that the index does not hold, or
+/// where there is no such index: SQLite has one that finds words.
+fn searched_in_parts(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr> {
+    // As the two indexes have it.
+    const OCTETS: &str = r#"octet_length("question") + coalesce(octet_length("notes"), 0)"#;
+    let ReadingFilter { search, from, to, own, .. } = filter;
+    let OwnFilter { privacy_levels, archive, .. } = own;
+    let held = ReadingFilter {
+        search: search.clone(),
+        from: *from,
+        to: *to,
+        own: OwnFilter {
+            privacy_levels: privacy_levels.clone(),
+            archive: *archive,
+            ..OwnFilter::default()
+        },
+        ..ReadingFilter::default()
+    };
+    if dialect.is_sqlite() || search.is_none() || *filter != held {
+        return Vec::new();
+    }
+    ["<= 2400", "> 2400"].map(|length| Expr::cust(format!("{OCTETS} {length}"))).into()
 }
 
 /// How much is found depends on what is looked for, and so does the best way to find it.
@@ -437,5 +471,6 @@ pub(super) fn in_order(columns: Columns, condition: Condition, order: ReadingOrd
         Order::Desc => sea_query::Order::Desc,
     };
     let id = ((Entity, Column::Id).into_column_ref(), "id");
-    List { rows, condition, keyset: Keyset { columns: vec![sort], id, order } }
+    let keyset = Keyset { columns: vec![sort], id, order };
+    List { rows, condition, keyset, parts: Vec::new() }
 }

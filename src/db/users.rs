@@ -475,6 +475,7 @@ pub async fn admin_users_page(
             id: ((Entity, Column::Id).into_column_ref(), "id"),
             order: Order::Desc,
         },
+        parts: Vec::new(),
     };
     let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));

@@ -76,7 +76,7 @@ const READ_IN_WHOLE: [(&[Engine], &str, &str); 5] = [
 ];
 
 /// Indexes, each with a case whose plan is another without it.
-const NEEDED: [(&[Engine], &str, &str); 19] = [
+const NEEDED: [(&[Engine], &str, &str); 20] = [
     (ONLY_SQLITE, "idx_reading_sessions_user_id", "own_readings_searched_with_total"),
     (BOTH, "idx_reading_sessions_public_feed", "public_readings_with_total"),
     (BOTH, "idx_reading_sessions_user_active", "readings_of_a_user"),
@@ -91,7 +91,8 @@ const NEEDED: [(&[Engine], &str, &str); 19] = [
     (BOTH, "idx_users_username", "user"),
     (ONLY_POSTGRES, "idx_reading_sessions_tags", "own_readings_tagged"),
     (ONLY_POSTGRES, "idx_reading_sessions_question_trgm", "public_readings_searched"),
-    (ONLY_POSTGRES, "idx_reading_sessions_notes_trgm", "own_readings_searched"),
+    (ONLY_POSTGRES, "idx_reading_sessions_user_texts", "own_readings_searched"),
+    (ONLY_POSTGRES, "idx_reading_sessions_user_long_texts", "own_readings_searched"),
     (ONLY_POSTGRES, "idx_reading_sessions_spread_type", "public_readings_of_words"),
     (ONLY_POSTGRES, "idx_reading_sessions_character_voice", "own_readings_of_a_voice"),
     (ONLY_POSTGRES, "idx_reading_sessions_karma_context", "public_readings_of_words"),
@@ -99,7 +100,7 @@ const NEEDED: [(&[Engine], &str, &str); 19] = [
 ];
 
 /// Indexes that no case uses, and what does or will.
-const FOR_LATER: [(&str, &[&str]); 6] = [
+const FOR_LATER: [(&str, &[&str]); 7] = [
     (
         "figures of a time or of the whole site; SQLite narrows lists as it reads them",
         &[
@@ -122,6 +123,10 @@ const FOR_LATER: [(&str, &[&str]); 6] = [
             "idx_login_sessions_user_id",
             "idx_idempotency_keys_user_id",
         ],
+    ),
+    (
+        "searches of many readings of a user by what the index of their texts does not hold as well",
+        &["idx_reading_sessions_notes_trgm"],
     ),
     ("logins, which are mutations and no cases here", &["idx_users_email"]),
     ("shared readings, of which the cases have none", &["idx_reading_shares_token"]),

@@ -17,7 +17,9 @@ use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::graphql::id::GlobalId;
 
 use crate::app::{Engine, TestApp, at, data_of, on_both_databases};
-use crate::fixtures::{category, category_id, id, private, reading, rows, spread, user, user_id};
+use crate::fixtures::{
+    category, category_id, id, private, reading, reading_id, rows, spread, user, user_id,
+};
 use crate::walks::{error, refusal};
 
 // What is drawn from, and how.
@@ -566,6 +568,60 @@ on_both_databases! {
             let found = data_of(app.ask_as_viewer(viewer, query).await);
             assert_eq!(found, json!({ "publicReadings": { "totalCount": 0 } }));
         }
+    }
+
+    /// PostgreSQL holds texts of 2,400 bytes in an index; longer ones it looks at where they are.
+    async fn texts_of_any_length_are_searched_in_one_list(engine: Engine) {
+        const SEARCHED: &str = "needle";
+        let app = TestApp::start(engine).await;
+        let ada = user("ada");
+        let mut chance = Chance(2_400);
+        // Four bytes each, which no compression makes much shorter.
+        let mut strange = |bytes: usize| -> String {
+            let character = |_| u32::try_from(0x2_0000 + chance.below(0xa000)).expect("32 bits");
+            let characters = (0..bytes / 4).map(character).filter_map(char::from_u32);
+            characters.chain(std::iter::repeat_n('x', bytes % 4)).collect()
+        };
+        let mut searched = |name: &str, (question, notes): (usize, usize), seconds: i64| {
+            let mut reading = reading(&app, &ada, name, seconds);
+            reading.question = strange(question - SEARCHED.len()) + SEARCHED;
+            reading.notes = Some(strange(notes));
+            reading
+        };
+        let mut most = searched("most", (1_982, 3_976), 3);
+        most.notes = most.notes.map(|notes| notes + "thread");
+        let all = vec![
+            searched("more", (1_982, 419), 1),
+            searched("held", (1_982, 418), 2),
+            most,
+            searched("short", (10, 0), 4),
+        ];
+        app.insert(rows(vec![ada], all)).await;
+
+        let ask = async |arguments: String| {
+            let page = "totalCount pageInfo { hasPreviousPage hasNextPage endCursor } nodes { id }";
+            let query = format!("{{ viewer {{ readings({arguments}) {{ {page} }} }} }}");
+            app.data_as(id("ada"), &query).await["viewer"]["readings"].take()
+        };
+        let mut page = ask(format!("first: 2, search: {SEARCHED:?}")).await;
+        let cursor = page["pageInfo"]["endCursor"].take();
+        let nodes = |names: [&str; 2]| names.map(|name| json!({ "id": reading_id(name) }));
+        let expected = json!({
+            "totalCount": 4,
+            "pageInfo": { "hasPreviousPage": false, "hasNextPage": true, "endCursor": null },
+            "nodes": nodes(["short", "most"]),
+        });
+        assert_eq!(page, expected);
+        let mut page = ask(format!("first: 2, search: {SEARCHED:?}, after: {cursor}")).await;
+        page["pageInfo"]["endCursor"].take();
+        let expected = json!({
+            "totalCount": 4,
+            "pageInfo": { "hasPreviousPage": true, "hasNextPage": false, "endCursor": null },
+            "nodes": nodes(["held", "more"]),
+        });
+        assert_eq!(page, expected);
+        let page = ask("search: \"thread\"".to_owned()).await;
+        assert_eq!(page["nodes"], json!([{ "id": reading_id("most") }]));
     }
 
     async fn readings_of_several_people_are_searched_in_one_statement(engine: Engine) {

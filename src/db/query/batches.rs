@@ -29,6 +29,7 @@ impl Batches {
     ///         rows: Query::select().column("id").from("users").to_owned(),
     ///         condition: Condition::all(),
     ///         keyset: Keyset { columns: Vec::new(), id: (id(), "id"), order: Order::Asc },
+    ///         parts: Vec::new(),
     ///     },
     ///     500,
     /// );

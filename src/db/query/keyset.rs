@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use sea_orm::sea_query::{
     Alias, Asterisk, ColumnRef, Condition, Expr, ExprTrait, Func, IntoColumnRef, JoinType, Order,
-    Query, SelectStatement, SimpleExpr, Value,
+    Query, SelectStatement, SimpleExpr, UnionType, Value,
 };
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
@@ -22,6 +22,7 @@ use crate::domain::page::{Direction, Page, PageRequest};
 const PARENT: &str = "parent";
 const FLAGS: &str = "flags";
 const PAGE: &str = "page";
+const FOUND: &str = "found";
 const HAS_OTHER_SIDE: &str = "has_other_side";
 const TOTAL: &str = "total";
 
@@ -45,10 +46,15 @@ pub struct List {
     pub condition: Condition,
     /// Its order.
     pub keyset: Keyset,
+    /// Conditions of which each row meets one, and for each of which an index holds all that the list's
+    /// condition and order look at. Where there are any, the rows of a page are found first, by those
+    /// indexes alone, and read by their ids: PostgreSQL reads the row of each entry else, of those as
+    /// well that are then left out.
+    pub parts: Vec<SimpleExpr>,
 }
 
 impl Keyset {
-    fn all(&self) -> impl Iterator<Item = &(ColumnRef, &'static str)> {
+    fn all(&self) -> impl DoubleEndedIterator<Item = &(ColumnRef, &'static str)> {
         self.columns.iter().chain(std::iter::once(&self.id))
     }
 
@@ -92,28 +98,60 @@ impl List {
         self.rows.clone().cond_where(self.condition.clone()).to_owned()
     }
 
+    /// The list's rows that meet a further condition, without order and limit, and the order as it is
+    /// named there. Where the list is in parts, what is selected is ids and what the order needs.
+    fn find(&self, further: Option<SimpleExpr>) -> (SelectStatement, Keyset) {
+        let mut all = self.all();
+        if let Some(further) = further {
+            all.and_where(further);
+        }
+        let mut parts = self.parts.iter().map(|part| {
+            let mut rows = all.clone();
+            rows.clear_selects().and_where(part.clone());
+            // The id comes first, as in the rows of the list.
+            for (column, name) in self.keyset.all().rev() {
+                rows.expr_as(Expr::col(column.clone()), Alias::new(*name));
+            }
+            rows
+        });
+        let Some(mut found) = parts.next() else { return (all, self.keyset.clone()) };
+        for part in parts {
+            found.union(UnionType::All, part);
+        }
+        let named = |name| ((Alias::new(FOUND), Alias::new(name)).into_column_ref(), name);
+        let keyset = Keyset {
+            columns: self.keyset.columns.iter().map(|(_, name)| named(*name)).collect(),
+            id: named(self.keyset.id.1),
+            order: self.keyset.order.clone(),
+        };
+        let mut statement = Query::select();
+        statement.column((Alias::new(FOUND), Asterisk)).from_subquery(found, Alias::new(FOUND));
+        (statement, keyset)
+    }
+
     /// The page's own rows, one more than wanted.
     fn page<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SelectStatement {
-        let mut page = self.all();
-        if let Some(key) = key {
-            page.and_where(self.keyset.compare(key, request.direction, false));
+        let after = key.map(|key| self.keyset.compare(key, request.direction, false));
+        let (mut found, keyset) = self.find(after);
+        keyset.order(&mut found, request.direction);
+        found.limit(request.probe() as u64);
+        if self.parts.is_empty() {
+            return found;
         }
-        self.keyset.order(&mut page, request.direction);
-        page.limit(request.probe() as u64);
+        let is_found = Expr::col(self.keyset.id.0.clone()).eq(Expr::col(keyset.id.0));
+        let mut page = self.rows.clone();
+        page.join_subquery(JoinType::InnerJoin, found, Alias::new(FOUND), is_found);
         page
     }
 
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
-        let mut nearest = self.all();
-        nearest.clear_selects().expr(constant(true)).and_where(self.keyset.compare(
-            key,
-            request.direction,
-            true,
-        ));
+        let (mut nearest, keyset) =
+            self.find(Some(self.keyset.compare(key, request.direction, true)));
+        nearest.clear_selects().expr(constant(true));
         // The nearest row, and not any: PostgreSQL looks for any by reading the table from its
         // beginning where it expects many.
-        self.keyset.order(&mut nearest, request.direction.reversed());
+        keyset.order(&mut nearest, request.direction.reversed());
         nearest.limit(1);
         SimpleExpr::SubQuery(None, Box::new(nearest.into())).is_not_null()
     }
@@ -135,6 +173,7 @@ impl List {
     ///         id: (column("id"), "id"),
     ///         order: Order::Desc,
     ///     },
+    ///     parts: Vec::new(),
     /// };
     /// let request = PageRequest {
     ///     direction: Direction::Forward,
@@ -156,7 +195,7 @@ impl List {
         let mut flags = Query::select();
         flags.expr_as(self.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(count(&self.all()), TOTAL);
+            flags.expr_as(count(&self.find(None).0), TOTAL);
         }
         let mut statement = Query::select();
         statement
@@ -191,6 +230,7 @@ impl List {
     ///         id: (column("id"), "id"),
     ///         order: Order::Asc,
     ///     },
+    ///     parts: Vec::new(),
     /// };
     /// let top: PageRequest<()> =
     ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
@@ -223,7 +263,7 @@ impl List {
             .expr_as(parent(PARENT), PARENT)
             .expr_as(list.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(count(&list.all()), TOTAL);
+            flags.expr_as(count(&list.find(None).0), TOTAL);
         }
         if dialect.is_sqlite() {
             let all = parents.len() as u64;
@@ -272,7 +312,7 @@ fn parents_of_sqlite(parents: &[Uuid]) -> SelectStatement {
     let mut rest = parents.iter().copied();
     let mut all = select(rest.next().unwrap_or_default());
     for id in rest {
-        all.union(sea_orm::sea_query::UnionType::All, select(id));
+        all.union(UnionType::All, select(id));
     }
     all
 }

@@ -4,13 +4,15 @@
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::{
-    Alias, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
+    Alias, BinOper, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
 };
 
 use super::Dialect;
 
 /// Characters of the shortest text that an index of trigrams finds.
 const TRIGRAM: usize = 3;
+/// What a pattern has before a character that stands for itself.
+const ESCAPE: char = '\\';
 
 /// The column's text holds that text somewhere. On SQLite only Latin letters are alike in capitals.
 ///
@@ -31,7 +33,18 @@ const TRIGRAM: usize = 3;
 /// ```
 #[must_use]
 pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
-    const ESCAPE: char = '\\';
+    let like = LikeExpr::new(pattern_of(text));
+    if dialect.is_sqlite() {
+        Expr::col(column).like(like.escape(ESCAPE))
+    } else {
+        // PostgreSQL escapes by this character anyway. If it is named, sea-query writes brackets around
+        // the pattern and the name, which is no SQL.
+        Expr::col(column).ilike(like)
+    }
+}
+
+/// What `LIKE` finds that text by, wherever it stands.
+fn pattern_of(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for character in text.chars() {
@@ -41,14 +54,7 @@ pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
         pattern.push(character);
     }
     pattern.push('%');
-    let like = LikeExpr::new(pattern);
-    if dialect.is_sqlite() {
-        Expr::col(column).like(like.escape(ESCAPE))
-    } else {
-        // PostgreSQL escapes by this character anyway. If it is named, sea-query writes brackets around
-        // the pattern and the name, which is no SQL.
-        Expr::col(column).ilike(like)
-    }
+    pattern
 }
 
 /// The texts of a table that are searched, and the index of them.
@@ -108,6 +114,35 @@ impl SearchIndex {
             .and_where(SqliteExpr::matches(Expr::col(index), phrase))
             .to_owned();
         Expr::col(column(self.row)).in_subquery(rows)
+    }
+
+    /// The same on PostgreSQL, compared row by row whatever the text is, so that one plan is good for all
+    /// texts: for rows that another index has narrowed, and that holds their texts. (`ILIKE` compares in
+    /// this way as well, but finds by trigrams, and a plan for any text would do so for one that has none.)
+    ///
+    /// ```
+    /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
+    /// use wasteland_tarot::db::query::text::SearchIndex;
+    ///
+    /// let index = SearchIndex {
+    ///     table: "reading_sessions",
+    ///     index: "reading_sessions_search",
+    ///     row: "search_id",
+    /// };
+    /// let sql = Query::select()
+    ///     .column(Alias::new("id"))
+    ///     .from("reading_sessions")
+    ///     .and_where(index.compares(&["question"], "愛"))
+    ///     .to_string(PostgresQueryBuilder);
+    /// assert!(sql.ends_with(r#"LOWER("reading_sessions"."question") LIKE LOWER('%愛%')"#), "{sql}");
+    /// ```
+    #[must_use]
+    pub fn compares(&self, columns: &[&'static str], text: &str) -> SimpleExpr {
+        any(columns.iter().map(|name| {
+            let column = Expr::col((self.table, *name).into_column_ref());
+            let pattern = Func::lower(Expr::value(pattern_of(text)));
+            SimpleExpr::from(Func::lower(column)).binary(BinOper::Like, pattern)
+        }))
     }
 }
 
