@@ -5,6 +5,7 @@
 //! are checked here, so that the rest of the program can rely on them.
 
 pub mod auth;
+pub mod cache;
 pub mod content;
 pub mod database;
 pub mod export;
@@ -53,6 +54,10 @@ pub struct Settings {
     /// Slow queries.
     #[command(flatten)]
     pub monitor: monitor::MonitorSettings,
+
+    /// The cache.
+    #[command(flatten)]
+    pub cache: cache::CacheSettings,
 
     /// Addresses, and what the HTTP side offers.
     #[command(flatten)]

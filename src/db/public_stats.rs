@@ -1,18 +1,11 @@
 //! Counts over the whole site.
 
-use sea_orm::{DerivePartialModel, EntityTrait, PartialModelTrait, QuerySelect, QueryTrait};
+use sea_orm::sea_query::Query;
 
-use super::entities::site_stats::Entity;
+use super::entities::site_stats::{Column, Entity};
+use super::query::columns::rows_of;
 use super::{DbError, Session};
-
-/// What the landing page counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
-#[expect(missing_docs, reason = "a field a column")]
-pub struct PublicCounts {
-    pub users: i64,
-    pub readings: i64,
-}
+use crate::domain::public_counts::PublicCounts;
 
 /// Active users and complete readings, as of the last time that counters were brought up to date.
 ///
@@ -20,6 +13,12 @@ pub struct PublicCounts {
 ///
 /// The statement fails.
 pub async fn public_counts(session: &Session) -> Result<PublicCounts, DbError> {
-    let query = PublicCounts::select_cols(Entity::find().select_only()).into_query();
-    Ok(session.one("public_counts", &query).await?.unwrap_or_default())
+    const STATEMENT: &str = "public_counts";
+    let columns = [Column::Users, Column::Readings].map(|column| (Entity, column));
+    let query = Query::select().columns(columns).from(Entity).to_owned();
+    let rows = session.rows(STATEMENT, &query).await?;
+    let counts = rows_of(STATEMENT, &rows, |cells| {
+        Ok(PublicCounts { users: cells.next()?, readings: cells.next()? })
+    })?;
+    Ok(counts.into_iter().next().unwrap_or_default())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::{Expr, Query, QueryStatementWriter, SelectStatement, Value, Values};
@@ -63,6 +63,8 @@ struct Shared {
     /// The replica that was to be read could not be reached, before anything was read.
     is_on_primary: AtomicBool,
     has_read: AtomicBool,
+    /// How many wait for what another request computes.
+    waiting: AtomicUsize,
     /// Nothing until the first statement, and while one runs.
     lent: Mutex<Option<Lent>>,
     /// For each statement, once there is a connection.
@@ -109,6 +111,7 @@ impl Session {
             place,
             is_on_primary: AtomicBool::default(),
             has_read: AtomicBool::default(),
+            waiting: AtomicUsize::default(),
             lent: Mutex::default(),
             deadline,
             patience,
@@ -234,6 +237,23 @@ impl Session {
         self.0.lent.lock().await.take();
     }
 
+    /// Says that something waits for what another request computes, until the guard is dropped. Meanwhile
+    /// the session has a connection only while a statement or a transaction needs it: whoever holds one
+    /// while they wait may wait for somebody who waits for a connection.
+    pub async fn begin_waiting(&self) -> Waiting {
+        self.0.waiting.fetch_add(1, Ordering::SeqCst);
+        // Before it may be left off: whoever is left off does not wait any more.
+        let waiting = Waiting(Arc::clone(&self.0));
+        self.0.lent.lock().await.take_if(|lent| !lent.has_transaction());
+        waiting
+    }
+
+    /// Whether all that was written before is read: it is not on a replica.
+    #[must_use]
+    pub fn is_on_primary(&self) -> bool {
+        self.source() == Source::Primary
+    }
+
     /// Does work in one transaction, which is kept whole if the work succeeds, and taken back whole
     /// if it fails. What the session reads meanwhile is read in it.
     ///
@@ -257,6 +277,15 @@ impl Session {
                 Err(error)
             }
         }
+    }
+}
+
+/// Something waits for what another request computes.
+pub struct Waiting(Arc<Shared>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -442,6 +471,9 @@ impl Shared {
         let ran = result_of(statement, run.instrument(span).await);
         watch.is_out_of_time = matches!(ran, Err(DbError::Deadline { .. }));
         drop(watch);
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            place.take_if(|lent| !lent.has_transaction());
+        }
         drop(place);
         let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);

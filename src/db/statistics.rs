@@ -10,11 +10,11 @@ use sea_orm::sea_query::{
     CommonTableExpression, Condition, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr,
     UnionType, WindowStatement, WithClause,
 };
-use sea_orm::{ColumnTrait, FromQueryResult, Order, TryGetable};
+use sea_orm::{ColumnTrait, Order, TryGetable};
 use uuid::Uuid;
 
 use super::entities::reading_sessions::{Column, Entity};
-use super::query::columns::Cells;
+use super::query::columns::rows_of;
 use super::query::membership::is_one_of;
 use super::query::{Dialect, constant, count_if};
 use super::user_card_stats::draws_of;
@@ -22,8 +22,8 @@ use super::{DbError, Session};
 use crate::domain::reading::{Karma, ReadingStatus};
 use crate::domain::spread::SpreadType;
 use crate::domain::statistics::{
-    Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, UtcOffset, Weekday, Window, most_used,
-    readings_per_week,
+    PeriodFigures, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, UtcOffset,
+    Weekday, Window, most_used, readings_per_week,
 };
 use crate::domain::voice::VoiceKey;
 
@@ -78,18 +78,6 @@ impl LocalTime {
     fn sqlite(self, sql: &'static str) -> SimpleExpr {
         Expr::cust_with_values(sql, [format!("{:+} minutes", self.offset.0)])
     }
-}
-
-/// What all rows say.
-fn rows_of<T>(
-    statement: &'static str,
-    rows: &[sea_orm::QueryResult],
-    read: impl Fn(&mut Cells<'_>) -> Result<T, sea_orm::DbErr>,
-) -> Result<Vec<T>, DbError> {
-    rows.iter()
-        .map(|row| read(&mut Cells::from(row, 0)))
-        .collect::<Result<_, _>>()
-        .map_err(|error| DbError::of(statement, error))
 }
 
 fn rating_sum() -> SimpleExpr {
@@ -284,17 +272,6 @@ pub async fn readings_by_karma(
     tallies(session, "readings_by_karma", (user, window), Column::KarmaContext).await
 }
 
-/// How many readings have a rating.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
-pub struct RatedReadings {
-    /// The rating.
-    pub rating: i16,
-    /// Whether they are of the later half of all rated ones. Of an odd number the middle one is.
-    pub is_late: bool,
-    /// How many.
-    pub readings: i64,
-}
-
 /// The ratings of a user's readings within a window, in two halves.
 ///
 /// # Errors
@@ -304,7 +281,8 @@ pub async fn readings_by_rating(
     session: &Session,
     user: Uuid,
     window: Window,
-) -> Result<Vec<RatedReadings>, DbError> {
+) -> Result<Vec<RatingTally>, DbError> {
+    const STATEMENT: &str = "readings_by_rating";
     let mut rated = readings(Column::UserId.eq(user), window);
     rated
         .expr_as(Expr::col(Column::UserSatisfaction), "rating")
@@ -329,7 +307,10 @@ pub async fn readings_by_rating(
         .from_subquery(halves, "halves")
         .group_by_columns(["rating", "is_late"])
         .to_owned();
-    session.all("readings_by_rating", &query).await
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows_of(STATEMENT, &rows, |cells| {
+        Ok(RatingTally { rating: cells.next()?, is_late: cells.next()?, readings: cells.next()? })
+    })
 }
 
 /// When a user makes their readings: one pass that counts each hour there was, and the rest of that.
@@ -453,15 +434,6 @@ fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
         .to_owned()
 }
 
-/// How many readings, and how satisfying.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PeriodRow {
-    /// How many.
-    pub readings: i64,
-    /// How satisfying.
-    pub ratings: Ratings,
-}
-
 /// A user's readings from one time to another and from there to a third.
 ///
 /// # Errors
@@ -471,7 +443,7 @@ pub async fn readings_before_and_since(
     session: &Session,
     user: Uuid,
     [start, middle, end]: [DateTime<Utc>; 3],
-) -> Result<[PeriodRow; 2], DbError> {
+) -> Result<[PeriodFigures; 2], DbError> {
     const STATEMENT: &str = "readings_before_and_since";
     let mut made = readings(Column::UserId.eq(user), Window { from: Some(start), to: Some(end) });
     made.column(Column::UserSatisfaction).expr_as(Column::CreatedAt.gte(middle), "is_since");
@@ -488,7 +460,7 @@ pub async fn readings_before_and_since(
         let is_since: bool = cells.next()?;
         let readings = cells.next()?;
         let ratings = Ratings { sum: cells.next()?, count: cells.next()? };
-        Ok((is_since, PeriodRow { readings, ratings }))
+        Ok((is_since, PeriodFigures { readings, ratings }))
     })?;
     let of = |since: bool| rows.iter().find(|row| row.0 == since).map(|row| row.1);
     Ok([of(false).unwrap_or_default(), of(true).unwrap_or_default()])

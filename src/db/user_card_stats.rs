@@ -17,10 +17,12 @@ use uuid::Uuid;
 use super::bulk::insert;
 use super::entities::user_card_stats::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
+use super::query::columns::rows_of;
 use super::query::count_if;
 use super::{DbError, Session, Transaction};
 use crate::domain::card::Orientation;
 use crate::domain::reading::ReadingStatus;
+use crate::domain::statistics::CardTally;
 
 /// A card as it was drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
@@ -31,25 +33,13 @@ pub struct Draw {
     pub orientation: Orientation,
 }
 
-/// How often a user drew a card.
-#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
-pub struct UserCardRow {
-    /// Which card.
-    pub card_id: Uuid,
-    /// How often upright.
-    pub upright: i32,
-    /// How often upside down.
-    pub reversed: i32,
-    /// When last.
-    pub last_drawn_at: DateTime<Utc>,
-}
-
 /// How often a user drew each card, but those never drawn: at most one row a card of the deck.
 ///
 /// # Errors
 ///
 /// The statement fails.
-pub async fn user_cards(session: &Session, user: Uuid) -> Result<Vec<UserCardRow>, DbError> {
+pub async fn user_cards(session: &Session, user: Uuid) -> Result<Vec<CardTally>, DbError> {
+    const STATEMENT: &str = "user_cards";
     let query = Query::select()
         .columns([Column::CardId, Column::Upright, Column::Reversed, Column::LastDrawnAt])
         .from(Entity)
@@ -57,7 +47,15 @@ pub async fn user_cards(session: &Session, user: Uuid) -> Result<Vec<UserCardRow
         // Taken back, all of them.
         .and_where(Column::LastDrawnAt.is_not_null())
         .to_owned();
-    session.all("user_cards", &query).await
+    let rows = session.rows(STATEMENT, &query).await?;
+    rows_of(STATEMENT, &rows, |cells| {
+        Ok(CardTally {
+            card: cells.next()?,
+            upright: cells.next()?,
+            reversed: cells.next()?,
+            last_drawn_at: cells.next()?,
+        })
+    })
 }
 
 /// How many cards the user of that column drew, in a statement on users.

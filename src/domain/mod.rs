@@ -8,6 +8,7 @@ pub mod locale;
 pub mod lock;
 pub mod page;
 pub mod popular_spreads;
+pub mod public_counts;
 pub mod range;
 pub mod reading;
 pub mod reading_list;

@@ -2,8 +2,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::fmt;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::reading::Karma;
@@ -75,6 +76,13 @@ impl ChangeDirection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UtcOffset(pub i32);
 
+/// In minutes, with a sign.
+impl fmt::Display for UtcOffset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:+}", self.0)
+    }
+}
+
 impl UtcOffset {
     fn ahead(self) -> TimeDelta {
         TimeDelta::minutes(self.0.into())
@@ -138,6 +146,38 @@ impl Window {
     }
 }
 
+/// A minute of the clock. Windows that roll on with the time end where the minute of the question ends:
+/// within a minute they are the same for everybody who asks, and hold all that was made before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Minute(DateTime<Utc>);
+
+impl Minute {
+    /// The minute of a time.
+    #[must_use]
+    pub fn of(time: DateTime<Utc>) -> Self {
+        Self(time.duration_trunc(TimeDelta::minutes(1)).unwrap_or(time))
+    }
+
+    /// Its first moment. It is of the same day as the rest of it on every clock.
+    #[must_use]
+    pub fn start(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    /// When it is over.
+    #[must_use]
+    pub fn end(self) -> DateTime<Utc> {
+        self.0 + TimeDelta::minutes(1)
+    }
+}
+
+/// As a number, of seconds since 1970.
+impl fmt::Display for Minute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.0.timestamp())
+    }
+}
+
 /// How often something was used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally<K> {
@@ -161,6 +201,58 @@ pub fn sort_by_use<K: Copy, N: Ord>(tallies: &mut [Tally<K>], name: impl Fn(K) -
 pub fn most_used<K: Copy, N: Ord>(mut tallies: Vec<Tally<K>>, name: impl Fn(K) -> N) -> Option<K> {
     sort_by_use(&mut tallies, name);
     tallies.first().map(|tally| tally.key)
+}
+
+/// How often a user drew a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardTally {
+    /// Which card.
+    pub card: Uuid,
+    /// How often upright.
+    pub upright: i32,
+    /// How often upside down.
+    pub reversed: i32,
+    /// When last.
+    pub last_drawn_at: DateTime<Utc>,
+}
+
+/// How many readings have a rating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RatingTally {
+    /// The rating.
+    pub rating: i16,
+    /// Whether they are of the later half of all rated ones. Of an odd number the middle one is.
+    pub is_late: bool,
+    /// How many.
+    pub readings: i64,
+}
+
+/// What the readings of a time come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeriodFigures {
+    /// How many.
+    pub readings: i64,
+    /// How satisfying.
+    pub ratings: Ratings,
+}
+
+/// What a user's readings come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UserFigures {
+    /// All of them, and how many were made in this month, this week and the last 7 days.
+    pub summary: Summary<3>,
+    /// Cards drawn.
+    pub draws: i64,
+    /// Consecutive dates with a reading, up to today or yesterday.
+    pub current_streak_days: i64,
+}
+
+impl UserFigures {
+    /// Of no readings.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { summary: Summary::of(&[]), draws: 0, current_streak_days: 0 }
+    }
 }
 
 /// Readings of a user with the same spread, voice and karma context.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
+use super::cache::CacheStats;
 use super::context::request;
 use super::database::{DatabaseHealth, PoolStats};
 use super::errors::ApiError;
@@ -38,6 +39,11 @@ pub struct Admin;
 /// What operators see.
 #[Object]
 impl Admin {
+    /// What the cache of this server was good for, since its start.
+    async fn cache_stats(&self, context: &Context<'_>) -> CacheStats {
+        request(context).services.cache.stats().await.into()
+    }
+
     /// What the connections to the databases are used for, by this server: the primary first, then its
     /// replicas. At most 17.
     async fn pool_stats(&self, context: &Context<'_>) -> Vec<PoolStats> {

@@ -64,7 +64,7 @@ impl CardQuery {
     ) -> Result<Connection<Card>, ApiError> {
         let arguments = PageArguments { first, after, last, before };
         let filter = filter.unwrap_or_default().read(search)?;
-        order_by.unwrap_or_default().page(context, &arguments, &filter)
+        order_by.unwrap_or_default().page(context, &arguments, &filter).await
     }
 
     /// The five suits, in deck order.

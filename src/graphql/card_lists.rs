@@ -10,6 +10,7 @@ use super::pagination::{
     Connection, CursorKey, PageArguments, list_name, of_order, read_text, write_text,
 };
 use super::words::{CardType, Suit};
+use crate::cache::keys;
 use crate::config::content::{RADIATION_LEVEL, THREAT_LEVEL};
 use crate::domain::card_list::{self, CardKey, CardValue};
 use crate::domain::search::Search;
@@ -84,7 +85,7 @@ impl CardOrder {
     /// # Errors
     ///
     /// Those of [`PageArguments::request`].
-    pub fn page(
+    pub async fn page(
         self,
         context: &Context<'_>,
         arguments: &PageArguments,
@@ -95,9 +96,9 @@ impl CardOrder {
         let list = list_name("cards", self.field, self.direction);
         let page = arguments.request::<CardKey>(context, &request.limits, &list)?;
         let page = of_order(page, |key| order.knows(key))?;
-        let mut cards: Vec<_> = request
-            .catalogue
-            .cards()
+        let of_type = async || Ok(request.catalogue.cards_of_type(filter.card_type).collect());
+        let of_type = request.cached(&keys::cards_list(filter.card_type), of_type()).await?;
+        let mut cards: Vec<_> = of_type
             .iter()
             .filter(|card| filter.fits(card))
             .map(|card| (order.key_of(card), card))

@@ -2,7 +2,7 @@
 //! does.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
@@ -11,10 +11,15 @@ use uuid::Uuid;
 
 use super::errors::ApiError;
 use super::one_pass::Plans;
+use crate::cache::generations::Moment;
+use crate::cache::keys::Key;
+use crate::cache::statistics::Lookups;
+use crate::cache::{Lookup, Source};
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
-use crate::db::{Database, Session};
+use crate::db::{Database, DbError, Session};
 use crate::domain::lock::lock;
+use crate::domain::statistics::Minute;
 use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
@@ -56,6 +61,32 @@ pub enum CookieChange {
     Clear,
 }
 
+/// How much of what a request asked for was kept.
+#[derive(Debug, Default)]
+pub struct CountedLookups {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl CountedLookups {
+    fn count(&self, lookup: Lookup) {
+        let number = match lookup {
+            Lookup::Hit => &self.hits,
+            Lookup::Miss => &self.misses,
+        };
+        number.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So far.
+    #[must_use]
+    pub fn so_far(&self) -> Lookups {
+        Lookups {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// One request.
 pub struct RequestContext {
     /// Where it comes from.
@@ -77,6 +108,10 @@ pub struct RequestContext {
     /// What becomes of the cookie.
     pub cookie: Arc<Mutex<Option<CookieChange>>>,
     viewer: CurrentViewer,
+    /// Before anything was read for it.
+    as_of: Moment,
+    /// What was kept of what it asked for, and what was not.
+    pub lookups: Arc<CountedLookups>,
     /// Whether a password was looked at, of which figures could tell.
     pub has_checked_password: Arc<AtomicBool>,
 }
@@ -91,6 +126,7 @@ impl RequestContext {
         limits: Arc<DocumentLimits>,
         plans: Arc<Plans>,
     ) -> Self {
+        let as_of = services.cache.generations().now();
         let viewer = CurrentViewer::new(caller.viewer());
         let loaders = Loaders::new(&session, &viewer, services.clock.now());
         let catalogue = services.catalogue();
@@ -105,6 +141,8 @@ impl RequestContext {
             plans,
             cookie: Arc::default(),
             viewer,
+            as_of,
+            lookups: Arc::default(),
             has_checked_password: Arc::default(),
         }
     }
@@ -119,6 +157,12 @@ impl RequestContext {
     #[must_use]
     pub fn current_viewer(&self) -> CurrentViewer {
         self.viewer.clone()
+    }
+
+    /// The minute that windows which roll on with the time end with.
+    #[must_use]
+    pub fn minute(&self) -> Minute {
+        Minute::of(self.services.clock.now())
     }
 
     /// The signed-in user's id.
@@ -152,6 +196,30 @@ impl RequestContext {
             Some(_) => Err(ApiError::Forbidden("only admins may see or do this")),
             None => Err(ApiError::SignInRequired),
         }
+    }
+
+    /// The value of a key: kept, or computed now and kept. What is computed must not depend on more than
+    /// the key says.
+    ///
+    /// # Errors
+    ///
+    /// Those of the computation.
+    pub async fn cached<V: Send + Sync + 'static>(
+        &self,
+        key: &Key<V>,
+        compute: impl Future<Output = Result<V, DbError>>,
+    ) -> Result<Arc<V>, DbError> {
+        let (cache, now) = (&self.services.cache, self.services.clock.now());
+        let source = if self.session.is_on_primary() { Source::Current } else { Source::MayLag };
+        let when = (self.as_of, now, source);
+        let waiting = async || self.session.begin_waiting().await;
+        // Apart, because there are many in a request at once and all that they hold is large.
+        let found = Box::pin(cache.get_or_compute(key, when, waiting, Box::pin(compute)));
+        let (value, lookup) = found.await?;
+        if cache.is_enabled() {
+            self.lookups.count(lookup);
+        }
+        Ok(value)
     }
 
     /// What is asked for from now on is asked by that user, who has given their password.

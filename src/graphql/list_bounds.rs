@@ -18,6 +18,7 @@ pub fn list_bounds(limits: &DocumentLimits) -> Vec<ListBound<'static>> {
         ("Admin", "slowQueries", slow_queries),
         // The primary and 16 replicas.
         ("Admin", "poolStats", Bound::Items(17)),
+        ("CacheStats", "policies", Bound::Items(5)),
         ("DatabaseHealth", "poolStats", Bound::Items(17)),
         ("Query", "nodes", ids),
         ("Query", "recommendedSpreads", recommended),

@@ -3,6 +3,7 @@
 //! A file a noun. A resolver has three steps: read and bound its arguments, load, map.
 
 pub mod admin;
+pub mod cache;
 pub mod card;
 pub mod card_lists;
 pub mod category;

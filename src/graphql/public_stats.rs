@@ -5,6 +5,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::context::request;
 use super::errors::ApiError;
 use super::id::opaque_id;
+use crate::cache::keys;
 use crate::db::public_stats::public_counts;
 
 /// The field of the query type that answers counts.
@@ -16,7 +17,8 @@ impl PublicStatsQuery {
     /// Counts over the whole site.
     async fn public_stats(&self, context: &Context<'_>) -> Result<PublicStats, ApiError> {
         let request = request(context);
-        let counts = public_counts(&request.session.of_field("Query.publicStats")).await?;
+        let session = request.session.of_field("Query.publicStats");
+        let counts = request.cached(&keys::public_counts(), public_counts(&session)).await?;
         let spreads = request.catalogue.spreads().iter().filter(|spread| spread.is_active).count();
         Ok(PublicStats {
             id: opaque_id("PublicStats", "all"),

@@ -1,11 +1,12 @@
 //! Lists of spreads: what clients may narrow them to and order them by, and their pages.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject};
 use uuid::Uuid;
 
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::inputs::{IntRange, OrderDirection, search_text};
 use super::pagination::{
@@ -13,7 +14,10 @@ use super::pagination::{
 };
 use super::spread::{Spread, usage_of};
 use super::words::{Difficulty, FactionKey, SpreadType};
+use crate::cache::keys;
+use crate::db::DbError;
 use crate::domain::search::Search;
+use crate::domain::spread;
 use crate::domain::spread_list::{self, SpreadKey, SpreadValue};
 
 /// Which spreads: all of what is given must fit. Of a list one item has to fit, so an empty list fits
@@ -104,8 +108,8 @@ impl SpreadOrder {
         let list = list_name("spreads", self.field, self.direction);
         let page = arguments.request::<SpreadKey>(context, &request.limits, &list)?;
         let page = of_order(page, |key| order.knows(key))?;
-        let found: Vec<_> =
-            request.catalogue.spreads().iter().filter(|spread| filter.fits(spread)).collect();
+        let offered = offered_spreads(request, filter.includes_inactive).await?;
+        let found: Vec<_> = offered.iter().filter(|spread| filter.fits(spread)).collect();
         let usage = match self.field {
             SpreadOrderField::UsageCount => {
                 usage_of(request, found.iter().map(|spread| spread.id)).await?
@@ -121,6 +125,19 @@ impl SpreadOrder {
         let page = page.page_by(&spreads, |(place, _), key| order.compare(place, key));
         Ok(Connection::new(&list, page, |(key, _)| key.clone(), |(_, spread)| Spread::of(spread)))
     }
+}
+
+/// The spreads that are offered, or all.
+///
+/// # Errors
+///
+/// Whoever computes them fails.
+pub async fn offered_spreads(
+    request: &RequestContext,
+    includes_inactive: bool,
+) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
+    let offered = async || Ok(request.catalogue.offered_spreads(includes_inactive).collect());
+    request.cached(&keys::spreads_list(includes_inactive), offered()).await
 }
 
 /// What stands before each value but a usage count in a cursor, so that none is taken for another.

@@ -11,6 +11,7 @@ use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::list_limit;
 use super::spread::{Spread, usage_of};
+use super::spread_lists::offered_spreads;
 use super::words::{Difficulty, FactionKey, Karma};
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
 use crate::domain::popular_spreads::{self, UsedSpread};
@@ -53,10 +54,10 @@ impl SpreadPicksQuery {
 }
 
 async fn active_spreads(request: &RequestContext) -> Result<Vec<UsedSpread>, ApiError> {
-    let active = || request.catalogue.spreads().iter().filter(|spread| spread.is_active);
-    let usage = usage_of(request, active().map(|spread| spread.id)).await?;
+    let active = offered_spreads(request, false).await?;
+    let usage = usage_of(request, active.iter().map(|spread| spread.id)).await?;
     let used = |spread: &Arc<spread::Spread>| usage.get(&spread.id).copied().unwrap_or_default();
-    Ok(active().map(|spread| (Arc::clone(spread), used(spread))).collect())
+    Ok(active.iter().map(|spread| (Arc::clone(spread), used(spread))).collect())
 }
 
 /// Active spreads in groups. What is equal is ordered by id.

@@ -1,6 +1,7 @@
 //! What somebody's readings come to: figures, and charts of which each is asked for by itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::TimeDelta;
@@ -15,22 +16,23 @@ use super::inputs::DateTimeRange;
 use super::scalars::{Date, DateTime};
 use super::spread::Spread;
 use super::words::{Karma, SpreadType, VoiceKey};
+use crate::cache::keys;
 use crate::config::content::{CHART_DAYS, RATING, TOP_CARDS, UTC_OFFSET_MINUTES};
 use crate::config::limits::STATISTICS_COST;
 use crate::db::DbError;
 use crate::db::statistics::{
-    PeriodRow, RatedReadings, reading_groups, reading_patterns, readings_before_and_since,
-    readings_by_date, readings_by_karma, readings_by_rating, readings_by_spread_type,
-    readings_by_voice,
+    reading_groups, reading_patterns, readings_before_and_since, readings_by_date,
+    readings_by_karma, readings_by_rating, readings_by_spread_type, readings_by_voice,
 };
 use crate::db::user_card_stats::user_cards;
 use crate::domain::reading;
 use crate::domain::spread;
 use crate::domain::statistics::{
-    self, Ratings, Summary, Tally, UtcOffset, Window, dates_until, percent, sort_by_use,
+    self, PeriodFigures, RatingTally, Ratings, Summary, Tally, UserFigures, UtcOffset, Window,
+    dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
-use crate::loaders::{FiguresOfUser, UserFigures};
+use crate::loaders::FiguresOfUser;
 
 /// What the fields cost besides that read all of somebody's readings: otherwise a hundred of them would
 /// be as cheap as a hundred objects.
@@ -145,7 +147,7 @@ pub struct UserStats {
     readings_this_month: i64,
     /// Readings of this week, from Monday.
     readings_this_week: i64,
-    /// Readings of the 168 hours before now.
+    /// Readings of the 168 hours up to the end of this minute.
     #[graphql(name = "readingsLast7Days")]
     readings_last_7_days: i64,
     /// The mean of the satisfaction ratings, 1 to 5 with one decimal; null if nothing was rated.
@@ -174,8 +176,12 @@ pub(super) async fn user_stats(
 ) -> Result<UserStats, ApiError> {
     let offset = utc_offset(utc_offset_minutes)?;
     let loader = &request.loaders.user_figures_by_user_id;
-    let figures = loader.load_one(FiguresOfUser { user, offset }).await?;
-    let figures = figures.ok_or(ApiError::NotFound("user"))?;
+    let key = keys::user_stats(user, offset, request.minute());
+    let figures = async || {
+        let figures = loader.load_one(FiguresOfUser { user, offset }).await?;
+        Ok(figures.map_or_else(UserFigures::none, |figures| *figures))
+    };
+    let figures = request.cached(&key, figures()).await?;
     let UserFigures { summary, draws, current_streak_days } = *figures;
     let [this_month, this_week, last_7_days] = summary.within;
     Ok(UserStats {
@@ -227,16 +233,15 @@ impl Analytics {
         request: &RequestContext,
         window: Window,
     ) -> Result<AnalyticsSummary, DbError> {
-        let now = request.services.clock.now();
-        let rolling = ROLLING.map(|days| Window::before(now, days));
-        let groups = reading_groups(
-            &request.session.of_field("Analytics.summary"),
-            &[self.user],
-            window,
-            rolling,
-        )
-        .await?;
-        let summary = Summary::of(&groups);
+        let minute = request.minute();
+        let rolling = ROLLING.map(|days| Window::before(minute.end(), days));
+        let session = request.session.of_field("Analytics.summary");
+        let groups = async || {
+            let groups = reading_groups(&session, &[self.user], window, rolling).await?;
+            Ok(Summary::of(&groups))
+        };
+        let key = keys::analytics_summary(self.user, window, minute);
+        let summary = request.cached(&key, groups()).await?;
         let [last_7_days, last_30_days] = summary.within;
         Ok(AnalyticsSummary {
             total_readings: summary.readings,
@@ -254,17 +259,15 @@ impl Analytics {
         days: i32,
     ) -> Result<Vec<DayCount>, ApiError> {
         let today = self.offset.date_of(request.services.clock.now());
-        let dates = dates_until(today, chart_days(days)?);
+        let days = chart_days(days)?;
+        let dates = dates_until(today, days);
         let first = dates.first().copied().unwrap_or(today);
         let window = self.offset.between(first, today + chrono::Days::new(1));
-        let counted = readings_by_date(
-            &request.session.of_field("Analytics.frequency"),
-            self.user,
-            window,
-            self.offset,
-        )
-        .await?;
-        let counted: HashMap<_, _> = counted.into_iter().collect();
+        let session = request.session.of_field("Analytics.frequency");
+        let counted = readings_by_date(&session, self.user, window, self.offset);
+        let key = keys::analytics_frequency(self.user, self.offset, (today, days));
+        let counted = request.cached(&key, counted).await?;
+        let counted: HashMap<_, _> = counted.iter().copied().collect();
         let count = |date| counted.get(&date).copied().unwrap_or_default();
         Ok(dates
             .into_iter()
@@ -277,14 +280,11 @@ impl Analytics {
         request: &RequestContext,
         days: i32,
     ) -> Result<SatisfactionAnalytics, ApiError> {
-        let window = Window::before(request.services.clock.now(), chart_days(days)?);
-        let rows = readings_by_rating(
-            &request.session.of_field("Analytics.satisfaction"),
-            self.user,
-            window,
-        )
-        .await?;
-        Ok(SatisfactionAnalytics::of(&rows))
+        let (minute, days) = (request.minute(), chart_days(days)?);
+        let session = request.session.of_field("Analytics.satisfaction");
+        let ratings = readings_by_rating(&session, self.user, Window::before(minute.end(), days));
+        let key = keys::analytics_satisfaction(self.user, days, minute);
+        Ok(SatisfactionAnalytics::of(&request.cached(&key, ratings).await?))
     }
 
     async fn top_cards_of(
@@ -293,26 +293,28 @@ impl Analytics {
         limit: i32,
     ) -> Result<Vec<CardFrequency>, ApiError> {
         let limit = number_within("limit", limit, &TOP_CARDS)?;
-        let rows = user_cards(&request.session.of_field("Analytics.topCards"), self.user).await?;
-        let draws: i64 = rows.iter().map(|row| i64::from(row.upright + row.reversed)).sum();
-        let mut tallies: Vec<_> = rows
+        let session = request.session.of_field("Analytics.topCards");
+        let key = keys::analytics_cards(self.user);
+        let cards = request.cached(&key, user_cards(&session, self.user)).await?;
+        let draws: i64 = cards.iter().map(|card| i64::from(card.upright + card.reversed)).sum();
+        let mut tallies: Vec<_> = cards
             .iter()
-            .filter_map(|row| Some((row, request.catalogue.card(row.card_id)?)))
-            .map(|(row, card)| Tally {
-                key: (card, row),
-                count: (row.upright + row.reversed).into(),
-                last_used_at: row.last_drawn_at,
+            .filter_map(|drawn| Some((drawn, request.catalogue.card(drawn.card)?)))
+            .map(|(drawn, card)| Tally {
+                key: (card, drawn),
+                count: (drawn.upright + drawn.reversed).into(),
+                last_used_at: drawn.last_drawn_at,
             })
             .collect();
         sort_by_use(&mut tallies, |(card, _)| card.code.as_str());
         let most = tallies.iter().take(usize::try_from(limit).unwrap_or_default());
         Ok(most
-            .map(|Tally { key: (card, row), count, .. }| CardFrequency {
+            .map(|Tally { key: (card, drawn), count, .. }| CardFrequency {
                 card: Card::of(card),
                 draws: *count,
                 percent_of_draws: percent(*count, draws),
-                upright: row.upright,
-                reversed: row.reversed,
+                upright: drawn.upright,
+                reversed: drawn.reversed,
             })
             .collect())
     }
@@ -322,15 +324,13 @@ impl Analytics {
         request: &RequestContext,
         days: i32,
     ) -> Result<PeriodComparison, ApiError> {
-        let (now, length) =
-            (request.services.clock.now(), TimeDelta::days(chart_days(days)?.into()));
-        let times = [now - length - length, now - length, now];
-        let [before, since] = readings_before_and_since(
-            &request.session.of_field("Analytics.comparison"),
-            self.user,
-            times,
-        )
-        .await?;
+        let (minute, days) = (request.minute(), chart_days(days)?);
+        let (end, length) = (minute.end(), TimeDelta::days(days.into()));
+        let times = [end - length - length, end - length, end];
+        let session = request.session.of_field("Analytics.comparison");
+        let figures = readings_before_and_since(&session, self.user, times);
+        let key = keys::analytics_comparison(self.user, days, minute);
+        let [before, since] = *request.cached(&key, figures).await?;
         let direction =
             statistics::ChangeDirection::from_to(before.readings, since.readings).into();
         Ok(PeriodComparison {
@@ -382,9 +382,13 @@ impl Analytics {
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<SpreadCount>, ApiError>> {
-        let session = &request(context).session.of_field("Analytics.spreads");
-        let tallies = readings_by_spread_type(session, self.user, window(range)).await;
-        let counts = |mut tallies: Vec<Tally<spread::SpreadType>>| {
+        let (request, window) = (request(context), window(range));
+        let session = &request.session.of_field("Analytics.spreads");
+        let key = keys::analytics_spreads(self.user, window);
+        let tallies = readings_by_spread_type(session, self.user, window);
+        let tallies = request.cached(&key, tallies).await;
+        let counts = |tallies: Arc<Vec<Tally<spread::SpreadType>>>| {
+            let mut tallies = Arc::unwrap_or_clone(tallies);
             sort_by_use(&mut tallies, spread::SpreadType::as_str);
             let count = |tally: Tally<spread::SpreadType>| SpreadCount {
                 spread_type: tally.key.into(),
@@ -403,9 +407,13 @@ impl Analytics {
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<VoiceCount>, ApiError>> {
-        let session = &request(context).session.of_field("Analytics.voices");
-        let tallies = readings_by_voice(session, self.user, window(range)).await;
-        let counts = |mut tallies: Vec<Tally<voice::VoiceKey>>| {
+        let (request, window) = (request(context), window(range));
+        let session = &request.session.of_field("Analytics.voices");
+        let key = keys::analytics_voices(self.user, window);
+        let tallies = readings_by_voice(session, self.user, window);
+        let tallies = request.cached(&key, tallies).await;
+        let counts = |tallies: Arc<Vec<Tally<voice::VoiceKey>>>| {
+            let mut tallies = Arc::unwrap_or_clone(tallies);
             sort_by_use(&mut tallies, voice::VoiceKey::as_str);
             let count = |tally: Tally<voice::VoiceKey>| VoiceCount {
                 voice: tally.key.into(),
@@ -424,9 +432,12 @@ impl Analytics {
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<KarmaCount>, ApiError>> {
-        let session = &request(context).session.of_field("Analytics.karma");
-        let tallies = readings_by_karma(session, self.user, window(range)).await;
-        let counts = |tallies: Vec<Tally<reading::Karma>>| {
+        let (request, window) = (request(context), window(range));
+        let session = &request.session.of_field("Analytics.karma");
+        let key = keys::analytics_karma(self.user, window);
+        let tallies = readings_by_karma(session, self.user, window);
+        let tallies = request.cached(&key, tallies).await;
+        let counts = |tallies: Arc<Vec<Tally<reading::Karma>>>| {
             karma_counts(std::array::from_fn(|index| {
                 let found = tallies.iter().find(|tally| tally.key == reading::Karma::ALL[index]);
                 found.map_or(0, |tally| tally.count)
@@ -440,7 +451,7 @@ impl Analytics {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Readings made in so many times 24 hours before now: 1 to 366.",
+            desc = "Readings made in so many times 24 hours up to the end of this minute: 1 to 366.",
             default = 30
         )]
         days: i32,
@@ -450,9 +461,11 @@ impl Analytics {
 
     /// When the readings are made.
     async fn patterns(&self, context: &Context<'_>) -> Option<Result<ReadingPatterns, ApiError>> {
-        let session = &request(context).session.of_field("Analytics.patterns");
-        let patterns = reading_patterns(session, self.user, self.offset).await;
-        Some(patterns.map(ReadingPatterns::from).map_err(ApiError::from))
+        let request = request(context);
+        let session = &request.session.of_field("Analytics.patterns");
+        let key = keys::analytics_patterns(self.user, self.offset);
+        let patterns = request.cached(&key, reading_patterns(session, self.user, self.offset));
+        Some(patterns.await.map(|patterns| (*patterns).into()).map_err(ApiError::from))
     }
 
     /// The cards drawn most often. At most 50.
@@ -469,7 +482,7 @@ impl Analytics {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "So many times 24 hours before now, and as many before those: 1 to 366.",
+            desc = "So many times 24 hours up to the end of this minute, and as many before those: 1 to 366.",
             default = 30
         )]
         days: i32,
@@ -483,10 +496,10 @@ impl Analytics {
 pub struct AnalyticsSummary {
     /// All readings within the range.
     total_readings: i64,
-    /// Those of them that were made in the 7 times 24 hours before now.
+    /// Those of them that were made in the 7 times 24 hours up to the end of this minute.
     #[graphql(name = "readingsLast7Days")]
     readings_last_7_days: i64,
-    /// Those of them that were made in the 30 times 24 hours before now.
+    /// Those of them that were made in the 30 times 24 hours up to the end of this minute.
     #[graphql(name = "readingsLast30Days")]
     readings_last_30_days: i64,
     /// The mean of their satisfaction ratings, 1 to 5 with one decimal; null if nothing was rated.
@@ -546,7 +559,7 @@ pub struct SatisfactionAnalytics {
 }
 
 impl SatisfactionAnalytics {
-    fn of(rows: &[RatedReadings]) -> Self {
+    fn of(rows: &[RatingTally]) -> Self {
         let ratings_of = |is_late: bool| {
             let mut ratings = Ratings::default();
             for row in rows.iter().filter(|row| row.is_late == is_late) {
@@ -645,12 +658,12 @@ pub struct PeriodSummary {
 }
 
 impl PeriodSummary {
-    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], row: PeriodRow) -> Self {
+    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], figures: PeriodFigures) -> Self {
         Self {
             from: DateTime(from),
             to: DateTime(to),
-            readings: row.readings,
-            mean_satisfaction: row.ratings.mean(),
+            readings: figures.readings,
+            mean_satisfaction: figures.ratings.mean(),
         }
     }
 }

@@ -75,3 +75,12 @@ impl From<user_error::UserError> for UserError {
         }
     }
 }
+
+impl UserError {
+    /// The same where the mutation takes the argument itself and no input that holds it.
+    #[must_use]
+    pub fn of_argument(mut self) -> Self {
+        self.field = self.field.map(|field| field.into_iter().skip(1).collect());
+        self
+    }
+}

@@ -10,6 +10,7 @@ use axum::response::Response;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::cache::statistics::Lookups;
 use crate::graphql::one_pass::PageCount;
 
 /// The header of the request's id, in requests and answers.
@@ -33,6 +34,8 @@ pub struct RequestFigures {
     pub rows: u64,
     /// The time that the statements took.
     pub sql_time: Duration,
+    /// What was kept of what it asked for, and what was not.
+    pub lookups: Lookups,
     /// Pages of readings.
     pub pages: PageCount,
     /// Whether clients may see no more of what it cost than its time.
@@ -90,6 +93,10 @@ fn server_timing(whole: f64, figures: &RequestFigures) -> String {
     let sql = milliseconds(*sql_time);
     let mut timing =
         format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"");
+    let Lookups { hits, misses } = figures.lookups;
+    if hits + misses > 0 {
+        let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");
+    }
     let PageCount { pages, written } = figures.pages;
     if pages > 0 {
         let _ = write!(timing, ", pages;desc=\"{written} of {pages} in one pass\"");

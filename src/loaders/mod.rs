@@ -23,6 +23,7 @@ mod user_figures_by_user_id;
 use chrono::{DateTime, Utc};
 
 use crate::db::Session;
+use crate::domain::statistics::Minute;
 use crate::domain::viewer::CurrentViewer;
 
 pub use batches::{Batches, Load, RequestLoader};
@@ -39,7 +40,7 @@ pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use tags_by_user_id::TagsByUserId;
 pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
-pub use user_figures_by_user_id::{FiguresOfUser, UserFigures, UserFiguresByUserId};
+pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
 
 /// What the loaders of one request are made of.
 struct Source<'a> {
@@ -113,7 +114,8 @@ impl Loaders {
             usage_today_by_user_id: source
                 .loader("User.readingQuota", UsageTodayByUserId(viewer(), now)),
             user_by_id: source.loader("Reading.user", UserById),
-            user_figures_by_user_id: source.loader("User.stats", UserFiguresByUserId(now)),
+            user_figures_by_user_id: source
+                .loader("User.stats", UserFiguresByUserId(Minute::of(now))),
             batches,
         }
     }

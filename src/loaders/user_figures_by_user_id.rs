@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Load;
 use crate::db::statistics::{reading_groups, streaks_and_draws};
 use crate::db::{DbError, Session};
-use crate::domain::statistics::{ReadingGroup, Summary, UtcOffset, Window};
+use crate::domain::statistics::{Minute, ReadingGroup, Summary, UserFigures, UtcOffset, Window};
 
 /// Whose readings, and where their days begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,20 +19,9 @@ pub struct FiguresOfUser {
     pub offset: UtcOffset,
 }
 
-/// What a user's readings come to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct UserFigures {
-    /// All of them, and how many were made in this month, this week and the last 7 days.
-    pub summary: Summary<3>,
-    /// Cards drawn.
-    pub draws: i64,
-    /// Consecutive dates with a reading, up to today or yesterday.
-    pub current_streak_days: i64,
-}
-
-/// Loads what users' readings come to at a time: two statements for all users of one clock. Whether the
+/// Loads what users' readings come to as of a minute: two statements for all users of one clock. Whether the
 /// viewer may see it is for whoever asks to know.
-pub struct UserFiguresByUserId(pub(super) DateTime<Utc>);
+pub struct UserFiguresByUserId(pub(super) Minute);
 
 /// Days of a rolling week.
 const WEEK: u16 = 7;
@@ -69,8 +57,10 @@ impl UserFiguresByUserId {
         users: &[Uuid],
         offset: UtcOffset,
     ) -> Result<Vec<(Uuid, UserFigures)>, DbError> {
-        let Self(now) = self;
-        let windows = [offset.month_of(*now), offset.week_of(*now), Window::before(*now, WEEK)];
+        let Self(minute) = self;
+        let now = minute.start();
+        let windows =
+            [offset.month_of(now), offset.week_of(now), Window::before(minute.end(), WEEK)];
         let groups = reading_groups(session, users, Window::default(), windows).await?;
         let days = streaks_and_draws(session, users, offset).await?;
         let mut groups_of: HashMap<Uuid, Vec<ReadingGroup<3>>> = HashMap::new();
@@ -79,7 +69,7 @@ impl UserFiguresByUserId {
         }
         let days: HashMap<Uuid, _> =
             days.into_iter().map(|of_user| (of_user.user, of_user)).collect();
-        let today = offset.date_of(*now);
+        let today = offset.date_of(now);
         let figures = |user: &Uuid| {
             let groups = groups_of.get(user).map_or(&[][..], Vec::as_slice);
             let days = days.get(user);

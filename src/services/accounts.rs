@@ -15,6 +15,8 @@ use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines, is_invisible, normalized};
 use super::logins::{self, Login};
 use super::throttle::Key;
+use super::writes::Write;
+use crate::cache::changes::Change;
 use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
 use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_user};
 use crate::db::entities::users;
@@ -71,11 +73,11 @@ pub async fn register(
     let hash = services.passwords.hash(password.clone()).await?;
     let user = users::Model { password_hash: hash, ..user };
     let repeatable = repeatable.as_ref();
-    let made = session.transaction(|transaction| async move {
+    let made = services.write(session, |transaction| async move {
         let (id, is_new) = insert_user(&transaction, services, user, repeatable).await?;
         let login =
             if is_new { Some(logins::begin(&transaction, services, id).await?) } else { None };
-        Ok::<_, ServiceError>((id, login))
+        Ok((id, login))
     });
     let (id, login) = made.await?;
     if let Some(login) = login {
@@ -100,7 +102,7 @@ pub async fn create(
     let (user, _) = checked_registration(services, &registration)?;
     let password_hash = services.passwords.hash(registration.password).await?;
     let user = users::Model { password_hash, is_admin, last_login_at: None, ..user };
-    let made = session.transaction(|transaction| async move {
+    let made = services.write(session, |transaction| async move {
         insert_user(&transaction, services, user, None).await
     });
     Ok(made.await?.0)
@@ -109,7 +111,7 @@ pub async fn create(
 /// Writes a user and answers their id, or that of the user whom the same request made before, and
 /// whether they are new.
 async fn insert_user(
-    transaction: &Transaction,
+    transaction: &Write,
     services: &Services,
     user: users::Model,
     repeatable: Option<&Repeatable>,
@@ -118,6 +120,7 @@ async fn insert_user(
         return Ok((id, false));
     }
     let (id, email, username) = (user.id, user.email.clone(), user.username.clone());
+    transaction.changes(Change::UserRegistered { username: username.clone() });
     if !user_insert(transaction, user).await? {
         let taken = taken_names(transaction, &email, &username).await?;
         let mut checks = Checks::default();
@@ -446,9 +449,12 @@ pub async fn update_profile(
     };
     checks.finish()?;
     let now = services.clock.now();
-    let changed = session.transaction(|transaction| async move {
+    let changed = services.write(session, |transaction| async move {
         // A new name is a new key: two that both held the row would each wait for the other to let go.
-        hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let before = hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let username = change.username.clone().unwrap_or_else(|| before.username.clone());
+        transaction
+            .changes(Change::UserChanged { user: viewer, usernames: [before.username, username] });
         let changed = user_profile_change(&transaction, viewer, change, now).await?;
         changed.ok_or_else(|| {
             ServiceError::refused("username", UserErrorCode::Taken, "this username is taken")
@@ -470,9 +476,10 @@ pub async fn delete(
 ) -> Result<(), ServiceError> {
     let credentials = verified_viewer(session, services, who, ("password", password)).await?;
     let now = services.clock.now();
-    let deleted = session.transaction(|transaction| async move {
+    let deleted = services.write(session, |transaction| async move {
         let id = credentials.id;
-        hold_viewer(&transaction, id, Hold::Exclusive).await?;
+        let UserRow { username, .. } = hold_viewer(&transaction, id, Hold::Exclusive).await?;
+        transaction.changes(Change::UserDeleted { user: id, username });
         // Again, now that nobody changes it.
         let is_now = credentials_by_id(&transaction, id).await?;
         let is_now = unlocked(services, is_now.ok_or(ServiceError::Unauthenticated)?)?;

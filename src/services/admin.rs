@@ -10,6 +10,7 @@ use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
 use super::upkeep::reload_catalogue;
+use crate::cache::pattern::Pattern;
 use crate::config::content::{
     CARD_MEANING, CARD_NAME, IMAGE_URL, KEYWORD, KEYWORDS, POSITION_MEANING, POSITION_NAME,
     POSITION_PLACE, POSITION_ROTATION, POSITIONS, RADIATION_LEVEL, SPREAD_DESCRIPTION,
@@ -33,6 +34,26 @@ use crate::domain::user_error::{UserError, UserErrorCode};
 async fn hold_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
     let user = hold_viewer(transaction, viewer, Hold::Shared).await?;
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
+}
+
+/// Drops what is cached under keys of a pattern; answers how many values there were. Only for whom the
+/// caller has found to be an admin.
+///
+/// # Errors
+///
+/// The text is no pattern.
+pub async fn invalidate_cache(
+    services: &Services,
+    admin: Uuid,
+    pattern: &str,
+) -> Result<usize, ServiceError> {
+    services.throttle.admin(admin)?;
+    let pattern = Pattern::parse(pattern).map_err(|error| {
+        ServiceError::refused("pattern", UserErrorCode::Invalid, error.to_string())
+    })?;
+    let removed = services.cache.invalidate(&pattern).await;
+    tracing::info!(%admin, %pattern, removed, "an admin invalidated a part of the cache");
+    Ok(removed)
 }
 
 /// What an admin wants of a card; `None` keeps, an inner `None` clears.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::db::reference::reference_changed_at;
 use crate::db::{DbError, Session, cards, factions, spreads, voices};
-use crate::domain::card::{Card, CardText, Suit};
+use crate::domain::card::{Card, CardText, CardType, Suit};
 use crate::domain::faction::{Faction, FactionKey};
 use crate::domain::locale::{Locale, Localized};
 use crate::domain::spread::{Position, PositionText, Spread, SpreadText};
@@ -65,6 +65,14 @@ impl Catalogue {
         &self.cards
     }
 
+    /// The cards of a type in deck order; all of them where none is named.
+    pub fn cards_of_type(&self, card_type: Option<CardType>) -> impl Iterator<Item = Arc<Card>> {
+        let is_of_type = move |card: &&Arc<Card>| {
+            card_type.is_none_or(|card_type| card.suit.card_type() == card_type)
+        };
+        self.cards.iter().filter(is_of_type).cloned()
+    }
+
     /// The card of that id.
     #[must_use]
     pub fn card(&self, id: Uuid) -> Option<&Arc<Card>> {
@@ -93,6 +101,12 @@ impl Catalogue {
     #[must_use]
     pub fn spreads(&self) -> &[Arc<Spread>] {
         &self.spreads
+    }
+
+    /// The spreads that are offered, or all, by name.
+    pub fn offered_spreads(&self, includes_inactive: bool) -> impl Iterator<Item = Arc<Spread>> {
+        let is_offered = move |spread: &&Arc<Spread>| includes_inactive || spread.is_active;
+        self.spreads.iter().filter(is_offered).cloned()
     }
 
     /// The spread of that id, inactive or not.

@@ -8,6 +8,7 @@ use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
+use crate::cache::changes::Change;
 use crate::config::content::{CATEGORIES, CATEGORY_DESCRIPTION, CATEGORY_ICON, CATEGORY_NAME};
 use crate::db::Session;
 use crate::db::categories::{
@@ -164,10 +165,11 @@ pub async fn delete(
     id: Uuid,
 ) -> Result<(u64, UserRow), ServiceError> {
     let now = services.clock.now();
-    let deleted = session.transaction(|transaction| async move {
+    let deleted = services.write(session, |transaction| async move {
         let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let category = category_locked(&transaction, viewer, id).await?;
         category.ok_or(ServiceError::NotFound("category"))?;
+        transaction.changes(Change::ReadingsChanged { owner: viewer });
         let readings = readings_take_out_of_category(&transaction, viewer, id, now).await?;
         category_delete(&transaction, viewer, id).await?;
         Ok((readings, user))

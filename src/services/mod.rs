@@ -19,9 +19,12 @@ pub mod tags;
 pub mod throttle;
 pub mod tokens;
 pub mod upkeep;
+pub mod writes;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::cache::Cache;
+use crate::cache::changes::Change;
 use crate::config::Settings;
 use catalogue::Catalogue;
 use clock::Clock;
@@ -47,6 +50,8 @@ pub struct Services {
     pub share_accesses: ShareAccesses,
     /// Exports that are being written.
     pub exports: Exports,
+    /// What is kept of what was computed.
+    pub cache: Cache,
     catalogue: RwLock<Arc<Catalogue>>,
 }
 
@@ -61,6 +66,7 @@ impl Services {
             throttle: Throttle::new(&settings.throttle),
             share_accesses: ShareAccesses::default(),
             exports: Exports::new(settings.export.exports),
+            cache: Cache::new(&settings.cache),
             catalogue: RwLock::new(Arc::new(catalogue)),
             settings,
         }
@@ -73,7 +79,8 @@ impl Services {
     }
 
     /// Puts other reference data in its place, for requests from now on.
-    pub fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
+    pub async fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        self.cache.purge(&Change::CatalogueReplaced).await;
     }
 }

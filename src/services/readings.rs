@@ -15,6 +15,7 @@ use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
+use crate::cache::changes::Change;
 use crate::config::content::{DRAW, FOCUS_AREA, MOOD, NOTES, QUESTION, RADIATION};
 use crate::db::categories::category_held;
 use crate::db::counters::{CounterDelta, counter_delta_insert};
@@ -152,7 +153,7 @@ pub async fn create(
     let catalogue = services.catalogue();
     let (input, spread) = checked(&catalogue, input)?;
     let (repeatable, spread, catalogue) = (repeatable.as_ref(), &spread, &catalogue);
-    let created = session.transaction(|transaction| async move {
+    let created = services.write(session, |transaction| async move {
         let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let id = Uuid::now_v7();
         if let Some(before) = made_before(&transaction, services, repeatable, id).await? {
@@ -176,6 +177,7 @@ pub async fn create(
             .collect();
         reading_insert(&transaction, reading.clone(), cards).await?;
         user_cards_add(&transaction, viewer, &draws, (now, now)).await?;
+        transaction.changes(changed_reading(viewer, id, [reading.privacy_level; 2]));
         let card_ids = draws.into_iter().map(|draw| draw.card_id);
         let delta = CounterDelta::reading(spread.id, card_ids, None);
         counter_delta_insert(&transaction, delta, now).await?;
@@ -392,7 +394,7 @@ pub async fn update(
 ) -> Result<Changed, ServiceError> {
     let now = services.clock.now();
     let (change, is_archived) = checked_update(update)?;
-    let changed = session.transaction(|transaction| async move {
+    let changed = services.write(session, |transaction| async move {
         hold_viewer(&transaction, viewer, Hold::Shared).await?;
         if let Some(Some(category)) = change.category_id {
             hold_category(&transaction, viewer, category).await?;
@@ -418,6 +420,8 @@ pub async fn update(
             return Ok(Changed::Reading(before));
         }
         let rating = change.user_satisfaction;
+        let privacy = change.privacy_level.unwrap_or(before.privacy_level);
+        transaction.changes(changed_reading(viewer, id, [before.privacy_level, privacy]));
         let after = reading_change(&transaction, viewer, id, change, now).await?;
         let after = after.ok_or(ServiceError::NotFound("reading"))?;
         if rating.is_some_and(|rating| rating != before.user_satisfaction) {
@@ -431,6 +435,11 @@ pub async fn update(
         Ok(Changed::Reading(after))
     });
     changed.await
+}
+
+/// What becomes of a reading, of which others see what is public before or after.
+fn changed_reading(owner: Uuid, reading: Uuid, privacy: [PrivacyLevel; 2]) -> Change {
+    Change::ReadingChanged { reading, owner, is_public: privacy.contains(&PrivacyLevel::Public) }
 }
 
 fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>), ServiceError> {
@@ -477,10 +486,11 @@ pub async fn delete(
     id: Uuid,
 ) -> Result<UserRow, ServiceError> {
     let now = services.clock.now();
-    let deleted = session.transaction(|transaction| async move {
+    let deleted = services.write(session, |transaction| async move {
         let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
+        transaction.changes(changed_reading(viewer, id, [reading.privacy_level; 2]));
         let draws = draws_of_reading(&transaction, id).await?;
         let (spread, rating) = (reading.spread_template_id, reading.user_satisfaction);
         let card_ids = draws.iter().map(|draw| draw.card_id);

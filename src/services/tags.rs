@@ -8,6 +8,7 @@ use super::Services;
 use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
+use crate::cache::changes::Change;
 use crate::config::content::TAG;
 use crate::db::Session;
 use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
@@ -104,7 +105,7 @@ pub async fn replace(
     gone.sort();
     gone.dedup();
     let now = services.clock.now();
-    let replaced = session.transaction(|transaction| async move {
+    let replaced = services.write(session, |transaction| async move {
         let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
         let before = tags_of_user(&transaction, viewer).await?;
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
@@ -121,6 +122,7 @@ pub async fn replace(
         let readings = if gone.is_empty() {
             0
         } else {
+            transaction.changes(Change::ReadingsChanged { owner: viewer });
             tags_replace(&transaction, viewer, &gone, to.as_deref(), now).await?
         };
         let after = tags_of_user(&transaction, viewer).await?;

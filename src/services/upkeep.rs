@@ -14,6 +14,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Services;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
+use crate::cache::changes::Change;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
 use crate::db::login_sessions::logins_sweep;
@@ -66,12 +67,15 @@ fn report(what: &'static str, result: Result<(), ServiceError>) {
 /// A statement fails.
 pub async fn bring_up_to_date(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
-    in_batches(|| {
+    let folded = in_batches(|| {
         session.transaction(move |transaction| async move {
             counters_fold(&transaction, BATCH, now).await
         })
     })
     .await?;
+    if folded > 0 {
+        services.cache.purge(&Change::CountersFolded).await;
+    }
     services.share_accesses.write(session).await?;
     session.release().await;
     Ok(())
@@ -150,6 +154,6 @@ pub async fn reload_catalogue(
     session: &Session,
 ) -> Result<Arc<Catalogue>, ServiceError> {
     let catalogue = Arc::new(Catalogue::load(session).await?);
-    services.replace_catalogue(Arc::clone(&catalogue));
+    services.replace_catalogue(Arc::clone(&catalogue)).await;
     Ok(catalogue)
 }

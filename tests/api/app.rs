@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, oneshot};
 use uuid::Uuid;
 
+use wasteland_tarot::cache::pattern::Pattern;
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
 use wasteland_tarot::db::{Database, StartLock, migrations, now};
@@ -430,6 +431,13 @@ impl TestApp {
     /// Writes people and readings past the API.
     pub async fn insert(&self, rows: SeedRows) {
         insert_missing_seed(&self.app.database, rows).await.expect("the rows are written");
+        self.forget_cached().await;
+    }
+
+    /// Has the server compute anew what a test has changed past it.
+    pub async fn forget_cached(&self) {
+        let all = Pattern::parse("*").expect("a pattern");
+        self.app.services.cache.invalidate(&all).await;
     }
 }
 

@@ -295,7 +295,7 @@ on_both_databases! {
             }
         };
         let database = TestDatabase::new(engine, Content::Reference).await;
-        let app = TestApp::start_observed(database, &[], observer).await;
+        let app = TestApp::start_observed(database, &["--cache-enabled=false"], observer).await;
         let ada = user("ada");
         let folder = category(&ada, "folder");
         let mut asked = reading(&app, &ada, "asked", 1);

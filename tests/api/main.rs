@@ -12,6 +12,7 @@ mod world;
 mod accounts;
 mod admin;
 mod browser;
+mod cache;
 mod card_lists;
 mod cards;
 mod catalogue;

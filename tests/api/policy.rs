@@ -89,6 +89,8 @@ const TYPES: &[(Policy, &[&str])] = &[
             "AdminUser",
             "AdminUserConnection",
             "AdminUserEdge",
+            "CachePolicyStats",
+            "CacheStats",
             "DatabaseHealth",
             "PoolStats",
             "SlowQuery",
@@ -212,7 +214,13 @@ const FIELDS: &[(&str, Policy, &[&str])] = &[
     (
         "Mutation",
         Admin,
-        &["adminLockUser", "adminUnlockUser", "adminUpdateCard", "adminUpdateSpread"],
+        &[
+            "adminInvalidateCache",
+            "adminLockUser",
+            "adminUnlockUser",
+            "adminUpdateCard",
+            "adminUpdateSpread",
+        ],
     ),
 ];
 
@@ -554,6 +562,7 @@ fn input_of(app: &TestApp, mutation: &str, is_there: bool) -> String {
         "deleteCategory" => format!("id: {category:?}"),
         "adminUpdateCard" => format!("id: {:?}, name: \"\"", card_id(app, "major_arcana_00")),
         "adminUpdateSpread" => format!("id: {spread:?}, displayName: \"\""),
+        "adminInvalidateCache" => "pattern: \"user:nobody:*\"".to_owned(),
         "adminLockUser" | "adminUnlockUser" => format!("userId: {user:?}"),
         other => panic!("{other} is new: what is it asked for with?"),
     }
@@ -574,9 +583,13 @@ fn refused(mutation: &str, code: &str, message: &str) -> Value {
 
 async fn change(app: &TestApp, viewer: Option<Uuid>, mutation: &str, is_there: bool) -> Value {
     let input = input_of(app, mutation, is_there);
-    let query = format!(
-        "mutation {{ {mutation}(input: {{ {input} }}) {{ userErrors {{ field code message }} }} }}"
-    );
+    // It takes no input but the one argument.
+    let arguments = match mutation {
+        "adminInvalidateCache" => input,
+        _ => format!("input: {{ {input} }}"),
+    };
+    let query =
+        format!("mutation {{ {mutation}({arguments}) {{ userErrors {{ field code message }} }} }}");
     app.ask_as_viewer(viewer, &query).await.body_without_request_id()
 }
 

@@ -26,7 +26,9 @@ const NONE: &str = "--slow-query-ms=86400000";
 
 /// A server with an admin, Ada, and her readings with their cards.
 async fn start(engine: Engine, flags: &[&str]) -> TestApp {
-    let app = TestApp::start_with(engine, flags).await;
+    // Every question is to reach the database.
+    let flags: Vec<&str> = flags.iter().copied().chain(["--cache-enabled=false"]).collect();
+    let app = TestApp::start_with(engine, &flags).await;
     let ada = user("ada");
     let folder = category(&ada, "folder");
     let readings: Vec<_> = (1..=5)

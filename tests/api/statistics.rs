@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, Datelike, DurationRound, NaiveDate, TimeDelta, Timelike, Utc};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
@@ -696,10 +696,11 @@ on_both_databases! {
         assert_eq!((since.readings, since.ratings), (2, Ratings { sum: 7, count: 2 }));
     }
 
-    async fn periods_lie_side_by_side_and_end_now(engine: Engine) {
+    async fn periods_lie_side_by_side_and_end_with_the_minute(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let earliest = app.app.services.clock.now();
+        let a_minute = TimeDelta::minutes(1);
         let query = "{ viewer { analytics { comparison(days: 366) {
             current { from to readings meanSatisfaction } previous { from to readings } direction
         } } } }";
@@ -707,7 +708,9 @@ on_both_databases! {
             app.data_as(id("ada"), query).await["viewer"]["analytics"]["comparison"].take();
         let now: DateTime<Utc> =
             comparison["current"]["to"].as_str().and_then(|to| to.parse().ok()).expect("a time");
-        assert!((earliest..=app.app.services.clock.now()).contains(&now), "{now}");
+        // With the minute of the question.
+        assert!((earliest..=app.app.services.clock.now() + a_minute).contains(&now), "{now}");
+        assert_eq!(now.duration_trunc(a_minute), Ok(now));
         let before = |days| {
             let time = now - TimeDelta::days(days);
             time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
@@ -800,7 +803,7 @@ on_both_databases! {
     }
 
     async fn only_the_user_and_admins_see_them_and_for_others_nothing_is_looked_up(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &["--cache-enabled=false"]).await;
         let admin = users::Model { is_admin: true, ..user("admin") };
         let ada = user("ada");
         let made = with_dates(&app, &ada, &["2027-01-01"]);
@@ -946,7 +949,7 @@ on_both_databases! {
     }
 
     async fn figures_of_many_users_take_two_statements_for_each_clock(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &["--cache-enabled=false"]).await;
         let admin = users::Model { is_admin: true, ..user("admin") };
         let people: Vec<_> = (0..20).map(|n| user(&format!("u{n:02}"))).collect();
         let made: Vec<Made> = people

@@ -381,7 +381,10 @@ on_both_databases! {
         cases.extend(last_cases(&app));
         let covered: BTreeSet<String> =
             cases.iter().map(|case| case.mutation.to_owned()).collect();
-        assert_eq!(covered, mutation_names());
+        let mut all = mutation_names();
+        // It writes nothing to the database, and takes no input.
+        assert!(all.remove("adminInvalidateCache"));
+        assert_eq!(covered, all);
 
         let access = Access::open(&app.database).await;
         prepare(&access).await;
@@ -669,6 +672,10 @@ on_both_databases! {
         let access = Access::open(&app.database).await;
         let before = access.all().await;
         access.run(slow(&access)).await;
+        if access.is_sqlite() {
+            // The statement that is given up goes on until it is done, and nobody else writes meanwhile.
+            access.run("PRAGMA busy_timeout = 60000").await;
+        }
         let spread = spread_id(&app, "single_wasteland");
         let create = format!(
             "mutation {{ createReading(input: {{ question: \"Slow?\", spreadId: {spread:?} }}) {{

@@ -3,6 +3,8 @@
 
 use sea_orm::{DbErr, QueryResult, TryGetable};
 
+use crate::db::DbError;
+
 /// A set of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Columns {
@@ -45,6 +47,18 @@ impl<'a> Cells<'a> {
         self.next += 1;
         (self.row, index)
     }
+}
+
+/// What all rows of a statement say.
+pub(in crate::db) fn rows_of<T>(
+    statement: &'static str,
+    rows: &[QueryResult],
+    read: impl Fn(&mut Cells<'_>) -> Result<T, DbErr>,
+) -> Result<Vec<T>, DbError> {
+    rows.iter()
+        .map(|row| read(&mut Cells::from(row, 0)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| DbError::of(statement, error))
 }
 
 /// The set that has what all of these have.

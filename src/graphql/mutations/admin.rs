@@ -42,6 +42,19 @@ impl AdminMutation {
         Some(update_spread(begin_mutation(context), input).await)
     }
 
+    /// Drops what the cache of this server keeps under keys of that pattern. For admins; it is in the log
+    /// who did it. It loses time and no data: what is dropped is computed anew.
+    async fn admin_invalidate_cache(
+        &self,
+        context: &Context<'_>,
+        #[graphql(
+            desc = "Keys, with `*` for any whole part, and as the last part for all that follow: `analytics:*`, `spreads:list:*`, `*`. 1 to 200 characters."
+        )]
+        pattern: String,
+    ) -> Option<Result<AdminInvalidateCachePayload, ApiError>> {
+        Some(invalidate_cache(begin_mutation(context), &pattern).await)
+    }
+
     /// Locks another user for a day and ends their sessions. For admins; it is in the log who did it.
     async fn admin_lock_user(
         &self,
@@ -71,6 +84,32 @@ impl AdminMutation {
             }),
         )
     }
+}
+
+/// What became of a part of the cache.
+#[derive(SimpleObject, Default)]
+struct AdminInvalidateCachePayload {
+    /// How many values were dropped.
+    removed_entries: usize,
+    /// What to put right.
+    user_errors: Vec<UserError>,
+}
+
+async fn invalidate_cache(
+    request: &RequestContext,
+    pattern: &str,
+) -> Result<AdminInvalidateCachePayload, ApiError> {
+    let admin = request.require_admin().await?;
+    let done = admin::invalidate_cache(&request.services, admin, pattern).await;
+    Ok(match settle(done)? {
+        Err(user_errors) => AdminInvalidateCachePayload {
+            removed_entries: 0,
+            user_errors: user_errors.into_iter().map(UserError::of_argument).collect(),
+        },
+        Ok(removed_entries) => {
+            AdminInvalidateCachePayload { removed_entries, user_errors: Vec::new() }
+        }
+    })
 }
 
 /// What to change of a card.

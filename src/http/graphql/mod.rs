@@ -27,6 +27,7 @@ use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
+use crate::cache::statistics::Lookups;
 use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Reader, Session};
 use crate::domain::lock::lock;
@@ -237,6 +238,7 @@ async fn execute(
     let viewer = context.current_viewer();
     let cookie = Arc::clone(&context.cookie);
     let has_checked_password = Arc::clone(&context.has_checked_password);
+    let lookups = Arc::clone(&context.lookups);
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
@@ -254,7 +256,7 @@ async fn execute(
     request.set_parsed_query(runnable);
     let response = batches.run_beside(app.schema.execute(request)).await;
     let mut answer = Answer::of_response(response, &settings.limits, media_type);
-    answer.figures = figures(&operation, &session, &plans);
+    answer.figures = figures(&operation, &session, (&plans, lookups.so_far()));
     // They would tell whether there is such a user.
     answer.figures.are_secret = has_checked_password.load(Ordering::Relaxed);
     if writes {
@@ -295,12 +297,17 @@ fn reader_of(caller: &Caller) -> Reader {
     }
 }
 
-fn figures(operation: &CheckedOperation<'_>, session: &Session, plans: &Plans) -> RequestFigures {
+fn figures(
+    operation: &CheckedOperation<'_>,
+    session: &Session,
+    (plans, lookups): (&Plans, Lookups),
+) -> RequestFigures {
     RequestFigures {
         operation: operation.name().map(str::to_owned),
         statements: session.count().statements(),
         rows: session.count().rows(),
         sql_time: session.count().time(),
+        lookups,
         pages: plans.count(),
         are_secret: false,
         error: None,

@@ -1,0 +1,395 @@
+//! The cache: what is kept is never other than what would be computed, and operators see what it is good
+//! for.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use wasteland_tarot::db::entities::users;
+use wasteland_tarot::services::upkeep::bring_up_to_date;
+
+use crate::app::{Answered, TestApp, TestDatabase, data_of, on_both_databases};
+use crate::fixtures::{card_id, id, reading, rows, spread_id, user};
+use crate::mutating::{USER_ERRORS, mutate, payload, refusal};
+use crate::walks::reload;
+
+const STATS: &str = "{ viewer { stats { totalReadings } } }";
+
+/// The hits and misses that an answer took.
+fn lookups(answered: &Answered) -> String {
+    let timing = answered.header("server-timing");
+    let counted = timing.split_once("cache;desc=\"").and_then(|(_, rest)| rest.split_once('"'));
+    counted.map(|(counted, _)| counted.to_owned()).unwrap_or_default()
+}
+
+async fn start(engine: crate::app::Engine, flags: &[&str]) -> TestApp {
+    let app = TestApp::start_with(engine, flags).await;
+    let admin = users::Model { is_admin: true, ..user("admin") };
+    let (ada, bob) = (user("ada"), user("bob"));
+    let readings = vec![reading(&app, &ada, "q:one", 1), reading(&app, &bob, "q:two", 2)];
+    app.insert(rows(vec![ada, bob, admin], readings)).await;
+    app
+}
+
+async fn create_reading(app: &TestApp, who: &str) {
+    let input = json!({
+        "question": "?", "spreadId": spread_id(app, "single_wasteland"),
+    });
+    let made = payload(app, id(who), "createReading", input, USER_ERRORS).await;
+    assert_eq!(made["userErrors"], json!([]));
+}
+
+on_both_databases! {
+    async fn what_was_computed_is_not_computed_again_until_it_changes(engine: Engine) {
+        let app = start(engine, &[]).await;
+        app.app.services.clock.stop();
+        let ask = async |who| app.ask_as(id(who), STATS).await;
+        let total = |answered: &Answered| answered.body["data"]["viewer"]["stats"].clone();
+
+        let first = ask("ada").await;
+        assert_eq!(total(&first), json!({ "totalReadings": 1 }));
+        assert_eq!(lookups(&first), "0 hits, 1 misses");
+        let again = ask("ada").await;
+        assert_eq!(total(&again), total(&first));
+        assert_eq!(lookups(&again), "1 hits, 0 misses");
+        // Who asks is read all the same.
+        assert_eq!((first.statements(), again.statements()), (3, 1));
+        assert_eq!(lookups(&ask("bob").await), "0 hits, 1 misses");
+
+        create_reading(&app, "ada").await;
+        let after = ask("ada").await;
+        assert_eq!(total(&after), json!({ "totalReadings": 2 }));
+        assert_eq!(lookups(&after), "0 hits, 1 misses");
+        assert_eq!(lookups(&ask("bob").await), "1 hits, 0 misses");
+    }
+
+    async fn a_cache_that_is_off_changes_no_answer_and_counts_nothing(engine: Engine) {
+        let app = start(engine, &["--cache-enabled=false"]).await;
+        for _ in 0..2 {
+            let answered = app.ask_as(id("ada"), STATS).await;
+            assert_eq!(answered.statements(), 3);
+            assert_eq!(lookups(&answered), "");
+        }
+    }
+
+    async fn operators_see_what_the_cache_is_good_for(engine: Engine) {
+        let app = start(engine, &["--cache-ttl-jitter=0"]).await;
+        app.app.services.clock.stop();
+        for _ in 0..3 {
+            app.data_as(id("ada"), STATS).await;
+        }
+        app.data("{ publicStats { users } cards(first: 1) { nodes { code } } }").await;
+        let fields = "size maxSize defaultTtlSeconds hits misses hitRate evictions
+            policies { name keyPattern ttlSeconds entries hits misses hitRate }";
+        let query = format!("{{ admin {{ cacheStats {{ {fields} }} }} }}");
+        let policy = |name, key_pattern, ttl, [entries, hits, misses]: [i32; 3], rate: Value| {
+            json!({
+                "name": name, "keyPattern": key_pattern, "ttlSeconds": ttl, "entries": entries,
+                "hits": hits, "misses": misses, "hitRate": rate,
+            })
+        };
+        assert_eq!(
+            app.data_as(id("admin"), &query).await["admin"]["cacheStats"],
+            json!({
+                "size": 3, "maxSize": 1_000, "defaultTtlSeconds": 300, "hits": 2, "misses": 3,
+                "hitRate": 0.4, "evictions": 0,
+                "policies": [
+                    policy("analytics", "analytics:{user_id}:{type}", 300, [0; 3], Value::Null),
+                    policy("spreads list", "spreads:list:{filters}", 1_800, [0; 3], Value::Null),
+                    policy("cards list", "cards:list:{type}", 3_600, [1, 0, 1], 0.0.into()),
+                    policy("user stats", "user:{user_id}:stats", 300, [1, 2, 1], (2.0 / 3.0).into()),
+                    policy("public data", "public:{type}:{id}", 3_600, [1, 0, 1], 0.0.into()),
+                ],
+            })
+        );
+    }
+
+    async fn an_admin_drops_what_a_pattern_means(engine: Engine) {
+        let app = start(engine, &[]).await;
+        app.app.services.clock.stop();
+        for who in ["ada", "bob"] {
+            app.data_as(id(who), STATS).await;
+        }
+        let drop = async |who: &str, pattern: &str| {
+            let query = "mutation ($pattern: String!) { adminInvalidateCache(pattern: $pattern) {
+                removedEntries userErrors { field message code min max resetsAt lockedUntil } } }";
+            let token = app.token_of(id(who));
+            let body = json!({ "query": query, "variables": { "pattern": pattern } });
+            app.send(Some(&token), &body).await
+        };
+        let dropped = data_of(drop("admin", &format!("user:{}:*", id("ada"))).await);
+        assert_eq!(
+            dropped,
+            json!({ "adminInvalidateCache": { "removedEntries": 1, "userErrors": [] } })
+        );
+        assert_eq!(lookups(&app.ask_as(id("bob"), STATS).await), "1 hits, 0 misses");
+        assert_eq!(lookups(&app.ask_as(id("ada"), STATS).await), "0 hits, 1 misses");
+
+        let refused = data_of(drop("admin", "user:1*").await);
+        let mut expected = refusal(&["pattern"], "INVALID", "\"1*\" holds a `*`; a `*` stands for a whole part", [None; 2]);
+        expected[0]["field"] = json!(["pattern"]);
+        assert_eq!(
+            refused,
+            json!({ "adminInvalidateCache": { "removedEntries": 0, "userErrors": expected } })
+        );
+        let forbidden = drop("ada", "*").await;
+        assert_eq!(forbidden.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
+        assert_eq!(lookups(&app.ask_as(id("bob"), STATS).await), "1 hits, 0 misses");
+    }
+
+    /// Whoever waits for what another computes holds no connection meanwhile: there is only one.
+    async fn many_who_ask_for_the_same_on_one_connection_are_all_answered(engine: Engine) {
+        let app = start(engine, &["--database-pool-size=1", "--database-max-overflow=0"]).await;
+        let query = "{ viewer { username
+            stats { totalReadings } west: stats(utcOffsetMinutes: -60) { totalReadings }
+            analytics { summary { totalReadings } voices { count } topCards { draws } } } }";
+        let asked = (0..50).map(|number| {
+            let who = if number % 2 == 0 { "ada" } else { "bob" };
+            app.data_as(id(who), query)
+        });
+        for answer in join_all(asked).await {
+            assert_eq!(answer["viewer"]["stats"]["totalReadings"], 1);
+            assert_eq!(answer["viewer"]["west"]["totalReadings"], 1);
+        }
+    }
+}
+
+/// What may be asked for. `{user}` is a username, `{reading}` an id.
+const READS: [&str; 12] = [
+    "{ viewer { stats { totalReadings readingsThisMonth readingsThisWeek readingsLast7Days
+        meanSatisfaction favoriteVoice favoriteSpread { name } cardsDrawn karma { karma count }
+        currentStreakDays } } }",
+    "{ viewer { stats(utcOffsetMinutes: 480) { totalReadings readingsThisMonth currentStreakDays } } }",
+    "{ viewer { analytics { summary { totalReadings readingsLast7Days meanSatisfaction favoriteVoice }
+        frequency(days: 3) { date count } patterns { busiestWeekday busiestHour readingsPerWeek
+        longestStreakDays } } } }",
+    "{ viewer { analytics(utcOffsetMinutes: -720) { spreads { spreadType count } voices { voice count }
+        karma { karma count } frequency(days: 2) { date count } } } }",
+    "{ viewer { analytics { satisfaction(days: 5) { mean trend histogram { rating count } }
+        topCards { card { name } draws upright reversed percentOfDraws }
+        comparison(days: 2) { direction current { readings meanSatisfaction } previous { readings } } } } }",
+    "{ publicStats { users readings cards spreads } }",
+    "{ cards(first: 30, filter: { cardType: MAJOR }) { totalCount nodes { code name drawCount } } }",
+    "{ spreads(first: 20) { totalCount nodes { name displayName isActive usageCount } } }",
+    "{ popularSpreads { mostUsed { name } bestRated { name } newest { name } } }",
+    "{ publicReadings(first: 5) { totalCount nodes { id question tags user { username }
+        spread { displayName } cards { card { name } } } } }",
+    "{ user(username: \"{user}\") { username displayName readings(first: 3) { nodes { question } } } }",
+    "{ viewer { tags(first: 5) { nodes { name readingCount } } categories { name readingCount } } }",
+];
+
+/// What may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Write {
+    Create,
+    Rate,
+    Hide,
+    Delete,
+    Retag,
+    Rename,
+    Fold,
+    EditCard,
+    SwitchSpread,
+}
+
+const WRITES: [Write; 9] = [
+    Write::Create,
+    Write::Rate,
+    Write::Hide,
+    Write::Delete,
+    Write::Retag,
+    Write::Rename,
+    Write::Fold,
+    Write::EditCard,
+    Write::SwitchSpread,
+];
+
+const PEOPLE: [&str; 3] = ["ada", "bob", "admin"];
+
+/// Two servers on one database: one keeps what it computes, one does not.
+struct Pair {
+    cached: TestApp,
+    plain: TestApp,
+    rng: StdRng,
+    log: Vec<String>,
+}
+
+impl Pair {
+    async fn start(engine: crate::app::Engine, seed: u64) -> Self {
+        let cached = start(engine, &["--daily-readings=1000"]).await;
+        let database = TestDatabase::at(cached.database.url.clone());
+        let plain = TestApp::start_on(database, &["--cache-enabled=false"]).await;
+        // Both clocks stand at the same time.
+        cached.app.services.clock.stop();
+        let clock = &plain.app.services.clock;
+        clock.stop();
+        clock.advance(cached.app.services.clock.now() - clock.now());
+        Self { cached, plain, rng: StdRng::seed_from_u64(seed), log: Vec::new() }
+    }
+
+    fn any<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.rng.random_range(0..all.len())]
+    }
+
+    /// Asks both; answers whether they say the same.
+    async fn agree(&mut self, who: Option<&str>, query: &str) -> bool {
+        let cached = self.cached.ask_as_viewer(who.map(id), query).await;
+        let plain = self.plain.ask_as_viewer(who.map(id), query).await;
+        let body = |answered: &Answered| match answered.body.get("errors") {
+            None => answered.text.clone(),
+            Some(_) => answered.body_without_request_id().to_string(),
+        };
+        let (cached, plain) = (body(&cached), body(&plain));
+        self.log.push(format!("{who:?} asks {query}: {cached}"));
+        if cached != plain {
+            self.log.push(format!("but it is {plain}"));
+        }
+        cached == plain
+    }
+
+    async fn read(&mut self) -> bool {
+        let who = self.any(&[Some("ada"), Some("bob"), Some("admin"), None]);
+        let query = self.any(&READS).replace("{user}", self.any(&["ada", "bob", "eve"]));
+        self.agree(who, &query).await
+    }
+
+    /// All that anybody may ask for.
+    async fn read_all(&mut self) -> bool {
+        let mut agree = true;
+        for who in [Some("ada"), Some("bob"), None] {
+            for query in READS {
+                agree &= self.agree(who, &query.replace("{user}", "ada")).await;
+            }
+        }
+        agree
+    }
+
+    /// One of a person's readings, the newest first.
+    async fn reading_of(&mut self, who: &str) -> Option<Value> {
+        let query = "{ viewer { readings(first: 5) { nodes { id } } } }";
+        let readings = self.plain.data_as(id(who), query).await;
+        let readings = readings["viewer"]["readings"]["nodes"].as_array().expect("a list").clone();
+        let number = self.rng.random_range(0..readings.len().max(1));
+        readings.get(number).map(|reading| reading["id"].clone())
+    }
+
+    /// Writes through the server that caches, or past it.
+    async fn write(&mut self, write: Write, who: &str, past: bool) {
+        self.log.push(format!("{who} writes: {write:?}"));
+        let spread = self.any(&["single_wasteland", "raider_chaos"]);
+        let changed = match write {
+            Write::Create => Some(json!({
+                "question": self.any(&["why?", "為什麼？"]),
+                "spreadId": spread_id(&self.cached, spread),
+                "characterVoice": self.any(&["PIP_BOY", "SUPER_MUTANT", "GHOUL"]),
+                "tags": self.any(&[["love"], ["work"]]),
+                "privacyLevel": self.any(&["PUBLIC", "PRIVATE"]),
+            })),
+            Write::Rate | Write::Hide | Write::Delete => {
+                let Some(reading) = self.reading_of(who).await else { return };
+                Some(match write {
+                    Write::Rate => {
+                        json!({ "id": reading, "satisfactionRating": self.rng.random_range(1..=5) })
+                    }
+                    Write::Hide => json!({
+                        "id": reading, "privacyLevel": self.any(&["PUBLIC", "PRIVATE"]),
+                        "isArchived": self.any(&[true, false]),
+                    }),
+                    _ => json!({ "id": reading }),
+                })
+            }
+            Write::Retag => Some(json!({ "from": self.any(&["love", "work"]), "to": "both" })),
+            Write::Rename => Some(json!({ "displayName": self.any(&["Nora", "諾拉"]) })),
+            Write::EditCard => Some(json!({
+                "id": card_id(&self.cached, "major_arcana_00"),
+                "name": self.any(&["The Wanderer", "The Newcomer", "The Stranger"]),
+            })),
+            Write::SwitchSpread => Some(json!({
+                "id": spread_id(&self.cached, "celtic_cross"), "isActive": self.any(&[true, false]),
+            })),
+            Write::Fold => None,
+        };
+        let (writer, other) =
+            if past { (&self.plain, &self.cached) } else { (&self.cached, &self.plain) };
+        let Some(input) = changed else {
+            let (services, database) = (&writer.app.services, &writer.app.database);
+            bring_up_to_date(services, &database.session()).await.expect("the counters are folded");
+            return;
+        };
+        let (mutation, author) = match write {
+            Write::Create => ("createReading", who),
+            Write::Rate | Write::Hide => ("updateReading", who),
+            Write::Delete => ("deleteReading", who),
+            Write::Retag => ("renameTag", who),
+            Write::Rename => ("updateProfile", who),
+            Write::EditCard => ("adminUpdateCard", "admin"),
+            Write::SwitchSpread | Write::Fold => ("adminUpdateSpread", "admin"),
+        };
+        let made = mutate(writer, Some(id(author)), mutation, &input, USER_ERRORS).await;
+        assert_eq!(made.body.get("errors"), None, "{}", made.text);
+        if !past && author == "admin" {
+            // That is another server's affair, and not the cache's.
+            reload(other).await;
+        }
+    }
+
+    fn advance(&mut self) {
+        let by = self.any(&[1, 40, 70, 301, 3_601, 90_000]);
+        self.log.push(format!("{by} seconds pass"));
+        for app in [&self.cached, &self.plain] {
+            app.app.services.clock.advance(TimeDelta::seconds(by));
+        }
+    }
+}
+
+/// How many sequences, of how many steps.
+const SEQUENCES: u64 = 100;
+const STEPS: usize = 30;
+
+fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().expect(variable))
+}
+
+on_both_databases! {
+    /// `scripts/coherence N` plays any number, and `CACHE_SEED=S` one of them again.
+    async fn a_server_that_caches_answers_as_one_that_does_not(engine: Engine) {
+        let first = number_of("CACHE_SEED");
+        let count = number_of("CACHE_SEQUENCES").unwrap_or(SEQUENCES);
+        let seeds = first.map_or(0..count, |seed| seed..seed + 1);
+        for seed in seeds {
+            let mut pair = Pair::start(engine, seed).await;
+            for _ in 0..STEPS {
+                let agree = match pair.rng.random_range(0..10) {
+                    0..6 => pair.read().await,
+                    6..9 => {
+                        let (write, who) = (pair.any(&WRITES), pair.any(&PEOPLE));
+                        pair.write(write, who, false).await;
+                        true
+                    }
+                    _ => {
+                        pair.advance();
+                        true
+                    }
+                };
+                assert!(agree, "CACHE_SEED={seed}\n{}", pair.log.join("\n"));
+            }
+        }
+    }
+
+    /// What is written past the server that caches is purged by nobody there: the test above would find
+    /// out that a purge is missing.
+    async fn a_purge_that_is_missing_is_found_out(engine: Engine) {
+        for write in [Write::Create, Write::Rate, Write::Delete, Write::Fold] {
+            let mut pair = Pair::start(engine, 7).await;
+            create_reading(&pair.cached, "ada").await;
+            assert!(pair.read_all().await, "{}", pair.log.join("\n"));
+            pair.write(write, "ada", true).await;
+            assert!(!pair.read_all().await, "{write:?} is not found out: {}", pair.log.join("\n"));
+            pair.cached.forget_cached().await;
+            reload(&pair.cached).await;
+            assert!(pair.read_all().await, "{}", pair.log.join("\n"));
+        }
+    }
+}
