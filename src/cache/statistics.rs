@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::policy::{DEFAULT_TTL, Row};
 use super::{Cache, Lookup};
+use crate::config::cache::{BUSY_LOOKUPS, LOW_HIT_RATE};
 
 /// Hits and misses of each row.
 #[derive(Default)]
@@ -47,9 +48,30 @@ impl Lookups {
     }
 
     /// Those since earlier ones.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
+    fn since(self, before: Self) -> Self {
         Self { hits: self.hits - before.hits, misses: self.misses - before.misses }
+    }
+
+    fn are_poor(self) -> bool {
+        let all = self.hits + self.misses;
+        all >= BUSY_LOOKUPS && self.hits * 100 < all * LOW_HIT_RATE
+    }
+}
+
+/// Looks again and again whether a row that is used much is of little use.
+#[derive(Debug, Default)]
+pub struct HitRateWatch([Lookups; Row::ALL.len()]);
+
+impl HitRateWatch {
+    /// The rows with [`BUSY_LOOKUPS`] or more since the last look of which fewer than
+    /// [`LOW_HIT_RATE`] percent were hits.
+    pub fn look(&mut self, cache: &Cache) -> Vec<(Row, Lookups)> {
+        let rows = Row::ALL.into_iter().zip(&mut self.0);
+        let since = rows.map(|(row, before)| {
+            let now = cache.lookups(row);
+            (row, now.since(std::mem::replace(before, now)))
+        });
+        since.filter(|(_, lookups)| lookups.are_poor()).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::*;
-use crate::cache::statistics::Lookups;
+use crate::cache::statistics::{HitRateWatch, Lookups};
 use crate::domain::public_counts::PublicCounts;
 use crate::domain::statistics::{CardTally, Minute, UserFigures, UtcOffset, Window};
 
@@ -268,6 +268,27 @@ async fn a_cache_that_is_off_keeps_and_counts_nothing() {
         assert_eq!(answer, Ok((number, Lookup::Miss)));
     }
     assert_eq!(cache.stats().await.lookups, Lookups::default());
+}
+
+#[test]
+fn a_busy_row_with_few_hits_is_noticed() {
+    let cache = cache_of(&[]);
+    let mut watch = HitRateWatch::default();
+    let count = |lookup, times| {
+        for _ in 0..times {
+            cache.counters.count(Row::Analytics, lookup);
+        }
+    };
+    // One lookup less than a busy row has.
+    count(Lookup::Miss, 999);
+    assert_eq!(watch.look(&cache), []);
+    // Of a thousand since then, one hit less than there should be; and then as many as there should be.
+    count(Lookup::Hit, 199);
+    count(Lookup::Miss, 801);
+    assert_eq!(watch.look(&cache), [(Row::Analytics, Lookups { hits: 199, misses: 801 })]);
+    count(Lookup::Hit, 200);
+    count(Lookup::Miss, 800);
+    assert_eq!(watch.look(&cache), []);
 }
 
 /// What may happen to a value: several readers compute it step by step while it is written.

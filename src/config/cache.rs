@@ -11,7 +11,7 @@ use super::{whole_number, yes_or_no};
 pub const PURGE_COUNTERS: usize = 4_096;
 /// Characters of a pattern of keys.
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
-/// Lookups within an interval of the sweep from which a row of the table is busy.
+/// Lookups between two sweeps from which a row of the table is busy.
 pub const BUSY_LOOKUPS: u64 = 1_000;
 /// Percent of hits below which a busy row is worth a warning.
 pub const LOW_HIT_RATE: u64 = 20;

@@ -15,6 +15,7 @@ use super::Services;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use crate::cache::changes::Change;
+use crate::cache::statistics::{HitRateWatch, Lookups};
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
 use crate::db::login_sessions::logins_sweep;
@@ -30,6 +31,7 @@ pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Fut
     let content = &services.settings.content;
     let mut counters = ticks(content.counters_interval);
     let mut sweeps = ticks(content.sweep_interval);
+    let mut hit_rates = HitRateWatch::default();
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
@@ -40,6 +42,10 @@ pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Fut
             }
             _ = sweeps.tick() => {
                 services.throttle.forget_idle();
+                for (row, Lookups { hits, misses }) in hit_rates.look(&services.cache) {
+                    let row = row.name();
+                    tracing::warn!(row, hits, misses, "few lookups of a busy row of the cache are hits");
+                }
                 report("sweep", sweep(&services, &database.session()).await);
                 report("optimize", database.optimize().await.map_err(Into::into));
             }
