@@ -25,15 +25,6 @@ impl Scopes {
     pub fn of(key: &str) -> Self {
         Self(std::iter::once(NO_PART).chain(beginnings(key.split(SEPARATOR))).collect())
     }
-
-    /// Adds those of another key: what is made of both is as old as the older one.
-    pub fn add(&mut self, other: &Self) {
-        for scope in &other.0 {
-            if !self.0.contains(scope) {
-                self.0.push(*scope);
-            }
-        }
-    }
 }
 
 /// The beginning of all keys.
@@ -124,15 +115,5 @@ mod tests {
             generations.purge(&pattern(purged));
             assert_eq!(generations.is_current(&Scopes::of(key), before), is_current, "{purged}");
         }
-    }
-
-    #[test]
-    fn what_is_made_of_two_values_is_as_old_as_the_older_one() {
-        let generations = Generations::default();
-        let mut scopes = Scopes::of("public:stats:landing");
-        scopes.add(&Scopes::of("cards:list:all"));
-        let before = generations.now();
-        generations.purge(&pattern("cards:list:*"));
-        assert!(!generations.is_current(&scopes, before));
     }
 }

@@ -12,20 +12,36 @@ use crate::config::cache::{BUSY_LOOKUPS, LOW_HIT_RATE};
 #[derive(Default)]
 pub(super) struct Counters([Counter; Row::ALL.len()]);
 
-#[derive(Default)]
-struct Counter {
+impl Counters {
+    pub(super) fn count(&self, row: Row, lookup: Lookup) {
+        self.0[row as usize].count(lookup);
+    }
+}
+
+/// Counts lookups as they happen.
+#[derive(Debug, Default)]
+pub struct Counter {
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-impl Counters {
-    pub(super) fn count(&self, row: Row, lookup: Lookup) {
-        let counter = &self.0[row as usize];
+impl Counter {
+    /// Counts one.
+    pub fn count(&self, lookup: Lookup) {
         let number = match lookup {
-            Lookup::Hit => &counter.hits,
-            Lookup::Miss => &counter.misses,
+            Lookup::Hit => &self.hits,
+            Lookup::Miss => &self.misses,
         };
         number.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Those so far.
+    #[must_use]
+    pub fn so_far(&self) -> Lookups {
+        Lookups {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -133,10 +149,6 @@ impl Cache {
     /// Those of a row since the start.
     #[must_use]
     pub fn lookups(&self, row: Row) -> Lookups {
-        let counter = &self.counters.0[row as usize];
-        Lookups {
-            hits: counter.hits.load(Ordering::Relaxed),
-            misses: counter.misses.load(Ordering::Relaxed),
-        }
+        self.counters.0[row as usize].so_far()
     }
 }

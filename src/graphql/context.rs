@@ -2,7 +2,7 @@
 //! does.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_graphql::Context;
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::errors::ApiError;
 use super::one_pass::Plans;
+use crate::cache::Source;
 use crate::cache::generations::Moment;
 use crate::cache::keys::Key;
-use crate::cache::statistics::Lookups;
-use crate::cache::{Lookup, Source};
+use crate::cache::statistics::Counter;
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
 use crate::db::{Database, DbError, Session};
@@ -61,32 +61,6 @@ pub enum CookieChange {
     Clear,
 }
 
-/// How much of what a request asked for was kept.
-#[derive(Debug, Default)]
-pub struct CountedLookups {
-    hits: AtomicU64,
-    misses: AtomicU64,
-}
-
-impl CountedLookups {
-    fn count(&self, lookup: Lookup) {
-        let number = match lookup {
-            Lookup::Hit => &self.hits,
-            Lookup::Miss => &self.misses,
-        };
-        number.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// So far.
-    #[must_use]
-    pub fn so_far(&self) -> Lookups {
-        Lookups {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-        }
-    }
-}
-
 /// One request.
 pub struct RequestContext {
     /// Where it comes from.
@@ -111,7 +85,7 @@ pub struct RequestContext {
     /// Before anything was read for it.
     as_of: Moment,
     /// What was kept of what it asked for, and what was not.
-    pub lookups: Arc<CountedLookups>,
+    pub lookups: Arc<Counter>,
     /// Whether a password was looked at, of which figures could tell.
     pub has_checked_password: Arc<AtomicBool>,
 }
