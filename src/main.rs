@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use wasteland_tarot::config::{Settings, SettingsError, parse_command_line};
 use wasteland_tarot::db::users::Role;
@@ -24,6 +24,7 @@ use wasteland_tarot::services::Services;
 use wasteland_tarot::services::accounts::{self, Registration};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::error::ServiceError;
+use wasteland_tarot::services::follow::follow;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{Demonstration, SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::{AccessToken, Tokens};
@@ -222,13 +223,15 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     let address = listener.local_addr()?;
     settings.server.listen = address;
     let limits = settings.limits.clone();
+    let followed = database.apart(&settings).await?;
     let app = App::new(settings, documents, database.clone(), catalogue);
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
 
-    let (ended, end) = oneshot::channel::<()>();
-    let end = async { drop(end.await) };
-    let upkeep = tokio::spawn(keep_up(Arc::clone(&app.services), database.clone(), end));
+    let ended = CancellationToken::new();
+    let end = || ended.clone().cancelled_owned();
+    let upkeep = tokio::spawn(keep_up(Arc::clone(&app.services), database.clone(), end()));
+    let followed = tokio::spawn(follow(Arc::clone(&app.services), followed, end()));
     let mut stopped_at = None;
     let stop = async {
         stop.await;
@@ -240,8 +243,9 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     // Clients that went away have left writes behind that are to be finished.
     app.writes.close();
     drained &= timeout_at(deadline, app.writes.wait()).await.is_ok();
-    drop(ended);
+    ended.cancel();
     drained &= timeout_at(deadline, upkeep).await.is_ok();
+    drained &= timeout_at(deadline, followed).await.is_ok();
     drop(app);
     database.close().await;
     if !drained {

@@ -29,6 +29,7 @@ mod m20261101_000021_create_user_card_stats;
 mod m20261101_000022_index_tags_on_sqlite;
 mod m20261101_000023_cover_statistics;
 mod m20261101_000024_search_in_an_index;
+mod m20261101_000025_create_cache_outbox;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000022_index_tags_on_sqlite::Migration),
             Box::new(m20261101_000023_cover_statistics::Migration),
             Box::new(m20261101_000024_search_in_an_index::Migration),
+            Box::new(m20261101_000025_create_cache_outbox::Migration),
         ]
     }
 }

@@ -3,12 +3,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::pattern::Pattern;
 
-/// What a write has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a write has changed. Servers tell each other so in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Somebody registered.
     UserRegistered {
@@ -47,9 +49,34 @@ pub enum Change {
     CatalogueReplaced,
     /// What was written before is in the counters now.
     CountersFolded,
+    /// Nothing: an admin wants it computed anew.
+    Invalidated {
+        /// The keys that are meant.
+        pattern: Pattern,
+    },
+    /// Nobody knows what.
+    Anything,
 }
 
 impl Change {
+    /// What others are to read.
+    #[must_use]
+    pub fn say(changes: &[Self]) -> serde_json::Value {
+        serde_json::to_value(changes).unwrap_or_default()
+    }
+
+    /// What another server says. One of another version may know changes that this one does not.
+    #[must_use]
+    pub fn read(said: serde_json::Value) -> Vec<Self> {
+        serde_json::from_value(said).unwrap_or_else(|_| vec![Self::Anything])
+    }
+
+    /// Whether cards or spreads may be others now.
+    #[must_use]
+    pub fn concerns_catalogue(&self) -> bool {
+        matches!(self, Self::CatalogueReplaced | Self::Anything)
+    }
+
     /// The patterns of the keys whose values it makes old.
     pub(super) fn purges(&self) -> Vec<Pattern> {
         let of_user = |user: Uuid| [format!("user:{user}:*"), format!("analytics:{user}:*")];
@@ -81,6 +108,8 @@ impl Change {
             }
             Self::CatalogueReplaced => vec!["cards:list:*".to_owned(), "spreads:list:*".to_owned()],
             Self::CountersFolded => vec!["public:stats:*".to_owned()],
+            Self::Invalidated { pattern } => return vec![pattern.clone()],
+            Self::Anything => vec!["*".to_owned()],
         };
         purges.into_iter().map(Pattern::of).collect()
     }

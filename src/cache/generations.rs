@@ -6,6 +6,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::keys::SEPARATOR;
 use super::pattern::Pattern;
@@ -46,13 +47,23 @@ fn beginnings<'a>(parts: impl Iterator<Item = &'a str>) -> impl Iterator<Item = 
 pub struct Generations {
     now: AtomicU64,
     /// By the number of a beginning. Several may share one.
-    purged: Box<[AtomicU64]>,
+    purged: Box<[LastPurge]>,
+    start: Instant,
+}
+
+/// The last purge of a beginning.
+#[derive(Default)]
+struct LastPurge {
+    /// Its moment; that of none is the first.
+    moment: AtomicU64,
+    /// Microseconds from the start; 0 of none.
+    micros: AtomicU64,
 }
 
 impl Default for Generations {
     fn default() -> Self {
-        let purged = (0..PURGE_COUNTERS).map(|_| AtomicU64::new(0)).collect();
-        Self { now: AtomicU64::new(0), purged }
+        let purged = (0..PURGE_COUNTERS).map(|_| LastPurge::default()).collect();
+        Self { now: AtomicU64::new(0), purged, start: Instant::now() }
     }
 }
 
@@ -66,14 +77,32 @@ impl Generations {
     /// Whether nothing of this was purged after that moment.
     #[must_use]
     pub fn is_current(&self, scopes: &Scopes, as_of: Moment) -> bool {
-        scopes.0.iter().all(|scope| self.purged[*scope].load(Ordering::SeqCst) <= as_of.0)
+        let moment = |scope: &usize| self.purged[*scope].moment.load(Ordering::SeqCst);
+        scopes.0.iter().all(|scope| moment(scope) <= as_of.0)
+    }
+
+    /// Whether nothing of this was purged at that time or later: what has all that was committed by then
+    /// is no older than the last purge.
+    #[must_use]
+    pub fn has_all(&self, scopes: &Scopes, committed_by: Instant) -> bool {
+        let by = self.micros(committed_by);
+        scopes.0.iter().all(|scope| self.purged[*scope].micros.load(Ordering::SeqCst) < by)
+    }
+
+    /// The first is 1.
+    fn micros(&self, time: Instant) -> u64 {
+        let since = time.saturating_duration_since(self.start).as_micros();
+        u64::try_from(since).unwrap_or(u64::MAX - 1) + 1
     }
 
     /// Everything that the pattern means is older than what is read after this.
     pub fn purge(&self, pattern: &Pattern) {
-        let moment = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         let scope = beginnings(pattern.beginning()).last().unwrap_or(NO_PART);
-        self.purged[scope].fetch_max(moment, Ordering::SeqCst);
+        let last = &self.purged[scope];
+        // First: whoever sees the moment before the purge sees that it is over later.
+        last.micros.fetch_max(self.micros(Instant::now()), Ordering::SeqCst);
+        let moment = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        last.moment.fetch_max(moment, Ordering::SeqCst);
     }
 }
 
@@ -94,6 +123,19 @@ mod tests {
         generations.purge(&pattern("user:1:*"));
         assert!(!generations.is_current(&scopes, before));
         assert!(generations.is_current(&scopes, generations.now()));
+    }
+
+    #[test]
+    fn what_was_committed_before_a_purge_may_not_have_what_it_is_for() {
+        let generations = Generations::default();
+        let scopes = Scopes::of("user:1:stats");
+        let before = Instant::now();
+        assert!(generations.has_all(&scopes, before + std::time::Duration::from_micros(1)));
+        generations.purge(&pattern("user:1:*"));
+        assert!(!generations.has_all(&scopes, before));
+        let after = Instant::now() + std::time::Duration::from_micros(1);
+        assert!(generations.has_all(&scopes, after));
+        assert!(generations.has_all(&Scopes::of("user:2:stats"), before));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 //! and every argument.
 
 use std::fmt::Display;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::policy::Row;
+use super::shared::{self, Stamp};
 use crate::domain::card::{Card, CardType};
 use crate::domain::public_counts::PublicCounts;
 use crate::domain::reading::Karma;
@@ -28,12 +29,34 @@ pub(super) const SEPARATOR: char = ':';
 pub struct Key<V> {
     row: Row,
     text: String,
-    value: PhantomData<fn() -> V>,
+    codec: Option<Codec<V>>,
+}
+
+/// How a value is written for other servers, and read.
+#[derive(Debug)]
+pub struct Codec<V> {
+    /// With what lies beside it.
+    pub(super) encode: fn(&Stamp, &V) -> Option<Vec<u8>>,
+    /// Nothing if it is no such value.
+    pub(super) decode: fn(&[u8]) -> Option<(Stamp, V)>,
+}
+
+impl<V: Serialize + for<'de> Deserialize<'de>> Key<V> {
+    /// Of a value that other servers need not compute again.
+    fn shared(row: Row, text: String) -> Self {
+        Self { row, text, codec: Some(Codec { encode: shared::encode, decode: shared::decode }) }
+    }
 }
 
 impl<V> Key<V> {
-    fn new(row: Row, text: String) -> Self {
-        Self { row, text, value: PhantomData }
+    /// Of a value that refers to what this process has in memory.
+    const fn of_process(row: Row, text: String) -> Self {
+        Self { row, text, codec: None }
+    }
+
+    /// How it is shared with other servers, if it is.
+    pub(super) fn codec(&self) -> Option<&Codec<V>> {
+        self.codec.as_ref()
     }
 
     /// Its row of the table.
@@ -49,8 +72,8 @@ impl<V> Key<V> {
     }
 }
 
-fn analytics<V>(user: Uuid, chart: impl Display) -> Key<V> {
-    Key::new(Row::Analytics, format!("analytics:{user}:{chart}"))
+fn analytics<V: Serialize + for<'de> Deserialize<'de>>(user: Uuid, chart: impl Display) -> Key<V> {
+    Key::shared(Row::Analytics, format!("analytics:{user}:{chart}"))
 }
 
 /// Within a part of a key there is no separator, so times are numbers.
@@ -124,25 +147,25 @@ pub fn analytics_comparison(user: Uuid, days: u16, minute: Minute) -> Key<[Perio
 /// What a user's readings come to by their clock, as of a minute.
 #[must_use]
 pub fn user_stats(user: Uuid, offset: UtcOffset, minute: Minute) -> Key<UserFigures> {
-    Key::new(Row::UserStats, format!("user:{user}:stats({offset},{minute})"))
+    Key::shared(Row::UserStats, format!("user:{user}:stats({offset},{minute})"))
 }
 
 /// The cards of a type, in the order of the deck; all of them where none is named.
 #[must_use]
 pub fn cards_list(card_type: Option<CardType>) -> Key<Vec<Arc<Card>>> {
     let card_type = card_type.map_or("all", |card_type| card_type.as_str());
-    Key::new(Row::CardsList, format!("cards:list:{card_type}"))
+    Key::of_process(Row::CardsList, format!("cards:list:{card_type}"))
 }
 
 /// The spreads that are offered, or all.
 #[must_use]
 pub fn spreads_list(includes_inactive: bool) -> Key<Vec<Arc<Spread>>> {
     let which = if includes_inactive { "all" } else { "active" };
-    Key::new(Row::SpreadsList, format!("spreads:list:{which}"))
+    Key::of_process(Row::SpreadsList, format!("spreads:list:{which}"))
 }
 
 /// What the landing page counts.
 #[must_use]
 pub fn public_counts() -> Key<PublicCounts> {
-    Key::new(Row::PublicData, "public:stats:landing".to_owned())
+    Key::shared(Row::PublicData, "public:stats:landing".to_owned())
 }

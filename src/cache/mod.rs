@@ -1,16 +1,24 @@
 //! What is kept in memory of what was computed: values, each under a typed key ([`keys`]) for as long
 //! as its row of the table says ([`policy`]), until a write purges it ([`changes`]).
 //!
+//! Where several servers work on one database they hear of each other's writes ([`peers`]), and may share
+//! what they computed ([`shared`]).
+//!
 //! Invariants: a value that is older than a purge of its key is never answered ([`generations`]);
-//! nothing that fails is kept; of many who miss the same value at once, one computes it.
+//! nothing that fails is kept; of many who miss the same value at once, one computes it; nothing that is
+//! kept is answered by a server that does not know what others have written.
 
 pub mod changes;
 pub mod generations;
 pub mod keys;
 pub mod pattern;
+pub mod peers;
 pub mod policy;
+pub mod shared;
 pub mod statistics;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 
@@ -26,13 +34,16 @@ use moka::future::Cache as Entries;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use rand::RngExt;
+use uuid::Uuid;
 
 use crate::config::cache::CacheSettings;
 use changes::Change;
 use generations::{Generations, Moment, Scopes};
 use keys::Key;
 use pattern::Pattern;
+use peers::Peers;
 use policy::Row;
+use shared::{Found, Shared};
 use statistics::Counters;
 
 /// The values that are kept. One for the process.
@@ -42,6 +53,8 @@ pub struct Cache {
     max_entries: usize,
     entries: Entries<String, Entry>,
     generations: Generations,
+    peers: Peers,
+    shared: Option<Shared>,
     counters: Counters,
     evictions: Arc<AtomicU64>,
 }
@@ -85,13 +98,15 @@ pub enum Lookup {
     Miss,
 }
 
-/// Whether what is computed may be kept.
+/// What a value is computed from, which tells where it may be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// It is computed from all that was written.
-    Current,
-    /// It may be computed from what a replica has, which may be older than the last purge.
-    MayLag,
+    /// All that was committed when the computation begins.
+    Primary,
+    /// All that was committed when the request began.
+    PrimaryBefore,
+    /// What a replica has: all that was committed at that time, if that is known.
+    Replica(Option<Instant>),
 }
 
 impl Cache {
@@ -116,6 +131,8 @@ impl Cache {
             max_entries: settings.max_entries,
             entries,
             generations: Generations::default(),
+            peers: Peers::alone(settings.peers.staleness),
+            shared: Shared::new(&settings.peers, Row::longest_ttl()),
             counters: Counters::default(),
             evictions,
         }
@@ -131,6 +148,36 @@ impl Cache {
     #[must_use]
     pub fn generations(&self) -> &Generations {
         &self.generations
+    }
+
+    /// What is known of other servers.
+    #[must_use]
+    pub fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
+    /// What servers share, if they do.
+    #[must_use]
+    pub fn shared(&self) -> Option<&Shared> {
+        self.shared.as_ref()
+    }
+
+    /// Whether what was made of these, as of that moment, may be answered.
+    #[must_use]
+    pub fn is_current(&self, scopes: &Scopes, as_of: Moment) -> bool {
+        self.peers.is_open() && self.generations.is_current(scopes, as_of)
+    }
+
+    /// Whether what is computed from that source may be kept here.
+    #[must_use]
+    pub fn may_keep(&self, scopes: &Scopes, source: Source) -> bool {
+        self.peers.is_open()
+            && match source {
+                Source::Primary | Source::PrimaryBefore => true,
+                Source::Replica(fresh_as_of) => {
+                    fresh_as_of.is_some_and(|time| self.generations.has_all(scopes, time))
+                }
+            }
     }
 
     /// The value of a key, if it is kept at that time. It is counted.
@@ -153,7 +200,9 @@ impl Cache {
         (as_of, now): (Moment, DateTime<Utc>),
     ) {
         if self.is_enabled {
-            self.entries.insert(key.text().to_owned(), self.entry(key, value, (as_of, now))).await;
+            let expires_at = now + self.lifetime(key.row());
+            let entry = entry(key, value, (as_of, now), expires_at);
+            self.entries.insert(key.text().to_owned(), entry).await;
         }
     }
 
@@ -183,7 +232,7 @@ impl Cache {
             self.counters.count(key.row(), Lookup::Hit);
             return Ok((value, Lookup::Hit));
         }
-        if source == Source::MayLag {
+        if !self.may_keep(&scopes, source) {
             self.counters.count(key.row(), Lookup::Miss);
             return compute.await.map(|value| (Arc::new(value), Lookup::Miss));
         }
@@ -192,11 +241,21 @@ impl Cache {
         let computes = AtomicBool::new(false);
         let entry = loop {
             let computation = async {
+                // Before Redis is asked: what is good then is of all that was purged until now.
+                let before = self.generations.now();
+                let (shared, found) = Box::pin(self.find_shared(key, now)).await;
+                if let Some((value, expires_at)) = shared {
+                    return Ok(entry(key, Arc::new(value), (before, now), expires_at));
+                }
                 drop(waiting.take());
                 computes.store(true, Ordering::Relaxed);
                 self.counters.count(key.row(), Lookup::Miss);
-                let value = compute.as_mut().await?;
-                Ok(self.entry(key, Arc::new(value), (as_of, now)))
+                let value = Arc::new(compute.as_mut().await?);
+                let expires_at = now + self.lifetime(key.row());
+                if let (Some(found), Source::Primary) = (found, source) {
+                    Box::pin(self.share(key, &value, found, (now, expires_at))).await;
+                }
+                Ok(entry(key, value, (as_of, now), expires_at))
             };
             let entry = self.entries.try_get_with(key.text().to_owned(), computation).await;
             let entry = entry.map_err(|error: Arc<E>| E::clone(&error))?;
@@ -219,6 +278,10 @@ impl Cache {
         scopes: &Scopes,
         now: DateTime<Utc>,
     ) -> Option<Arc<V>> {
+        // It may be good again later.
+        if !self.peers.is_open() {
+            return None;
+        }
         let entry = self.entries.get(key.text()).await?;
         if self.is_fresh(&entry, scopes, now) {
             return Some(value_of(&entry, key));
@@ -228,19 +291,41 @@ impl Cache {
     }
 
     fn is_fresh(&self, entry: &Entry, scopes: &Scopes, now: DateTime<Utc>) -> bool {
-        now < entry.expires_at && self.generations.is_current(scopes, entry.as_of)
+        now < entry.expires_at && self.is_current(scopes, entry.as_of)
     }
 
-    fn entry<V: Send + Sync + 'static>(
+    /// The value that another server has computed, and until when it is kept; and what a value that is
+    /// computed from now on is to be shared with.
+    async fn find_shared<V>(
         &self,
         key: &Key<V>,
-        value: Arc<V>,
-        (as_of, now): (Moment, DateTime<Utc>),
-    ) -> Entry {
+        now: DateTime<Utc>,
+    ) -> (Option<(V, DateTime<Utc>)>, Option<Found>) {
+        let (Some(shared), Some(codec)) = (&self.shared, key.codec()) else { return (None, None) };
+        let found = shared.find(key.text()).await;
+        let value = found.as_ref().and_then(|found| found.value(key.text(), now, codec.decode));
+        // It may have become unknown meanwhile what others have written.
+        (value.filter(|_| self.peers.is_open()), found)
+    }
+
+    async fn share<V>(
+        &self,
+        key: &Key<V>,
+        value: &V,
+        found: Found,
+        (now, expires_at): (DateTime<Utc>, DateTime<Utc>),
+    ) {
+        let (Some(shared), Some(codec)) = (&self.shared, key.codec()) else { return };
+        let ttl = (expires_at - now).to_std().unwrap_or_default();
+        if let Some(bytes) = (codec.encode)(&found.stamp(key.text(), expires_at), value) {
+            shared.keep(key.text(), bytes, ttl).await;
+        }
+    }
+
+    /// How long a value of that row is kept, which is a little less at random.
+    fn lifetime(&self, row: Row) -> TimeDelta {
         let shorter = f64::from(self.ttl_jitter) / 100.0 * rand::rng().random::<f64>();
-        let ttl = key.row().ttl().mul_f64(1.0 - shorter);
-        let expires_at = now + TimeDelta::from_std(ttl).unwrap_or_default();
-        Entry { value, row: key.row(), expires_at, ttl, as_of }
+        TimeDelta::from_std(row.ttl().mul_f64(1.0 - shorter)).unwrap_or_default()
     }
 
     /// Drops the value of a key.
@@ -251,8 +336,15 @@ impl Cache {
     /// Drops all values whose keys the pattern means, and those that are being computed now. Answers
     /// how many were kept.
     pub async fn invalidate(&self, pattern: &Pattern) -> usize {
-        self.generations.purge(pattern);
-        let meant = self.entries.iter().filter(|(key, _)| pattern.fits(key));
+        self.invalidate_all(std::slice::from_ref(pattern)).await
+    }
+
+    async fn invalidate_all(&self, patterns: &[Pattern]) -> usize {
+        for pattern in patterns {
+            self.generations.purge(pattern);
+        }
+        let is_meant = |key: &str| patterns.iter().any(|pattern| pattern.fits(key));
+        let meant = self.entries.iter().filter(|(key, _)| is_meant(key));
         let meant: Vec<Arc<String>> = meant.map(|(key, _)| key).collect();
         for key in &meant {
             self.entries.invalidate(key.as_str()).await;
@@ -260,12 +352,39 @@ impl Cache {
         meant.len()
     }
 
-    /// Drops what a write has made old. To be called after its commit.
-    pub async fn purge(&self, change: &Change) {
-        for pattern in change.purges() {
-            self.invalidate(&pattern).await;
-        }
+    /// Drops what is old because of these changes, of which this server has heard or which it has made.
+    pub async fn purge(&self, changes: &[Change]) {
+        let patterns: Vec<Pattern> = changes.iter().flat_map(Change::purges).collect();
+        self.invalidate_all(&patterns).await;
     }
+
+    /// Drops what a write of this server has made old, here and where servers share, and tells the others.
+    /// To be called when the write has ended, whether or not it is known how, and before its client
+    /// hears of it.
+    pub async fn purge_everywhere(&self, note: Uuid, changes: &[Change]) {
+        let is_told = match &self.shared {
+            None => true,
+            Some(shared) => Box::pin(shared.tell(note, changes)).await.is_ok(),
+        };
+        if is_told {
+            self.peers.hear(note);
+        } else {
+            // What is shared may be old now: nothing of it is answered until a look at the notes has
+            // seen to that.
+            self.peers.close();
+        }
+        self.purge(changes).await;
+    }
+}
+
+fn entry<V: Send + Sync + 'static>(
+    key: &Key<V>,
+    value: Arc<V>,
+    (as_of, now): (Moment, DateTime<Utc>),
+    expires_at: DateTime<Utc>,
+) -> Entry {
+    let ttl = (expires_at - now).to_std().unwrap_or_default();
+    Entry { value, row: key.row(), expires_at, ttl, as_of }
 }
 
 /// Keys tell the types of their values, and only [`keys`] makes them.

@@ -25,6 +25,12 @@ impl Row {
     pub const ALL: [Self; 5] =
         [Self::Analytics, Self::SpreadsList, Self::CardsList, Self::UserStats, Self::PublicData];
 
+    /// The longest of their lifetimes.
+    #[must_use]
+    pub fn longest_ttl() -> Duration {
+        Self::ALL.into_iter().map(Self::ttl).max().unwrap_or(DEFAULT_TTL)
+    }
+
     /// How long its values are kept at most.
     #[must_use]
     pub const fn ttl(self) -> Duration {

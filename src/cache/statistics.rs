@@ -117,6 +117,8 @@ pub struct CacheStats {
     pub evictions: u64,
     /// Each row.
     pub rows: [RowStats; Row::ALL.len()],
+    /// See [`Peers::lag`](super::peers::Peers::lag).
+    pub lag: Option<Duration>,
 }
 
 impl Cache {
@@ -143,6 +145,7 @@ impl Cache {
             lookups,
             evictions: self.evictions.load(Ordering::Relaxed),
             rows,
+            lag: self.peers.lag(),
         }
     }
 

@@ -41,7 +41,7 @@ async fn ask(
     key: &Key<PublicCounts>,
     compute: impl Future<Output = Result<PublicCounts, String>>,
 ) -> Result<(i64, Lookup), String> {
-    let when = (cache.generations().now(), time(0), Source::Current);
+    let when = (cache.generations().now(), time(0), Source::Primary);
     let (value, lookup) = cache.get_or_compute(key, when, no_wait, compute).await?;
     Ok((value.users, lookup))
 }
@@ -119,9 +119,8 @@ fn keys_are_as_the_table_says() {
 async fn a_ttl_is_shorter_by_the_jitter_at_most() {
     let cache = cache_of(&["--cache-ttl-jitter=10"]);
     let ttl = Row::PublicData.ttl();
-    let as_of = cache.generations().now();
-    let entry = || cache.entry(&keys::public_counts(), Arc::new(counts(0)), (as_of, time(0)));
-    let ttls: Vec<_> = (0..1_000).map(|_| entry().ttl).collect();
+    let lifetime = || cache.lifetime(Row::PublicData).to_std().expect("a duration");
+    let ttls: Vec<_> = (0..1_000).map(|_| lifetime()).collect();
     assert!(ttls.iter().all(|some| *some <= ttl && *some >= ttl.mul_f64(0.9)));
     assert!(ttls.iter().any(|some| *some < ttl.mul_f64(0.92)));
     assert!(ttls.iter().any(|some| *some > ttl.mul_f64(0.98)));
@@ -248,7 +247,7 @@ async fn a_write_that_commits_while_a_value_is_computed_leaves_no_older_value() 
 async fn what_a_replica_answered_is_not_kept() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
-    let when = (cache.generations().now(), time(0), Source::MayLag);
+    let when = (cache.generations().now(), time(0), Source::Replica(None));
     let compute = async { Ok::<_, String>(counts(1)) };
     let (value, lookup) = cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
     assert_eq!((value.users, lookup), (1, Lookup::Miss));

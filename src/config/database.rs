@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use migration::DEFAULT_DATABASE_URL;
 
-use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number};
+use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number, without_password};
 
 /// Requests whose waits for a connection are remembered.
 pub const ACQUIRES_REMEMBERED: usize = 512;
@@ -118,10 +118,7 @@ impl std::fmt::Debug for DatabaseUrl {
 
 impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.0.split_once("://"), self.0.rsplit_once('@')) {
-            (Some((scheme, _)), Some((_, place))) => write!(formatter, "{scheme}://…@{place}"),
-            _ => formatter.write_str(&self.0),
-        }
+        without_password(&self.0, formatter)
     }
 }
 

@@ -129,6 +129,18 @@ impl Settings {
                     .to_owned(),
             });
         }
+        let peers = &self.cache.peers;
+        if peers.staleness <= peers.look {
+            return Err(SettingsError::Invalid {
+                name: "CACHE_STALENESS_MS".to_owned(),
+                value: peers.staleness.as_millis().to_string(),
+                source_name: "beside CACHE_LOOK_MS".to_owned(),
+                expected: format!(
+                    "more than {}, else nothing that is kept would be answered",
+                    peers.look.as_millis()
+                ),
+            });
+        }
         if self.is_production() && self.auth.jwt_secret.is_none() {
             return Err(SettingsError::Invalid {
                 name: "JWT_SECRET".to_owned(),
@@ -177,6 +189,14 @@ impl Settings {
             Environment::Development => 2,
             Environment::Testing => 0,
         })
+    }
+}
+
+/// An address as it may be shown.
+fn without_password(url: &str, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, place))) => write!(formatter, "{scheme}://…@{place}"),
+        _ => formatter.write_str(url),
     }
 }
 

@@ -47,6 +47,20 @@ impl Database {
         })
     }
 
+    /// The same database by a connection that no request waits for: for a task that must go on however
+    /// busy the others are.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be reached.
+    pub async fn apart(&self, settings: &Settings) -> Result<Self, DbError> {
+        let database = &settings.database;
+        let primary = (&database.url, PoolRole::Primary);
+        let pool = Pool::open_of_size(database, primary, (1, 0)).await?;
+        let connection = pool.as_connection();
+        Ok(Self { pool, replicas: None, connection, observer: None, ..self.clone() })
+    }
+
     /// Tells of the SQL of every statement of the sessions that are made from now on, in the engine's
     /// own spelling and without its values.
     pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {

@@ -3,6 +3,7 @@
 //! Statements are built and run nowhere else. Each goes through a [`Session`], which counts it for
 //! the request that it belongs to.
 
+pub mod cache_outbox;
 pub mod cards;
 pub mod categories;
 pub mod counters;

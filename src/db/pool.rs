@@ -113,8 +113,16 @@ impl Pool {
         url: &DatabaseUrl,
         role: PoolRole,
     ) -> Result<Self, DbError> {
-        let database = &settings.database;
-        let (size, max_overflow) = (settings.pool_size(), settings.max_overflow());
+        let most = (settings.pool_size(), settings.max_overflow());
+        Self::open_of_size(&settings.database, (url, role), most).await
+    }
+
+    /// The same, of another size and overflow.
+    pub(super) async fn open_of_size(
+        database: &DatabaseSettings,
+        (url, role): (&DatabaseUrl, PoolRole),
+        (size, max_overflow): (u32, u32),
+    ) -> Result<Self, DbError> {
         let connections = if url.is_embedded() {
             open_embedded(database, url, size + max_overflow).await?
         } else {

@@ -207,6 +207,11 @@ impl Replicas {
         &self.all[index].pool
     }
 
+    /// What was committed by then is there.
+    pub(super) fn fresh_as_of(&self, index: usize) -> Option<Instant> {
+        lock(&self.all[index].state).fresh_as_of
+    }
+
     /// A replica could not be reached: it is left out until the next look.
     pub(super) fn leave_out(&self, index: usize) {
         lock(&self.all[index].state).is_well = false;

@@ -254,6 +254,17 @@ impl Session {
         self.source() == Source::Primary
     }
 
+    /// Of a session on a replica, a time by which all that was committed is there, if one is known.
+    #[must_use]
+    pub fn replica_is_fresh_as_of(&self) -> Option<Instant> {
+        match (&self.0.place, self.source()) {
+            (Place::Replica { replicas, .. }, Source::Replica(index)) => {
+                replicas.fresh_as_of(index)
+            }
+            _ => None,
+        }
+    }
+
     /// Does work in one transaction, which is kept whole if the work succeeds, and taken back whole
     /// if it fails. What the session reads meanwhile is read in it.
     ///

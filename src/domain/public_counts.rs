@@ -1,7 +1,9 @@
 //! What the landing page counts.
 
+use serde::{Deserialize, Serialize};
+
 /// Counts over the whole site.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicCounts {
     /// Active users.
     pub users: i64,

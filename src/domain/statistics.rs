@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, NaiveTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::reading::Karma;
@@ -129,6 +130,27 @@ pub fn dates_until(today: NaiveDate, days: u16) -> Vec<NaiveDate> {
     (0..days).rev().map(|before| today - Days::new(before.into())).collect()
 }
 
+/// So many numbers, in JSON as a list: serde knows no array whose length is a parameter.
+mod numbers {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer, const N: usize>(
+        numbers: &[i64; N],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        numbers.as_slice().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, const N: usize>(
+        deserializer: D,
+    ) -> Result<[i64; N], D::Error> {
+        let numbers = Vec::deserialize(deserializer)?;
+        let count = numbers.len();
+        numbers.try_into().map_err(|_| D::Error::invalid_length(count, &"another count of numbers"))
+    }
+}
+
 /// A time span, `[from, to)`. `None` is without end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
@@ -179,7 +201,7 @@ impl fmt::Display for Minute {
 }
 
 /// How often something was used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally<K> {
     /// What.
     pub key: K,
@@ -204,7 +226,7 @@ pub fn most_used<K: Copy, N: Ord>(mut tallies: Vec<Tally<K>>, name: impl Fn(K) -
 }
 
 /// How often a user drew a card.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardTally {
     /// Which card.
     pub card: Uuid,
@@ -217,7 +239,7 @@ pub struct CardTally {
 }
 
 /// How many readings have a rating.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatingTally {
     /// The rating.
     pub rating: i16,
@@ -228,7 +250,7 @@ pub struct RatingTally {
 }
 
 /// What the readings of a time come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeriodFigures {
     /// How many.
     pub readings: i64,
@@ -237,7 +259,7 @@ pub struct PeriodFigures {
 }
 
 /// What a user's readings come to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct UserFigures {
     /// All of them, and how many were made in this month, this week and the last 7 days.
     pub summary: Summary<3>,
@@ -277,7 +299,7 @@ pub struct ReadingGroup<const N: usize> {
 }
 
 /// A sum of ratings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratings {
     /// Of all.
     pub sum: i64,
@@ -318,11 +340,12 @@ const fn number(count: i64) -> f64 {
 }
 
 /// What all readings of a user come to.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary<const N: usize> {
     /// How many.
     pub readings: i64,
     /// How many were made within several windows.
+    #[serde(with = "numbers")]
     pub within: [i64; N],
     /// How satisfying they were.
     pub ratings: Ratings,
@@ -422,7 +445,7 @@ pub fn readings_per_week(readings: i64, first: DateTime<Utc>, last: DateTime<Utc
 }
 
 /// When somebody makes their readings.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadingPatterns {
     /// The day of the week with the most readings.
     pub busiest_weekday: Option<Weekday>,

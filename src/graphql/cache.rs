@@ -2,6 +2,7 @@
 
 use async_graphql::SimpleObject;
 
+use super::scalars::milliseconds;
 use crate::cache::statistics::{self, Lookups, RowStats};
 
 /// What the cache of this server was good for, since its start.
@@ -23,6 +24,9 @@ pub struct CacheStats {
     evictions: u64,
     /// The rows of the TTL table, always the same. At most 5.
     policies: Vec<CachePolicyStats>,
+    /// By how many milliseconds what is kept can be behind what other servers on the database have
+    /// written, at most; null while nothing that is kept is answered, because that is not known.
+    invalidation_lag_ms: Option<f64>,
 }
 
 /// A row of the TTL table, and what it was good for.
@@ -55,6 +59,7 @@ impl From<statistics::CacheStats> for CacheStats {
             misses,
             hit_rate: stats.lookups.hit_rate(),
             evictions: stats.evictions,
+            invalidation_lag_ms: stats.lag.map(milliseconds),
             policies: stats.rows.into_iter().map(CachePolicyStats::from).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! What a resolver can reach: who asks, the request's loaders, the reference data, and what the app
 //! does.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,8 @@ pub struct RequestContext {
     viewer: CurrentViewer,
     /// Before anything was read for it.
     as_of: Moment,
+    /// The keys that it has asked for.
+    computed: Mutex<HashSet<String>>,
     /// What was kept of what it asked for, and what was not.
     pub lookups: Arc<Counter>,
     /// Whether a password was looked at, of which figures could tell.
@@ -116,6 +119,7 @@ impl RequestContext {
             cookie: Arc::default(),
             viewer,
             as_of,
+            computed: Mutex::default(),
             lookups: Arc::default(),
             has_checked_password: Arc::default(),
         }
@@ -184,7 +188,13 @@ impl RequestContext {
         compute: impl Future<Output = Result<V, DbError>>,
     ) -> Result<Arc<V>, DbError> {
         let (cache, now) = (&self.services.cache, self.services.clock.now());
-        let source = if self.session.is_on_primary() { Source::Current } else { Source::MayLag };
+        // What is asked for again may be made of what a loader has kept since.
+        let is_first = lock(&self.computed).insert(key.text().to_owned());
+        let source = match (self.session.is_on_primary(), is_first) {
+            (true, true) => Source::Primary,
+            (true, false) => Source::PrimaryBefore,
+            (false, _) => Source::Replica(self.session.replica_is_fresh_as_of()),
+        };
         let when = (self.as_of, now, source);
         let waiting = async || self.session.begin_waiting().await;
         // Apart, because there are many in a request at once and all that they hold is large.

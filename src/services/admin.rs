@@ -10,6 +10,7 @@ use super::accounts::hold_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
 use super::upkeep::reload_catalogue;
+use crate::cache::changes::Change;
 use crate::cache::pattern::Pattern;
 use crate::config::content::{
     CARD_MEANING, CARD_NAME, IMAGE_URL, KEYWORD, KEYWORDS, POSITION_MEANING, POSITION_NAME,
@@ -36,13 +37,14 @@ async fn hold_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), Servi
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
 }
 
-/// Drops what is cached under keys of a pattern; answers how many values there were. Only for whom the
-/// caller has found to be an admin.
+/// Drops what is cached under keys of a pattern, on all servers; answers how many values there were on
+/// this one. Only for whom the caller has found to be an admin.
 ///
 /// # Errors
 ///
-/// The text is no pattern.
+/// The text is no pattern, or a statement fails.
 pub async fn invalidate_cache(
+    session: &Session,
     services: &Services,
     admin: Uuid,
     pattern: &str,
@@ -52,6 +54,8 @@ pub async fn invalidate_cache(
         ServiceError::refused("pattern", UserErrorCode::Invalid, error.to_string())
     })?;
     let removed = services.cache.invalidate(&pattern).await;
+    let change = Change::Invalidated { pattern: pattern.clone() };
+    services.write(session, |write| async move { Ok(write.changes(change)) }).await?;
     tracing::info!(%admin, %pattern, removed, "an admin invalidated a part of the cache");
     Ok(removed)
 }
@@ -86,9 +90,10 @@ pub async fn update_card(
     let now = services.clock.now();
     let (change, texts) = checked_card(update);
     let is_known = services.catalogue().card(id).is_some();
-    session
-        .transaction(|transaction| async move {
+    services
+        .write(session, |transaction| async move {
             hold_admin(&transaction, admin).await?;
+            transaction.changes(Change::CatalogueReplaced);
             if !is_known {
                 return Err(ServiceError::NotFound("card"));
             }
@@ -176,9 +181,10 @@ pub async fn update_spread(
     let spread = services.catalogue().spread(id).cloned();
     let positions = spread.as_ref().map_or(0, |spread| spread.positions.len());
     let checked = checked_spread(update, locale, positions);
-    session
-        .transaction(|transaction| async move {
+    services
+        .write(session, |transaction| async move {
             hold_admin(&transaction, admin).await?;
+            transaction.changes(Change::CatalogueReplaced);
             if spread.is_none() {
                 return Err(ServiceError::NotFound("spread"));
             }

@@ -7,6 +7,7 @@ pub mod categories;
 pub mod clock;
 pub mod error;
 pub mod exports;
+pub mod follow;
 pub mod idempotency;
 pub mod input;
 pub mod logins;
@@ -81,6 +82,6 @@ impl Services {
     /// Puts other reference data in its place, for requests from now on.
     pub async fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
-        self.cache.purge(&Change::CatalogueReplaced).await;
+        self.cache.purge(&[Change::CatalogueReplaced]).await;
     }
 }

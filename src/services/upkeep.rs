@@ -16,12 +16,13 @@ use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use crate::cache::changes::Change;
 use crate::cache::statistics::{HitRateWatch, Lookups};
+use crate::db::cache_outbox::outbox_sweep;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
 use crate::db::login_sessions::logins_sweep;
 use crate::db::reference::reference_changed_at;
 use crate::db::shares::shares_sweep;
-use crate::db::{Database, DbError, Session};
+use crate::db::{Database, Session};
 
 /// Rows that one transaction takes, so that it stays short.
 const BATCH: u64 = 500;
@@ -73,22 +74,23 @@ fn report(what: &'static str, result: Result<(), ServiceError>) {
 /// A statement fails.
 pub async fn bring_up_to_date(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
-    let folded = in_batches(|| {
-        session.transaction(move |transaction| async move {
-            counters_fold(&transaction, BATCH, now).await
+    in_batches(|| {
+        services.write(session, move |transaction| async move {
+            let folded = counters_fold(&transaction, BATCH, now).await?;
+            if folded > 0 {
+                transaction.changes(Change::CountersFolded);
+            }
+            Ok(folded)
         })
     })
     .await?;
-    if folded > 0 {
-        services.cache.purge(&Change::CountersFolded).await;
-    }
     services.share_accesses.write(session).await?;
     session.release().await;
     Ok(())
 }
 
-/// Deletes what has expired: logins with their tokens, idempotency keys, and share links that have
-/// been over for long enough.
+/// Deletes what has expired: logins with their tokens, idempotency keys, share links that have been over
+/// for long enough, and notes of what writes have made old.
 ///
 /// # Errors
 ///
@@ -115,6 +117,13 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
         })
     })
     .await?;
+    let noted = now - services.settings.cache.peers.outbox;
+    swept += in_batches(|| {
+        session.transaction(move |transaction| async move {
+            outbox_sweep(&transaction, noted, BATCH).await
+        })
+    })
+    .await?;
     if swept > 0 {
         tracing::info!(rows = swept, "deleted what had expired");
     }
@@ -123,9 +132,9 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
 }
 
 /// Does a batch again for as long as there was a whole one. Answers the sum.
-async fn in_batches<F: Future<Output = Result<u64, DbError>>>(
+async fn in_batches<E, F: Future<Output = Result<u64, E>>>(
     mut batch: impl FnMut() -> F,
-) -> Result<u64, DbError> {
+) -> Result<u64, E> {
     let mut sum = 0;
     loop {
         let rows = batch().await?;

@@ -1,17 +1,20 @@
-//! The one way to write: a transaction, and what it makes old in the cache.
+//! The one way to write: a transaction, and what it makes old in the caches of all servers.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
+use uuid::Uuid;
+
 use super::Services;
 use super::error::ServiceError;
 use crate::cache::changes::Change;
+use crate::db::cache_outbox::{OutboxRow, outbox_insert};
 use crate::db::{Session, Transaction};
 use crate::domain::lock::lock;
 
 /// A transaction that knows what it has changed.
 pub struct Write {
-    transaction: Transaction,
+    transaction: Arc<Transaction>,
     changes: Arc<Mutex<Vec<Change>>>,
 }
 
@@ -31,8 +34,9 @@ impl Write {
 }
 
 impl Services {
-    /// Does work in one transaction, and purges what it has changed when the transaction has ended;
-    /// however it ended, because of a connection that was lost meanwhile nobody knows.
+    /// Does work in one transaction, notes in it what it has changed, and purges that when the
+    /// transaction has ended; however it ended, because of a connection that was lost meanwhile nobody
+    /// knows.
     ///
     /// # Errors
     ///
@@ -42,13 +46,25 @@ impl Services {
         session: &Session,
         work: impl FnOnce(Write) -> F,
     ) -> Result<T, ServiceError> {
-        let changes = Arc::<Mutex<Vec<Change>>>::default();
+        let (note, changes) = (Uuid::now_v7(), Arc::<Mutex<Vec<Change>>>::default());
         let noted = Arc::clone(&changes);
-        let written =
-            session.transaction(|transaction| work(Write { transaction, changes: noted })).await;
+        let written = session.transaction(|transaction| {
+            Box::pin(async {
+                let transaction = Arc::new(transaction);
+                let write = Write { transaction: Arc::clone(&transaction), changes: noted.clone() };
+                let value = work(write).await?;
+                let changes = lock(&noted).clone();
+                if !changes.is_empty() {
+                    let row = OutboxRow { id: note, changes: Change::say(&changes) };
+                    outbox_insert(&transaction, row, self.clock.now()).await?;
+                }
+                Ok(value)
+            })
+        });
+        let written = written.await;
         let changes = std::mem::take(&mut *lock(&changes));
-        for change in &changes {
-            self.cache.purge(change).await;
+        if !changes.is_empty() {
+            self.cache.purge_everywhere(note, &changes).await;
         }
         written
     }

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OnceCell, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use wasteland_tarot::cache::pattern::Pattern;
@@ -30,6 +31,7 @@ use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::graphql::documents::Documents;
 use wasteland_tarot::http::{App, connections, router};
 use wasteland_tarot::services::catalogue::Catalogue;
+use wasteland_tarot::services::follow::follow;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::AccessToken;
@@ -269,6 +271,7 @@ pub struct TestApp {
     pub app: Arc<App>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
+    followed: Option<DropGuard>,
     // Last, so that the server is gone before its database.
     pub database: TestDatabase,
 }
@@ -357,7 +360,18 @@ impl TestApp {
             connections::serve(listener, router, &limits, stopped).await;
         });
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { url, app, client, stop: Some(stop), database }
+        Self { url, app, client, stop: Some(stop), followed: None, database }
+    }
+
+    /// Has it follow the other servers on its database, as a server does that was started from the
+    /// command line, until it is dropped.
+    pub async fn follow(mut self) -> Self {
+        let services = Arc::clone(&self.app.services);
+        let apart = self.app.database.apart(&services.settings).await.expect("the database opens");
+        let stop = CancellationToken::new();
+        self.followed = Some(stop.clone().drop_guard());
+        tokio::spawn(follow(services, apart, stop.cancelled_owned()));
+        self
     }
 
     /// Asks as nobody, for `application/graphql-response+json`.

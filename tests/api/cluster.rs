@@ -100,7 +100,7 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     loop {
         let port = rand::rng().random_range(PORTS);
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -110,7 +110,7 @@ fn free_port() -> u16 {
 }
 
 /// Sends a signal to processes, some of which may be gone.
-fn signal(name: &str, processes: &[u32]) {
+pub fn signal(name: &str, processes: &[u32]) {
     let processes = processes.iter().map(ToString::to_string);
     let sent = Command::new("kill").arg("-s").arg(name).args(processes).output();
     sent.expect("there is a `kill`");

@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "columns are described where the migrations create them")]
 
+pub mod cache_outbox;
 pub mod card_interpretations;
 pub mod card_stats;
 pub mod card_texts;

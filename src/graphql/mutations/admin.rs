@@ -100,7 +100,7 @@ async fn invalidate_cache(
     pattern: &str,
 ) -> Result<AdminInvalidateCachePayload, ApiError> {
     let admin = request.require_admin().await?;
-    let done = admin::invalidate_cache(&request.services, admin, pattern).await;
+    let done = admin::invalidate_cache(&request.session, &request.services, admin, pattern).await;
     Ok(match settle(done)? {
         Err(user_errors) => AdminInvalidateCachePayload {
             removed_entries: 0,

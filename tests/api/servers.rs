@@ -1,0 +1,399 @@
+//! Several servers on one database: each hears of what the others write, whatever becomes of the Redis
+//! between them, and no answer is an error or older than it may be.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+
+use wasteland_tarot::db::entities::users;
+use wasteland_tarot::services::upkeep::bring_up_to_date;
+
+use crate::app::{Answered, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::fixtures::{card_id, id, reading, rows, spread_id, user};
+use crate::mutating::{USER_ERRORS, payload};
+use crate::redis_server::{Line, Redis, has_redis};
+
+const STATS: &str = "{ viewer { stats { totalReadings } } }";
+
+/// How often servers look at what others have written, and how old a kept value may be at most.
+const LOOK: &str = "--cache-look-ms=40";
+const STALENESS: Duration = Duration::from_millis(400);
+
+/// Three servers on one database.
+struct World {
+    // First, so that they are gone before what they use.
+    servers: Vec<TestApp>,
+    _database: TestApp,
+}
+
+impl World {
+    /// Each with a Redis at that address, if there is one.
+    async fn start(engine: Engine, redis: &[Option<String>]) -> Self {
+        let owner = TestApp::start(engine).await;
+        let (ada, bob) = (user("ada"), user("bob"));
+        let admin = users::Model { is_admin: true, ..user("admin") };
+        let readings = vec![reading(&owner, &ada, "q:one", 1), reading(&owner, &bob, "q:two", 2)];
+        owner.insert(rows(vec![ada, bob, admin], readings)).await;
+        let clock = &owner.app.services.clock;
+        clock.stop();
+        let mut servers = Vec::new();
+        for url in redis {
+            let staleness = format!("--cache-staleness-ms={}", STALENESS.as_millis());
+            let url = url.as_ref().map(|url| format!("--redis-url={url}"));
+            let mut flags = vec![
+                LOOK,
+                &staleness,
+                "--redis-retry-ms=20",
+                "--redis-timeout-ms=300",
+                "--daily-readings=1000",
+            ];
+            flags.extend(url.as_deref());
+            let database = TestDatabase::at(owner.database.url.clone());
+            let server = TestApp::start_on(database, &flags).await;
+            let own = &server.app.services.clock;
+            own.stop();
+            own.advance(clock.now() - own.now());
+            servers.push(server.follow().await);
+        }
+        let world = Self { servers, _database: owner };
+        for server in 0..redis.len() {
+            world.keeps(server).await;
+        }
+        world
+    }
+
+    async fn ask(&self, server: usize, who: &str) -> Answered {
+        let answered = self.servers[server].ask_as(id(who), STATS).await;
+        assert_eq!(answered.status, 200, "{}", answered.text);
+        assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+        answered
+    }
+
+    /// What a server says of somebody's readings.
+    async fn total(&self, server: usize, who: &str) -> i64 {
+        let total = &self.ask(server, who).await.body["data"]["viewer"]["stats"]["totalReadings"];
+        total.as_i64().expect("a number")
+    }
+
+    /// Waits until a server answers what it keeps.
+    async fn keeps(&self, server: usize) {
+        for _ in 0..2_000 {
+            self.ask(server, "admin").await;
+            if is_kept(&self.ask(server, "admin").await) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("server {server} never keeps anything");
+    }
+
+    async fn create_reading(&self, server: usize, who: &str) {
+        let app = &self.servers[server];
+        let input = json!({ "question": "?", "spreadId": spread_id(app, "single_wasteland") });
+        let made = payload(app, id(who), "createReading", input, USER_ERRORS).await;
+        assert_eq!(made["userErrors"], json!([]));
+    }
+
+    /// Waits until what is kept may not be older any more than what was written before.
+    async fn settle(&self) {
+        tokio::time::sleep(STALENESS).await;
+    }
+}
+
+fn is_kept(answered: &Answered) -> bool {
+    answered.header("server-timing").contains("cache;desc=\"1 hits, 0 misses\"")
+}
+
+/// Redis, and three servers that share it.
+async fn sharing(engine: Engine, test: &str) -> Option<(Redis, World)> {
+    if !has_redis(test) {
+        return None;
+    }
+    let redis = Redis::start().await;
+    let urls = [(); 3].map(|()| Some(redis.url()));
+    let world = World::start(engine, &urls).await;
+    Some((redis, world))
+}
+
+on_both_databases! {
+    async fn servers_without_redis_see_what_others_write(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        for server in 0..2 {
+            assert_eq!(world.total(server, "ada").await, 1);
+            assert!(is_kept(&world.ask(server, "ada").await));
+        }
+        world.create_reading(0, "ada").await;
+        assert_eq!(world.total(0, "ada").await, 2, "who writes finds it at once");
+        world.settle().await;
+        assert_eq!(world.total(1, "ada").await, 2);
+        assert!(is_kept(&world.ask(1, "ada").await));
+    }
+
+    async fn a_card_that_is_edited_on_one_server_is_edited_on_all(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        let name = "{ cardByCode(code: \"major_arcana_00\") { name } }";
+        let app = &world.servers[0];
+        let input = json!({ "id": card_id(app, "major_arcana_00"), "name": "The Newcomer" });
+        payload(app, id("admin"), "adminUpdateCard", input, USER_ERRORS).await;
+        for server in &world.servers {
+            while server.data(name).await["cardByCode"]["name"] != "The Newcomer" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    async fn what_an_admin_drops_is_dropped_on_all_servers(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        world.ask(1, "ada").await;
+        let drop = "mutation { adminInvalidateCache(pattern: \"user:*\") { removedEntries } }";
+        let dropped = world.servers[0].data_as(id("admin"), drop).await;
+        assert_eq!(dropped["adminInvalidateCache"]["removedEntries"], 1, "the admin's own");
+        world.settle().await;
+        assert!(!is_kept(&world.ask(1, "ada").await));
+    }
+
+    /// They commit in another order than they began.
+    async fn no_write_is_overlooked_of_many_at_once(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        for round in 1..=5 {
+            let writes = ["ada", "bob", "admin"].map(|who| {
+                let world = &world;
+                async move {
+                    for server in [0, 1, 0] {
+                        world.create_reading(server, who).await;
+                        world.total(1 - server, who).await;
+                    }
+                }
+            });
+            futures_util::future::join_all(writes).await;
+            world.settle().await;
+            for server in 0..2 {
+                assert_eq!(world.total(server, "ada").await, 1 + 3 * round);
+                assert_eq!(world.total(server, "admin").await, 3 * round);
+            }
+        }
+    }
+
+    async fn operators_see_how_far_behind_a_server_can_be(engine: Engine) {
+        let world = World::start(engine, &[None]).await;
+        let query = "{ admin { cacheStats { invalidationLagMs } } }";
+        let lag = &world.servers[0].data_as(id("admin"), query).await["admin"]["cacheStats"];
+        let lag = lag["invalidationLagMs"].as_f64().expect("a number");
+        assert!((0.0..STALENESS.as_secs_f64() * 1_000.0).contains(&lag), "{lag}");
+        let alone = TestApp::start(engine).await;
+        alone.insert(rows(vec![users::Model { is_admin: true, ..user("admin") }], vec![])).await;
+        let lag = &alone.data_as(id("admin"), query).await["admin"]["cacheStats"];
+        assert_eq!(lag["invalidationLagMs"], Value::Null);
+    }
+
+    async fn servers_share_what_one_of_them_computes(engine: Engine) {
+        let Some((redis, world)) = sharing(engine, "servers_share").await else { return };
+        assert_eq!(world.total(0, "ada").await, 1);
+        for server in 1..3 {
+            let answered = world.ask(server, "ada").await;
+            assert!(is_kept(&answered), "{}", answered.header("server-timing"));
+            assert_eq!(answered.statements(), 1, "only who asks is read");
+        }
+        let values = redis.keys().await.into_iter().filter(|key| key.contains(":value:"));
+        assert_eq!(values.count(), 2, "of ada and of the admin");
+        world.create_reading(1, "ada").await;
+        assert_eq!(world.total(1, "ada").await, 2);
+        world.settle().await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 2);
+        }
+    }
+
+    /// Each of the servers, and those that were there before Redis was.
+    async fn without_redis_nothing_fails_and_nothing_is_old(engine: Engine) {
+        let Some((mut redis, world)) = sharing(engine, "without_redis").await else { return };
+        let mut total = 1;
+        for way in ["killed", "frozen"] {
+            for server in 0..3 {
+                assert_eq!(world.total(server, "ada").await, total);
+            }
+            match way {
+                "killed" => redis.kill(),
+                _ => redis.freeze(),
+            }
+            for writer in 0..3 {
+                world.create_reading(writer, "ada").await;
+                total += 1;
+                assert_eq!(world.total(writer, "ada").await, total, "{way}");
+                world.settle().await;
+                for server in 0..3 {
+                    assert_eq!(world.total(server, "ada").await, total, "{way}");
+                }
+            }
+            assert!(!is_kept(&world.ask(0, "ada").await));
+            match way {
+                "killed" => redis.start_again().await,
+                _ => redis.thaw(),
+            }
+            for server in 0..3 {
+                world.keeps(server).await;
+                assert_eq!(world.total(server, "ada").await, total, "{way}");
+            }
+        }
+    }
+
+    /// It has then what it had when it saved itself: values that were good, and are old now.
+    async fn a_redis_that_starts_again_with_an_older_state_is_not_believed(engine: Engine) {
+        let Some((mut redis, world)) = sharing(engine, "older_state").await else { return };
+        assert_eq!(world.total(0, "ada").await, 1);
+        redis.run::<()>(&["SAVE"]).await;
+        world.create_reading(1, "ada").await;
+        redis.kill();
+        redis.start_again().await;
+        assert!(!redis.keys().await.is_empty(), "it has what it saved");
+        for server in 0..3 {
+            world.keeps(server).await;
+            assert_eq!(world.total(server, "ada").await, 2);
+        }
+    }
+
+    async fn a_redis_that_is_emptied_or_full_of_junk_is_as_good_as_none(engine: Engine) {
+        let Some((redis, world)) = sharing(engine, "junk").await else { return };
+        assert_eq!(world.total(0, "ada").await, 1);
+        world.create_reading(0, "ada").await;
+        assert_eq!(world.total(0, "ada").await, 2);
+        redis.run::<()>(&["FLUSHALL"]).await;
+        assert_eq!(world.total(1, "ada").await, 2);
+        assert_eq!(world.total(2, "bob").await, 1);
+        let value_of = async |who: &str| {
+            let keys = redis.keys().await;
+            let is_value = |key: &&String| {
+                key.contains(":value:") && key.contains(&id(who).to_string())
+            };
+            keys.iter().find(is_value).cloned().expect("it is shared")
+        };
+        let (ada, bob) = (value_of("ada").await, value_of("bob").await);
+        // What is right for one is nothing for another.
+        redis.run::<i64>(&["COPY", &ada, &bob, "REPLACE"]).await;
+        assert_eq!(world.total(0, "bob").await, 1);
+        for key in redis.keys().await {
+            redis.run::<()>(&["DEL", &key]).await;
+            redis.run::<i64>(&["RPUSH", &key, "junk"]).await;
+        }
+        for server in 0..3 {
+            world.servers[server].forget_cached().await;
+            assert_eq!(world.total(server, "ada").await, 2);
+            assert_eq!(world.total(server, "bob").await, 1);
+        }
+        for key in redis.keys().await {
+            redis.run::<()>(&["SET", &key, "{\"stamp\":{},\"value\":-1}"]).await;
+        }
+        for server in 0..3 {
+            world.servers[server].forget_cached().await;
+            assert_eq!(world.total(server, "ada").await, 2);
+            assert_eq!(world.total(server, "bob").await, 1);
+        }
+        redis.run::<()>(&["FLUSHALL"]).await;
+        world.create_reading(2, "bob").await;
+        world.settle().await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "bob").await, 2);
+        }
+    }
+
+    async fn a_server_whose_line_is_cut_answers_nothing_old(engine: Engine) {
+        if !has_redis("line_is_cut") {
+            return;
+        }
+        let redis = Redis::start().await;
+        let line = Line::to(&redis).await;
+        let urls = [Some(line.url()), Some(redis.url()), Some(redis.url())];
+        let world = World::start(engine, &urls).await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 1);
+        }
+        line.cut(true);
+        world.create_reading(1, "ada").await;
+        world.settle().await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 2);
+        }
+        assert!(!is_kept(&world.ask(0, "ada").await), "it does not know what is good");
+        assert!(is_kept(&world.ask(2, "ada").await), "the others go on");
+        // The others hear of what it writes from the notes.
+        world.create_reading(0, "ada").await;
+        assert_eq!(world.total(0, "ada").await, 3);
+        world.settle().await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 3);
+        }
+        line.cut(false);
+        world.keeps(0).await;
+        assert_eq!(world.total(0, "ada").await, 3);
+    }
+
+    /// It has committed, and dies before it tells anybody.
+    async fn a_writer_that_dies_before_it_tells_leaves_nothing_old(engine: Engine) {
+        let Some((redis, world)) = sharing(engine, "dies").await else { return };
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 1);
+        }
+        let database = TestDatabase::at(world.servers[0].database.url.clone());
+        let url = format!("--redis-url={}", redis.url());
+        // It is not connected to Redis, so it tells nobody.
+        let dying = TestApp::start_on(database, &[&url]).await;
+        let input = json!({ "question": "?", "spreadId": spread_id(&dying, "single_wasteland") });
+        payload(&dying, id("ada"), "createReading", input, USER_ERRORS).await;
+        drop(dying);
+        world.settle().await;
+        for server in 0..3 {
+            assert_eq!(world.total(server, "ada").await, 2);
+        }
+    }
+
+    /// Faults and writes in any order. What is read after a while is what was written.
+    async fn servers_agree_whatever_happens_to_redis(engine: Engine) {
+        let Some((mut redis, world)) = sharing(engine, "whatever").await else { return };
+        let mut rng = StdRng::seed_from_u64(11);
+        let mut totals = [("ada", 1), ("bob", 1)];
+        let mut fault = 0;
+        for _ in 0..25 {
+            match fault {
+                1 => redis.start_again().await,
+                2 => redis.thaw(),
+                _ => {}
+            }
+            fault = rng.random_range(0..5);
+            match fault {
+                1 => redis.kill(),
+                2 => redis.freeze(),
+                3 => redis.run::<()>(&["FLUSHALL"]).await,
+                _ => {}
+            }
+            for _ in 0..rng.random_range(1..4) {
+                let (who, total) = &mut totals[rng.random_range(0..2)];
+                let server = rng.random_range(0..3);
+                world.create_reading(server, who).await;
+                *total += 1;
+                assert_eq!(world.total(server, who).await, *total, "who writes finds it at once");
+            }
+            world.settle().await;
+            for (who, total) in totals {
+                let server = rng.random_range(0..3);
+                assert_eq!(world.total(server, who).await, total);
+            }
+        }
+        if fault == 2 {
+            redis.thaw();
+        }
+    }
+
+    async fn counters_that_one_server_folds_are_new_on_all(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        let query = "{ publicStats { readings } }";
+        let before = world.servers[1].data(query).await;
+        world.create_reading(0, "ada").await;
+        let app = &world.servers[0].app;
+        let folded = bring_up_to_date(&app.services, &app.database.session()).await;
+        folded.expect("the counters are folded");
+        world.settle().await;
+        assert_ne!(world.servers[1].data(query).await, before);
+    }
+}
