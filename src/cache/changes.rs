@@ -1,12 +1,11 @@
 //! What a write changes, and which values that makes old. It stands here and nowhere else: whoever
 //! writes says what was changed, and this says what is purged for it.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::pattern::Pattern;
+use super::scope::Scope;
 
 /// What a write has changed. Servers tell each other so in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,67 +78,51 @@ impl Change {
 
     /// The patterns of the keys whose values it makes old.
     pub(super) fn purges(&self) -> Vec<Pattern> {
-        let of_user = |user: Uuid| [format!("user:{user}:*"), format!("analytics:{user}:*")];
-        let purges = match self {
+        let patterns = |scopes: &[Scope]| scopes.iter().map(Scope::pattern).collect::<Vec<_>>();
+        let own = |user: Uuid| Pattern::of(format!("user:{user}:*"));
+        let of_user = |user: Uuid| [own(user), Pattern::of(format!("analytics:{user}:*"))];
+        match self {
             // That there is nobody of that name.
-            Self::UserRegistered { username } => vec![username_scope(username)],
-            Self::UserChanged { user, usernames } => {
-                let names = usernames.iter().map(|name| username_scope(name));
-                names.chain([format!("user:{user}:*"), user_scope(*user)]).collect()
+            Self::UserRegistered { username } => patterns(&[Scope::Username(username.clone())]),
+            Self::UserChanged { user, usernames: [before, after] } => {
+                let mut purges = patterns(&[
+                    Scope::Username(before.clone()),
+                    Scope::Username(after.clone()),
+                    Scope::User(*user),
+                ]);
+                purges.push(own(*user));
+                purges
             }
             Self::UserDeleted { user, username } => {
-                let public = [
-                    username_scope(username),
-                    user_scope(*user),
-                    owner_scope(*user),
-                    readings_scope(*user),
-                    FEED.to_owned(),
-                ];
-                public.into_iter().chain(of_user(*user)).collect()
+                let mut purges = patterns(&[
+                    Scope::Username(username.clone()),
+                    Scope::User(*user),
+                    Scope::Owner(*user),
+                    Scope::Readings(*user),
+                    Scope::Feed,
+                ]);
+                purges.extend(of_user(*user));
+                purges
             }
             Self::ReadingChanged { owner, is_public: false, .. } => of_user(*owner).into(),
             Self::ReadingChanged { reading, owner, is_public: true } => {
-                let public = [reading_scope(*reading), readings_scope(*owner), FEED.to_owned()];
-                public.into_iter().chain(of_user(*owner)).collect()
+                let public = [Scope::Reading(*reading), Scope::Readings(*owner), Scope::Feed];
+                let mut purges = patterns(&public);
+                purges.extend(of_user(*owner));
+                purges
             }
             Self::ReadingsChanged { owner } => {
-                let public = [owner_scope(*owner), readings_scope(*owner), FEED.to_owned()];
-                public.into_iter().chain(of_user(*owner)).collect()
+                let public = [Scope::Owner(*owner), Scope::Readings(*owner), Scope::Feed];
+                let mut purges = patterns(&public);
+                purges.extend(of_user(*owner));
+                purges
             }
-            Self::CatalogueReplaced => vec!["cards:list:*".to_owned(), "spreads:list:*".to_owned()],
-            Self::CountersFolded => vec!["public:stats:*".to_owned()],
-            Self::Invalidated { pattern } => return vec![pattern.clone()],
-            Self::Anything => vec!["*".to_owned()],
-        };
-        purges.into_iter().map(Pattern::of).collect()
+            Self::CatalogueReplaced => {
+                patterns(&[Scope::Cards, Scope::Spreads, Scope::Voices, Scope::Factions])
+            }
+            Self::CountersFolded => patterns(&[Scope::Stats]),
+            Self::Invalidated { pattern } => vec![pattern.clone()],
+            Self::Anything => vec![Pattern::of("*".to_owned())],
+        }
     }
-}
-
-/// Everybody's public readings.
-const FEED: &str = "public:feed:*";
-
-/// What others see of a user.
-fn user_scope(user: Uuid) -> String {
-    format!("public:user:{user}:*")
-}
-
-/// Who has that name.
-fn username_scope(username: &str) -> String {
-    // A name may hold anything; a part of a key may not.
-    format!("public:username:{}:*", URL_SAFE_NO_PAD.encode(username))
-}
-
-/// The public readings of a user, as a list.
-fn readings_scope(owner: Uuid) -> String {
-    format!("public:readings:{owner}:*")
-}
-
-/// Any public reading of a user.
-fn owner_scope(owner: Uuid) -> String {
-    format!("public:owner:{owner}:*")
-}
-
-/// A public reading.
-fn reading_scope(reading: Uuid) -> String {
-    format!("public:reading:{reading}:*")
 }

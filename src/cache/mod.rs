@@ -14,6 +14,7 @@ pub mod keys;
 pub mod pattern;
 pub mod peers;
 pub mod policy;
+pub mod scope;
 pub mod shared;
 pub mod statistics;
 

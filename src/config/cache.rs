@@ -12,6 +12,8 @@ use super::{milliseconds, seconds, whole_number, without_password, yes_or_no};
 pub const PURGE_COUNTERS: usize = 4_096;
 /// Characters of a pattern of keys.
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
+/// Bytes of the surrogate keys of an answer; common caches take 16 KiB with all other headers.
+pub const SURROGATE_KEY_BYTES: usize = 4_096;
 /// Lookups between two sweeps from which a row of the table is busy.
 pub const BUSY_LOOKUPS: u64 = 1_000;
 /// Percent of hits below which a busy row is worth a warning.

@@ -15,6 +15,7 @@ use super::one_pass::Plans;
 use crate::cache::Source;
 use crate::cache::generations::Moment;
 use crate::cache::keys::Key;
+use crate::cache::scope::MadeWith;
 use crate::cache::statistics::Counter;
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
@@ -87,6 +88,8 @@ pub struct RequestContext {
     as_of: Moment,
     /// The keys that it has asked for.
     computed: Mutex<HashSet<String>>,
+    /// What of what everybody may see was read for it.
+    pub made_with: MadeWith,
     /// What was kept of what it asked for, and what was not.
     pub lookups: Arc<Counter>,
     /// Whether a password was looked at, of which figures could tell.
@@ -105,7 +108,8 @@ impl RequestContext {
     ) -> Self {
         let as_of = services.cache.generations().now();
         let viewer = CurrentViewer::new(caller.viewer());
-        let loaders = Loaders::new(&session, &viewer, services.clock.now());
+        let made_with = MadeWith::default();
+        let loaders = Loaders::new(&session, &viewer, &made_with, services.clock.now());
         let catalogue = services.catalogue();
         Self {
             caller,
@@ -120,6 +124,7 @@ impl RequestContext {
             viewer,
             as_of,
             computed: Mutex::default(),
+            made_with,
             lookups: Arc::default(),
             has_checked_password: Arc::default(),
         }

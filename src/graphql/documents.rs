@@ -11,6 +11,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 
+use super::cache_hints::{CacheHints, CacheHintsError};
 use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
 use super::list_bounds::list_bounds;
 use super::statistics::SURCHARGES;
@@ -91,6 +92,9 @@ pub enum DocumentsError {
     /// test finds first.
     #[error(transparent)]
     CostTable(#[from] CostTableError),
+    /// The table of cache hints does not fit the schema: a mistake as well.
+    #[error(transparent)]
+    CacheHints(#[from] CacheHintsError),
     /// The manifest of trusted documents is not as it should be.
     #[error(transparent)]
     Trusted(#[from] TrustedDocumentsError),
@@ -100,6 +104,7 @@ pub enum DocumentsError {
 pub struct Documents {
     limits: Arc<DocumentLimits>,
     costs: CostTable,
+    hints: CacheHints,
     checked: Cache<Arc<str>, Arc<CheckedDocument>>,
     /// Texts that clients have registered. Their documents are in `checked`, for as long as there is
     /// room, and parsed again after that.
@@ -130,8 +135,10 @@ impl Documents {
             .max_capacity(limits.persisted_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document))?
+        let sdl = sdl();
+        let costs = CostTable::from_sdl(&sdl, &list_bounds(&limits.document))?
             .with_surcharges(&SURCHARGES)?;
+        let hints = CacheHints::from_sdl(&sdl)?;
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),
             Some(path) => {
@@ -141,7 +148,7 @@ impl Documents {
         };
         let trusted_only = settings.server.trusted_documents_only;
         let limits = Arc::new(limits.document.clone());
-        Ok(Self { limits, costs, checked, kept, trusted, trusted_only })
+        Ok(Self { limits, costs, hints, checked, kept, trusted, trusted_only })
     }
 
     /// The limits of documents.
@@ -198,7 +205,8 @@ impl Documents {
         if let Some(document) = self.checked.get(text) {
             return Ok(document);
         }
-        let document = Arc::new(CheckedDocument::check(text, &self.limits)?);
+        let document =
+            Arc::new(CheckedDocument::check(text, &self.limits)?.with_hints(&self.hints));
         self.checked.insert(text.into(), Arc::clone(&document));
         Ok(document)
     }

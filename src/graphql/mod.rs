@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod cache;
+pub mod cache_hints;
 pub mod card;
 pub mod card_lists;
 pub mod category;
@@ -78,10 +79,9 @@ pub fn schema(introspection: bool, limits: &DocumentLimits) -> SchemaBuilder {
     builder.disable_introspection().disable_suggestions()
 }
 
-/// The schema in the schema definition language, as `schema.graphql` holds it.
+/// The schema in the schema definition language with its cache hints, as `schema.graphql` holds it.
 #[must_use]
 pub fn sdl() -> String {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
-        .finish()
-        .sdl_with_options(SDLExportOptions::new())
+    let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish();
+    cache_hints::with_hints(&schema.sdl_with_options(SDLExportOptions::new()))
 }

@@ -17,6 +17,7 @@ use super::scalars::DateTime;
 use super::statistics::{Analytics, UserStats, user_stats};
 use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
+use crate::cache::scope::Scope;
 use crate::db::categories::CategoryRow;
 use crate::db::own_readings::TagRow;
 use crate::db::users::{UserRow, user_by_username};
@@ -47,8 +48,12 @@ impl UserQuery {
         context: &Context<'_>,
         #[graphql(desc = "1 to 50 characters, without `@`.")] username: String,
     ) -> Option<Result<User, ApiError>> {
-        let session = request(context).session.of_field("Query.user");
-        let found = user_by_username(&session, &fold_username(&username)).await;
+        let request = request(context);
+        let session = request.session.of_field("Query.user");
+        let username = fold_username(&username);
+        let found = user_by_username(&session, &username).await;
+        let user = found.as_ref().ok().and_then(|row| Some(Scope::User(row.as_ref()?.id)));
+        request.made_with.note(user.into_iter().chain([Scope::Username(username)]));
         let row = found.map_err(ApiError::from).transpose()?;
         Some(row.map(|row| User(Arc::new(row))))
     }

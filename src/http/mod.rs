@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -108,8 +108,8 @@ async fn answer_panic(
 }
 
 /// Headers that clients may read across origins beside the usual ones.
-const EXPOSED_HEADERS: [&str; 5] =
-    ["ratelimit", "retry-after", "x-consistency-token", "x-request-id", "server-timing"];
+const EXPOSED_HEADERS: [&str; 6] =
+    ["etag", "ratelimit", "retry-after", "x-consistency-token", "x-request-id", "server-timing"];
 
 fn cors(origins: &[String]) -> CorsLayer {
     let origins_are_empty = origins.is_empty();
@@ -119,7 +119,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         // The cookie of a session is for pages that are named, and never for any.
         .allow_credentials(!is_any && !origins_are_empty)
         .allow_origin(origins)
@@ -128,10 +128,13 @@ fn cors(origins: &[String]) -> CorsLayer {
             header::ACCEPT,
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
             graphql::CONSISTENCY_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])
-        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
+        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static));
+    // Where none is named all are answered alike, and caches outside need not tell them apart.
+    if origins_are_empty { layer.vary(Vec::<HeaderName>::new()) } else { layer }
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {
@@ -146,5 +149,17 @@ async fn security_headers(request: Request, next: Next) -> Response {
     set(header::REFERRER_POLICY, "no-referrer");
     // An answer may depend on who asks, so nobody in between may keep it unless a handler says so.
     set(header::CACHE_CONTROL, "private, no-store");
+    join_lines(headers, &header::VARY);
     response
+}
+
+/// Makes one line of several: they say the same, but not every cache reads more than the first.
+fn join_lines(headers: &mut HeaderMap, name: &HeaderName) {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    if let Ok(line) = HeaderValue::from_bytes(&lines.join(&b", "[..])) {
+        headers.insert(name, line);
+    }
 }

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
+use crate::cache::scope::{MadeWith, Scope};
 use crate::db::{DbError, Session};
 use crate::domain::lock::lock;
 
@@ -65,6 +66,15 @@ pub trait Load: Send + Sync + 'static {
         session: &Session,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
+
+    /// What a public answer is made with that uses a key's value, or that there is none: whatever ends
+    /// that purges one of these. Nothing of what no public answer uses, and of what the table of cache
+    /// hints tells already.
+    #[must_use]
+    fn made_with(key: &Self::Key, value: Option<&Self::Value>) -> Vec<Scope> {
+        let _ = (key, value);
+        Vec::new()
+    }
 }
 
 /// Gathers what the fields of a level ask for, loads it at once, and remembers it for as long as its
@@ -77,6 +87,7 @@ pub struct RequestLoader<L: Load> {
 struct Shared<L: Load> {
     load: L,
     session: Session,
+    made_with: MadeWith,
     /// For which field it mostly loads, as `Type.field`.
     field: &'static str,
     state: Mutex<State<L>>,
@@ -97,15 +108,20 @@ struct State<L: Load> {
 }
 
 impl<L: Load> RequestLoader<L> {
-    pub(super) fn new(batches: &Batches, session: &Session, field: &'static str, load: L) -> Self {
+    pub(super) fn new(
+        batches: &Batches,
+        (session, made_with): (&Session, &MadeWith),
+        field: &'static str,
+        load: L,
+    ) -> Self {
         let state = State {
             wanted: Vec::new(),
             wanted_by: field,
             known: HashMap::new(),
             waiting: Vec::new(),
         };
-        let session = session.clone();
-        let shared = Arc::new(Shared { load, session, field, state: Mutex::new(state) });
+        let (session, made_with) = (session.clone(), made_with.clone());
+        let shared = Arc::new(Shared { load, session, made_with, field, state: Mutex::new(state) });
         Self { batches: batches.clone(), shared }
     }
 
@@ -196,6 +212,9 @@ impl<L: Load> Shared<L> {
                 Ok(values) => Ok(values.remove(&key)),
                 Err(error) => Err(error.clone()),
             };
+            if let Ok(value) = &value {
+                self.made_with.note(L::made_with(&key, value.as_ref()));
+            }
             state.known.insert(key, Some(value));
         }
         for waker in state.waiting.drain(..) {

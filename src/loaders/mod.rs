@@ -22,6 +22,7 @@ mod user_figures_by_user_id;
 
 use chrono::{DateTime, Utc};
 
+use crate::cache::scope::MadeWith;
 use crate::db::Session;
 use crate::domain::statistics::Minute;
 use crate::domain::viewer::CurrentViewer;
@@ -46,12 +47,13 @@ pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
 struct Source<'a> {
     batches: &'a Batches,
     session: &'a Session,
+    made_with: &'a MadeWith,
 }
 
 impl Source<'_> {
     /// A loader, and the field that it mostly loads for.
     fn loader<L: Load>(&self, field: &'static str, load: L) -> RequestLoader<L> {
-        RequestLoader::new(self.batches, self.session, field, load)
+        RequestLoader::new(self.batches, (self.session, self.made_with), field, load)
     }
 }
 
@@ -90,12 +92,17 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// The loaders of a request of that viewer.
+    /// The loaders of a request of that viewer, which note what they load.
     #[must_use]
-    pub fn new(session: &Session, viewer: &CurrentViewer, now: DateTime<Utc>) -> Self {
+    pub fn new(
+        session: &Session,
+        viewer: &CurrentViewer,
+        made_with: &MadeWith,
+        now: DateTime<Utc>,
+    ) -> Self {
         let batches = Batches::default();
         let viewer = || viewer.clone();
-        let source = Source { batches: &batches, session };
+        let source = Source { batches: &batches, session, made_with };
         Self {
             card_stats_by_card_id: source.loader("Card.drawCount", CardStatsByCardId),
             categories_by_user_id: source.loader("User.categories", CategoriesByUserId(viewer())),

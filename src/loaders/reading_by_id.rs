@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
+use crate::cache::scope::Scope;
 use crate::db::readings::{ReadingRow, readings_by_id};
 use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
@@ -24,5 +25,10 @@ impl Load for ReadingById {
     ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = readings_by_id(session, self.0.get(), ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+    }
+
+    fn made_with(reading: &Uuid, row: Option<&Self::Value>) -> Vec<Scope> {
+        let owner = row.map(|row| Scope::Owner(row.user_id));
+        std::iter::once(Scope::Reading(*reading)).chain(owner).collect()
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
+use crate::cache::scope::Scope;
 use crate::db::query::columns::{Columns, most_of};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
@@ -61,5 +62,9 @@ impl Load for ReadingsPageByUserId {
             }
         }
         Ok(pages)
+    }
+
+    fn made_with(page: &ReadingsPageOfUser, _: Option<&Self::Value>) -> Vec<Scope> {
+        vec![Scope::Readings(page.user)]
     }
 }

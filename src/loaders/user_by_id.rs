@@ -6,6 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
+use crate::cache::scope::Scope;
 use crate::db::users::{UserRow, users_by_id};
 use crate::db::{DbError, Session};
 
@@ -23,5 +24,9 @@ impl Load for UserById {
     ) -> Result<HashMap<Uuid, Self::Value>, DbError> {
         let rows = users_by_id(session, ids).await?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+    }
+
+    fn made_with(user: &Uuid, _: Option<&Self::Value>) -> Vec<Scope> {
+        vec![Scope::User(*user)]
     }
 }

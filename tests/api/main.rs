@@ -29,6 +29,7 @@ mod exports;
 mod faults;
 mod golden;
 mod http;
+mod http_cache;
 mod layers;
 mod migrations;
 mod nodes;

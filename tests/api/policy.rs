@@ -7,6 +7,7 @@ use async_graphql::parser::types::{BaseType, FieldDefinition, TypeKind};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use wasteland_tarot::graphql::cache_hints::hint_of;
 use wasteland_tarot::graphql::sdl;
 
 use crate::app::{TestApp, on_both_databases};
@@ -337,6 +338,20 @@ fn what_is_for_some_is_reached_only_by_what_is_for_them() {
             _ => continue,
         };
         assert!(through.is_some_and(|policy| allowed.contains(&policy)), "{path}, {through:?}");
+    }
+}
+
+/// What caches may keep is for everybody; what is for everybody may still change too often, or be of
+/// mutations.
+#[test]
+fn what_may_be_kept_is_for_everybody() {
+    let kept: Vec<Field> = all_fields()
+        .into_iter()
+        .filter(|field| hint_of(&field.holder, &field.name).is_some())
+        .collect();
+    assert!(kept.len() > 100, "{}", kept.len());
+    for Field { holder, name, .. } in kept {
+        assert_eq!(of_field(&holder, &name), Some(Public), "{holder}.{name}");
     }
 }
 

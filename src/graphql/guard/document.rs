@@ -10,6 +10,8 @@ use async_graphql::parser::types::{
 };
 use async_graphql::{Name, Variables};
 
+use super::super::cache_hints::{CacheHints, Hints};
+use super::hints::hints_of;
 use super::refusal::{Refusal, at_most, saturated};
 use super::scan::scan_document;
 use super::values::constant_size;
@@ -27,6 +29,7 @@ pub struct CheckedDocument {
     document: ExecutableDocument,
     operations: HashMap<Option<Name>, OperationCounts>,
     variable_uses: HashMap<Name, u64>,
+    hints: HashMap<Option<Name>, Hints>,
     merges_objects: bool,
     weight_bytes: u32,
     work: u64,
@@ -39,6 +42,7 @@ pub struct CheckedOperation<'a> {
     pub(super) definition: &'a OperationDefinition,
     name: Option<&'a str>,
     counts: OperationCounts,
+    hints: Option<&'a Hints>,
 }
 
 impl CheckedDocument {
@@ -60,7 +64,22 @@ impl CheckedDocument {
         let work = scanned.work + walk.work();
         let merges_objects = walk.merges_objects();
         let variable_uses = walk.into_variable_uses();
-        Ok(Self { document, operations, variable_uses, merges_objects, weight_bytes, work })
+        Ok(Self {
+            document,
+            operations,
+            variable_uses,
+            hints: HashMap::new(),
+            merges_objects,
+            weight_bytes,
+            work,
+        })
+    }
+
+    /// With what the table of cache hints says of its operations.
+    #[must_use]
+    pub fn with_hints(mut self, table: &CacheHints) -> Self {
+        self.hints = hints_of(&self.document, table);
+        self
     }
 
     /// Whether somewhere several fields answer with one object, whose fields are those of all.
@@ -96,6 +115,7 @@ impl CheckedDocument {
             definition: &definition.node,
             name: name.map(Name::as_str),
             counts: *counts,
+            hints: self.hints.get(&name.cloned()),
         })
     }
 
@@ -155,6 +175,12 @@ impl<'a> CheckedOperation<'a> {
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         self.name
+    }
+
+    /// What the table of cache hints says of it; none if anything in it is private.
+    #[must_use]
+    pub fn hints(&self) -> Option<&'a Hints> {
+        self.hints
     }
 
     /// Whether it asks for the schema: `__schema` or `__type`.

@@ -8,6 +8,7 @@
 mod cost;
 mod cost_table;
 mod document;
+mod hints;
 mod merge;
 mod refusal;
 mod scan;

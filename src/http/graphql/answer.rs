@@ -6,6 +6,7 @@ use async_graphql::{ErrorExtensionValues, ServerError, Value};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::caching::{Publication, entity_tag, is_known};
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
 use crate::graphql::documents::DocumentError;
@@ -22,6 +23,9 @@ const REFUSAL_BYTES: usize = 1_980;
 /// What clients with automatic persisted queries wait for, word by word: urql and older versions of
 /// Apollo Client look at the message and not at the code.
 const PERSISTED_QUERY_NOT_FOUND: &str = "PersistedQueryNotFound";
+
+/// What an answer depends on beside its address: the last is what the layer of compression looks at.
+pub(super) const VARY: &str = "accept, authorization, accept-encoding";
 
 /// A failed request, before anything was executed.
 #[derive(Debug)]
@@ -200,6 +204,10 @@ pub struct Answer {
     /// Bytes that the body may have.
     maximum: usize,
     errors: Vec<ServerError>,
+    /// What caches outside are told of it, where it is public and has no errors.
+    publication: Option<Publication>,
+    /// Of which entity tags the client has the answer.
+    conditions: Vec<HeaderValue>,
 }
 
 impl From<HttpError> for Answer {
@@ -219,6 +227,8 @@ impl From<HttpError> for Answer {
             // An error is small, whatever it is about.
             maximum: usize::MAX,
             errors: vec![server_error],
+            publication: None,
+            conditions: Vec::new(),
         }
     }
 }
@@ -270,7 +280,21 @@ impl Answer {
             data: (!is_refused).then_some(response.data),
             maximum: limits.answer_bytes,
             errors,
+            publication: None,
+            conditions: Vec::new(),
         }
+    }
+
+    /// With what caches outside are told of it, if it has no errors: those are of this request alone.
+    pub(super) fn published(
+        mut self,
+        publication: Publication,
+        conditions: Vec<HeaderValue>,
+    ) -> Self {
+        if self.errors.is_empty() {
+            (self.publication, self.conditions) = (Some(publication), conditions);
+        }
+        self
     }
 
     /// As it is sent, with the request's id in every error.
@@ -291,11 +315,22 @@ impl Answer {
             return answer.into_response(&RequestId(id.clone()));
         }
         let body = bytes.bytes;
-        let mut response = (self.status, body).into_response();
+        let tag = self.publication.as_ref().map(|_| entity_tag(&body, self.media_type));
+        let is_known = tag.as_ref().is_some_and(|tag| is_known(&self.conditions, tag));
+        let mut response = if is_known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            (self.status, body).into_response()
+        };
         let headers = response.headers_mut();
-        headers
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type.content_type()));
-        headers.append(header::VARY, HeaderValue::from_static("accept, authorization"));
+        if !is_known {
+            let content_type = HeaderValue::from_static(self.media_type.content_type());
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        headers.insert(header::VARY, HeaderValue::from_static(VARY));
+        if let (Some(publication), Some(tag)) = (self.publication, tag) {
+            publication.write(tag, headers);
+        }
         headers.extend(
             self.headers
                 .into_iter()

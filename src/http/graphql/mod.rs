@@ -6,6 +6,7 @@
 //! with errors for older ones.
 
 mod answer;
+mod caching;
 mod request;
 
 use std::sync::Arc;
@@ -27,10 +28,13 @@ use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
+use crate::cache::scope::surrogate_keys;
 use crate::cache::statistics::Lookups;
 use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Reader, Session};
 use crate::domain::lock::lock;
+use crate::domain::viewer::Viewer;
+use crate::graphql::cache_hints::{Audience, Hints};
 use crate::graphql::context::{Caller, RequestContext};
 use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::settled;
@@ -41,6 +45,7 @@ use crate::services::throttle::{Key, Remaining};
 use crate::services::tokens::AccessToken;
 pub(super) use answer::WithSources;
 pub use answer::{Answer, HttpError};
+use caching::Publication;
 use request::{read_body, read_query_string};
 
 /// `/graphql`, any method.
@@ -175,6 +180,7 @@ async fn answer_counted(
         variables: request.variables,
         until,
         token: token_of(&parts.headers),
+        conditions: if is_get { conditions(&parts.headers) } else { Vec::new() },
     };
     if kind != OperationType::Mutation {
         return execute(app, asked, media_type).await;
@@ -206,14 +212,29 @@ struct Asked {
     until: Instant,
     /// What the client has written.
     token: Option<Position>,
+    /// Of which entity tags the client has the answer. A query that is sent by POST is answered whole.
+    conditions: Vec<HeaderValue>,
+}
+
+fn conditions(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()
+}
+
+/// What the table says of an operation, if its answer to that viewer is what it says.
+fn hints_for<'a>(operation: &CheckedOperation<'a>, viewer: Viewer) -> Option<&'a Hints> {
+    operation.hints().filter(|hints| match hints.audience {
+        Audience::Everybody => true,
+        Audience::SignedOut => viewer == Viewer::Anonymous,
+    })
 }
 
 async fn execute(
     app: &App,
-    Asked { caller, key, document, name, variables, until, token }: Asked,
+    Asked { caller, key, document, name, variables, until, token, conditions }: Asked,
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
     let operation = document.operation(name.as_deref())?;
+    let hints = hints_for(&operation, caller.viewer());
     let mut runnable = document.document().clone();
     let variables = prepare_variables(&mut runnable, operation.name(), variables)?;
     let reader = reader_of(&caller);
@@ -239,6 +260,7 @@ async fn execute(
     let cookie = Arc::clone(&context.cookie);
     let has_checked_password = Arc::clone(&context.has_checked_password);
     let lookups = Arc::clone(&context.lookups);
+    let made_with = context.made_with.clone();
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
@@ -256,6 +278,15 @@ async fn execute(
     request.set_parsed_query(runnable);
     let response = batches.run_beside(app.schema.execute(request)).await;
     let mut answer = Answer::of_response(response, &settings.limits, media_type);
+    if let Some(hints) = hints {
+        let mut scopes = made_with.so_far();
+        scopes.extend(hints.made_with.iter().cloned());
+        // Letters, digits, `-` and `_`, and blanks between them.
+        let keys = HeaderValue::try_from(surrogate_keys(&scopes));
+        let keys = keys.unwrap_or(HeaderValue::from_static(""));
+        let publication = Publication { outside: hints.outside, remaining: hints.ttl, keys };
+        answer = answer.published(publication, conditions);
+    }
     answer.figures = figures(&operation, &session, (&plans, lookups.so_far()));
     // They would tell whether there is such a user.
     answer.figures.are_secret = has_checked_password.load(Ordering::Relaxed);

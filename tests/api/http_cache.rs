@@ -1,0 +1,365 @@
+//! What caches outside are told: for each field of the query type and each kind of viewer, the same the
+//! first time and when it was kept; and that what a client has is not sent again.
+
+use std::collections::BTreeSet;
+
+use async_graphql::parser::types::ConstDirective;
+use async_graphql::{Positioned, Value as Constant};
+use reqwest::Method;
+use serde_json::json;
+
+use wasteland_tarot::graphql::cache_hints::{Outside, hint_of};
+use wasteland_tarot::graphql::sdl;
+
+use crate::app::{Answered, Engine, TestApp, answered, on_both_databases};
+use crate::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user};
+use crate::mutating::{USER_ERRORS, payload};
+use crate::schema::{fields_of, types_of};
+use crate::world::write_world;
+
+/// What an answer tells caches outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// They may use it for so many seconds.
+    Use(u64),
+    /// They have to ask each time.
+    Ask,
+    /// They may not keep it.
+    Private,
+}
+use Told::{Ask, Private, Use};
+
+impl Told {
+    fn cache_control(self) -> String {
+        match self {
+            Use(seconds) => format!("public, max-age={seconds}"),
+            Ask => "public, no-cache".to_owned(),
+            Private => "private, no-store".to_owned(),
+        }
+    }
+}
+
+/// A field of the query type.
+struct Row {
+    field: &'static str,
+    /// With its arguments and fields.
+    asked: String,
+    /// To nobody, to a user, and to an admin.
+    told: [Told; 3],
+    /// Where it is public.
+    keys: String,
+}
+
+const VIEWERS: [Option<&str>; 3] = [None, Some("bob"), Some("admin")];
+/// The same to whoever asks.
+const CARDS: [Told; 3] = [Use(3_600); 3];
+const SPREADS: [Told; 3] = [Use(1_800); 3];
+const CHANGING: [Told; 3] = [Ask; 3];
+/// Others may see more than who is not signed in.
+const SIGNED_OUT: [Told; 3] = [Ask, Private, Private];
+const NEVER: [Told; 3] = [Private; 3];
+
+fn table(app: &TestApp) -> Vec<Row> {
+    let (ada, late) = (id("ada"), reading_id("q:late-pub"));
+    let of_reading = format!("owner-{ada} reading-{}", id("q:late-pub"));
+    let any_node = format!("cards factions {of_reading} spreads voices");
+    let (card, spread) = (card_id(app, "major_arcana_00"), spread_id(app, "celtic_cross"));
+    let row = |field, asked: &str, told, keys: &str| Row {
+        field,
+        asked: format!("{field}{asked}"),
+        told,
+        keys: keys.to_owned(),
+    };
+    vec![
+        row(
+            "node",
+            &format!("(id: {late:?}) {{ id ... on Reading {{ question }} }}"),
+            SIGNED_OUT,
+            &any_node,
+        ),
+        row("nodes", &format!("(ids: [{late:?}]) {{ id }}"), SIGNED_OUT, &any_node),
+        row("viewer", " { id username }", NEVER, ""),
+        row(
+            "user",
+            "(username: \"Ada\") { username karma readings { nodes { question } } }",
+            SIGNED_OUT,
+            &format!("readings-{ada} user-{ada} username-YWRh"),
+        ),
+        row("card", &format!("(id: {card:?}) {{ name keywords }}"), CARDS, "cards"),
+        row("cardByCode", "(code: \"major_arcana_00\") { name }", CARDS, "cards"),
+        row(
+            "cards",
+            " { totalCount edges { cursor node { name } } pageInfo { hasNextPage } }",
+            CARDS,
+            "cards",
+        ),
+        row("suits", " { name cardCount }", CARDS, "cards"),
+        row(
+            "spread",
+            &format!("(id: {spread:?}) {{ name positions {{ meaning }} }}"),
+            SPREADS,
+            "spreads",
+        ),
+        row("spreadByName", "(name: \"celtic_cross\") { name }", SPREADS, "spreads"),
+        row("spreads", " { nodes { name } }", SIGNED_OUT, "spreads stats"),
+        row("popularSpreads", " { newest { name } }", CHANGING, "spreads stats"),
+        row("recommendedSpreads", " { score spread { name } }", CHANGING, "spreads stats"),
+        row("voices", " { key tone }", CARDS, "voices"),
+        row("factions", " { key voices { key } }", CARDS, "factions voices"),
+        row("reading", &format!("(id: {late:?}) {{ question }}"), SIGNED_OUT, &of_reading),
+        row(
+            "publicReadings",
+            "(first: 1) { nodes { question tags user { username } cards { card { name } } } }",
+            CHANGING,
+            &format!("cards feed user-{ada}"),
+        ),
+        row("sharedReading", "(token: \"s:pub\") { status }", NEVER, ""),
+        row("publicStats", " { users cards }", CHANGING, "cards spreads stats"),
+        row("admin", " { cacheStats { size } }", NEVER, ""),
+    ]
+}
+
+fn address_of(query: &str) -> String {
+    let query = serde_urlencoded::to_string([("query", query)]).expect("a query string");
+    format!("/graphql?{query}")
+}
+
+/// Asks by GET, as that viewer, who has the answers of that tag.
+async fn get(app: &TestApp, viewer: Option<&str>, query: &str, tag: Option<&str>) -> Answered {
+    let mut request = app
+        .request(Method::GET, &address_of(query))
+        .header("accept", "application/graphql-response+json");
+    if let Some(viewer) = viewer {
+        request = request.bearer_auth(app.token_of(id(viewer)));
+    }
+    if let Some(tag) = tag {
+        request = request.header("if-none-match", tag);
+    }
+    answered(request).await
+}
+
+/// That an answer says this, and nothing that contradicts it.
+fn assert_tells(answered: &Answered, told: Told, keys: &str, what: &str) {
+    assert_eq!(answered.header("cache-control"), told.cache_control(), "{what}: {}", answered.text);
+    assert_eq!(answered.header("vary"), "accept, authorization, accept-encoding", "{what}");
+    assert_eq!(answered.headers.get_all("vary").iter().count(), 1, "{what}");
+    assert_eq!(answered.headers.get("age"), None, "{what}");
+    assert_eq!(answered.header("surrogate-key"), keys, "{what}");
+    let tag = answered.header("etag");
+    assert_eq!(tag.starts_with("W/\"") && tag.len() == 26, told != Private, "{what}: {tag:?}");
+}
+
+async fn start(engine: Engine) -> TestApp {
+    let app = TestApp::start_with(engine, &["--cache-ttl-jitter=0"]).await;
+    app.app.services.clock.stop();
+    write_world(&app).await;
+    app
+}
+
+#[tokio::test]
+async fn every_field_of_the_query_type_has_a_row() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    let rows: Vec<_> = table(&app).into_iter().map(|row| row.field.to_owned()).collect();
+    let types = types_of(&sdl());
+    let fields: BTreeSet<_> =
+        fields_of(&types["Query"]).iter().map(|field| field.node.name.node.to_string()).collect();
+    assert_eq!(rows.len(), fields.len());
+    assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), fields);
+}
+
+on_both_databases! {
+    async fn caches_outside_are_told_what_the_table_says(engine: Engine) {
+        let app = start(engine).await;
+        for Row { field, asked, told, keys } in table(&app) {
+            for (viewer, told) in VIEWERS.into_iter().zip(told) {
+                let query = format!("{{ {asked} }}");
+                let first = get(&app, viewer, &query, None).await;
+                let again = get(&app, viewer, &query, None).await;
+                let posted = app.ask_as_viewer(viewer.map(id), &query).await;
+                let keys = if told == Private { "" } else { &keys };
+                for (time, answered) in [("first", &first), ("again", &again), ("posted", &posted)] {
+                    let what = format!("{field} to {viewer:?}, {time}");
+                    assert_tells(answered, told, keys, &what);
+                    assert_eq!(answered.status, 200, "{what}");
+                    // Nobody but admins is told anything by `admin`.
+                    let is_refused = field == "admin" && viewer != Some("admin");
+                    assert_eq!(answered.body.get("errors").is_some(), is_refused, "{what}: {}", answered.text);
+                    if !is_refused {
+                        assert_eq!(answered.text, first.text, "{what}");
+                    }
+                    assert_eq!(answered.header("etag"), first.header("etag"), "{what}");
+                }
+            }
+        }
+    }
+
+    /// What is public stays so in fragments and under other names, and together with what is private it
+    /// is private.
+    async fn an_answer_is_as_private_as_its_most_private_field(engine: Engine) {
+        let app = start(engine).await;
+        let late = reading_id("q:late-pub");
+        for (query, told) in [
+            ("{ suits { name } voices { key } }".to_owned(), Use(3_600)),
+            ("{ suits { name } spreadByName(name: \"celtic_cross\") { name } }".to_owned(), Use(1_800)),
+            ("{ other: suits { ...Name __typename } __typename } fragment Name on SuitInfo { name }".to_owned(), Use(3_600)),
+            ("{ suits { name } cardByCode(code: \"major_arcana_00\") { drawCount } }".to_owned(), Ask),
+            ("{ spreadByName(name: \"celtic_cross\") { meanRating } }".to_owned(), Ask),
+            ("{ suits { name } viewer { id } }".to_owned(), Private),
+            ("{ suits { name } ...Viewer } fragment Viewer on Query { viewer { id } }".to_owned(), Private),
+            ("{ suits { name } viewer @include(if: false) { id } }".to_owned(), Private),
+            (format!("{{ reading(id: {late:?}) {{ question notes }} }}"), Private),
+            (format!("{{ node(id: {late:?}) {{ ... on Reading {{ question }} ... on Category {{ name }} }} }}"), Private),
+            ("{ publicReadings { nodes { user { email } } } }".to_owned(), Private),
+            ("{ user(username: \"nobody\") { username } }".to_owned(), Ask),
+            ("{ __typename }".to_owned(), Private),
+            ("{ suits { name } __schema { queryType { name } } }".to_owned(), Private),
+        ] {
+            let answered = get(&app, None, &query, None).await;
+            assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
+            let keys = answered.header("surrogate-key").to_owned();
+            assert_eq!(keys.is_empty(), told == Private, "{query}: {keys}");
+            assert_tells(&answered, told, &keys, &query);
+        }
+    }
+
+    async fn what_fails_is_kept_nowhere(engine: Engine) {
+        let app = start(engine).await;
+        for (query, has_data) in [
+            // One field fails, and the others do not.
+            ("{ suits { name } card(id: \"none\") { name } }", true),
+            ("{ cards(first: -1) { totalCount } }", true),
+            ("{ nope }", false),
+            ("{ suits { name }", false),
+            ("query One { suits { name } } query Two { suits { name } }", false),
+        ] {
+            let answered = get(&app, None, query, Some("*")).await;
+            assert!(answered.body["errors"].is_array(), "{query}: {}", answered.text);
+            assert_eq!(answered.body.get("data").is_some(), has_data, "{query}: {}", answered.text);
+            assert_eq!(answered.status, if has_data { 200 } else { 400 }, "{query}");
+            assert_tells(&answered, Private, "", query);
+        }
+        let unknown = json!({ "version": 1, "sha256Hash": "0".repeat(64) });
+        let unknown = json!({ "extensions": { "persistedQuery": unknown } });
+        assert_tells(&app.send(None, &unknown).await, Private, "", "an unknown hash");
+        let wrong = app.send(Some("wrong"), &json!({ "query": "{ suits { name } }" })).await;
+        assert_eq!(wrong.status, 401);
+        assert_tells(&wrong, Private, "", "a wrong token");
+        let drawn = app.ask("mutation { drawCards(input: { count: 1 }) { draws { card { name } } } }").await;
+        assert_tells(&drawn, Private, "", "a mutation");
+    }
+
+    async fn what_a_client_has_is_not_sent_again(engine: Engine) {
+        let app = start(engine).await;
+        let query = "{ user(username: \"ada\") { username bio displayName } }";
+        let whole = get(&app, None, query, None).await;
+        let tag = whole.header("etag").to_owned();
+        let strong = tag.strip_prefix("W/").expect("a weak tag");
+        for known in [tag.as_str(), strong, "*", &format!("\"other\", {tag}"), &format!("{strong} , W/\"x\"")] {
+            let answered = get(&app, None, query, Some(known)).await;
+            assert_eq!((answered.status, answered.text.as_str()), (304, ""), "{known}");
+            for name in ["cache-control", "etag", "vary", "surrogate-key"] {
+                assert_eq!(answered.header(name), whole.header(name), "{known}: {name}");
+            }
+            for name in ["content-type", "content-encoding"] {
+                assert_eq!(answered.headers.get(name), None, "{known}: {name}");
+            }
+        }
+        for other in ["W/\"other\"", "", strong.trim_matches('"')] {
+            let answered = get(&app, None, query, Some(other)).await;
+            assert_eq!((answered.status, &answered.text), (200, &whole.text), "{other}");
+        }
+        // The tag is that of the other media type, whose bytes are the same.
+        let json = app.request(Method::GET, &address_of(query)).header("accept", "application/json");
+        let json = answered(json.header("if-none-match", &tag)).await;
+        assert_eq!((json.status, &json.text), (200, &whole.text));
+        // A query that is posted is answered whole.
+        let posted = app
+            .request(Method::POST, "/graphql")
+            .header("accept", "application/graphql-response+json")
+            .header("content-type", "application/json")
+            .header("if-none-match", &tag)
+            .body(json!({ "query": query }).to_string());
+        let posted = answered(posted).await;
+        assert_eq!((posted.status, posted.text, posted.headers["etag"].clone()), (200, whole.text.clone(), whole.headers["etag"].clone()));
+        // Who is signed in may be shown more, and is not told that it is the same.
+        let signed_in = get(&app, Some("bob"), query, Some(&tag)).await;
+        assert_eq!((signed_in.status, signed_in.text), (200, whole.text));
+
+        let input = json!({ "displayName": "Ada the second" });
+        let changed = payload(&app, id("ada"), "updateProfile", input, USER_ERRORS).await;
+        assert_eq!(changed["userErrors"], json!([]));
+        let after = get(&app, None, query, Some(&tag)).await;
+        assert_eq!(after.status, 200);
+        assert_eq!(after.body["data"]["user"]["displayName"], "Ada the second");
+        assert_ne!(after.header("etag"), tag);
+    }
+
+    async fn a_page_of_many_people_has_one_key_for_all_of_them(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let people: Vec<_> = (0..100).map(|number| user(&format!("user{number:02}"))).collect();
+        let readings = people.iter().zip(1..);
+        let readings = readings
+            .map(|(owner, second)| reading(&app, owner, &format!("q{second}"), second))
+            .collect();
+        app.insert(rows(people, readings)).await;
+        let keys = async |first: usize| {
+            let query = format!("{{ publicReadings(first: {first}) {{ nodes {{ user {{ username }} }} }} }}");
+            get(&app, None, &query, None).await.header("surrogate-key").to_owned()
+        };
+        // `feed`, and a blank and 41 characters for each user.
+        let fine = keys(97).await;
+        assert_eq!(fine.split(' ').count(), 98, "{fine}");
+        assert_eq!(fine.len(), 4 + 97 * 42);
+        assert_eq!(keys(98).await, "all-users feed");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_too_often_is_told_nothing_that_may_be_kept() {
+    let app = TestApp::start_with(Engine::Sqlite, &["--rate-limit=1"]).await;
+    let first = get(&app, None, "{ suits { name } }", None).await;
+    assert_eq!(first.header("cache-control"), "public, max-age=3600");
+    let second = get(&app, None, "{ suits { name } }", Some("*")).await;
+    assert_eq!(second.status, 429);
+    assert_tells(&second, Private, "", "too many requests");
+}
+
+#[tokio::test]
+async fn origins_that_are_named_are_a_part_of_the_one_line() {
+    let app = TestApp::start_with(Engine::Sqlite, &["--cors-origins=https://app.example"]).await;
+    let request = app.request(Method::GET, &address_of("{ suits { name } }"));
+    let answered = answered(request.header("origin", "https://app.example")).await;
+    let vary: Vec<_> = answered.headers.get_all("vary").iter().collect();
+    assert_eq!(vary, ["accept, authorization, accept-encoding, origin"]);
+}
+
+/// The seconds and the scope that a directive says.
+fn hinted(directives: &[Positioned<ConstDirective>]) -> Option<(u64, String)> {
+    let hint = directives.iter().find(|one| one.node.name.node == "cacheControl")?;
+    let argument = |name| hint.node.get_argument(name).map(|value| value.node.clone());
+    let (Some(Constant::Number(seconds)), Some(Constant::Enum(scope))) =
+        (argument("maxAge"), argument("scope"))
+    else {
+        panic!("{hint:?}");
+    };
+    Some((seconds.as_u64().expect("seconds"), scope.to_string()))
+}
+
+#[test]
+fn the_printed_schema_has_the_hints_of_the_table() {
+    let mut found = 0;
+    for (type_name, definition) in types_of(&sdl()) {
+        let of_type = hinted(&definition.directives);
+        for field in fields_of(&definition) {
+            let name = field.node.name.node.as_str();
+            let expected = hint_of(&type_name, name).map(|hint| {
+                let seconds = hint.row.ttl().as_secs();
+                (if hint.outside == Outside::Use { seconds } else { 0 }, "PUBLIC".to_owned())
+            });
+            let own = hinted(&field.node.directives).or_else(|| of_type.clone());
+            assert_eq!(own, expected, "{type_name}.{name}");
+            found += usize::from(expected.is_some());
+        }
+    }
+    assert!(found > 100, "{found}");
+}
