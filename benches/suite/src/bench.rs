@@ -12,6 +12,7 @@ use wasteland_tarot::db::now;
 use wasteland_tarot::services::tokens::{AccessToken, Tokens};
 
 use crate::processes::Process;
+use crate::samples::query;
 use crate::{Arguments, Outcome};
 
 const SECRET: &str = "a secret that only the benchmarks know";
@@ -65,14 +66,15 @@ impl Bench {
 
     pub fn url(&self, database: Database) -> String {
         match database {
-            Database::Full | Database::Tenth => {
-                let (port, name) = (self.arguments.port, database.name());
-                format!("postgres://postgres@127.0.0.1:{port}/{name}")
-            }
+            Database::Full | Database::Tenth => self.postgres_url(database.name()),
             Database::Embedded => {
                 format!("sqlite://{}?mode=rw", self.arguments.folder.join("tenth.db").display())
             }
         }
+    }
+
+    fn postgres_url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.arguments.port)
     }
 
     /// The server's settings that are not its defaults, `DATABASE_URL` and `JWT_SECRET` apart.
@@ -172,6 +174,44 @@ impl Bench {
 
     fn cluster(&self) -> PathBuf {
         Path::new(&self.arguments.folder).join("data")
+    }
+}
+
+/// A copy of the full database for what writes, so that others find that as it was. It is deleted with
+/// this.
+pub struct DatabaseCopy<'a> {
+    bench: &'a Bench,
+    name: &'static str,
+}
+
+impl<'a> DatabaseCopy<'a> {
+    /// Makes it, in the place of one that a run before has left.
+    pub fn make(bench: &'a Bench, name: &'static str) -> Outcome<Self> {
+        let copy = Self { bench, name };
+        copy.delete()?;
+        let full = Database::Full.name();
+        // Files, not rows: the log of the rows would be as large again.
+        copy.change(&format!("CREATE DATABASE {name} TEMPLATE {full} STRATEGY FILE_COPY"))?;
+        Ok(copy)
+    }
+
+    pub fn url(&self) -> String {
+        self.bench.postgres_url(self.name)
+    }
+
+    fn delete(&self) -> Outcome {
+        self.change(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name))
+    }
+
+    /// On a connection to another database.
+    fn change(&self, sql: &str) -> Outcome {
+        query(self.bench, Database::Tenth, sql).map(drop)
+    }
+}
+
+impl Drop for DatabaseCopy<'_> {
+    fn drop(&mut self) {
+        let _ = self.delete();
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::Write as _;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::client::Request;
+use crate::crowd::{Questions, visit};
 use crate::load::{Run, Script, pgbench, wrk};
 use crate::processes::Process;
 use crate::statements::{Scripts, Statement};
@@ -14,6 +15,8 @@ use crate::statements::{Scripts, Statement};
 pub const SERVER: &str = "server";
 
 const WARM_UP_SECONDS: u64 = 1;
+/// A round in which no request is like another takes so many times as long as others.
+pub const CROWD_LASTS: u64 = 3;
 
 /// One of those that are compared.
 pub struct Side<'a> {
@@ -26,6 +29,7 @@ pub struct Side<'a> {
 enum Kind<'a> {
     Http { process: &'a Process, script: Script },
     Pgbench { database: Database, scripts: Scripts },
+    Crowd { process: &'a Process, questions: &'a dyn Questions },
 }
 
 /// What was measured of a side.
@@ -54,7 +58,7 @@ impl<'a> Side<'a> {
         for request in requests {
             let answer = request.send(&process.address)?;
             bytes.push(answer.body.len());
-            statements = statements.max(answer.statements);
+            statements = statements.max(answer.cost().map(|cost| cost.statements));
         }
         bytes.sort_unstable();
         let script = Script::write(bench, requests)?;
@@ -80,6 +84,12 @@ impl<'a> Side<'a> {
         })
     }
 
+    /// A program that answers what a crowd asks: the same in the same round, whichever program it is.
+    pub fn crowd(name: &str, process: &'a Process, questions: &'a dyn Questions) -> Self {
+        let kind = Kind::Crowd { process, questions };
+        Self { name: name.to_owned(), kind, bytes: None, statements: None }
+    }
+
     /// A side whose statements the suite knows and the answers do not say.
     #[must_use]
     pub const fn with_statements(mut self, statements: usize) -> Self {
@@ -87,7 +97,7 @@ impl<'a> Side<'a> {
         self
     }
 
-    fn run(&self, bench: &Bench, connections: u32) -> Outcome<Run> {
+    fn run(&self, bench: &Bench, connections: u32, round: u64) -> Outcome<Run> {
         let seconds = bench.arguments.seconds;
         match &self.kind {
             Kind::Http { process, script } => {
@@ -97,6 +107,13 @@ impl<'a> Side<'a> {
             Kind::Pgbench { database, scripts } => {
                 pgbench(bench, *database, scripts, connections, seconds)
             }
+            Kind::Crowd { process, questions } => {
+                // What is asked while it warms up is asked in no round.
+                let warm_up = (WARM_UP_SECONDS, u64::from(u32::MAX) - round);
+                visit(bench, process, *questions, connections, warm_up)?;
+                let lasts = (CROWD_LASTS * seconds, round);
+                Ok(visit(bench, process, *questions, connections, lasts)?.run)
+            }
         }
     }
 }
@@ -104,11 +121,11 @@ impl<'a> Side<'a> {
 /// Measures all sides, round by round.
 pub fn compare(bench: &Bench, sides: &[Side<'_>], connections: u32) -> Outcome<Vec<Measured>> {
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); sides.len()];
-    for round in 0..bench.arguments.rounds {
+    for number in 1..=bench.arguments.rounds {
         for (side, runs) in sides.iter().zip(&mut runs) {
-            let run = side.run(bench, connections)?;
+            let run = side.run(bench, connections, number as u64)?;
             // For whoever waits; the results go to standard output.
-            let (number, rate) = (round + 1, run.per_second);
+            let rate = run.per_second;
             let _ = writeln!(std::io::stderr(), "   round {number}: {}: {rate:.0}/s", side.name);
             runs.push(run);
         }
@@ -118,7 +135,9 @@ pub fn compare(bench: &Bench, sides: &[Side<'_>], connections: u32) -> Outcome<V
         .zip(runs)
         .map(|(side, runs)| {
             let peak_memory = match &side.kind {
-                Kind::Http { process, .. } => Some(process.peak_memory()?),
+                Kind::Http { process, .. } | Kind::Crowd { process, .. } => {
+                    Some(process.peak_memory()?)
+                }
                 Kind::Pgbench { .. } => None,
             };
             Ok(Measured {

@@ -45,11 +45,13 @@ impl Script {
     pub fn write(bench: &Bench, requests: &[Request]) -> Outcome<Self> {
         let mut script = "local ready, next = {}, 0\nfunction init()\n".to_owned();
         for (request, number) in requests.iter().zip(1..) {
-            let _ = writeln!(script, "ready[{number}] = wrk.format('POST', '/graphql', {{");
+            let (method, target) = (quoted(request.method), quoted(&request.target));
+            let _ = writeln!(script, "ready[{number}] = wrk.format({method}, {target}, {{");
             for (name, value) in request.headers() {
                 let _ = writeln!(script, "[{}] = {},", quoted(name), quoted(&value));
             }
-            let _ = writeln!(script, "}}, {})", quoted(&request.body));
+            let body = request.body.as_deref().map_or("nil".to_owned(), quoted);
+            let _ = writeln!(script, "}}, {body})");
         }
         script += "end
 function request()

@@ -7,6 +7,7 @@
 mod bench;
 mod client;
 mod compare;
+mod crowd;
 mod groups;
 mod load;
 mod processes;

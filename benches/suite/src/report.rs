@@ -127,7 +127,7 @@ fn cells(side: &Measured) -> Vec<String> {
         round(side.median(|run| run.postgres_cpu)),
         optional(side.bytes.map(|bytes| bytes.to_string())),
         optional(side.statements.map(|statements| statements.to_string())),
-        optional(side.peak_memory.map(megabytes)),
+        optional(side.peak_memory.map(|bytes| format!("{:.1}", megabytes(bytes)))),
     ]
 }
 
@@ -147,10 +147,9 @@ fn round(value: f64) -> String {
     }
 }
 
-fn megabytes(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
-    let megabytes = bytes as f64 / (1024.0 * 1024.0);
-    format!("{megabytes:.1}")
+#[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
+pub fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
 }
 
 const PADDED_WIDTH_MAXIMUM: usize = 32;

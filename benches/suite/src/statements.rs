@@ -41,7 +41,7 @@ pub fn observe(
     for request in requests {
         let before = logged(bench)?.len();
         let answer = request.send(&server.address)?;
-        let count = answer.statements.ok_or("the server counts no statements")?;
+        let count = answer.cost().ok_or("the server counts no statements")?.statements;
         let started = Instant::now();
         let statements = loop {
             let statements = logged(bench)?.split_off(before);

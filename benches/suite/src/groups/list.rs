@@ -12,7 +12,7 @@ use crate::report::Section;
 use crate::samples::users_with_a_page;
 
 /// About 21 KB. What it selects is what references/rows.rs and references/list.sql answer.
-const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
+pub const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
     pageInfo { hasNextPage endCursor } edges { cursor node { \
     id question createdAt karmaContext characterVoice tags isFavorite summary \
     spread { name displayName } \

@@ -29,8 +29,8 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         let timed = |request: &Request| -> Outcome<f64> {
             let started = Instant::now();
             let answer = request.send(&server.address)?;
-            if !answer.body.contains("BAD_CREDENTIALS") {
-                return Err(format!("a wrong login was answered {}", answer.body).into());
+            if !answer.text()?.contains("BAD_CREDENTIALS") {
+                return Err(format!("a wrong login was answered {answer}").into());
             }
             Ok(started.elapsed().as_secs_f64() * 1e3)
         };

@@ -7,11 +7,10 @@ use super::nplusone::question;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::compare::{Side, compare, median};
-use crate::report::{Promise, Section};
+use crate::report::{Promise, Section, megabytes};
 use crate::samples::users_with_a_page;
 
 const CLIENTS: u32 = 200;
-const MEGABYTE: f64 = 1024.0 * 1024.0;
 const PEAK_MEGABYTES: f64 = 64.0;
 const START_MILLISECONDS: f64 = 300.0;
 
@@ -34,8 +33,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     ];
     section.paragraph("Both are answered by one server, whose connections to the database are 16:");
     section.sides(&compare(bench, &sides, CLIENTS)?);
-    #[expect(clippy::cast_precision_loss, reason = "memories are smaller than 2^52")]
-    let peak = server.peak_memory()? as f64 / MEGABYTE;
+    let peak = megabytes(server.peak_memory()?);
     section.promise("Peak memory", Promise::AtMost(PEAK_MEGABYTES, " MB"), peak);
     let what = "From the start of the program to its first answer, on the existing database";
     section.promise(what, Promise::AtMost(START_MILLISECONDS, " ms"), median(starts));

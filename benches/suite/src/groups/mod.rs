@@ -1,5 +1,6 @@
 //! What can be measured, a file a group.
 
+mod cache;
 mod deep;
 mod eager;
 mod growth;
@@ -22,7 +23,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 9] = [
+const ALL: [Group; 10] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -32,6 +33,7 @@ const ALL: [Group; 9] = [
     Group { name: "memory", run: memory::run },
     Group { name: "logins", run: logins::run },
     Group { name: "queries", run: queries::run },
+    Group { name: "cache", run: cache::run },
 ];
 
 /// The groups of these names, or all.

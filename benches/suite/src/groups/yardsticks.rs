@@ -56,13 +56,13 @@ impl Question {
     ) -> Outcome<Process> {
         let mut answers = Vec::with_capacity(self.requests.len());
         for request in &self.requests {
-            answers.push(request.send(&server.address)?.body);
+            answers.push(request.send(&server.address)?.text()?.to_owned());
         }
         let reference =
             references::start(bench, self.page, manner, &statements[0], answers.clone())?;
         for (request, answer) in self.to_references().iter().zip(&answers) {
             let mut expected: Value = serde_json::from_str(answer)?;
-            let mut got: Value = serde_json::from_str(&request.send(&reference.address)?.body)?;
+            let mut got: Value = request.send(&reference.address)?.json()?;
             if manner == Manner::Json {
                 // It gives ids and cursors as they are stored.
                 remove_ids(&mut expected);

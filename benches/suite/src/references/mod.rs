@@ -2,9 +2,10 @@
 //! without GraphQL, sessions, limits or logs. Each is a process of its own, started from this program
 //! again, so that it is measured like the server.
 //!
-//! A handler is sent the ids of users as `{"ids": […]}`: the viewer's for the list, twenty for the
-//! N+1 killer.
+//! Those of pages are sent the ids of users as `{"ids": […]}`: the viewer's for the list, twenty for the
+//! N+1 killer. `bytes` is sent what the server is.
 
+pub mod bytes;
 mod rows;
 
 use std::sync::Arc;
@@ -55,7 +56,13 @@ pub enum Manner {
 
 /// What a reference is started with.
 #[derive(Debug, Serialize, Deserialize)]
-struct Plan {
+enum Plan {
+    Page(PagePlan),
+    Kept(bytes::Kept),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PagePlan {
     url: String,
     page: Page,
     manner: Manner,
@@ -65,7 +72,7 @@ struct Plan {
 
 /// A request to a reference.
 pub fn request(users: &[Uuid]) -> Request {
-    Request { token: None, body: json!({ "ids": users }).to_string() }
+    Request::of_body(json!({ "ids": users }).to_string())
 }
 
 /// Starts one. It is given the server's statements for some request, and the server's answers.
@@ -77,9 +84,13 @@ pub fn start(
     answers: Vec<String>,
 ) -> Outcome<Process> {
     let url = bench.url(Database::Full);
-    let plan = Plan { url, page, manner, statements: statements.to_vec(), answers };
+    let plan = PagePlan { url, page, manner, statements: statements.to_vec(), answers };
+    start_with(bench, &Plan::Page(plan))
+}
+
+fn start_with(bench: &Bench, plan: &Plan) -> Outcome<Process> {
     let file = bench.new_file("json");
-    std::fs::write(&file, serde_json::to_vec(&plan)?)?;
+    std::fs::write(&file, serde_json::to_vec(plan)?)?;
     let file = file.to_str().ok_or("a folder whose name is no text")?;
     Process::start(&std::env::current_exe()?, &[REFERENCE, file], &[], &bench.files)
 }
@@ -103,24 +114,33 @@ struct Asked {
 pub fn serve(plan: &str) -> Outcome {
     let plan: Plan = serde_json::from_slice(&std::fs::read(plan)?)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        // What the server's pool does not do: a connection is trusted to be there still.
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .test_before_acquire(false)
-            .connect_lazy(&plan.url)?;
-        let reference = Arc::new(Reference {
-            pool,
-            manner: plan.manner,
-            page: plan.page,
-            rows: Rows::prepare(&plan.url, plan.page, plan.statements).await?,
-            answers: plan.answers.into_iter().map(Bytes::from).collect(),
-            given: AtomicUsize::new(0),
-        });
-        let app = Router::new().route("/graphql", post(answer)).with_state(reference);
+        let app = match plan {
+            Plan::Page(plan) => plan.router().await?,
+            Plan::Kept(kept) => kept.router()?,
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{REFERENCE} {LISTENS}{}", listener.local_addr()?);
         Ok(axum::serve(listener, app).await?)
     })
+}
+
+impl PagePlan {
+    async fn router(self) -> Outcome<Router> {
+        // What the server's pool does not do: a connection is trusted to be there still.
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .test_before_acquire(false)
+            .connect_lazy(&self.url)?;
+        let reference = Arc::new(Reference {
+            pool,
+            manner: self.manner,
+            page: self.page,
+            rows: Rows::prepare(&self.url, self.page, self.statements).await?,
+            answers: self.answers.into_iter().map(Bytes::from).collect(),
+            given: AtomicUsize::new(0),
+        });
+        Ok(Router::new().route("/graphql", post(answer)).with_state(reference))
+    }
 }
 
 async fn answer(State(reference): State<Arc<Reference>>, body: Bytes) -> Response {

@@ -1,0 +1,286 @@
+//! The stated load: who comes, and what they ask. benches/README.md has the same as a table.
+
+use rand::RngExt;
+use rand::distr::Distribution;
+use rand::distr::weighted::WeightedIndex;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::{Value, json};
+use uuid::Uuid;
+use wasteland_tarot::graphql::id::GlobalId;
+
+use super::super::list::PAGE;
+use crate::Outcome;
+use crate::bench::{Bench, Database};
+use crate::client::Request;
+use crate::crowd::Questions;
+use crate::samples::query;
+
+/// Of Zipf's law: who comes second comes half as often as who comes first, and so on.
+const EXPONENT: f64 = 1.0;
+/// Half of those who ask for what is public are signed in.
+const SIGNED_IN: (u32, u32) = (1, 2);
+/// One of five new readings is public.
+const PUBLIC: (u32, u32) = (1, 5);
+
+/// A kind of question.
+struct Kind {
+    name: &'static str,
+    /// Of a thousand requests.
+    per_mille: u32,
+    ask: fn(&Mix, &mut StdRng) -> Request,
+}
+
+const KINDS: [Kind; 14] = [
+    // The viewer's own: 380, four of ten reads.
+    Kind { name: "own stats", per_mille: 130, ask: own_stats },
+    Kind { name: "own charts", per_mille: 120, ask: own_charts },
+    Kind { name: "own readings", per_mille: 130, ask: own_readings },
+    // Public: 570, six of ten.
+    Kind { name: "cards", per_mille: 90, ask: cards },
+    Kind { name: "spreads", per_mille: 80, ask: spreads },
+    Kind { name: "popular", per_mille: 50, ask: popular },
+    Kind { name: "recommended", per_mille: 40, ask: recommended },
+    Kind { name: "counts", per_mille: 50, ask: counts },
+    Kind { name: "feed", per_mille: 110, ask: feed },
+    Kind { name: "reading", per_mille: 90, ask: reading },
+    Kind { name: "user", per_mille: 60, ask: user },
+    // Writes: 50.
+    Kind { name: "new reading", per_mille: 20, ask: new_reading },
+    Kind { name: "rating", per_mille: 15, ask: rating },
+    Kind { name: "tags", per_mille: 15, ask: tags },
+];
+
+const STATS: &str = "query Stats { viewer { username stats { totalReadings readingsThisMonth \
+    readingsThisWeek meanSatisfaction favoriteVoice cardsDrawn currentStreakDays \
+    karma { karma count } } } }";
+const CHARTS: &str = "query Charts { viewer { analytics { \
+    summary { totalReadings readingsLast7Days readingsLast30Days meanSatisfaction } \
+    frequency { date count } karma { karma count } \
+    topCards(limit: 5) { card { code name } draws percentOfDraws } } } }";
+const CARDS: &str = "query Cards($type: CardType) { cards(first: 100, filter: { cardType: $type }) { \
+    nodes { id code name suit number uprightMeaning reversedMeaning keywords imageUrl } } }";
+const SPREADS: &str = "query Spreads { spreads(first: 50) { nodes { id name displayName description \
+    difficulty cardCount isPremium } } }";
+const POPULAR: &str = "query Popular { popularSpreads { \
+    mostUsed { id displayName usageCount } bestRated { id displayName meanRating } \
+    newest { id displayName } beginner { id displayName } advanced { id displayName } } }";
+const RECOMMENDED: &str = "query Recommended($input: RecommendedSpreadsInput) { \
+    recommendedSpreads(input: $input) { score reasons spread { id displayName description } } }";
+const COUNTS: &str = "query Counts { publicStats { users readings cards spreads } }";
+/// Also what is compared with a handler that has the bytes.
+pub const FEED: &str = "query Feed { publicReadings(first: 20) { \
+    pageInfo { hasNextPage endCursor } nodes { id question createdAt tags summary \
+    user { username displayName } spread { name displayName } \
+    cards { position orientation positionName card { code name suit } } } } }";
+const READING: &str = "query Reading($id: ID!) { reading(id: $id) { \
+    id question createdAt karmaContext characterVoice tags summary interpretation \
+    user { username displayName } spread { name displayName } \
+    cards { position orientation positionName interpretation card { code name suit } } } }";
+const USER: &str = "query User($username: String!) { user(username: $username) { \
+    username displayName bio faction readings(first: 10) { pageInfo { hasNextPage endCursor } \
+    nodes { id question createdAt summary spread { displayName } } } } }";
+const NEW_READING: &str = "mutation NewReading($input: CreateReadingInput!) { \
+    createReading(input: $input) { userErrors { code } reading { id question summary interpretation \
+    cards { position orientation positionName interpretation card { code name } } } } }";
+const UPDATE: &str = "mutation Update($input: UpdateReadingInput!) { updateReading(input: $input) { \
+    userErrors { code } reading { id version tags satisfactionRating } } }";
+
+const DIFFICULTIES: [&str; 4] = ["BEGINNER", "INTERMEDIATE", "ADVANCED", "EXPERT"];
+const KARMAS: [&str; 3] = ["GOOD", "NEUTRAL", "EVIL"];
+const TAGS: [&str; 6] = ["water", "caravan", "vault", "road", "love", "trade"];
+
+/// Who comes and what there is to ask for.
+pub struct Mix {
+    visitors: Vec<Visitor>,
+    by_visitor: WeightedIndex<f64>,
+    by_kind: WeightedIndex<u32>,
+    spreads: Vec<String>,
+}
+
+struct Visitor {
+    token: String,
+    username: String,
+    /// Ids of the newest reading and of the newest that is public, as clients have them.
+    reading: Option<String>,
+    public_reading: Option<String>,
+}
+
+impl Mix {
+    /// All users of the full database. Who has made the most readings comes most often.
+    pub fn new(bench: &Bench) -> Outcome<Self> {
+        let newest = |condition: &str| {
+            format!(
+                "(SELECT id FROM reading_sessions WHERE user_id = users.id {condition}
+                  ORDER BY created_at DESC, id DESC LIMIT 1)"
+            )
+        };
+        let rows = query(
+            bench,
+            Database::Full,
+            &format!(
+                "SELECT users.id, {}, {}, username FROM users
+                 LEFT JOIN (SELECT user_id, count(*) AS readings FROM reading_sessions GROUP BY user_id)
+                     AS made ON user_id = users.id
+                 WHERE is_active ORDER BY readings DESC NULLS LAST, users.id",
+                newest("AND archived_at IS NULL"),
+                newest("AND archived_at IS NULL AND privacy_level = 'public'")
+            ),
+        )?;
+        let visitors =
+            rows.iter().map(|row| Visitor::read(bench, row)).collect::<Outcome<Vec<_>>>()?;
+        let has = |reading: fn(&Visitor) -> &Option<String>| {
+            visitors.iter().any(|visitor| reading(visitor).is_some())
+        };
+        if !has(|visitor| &visitor.reading) || !has(|visitor| &visitor.public_reading) {
+            return Err("there are no readings to ask for: take more readings".into());
+        }
+        let ranks = 1..=u32::try_from(visitors.len())?;
+        let by_visitor = WeightedIndex::new(ranks.map(|rank| f64::from(rank).powf(-EXPONENT)))?;
+        let by_kind = WeightedIndex::new(KINDS.iter().map(|kind| kind.per_mille))?;
+        let offered =
+            "SELECT id FROM spread_templates WHERE is_active AND NOT is_premium ORDER BY id";
+        let spreads = query(bench, Database::Full, offered)?;
+        let spreads = spreads
+            .iter()
+            .map(|id| Ok(GlobalId::Spread(id.parse()?).encode().0))
+            .collect::<Outcome<_>>()?;
+        Ok(Self { visitors, by_visitor, by_kind, spreads })
+    }
+
+    /// Of a thousand requests, how many are of that kind.
+    pub fn per_mille(kind: usize) -> u32 {
+        KINDS[kind].per_mille
+    }
+
+    fn visitor(&self, rng: &mut StdRng) -> &Visitor {
+        &self.visitors[self.by_visitor.sample(rng)]
+    }
+
+    /// One of whom there is such a thing.
+    fn visitor_with<'a, T>(
+        &'a self,
+        rng: &mut StdRng,
+        thing: impl Fn(&'a Visitor) -> Option<T>,
+    ) -> (&'a Visitor, T) {
+        loop {
+            let visitor = self.visitor(rng);
+            if let Some(thing) = thing(visitor) {
+                return (visitor, thing);
+            }
+        }
+    }
+
+    fn of_anybody(&self, rng: &mut StdRng, query: &str, variables: &Value) -> Request {
+        if rng.random_ratio(SIGNED_IN.0, SIGNED_IN.1) {
+            self.visitor(rng).ask(query, variables)
+        } else {
+            Request::of_nobody(query, variables)
+        }
+    }
+}
+
+impl Questions for Mix {
+    fn kinds(&self) -> Vec<&'static str> {
+        KINDS.iter().map(|kind| kind.name).collect()
+    }
+
+    fn next(&self, rng: &mut StdRng) -> (usize, Request) {
+        let kind = self.by_kind.sample(rng);
+        (kind, (KINDS[kind].ask)(self, rng))
+    }
+}
+
+impl Visitor {
+    fn read(bench: &Bench, row: &str) -> Outcome<Self> {
+        let fields: Vec<&str> = row.splitn(4, ' ').collect();
+        let [user, reading, public_reading, username] = fields[..] else {
+            return Err(format!("no user is {row:?}").into());
+        };
+        let id_of = |id: &str| -> Outcome<Option<String>> {
+            let id: Option<Uuid> = (!id.is_empty()).then(|| id.parse()).transpose()?;
+            Ok(id.map(|id| GlobalId::Reading(id).encode().0))
+        };
+        Ok(Self {
+            token: bench.token(user.parse()?)?,
+            username: username.to_owned(),
+            reading: id_of(reading)?,
+            public_reading: id_of(public_reading)?,
+        })
+    }
+
+    fn ask(&self, query: &str, variables: &Value) -> Request {
+        Request::of_nobody(query, variables).with_token(self.token.clone())
+    }
+}
+
+fn own_stats(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.visitor(rng).ask(STATS, &json!({}))
+}
+
+fn own_charts(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.visitor(rng).ask(CHARTS, &json!({}))
+}
+
+fn own_readings(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.visitor(rng).ask(PAGE, &json!({ "n": 20 }))
+}
+
+fn cards(mix: &Mix, rng: &mut StdRng) -> Request {
+    let card_type = ["MAJOR", "MINOR"].choose(rng);
+    mix.of_anybody(rng, CARDS, &json!({ "type": card_type }))
+}
+
+fn spreads(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.of_anybody(rng, SPREADS, &json!({}))
+}
+
+fn popular(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.of_anybody(rng, POPULAR, &json!({}))
+}
+
+fn recommended(mix: &Mix, rng: &mut StdRng) -> Request {
+    let (difficulty, karma) = (DIFFICULTIES.choose(rng), KARMAS.choose(rng));
+    let input = json!({ "input": { "difficulty": difficulty, "karma": karma } });
+    mix.of_anybody(rng, RECOMMENDED, &input)
+}
+
+fn counts(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.of_anybody(rng, COUNTS, &json!({}))
+}
+
+fn feed(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.of_anybody(rng, FEED, &json!({}))
+}
+
+fn reading(mix: &Mix, rng: &mut StdRng) -> Request {
+    let (_, id) = mix.visitor_with(rng, |visitor| visitor.public_reading.as_ref());
+    mix.of_anybody(rng, READING, &json!({ "id": id }))
+}
+
+fn user(mix: &Mix, rng: &mut StdRng) -> Request {
+    let username = &mix.visitor(rng).username;
+    mix.of_anybody(rng, USER, &json!({ "username": username }))
+}
+
+fn new_reading(mix: &Mix, rng: &mut StdRng) -> Request {
+    let is_public = rng.random_ratio(PUBLIC.0, PUBLIC.1);
+    let input = json!({
+        "question": format!("Which road is safe at night? ({})", rng.random::<u32>()),
+        "spreadId": mix.spreads.choose(rng),
+        "privacyLevel": if is_public { "PUBLIC" } else { "PRIVATE" },
+    });
+    mix.visitor(rng).ask(NEW_READING, &json!({ "input": input }))
+}
+
+fn rating(mix: &Mix, rng: &mut StdRng) -> Request {
+    let rating = rng.random_range(1..=5);
+    let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
+    visitor.ask(UPDATE, &json!({ "input": { "id": id, "satisfactionRating": rating } }))
+}
+
+fn tags(mix: &Mix, rng: &mut StdRng) -> Request {
+    let tags: Vec<_> = TAGS.sample(rng, 2).collect();
+    let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
+    visitor.ask(UPDATE, &json!({ "input": { "id": id, "tags": tags } }))
+}
