@@ -17,6 +17,10 @@ use crate::{Failure, Outcome};
 /// How long a line may take to arrive in the log.
 const LOG_DEADLINE: Duration = Duration::from_secs(5);
 const LOG_POLL: Duration = Duration::from_millis(5);
+/// After so long without a statement the server is at rest.
+const AT_REST: Duration = Duration::from_millis(500);
+/// Upkeep sends statements as well. It is done at the start and then not again while requests are sent.
+const UPKEEP_SECONDS: u32 = 3_600;
 /// What a server of which the statements are logged calls itself to PostgreSQL.
 const APPLICATION: &str = "observed";
 
@@ -36,7 +40,10 @@ pub fn observe(
 ) -> Outcome<Vec<Vec<Statement>>> {
     let url = bench.url(database);
     let url = format!("{url}?application_name={APPLICATION}&options=-c%20log_statement%3Dall");
-    let server = bench.start_server_at(&url)?;
+    let upkeep = ["COUNTERS_SECONDS", "SWEEP_SECONDS"];
+    let settings = upkeep.map(|setting| (setting, UPKEEP_SECONDS.to_string()));
+    let server = bench.start_server_with(&url, &settings)?;
+    wait_for_rest(bench)?;
     let mut all = Vec::with_capacity(requests.len());
     for request in requests {
         let before = logged(bench)?.len();
@@ -57,6 +64,18 @@ pub fn observe(
         all.push(statements);
     }
     Ok(all)
+}
+
+/// Waits until the server has done what it does when it starts.
+fn wait_for_rest(bench: &Bench) -> Outcome {
+    let mut before = logged(bench)?.len();
+    loop {
+        pause(AT_REST);
+        match logged(bench)?.len() {
+            now if now == before => return Ok(()),
+            now => before = now,
+        }
+    }
 }
 
 /// All prepared statements in the log that an observed server sent.
