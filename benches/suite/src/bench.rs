@@ -21,6 +21,9 @@ const TOKEN_SECONDS: u64 = 86_400;
 /// The connections of a load where nothing else is said, and those of the server to its database.
 pub const CONNECTIONS: u32 = 16;
 
+/// The setting that says whether the server keeps what it has made.
+pub const CACHE_ENABLED: &str = "CACHE_ENABLED";
+
 /// One run of the suite.
 pub struct Bench {
     pub arguments: Arguments,
@@ -90,20 +93,17 @@ impl Bench {
             ("LOGIN_RATE", "0".to_owned()),
             ("LOGIN_FAILURE_RATE", "0".to_owned()),
             ("LOGIN_FAILURES", u16::MAX.to_string()),
+            // What is measured is how answers are made, unless a group says something else.
+            (CACHE_ENABLED, false.to_string()),
         ]
     }
 
     /// A server on that database.
     pub fn start_server(&self, database: Database) -> Outcome<Process> {
-        self.start_server_at(&self.url(database))
+        self.start_server_with(&self.url(database), &[])
     }
 
-    /// A server on the database of that address.
-    pub fn start_server_at(&self, url: &str) -> Outcome<Process> {
-        self.start_server_with(url, &[])
-    }
-
-    /// The same, with these settings besides.
+    /// A server on the database of that address, with these settings besides.
     pub fn start_server_with(
         &self,
         url: &str,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::list::pages;
 use super::nplusone::question;
 use crate::Outcome;
-use crate::bench::{Bench, Database};
+use crate::bench::{Bench, CACHE_ENABLED, Database};
 use crate::compare::{Side, compare, median};
 use crate::report::{Promise, Section, megabytes};
 use crate::samples::users_with_a_page;
@@ -26,12 +26,15 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         starts.push(started.elapsed().as_secs_f64() * 1e3);
     }
 
-    let server = bench.start_server(Database::Full)?;
+    let url = bench.url(Database::Full);
+    let server = bench.start_server_with(&url, &[(CACHE_ENABLED, true.to_string())])?;
     let sides = [
         Side::http(bench, "list", &server, &list)?,
         Side::http(bench, "nplusone", &server, &question(bench, Database::Full)?.requests)?,
     ];
-    section.paragraph("Both are answered by one server, whose connections to the database are 16:");
+    section.paragraph(
+        "Both are answered by one server that caches, whose connections to the database are 16:",
+    );
     section.sides(&compare(bench, &sides, CLIENTS)?);
     let peak = megabytes(server.peak_memory()?);
     section.promise("Peak memory", Promise::AtMost(PEAK_MEGABYTES, " MB"), peak);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::mix::Mix;
 use crate::Outcome;
-use crate::bench::{Bench, CONNECTIONS, Database, DatabaseCopy};
+use crate::bench::{Bench, CACHE_ENABLED, CONNECTIONS, Database, DatabaseCopy};
 use crate::client::Request;
 use crate::compare::{CROWD_LASTS, Measured, Side, compare};
 use crate::crowd::{Questions, Tally, visit};
@@ -57,7 +57,7 @@ pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
         let settings = [
             ("DAILY_READINGS", readings.clone()),
             ("DAILY_READINGS_PREMIUM", readings),
-            ("CACHE_ENABLED", is_cached.to_string()),
+            (CACHE_ENABLED, is_cached.to_string()),
         ];
         bench.start_server_with(&copy.url(), &settings)
     };

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::mix::FEED;
 use crate::Outcome;
-use crate::bench::{Bench, Database};
+use crate::bench::{Bench, CACHE_ENABLED, Database};
 use crate::client::{Answer, Request};
 use crate::compare::{SERVER, Side, compare};
 use crate::processes::Process;
@@ -24,7 +24,8 @@ const DECK: &str = "query Deck { cards(first: 100) { nodes { id code name cardTy
     standardName uprightMeaning reversedMeaning keywords radiationLevel threatLevel imageUrl } } }";
 
 pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
-    let server = bench.start_server(Database::Full)?;
+    let url = bench.url(Database::Full);
+    let server = bench.start_server_with(&url, &[(CACHE_ENABLED, true.to_string())])?;
     let page = Request::of_nobody(FEED, &json!({}));
     let deck = Request::of_nobody(DECK, &json!({}));
     let by_hash = registered(&server)?;
