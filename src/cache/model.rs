@@ -19,6 +19,8 @@ use super::peers::{LookBegun, Peers};
 
 const KEYS: [&str; 2] = ["user:1:stats", "user:2:stats"];
 const SERVERS: usize = 3;
+/// Steps say when the last look was too long ago, and not the clock.
+const STALENESS: Duration = Duration::from_hours(1);
 
 /// How often a key was written: its value.
 type Version = u64;
@@ -70,7 +72,7 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
-        let peers = Peers::alone(Duration::from_secs(3_600));
+        let peers = Peers::alone(STALENESS);
         peers.follow();
         Self {
             generations: Generations::default(),

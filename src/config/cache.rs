@@ -129,8 +129,34 @@ fn percent(text: &str) -> Result<u8, String> {
 
 fn redis_prefix(text: &str) -> Result<String, String> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if REDIS_PREFIX_BYTES.contains(&text.len()) && text.bytes().all(is_good) {
+    let begins = text.starts_with(|first: char| first.is_ascii_alphabetic());
+    if REDIS_PREFIX_BYTES.contains(&text.len()) && begins && text.bytes().all(is_good) {
         return Ok(text.to_owned());
     }
-    Err("1 to 50 letters, digits, `-`, `_` and `.`".to_owned())
+    Err("a letter, and up to 49 letters, digits, `-`, `_` and `.`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_redis_are_shown_without_their_passwords() {
+        let url = redis_url("redis://me:swordfish@10.0.0.1:6379/2").expect("an address");
+        assert_eq!(format!("{url:?} {url}"), "redis://…@10.0.0.1:6379/2 redis://…@10.0.0.1:6379/2");
+        for wrong in ["", "redis://", "http://localhost", "localhost:6379"] {
+            assert!(redis_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_a_name() {
+        let longest = "a".repeat(50);
+        for good in ["a", "wasteland-tarot", "a1_b.c", &longest] {
+            assert_eq!(redis_prefix(good).as_deref(), Ok(good));
+        }
+        for wrong in ["", "7", "-a", "a:b", "a{b}", "ä", &"a".repeat(51)] {
+            assert!(redis_prefix(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -34,7 +34,7 @@ struct Kind {
 const KINDS: [Kind; 14] = [
     // The viewer's own: 380, four of ten reads.
     Kind { name: "own stats", per_mille: 130, ask: own_stats },
-    Kind { name: "own charts", per_mille: 120, ask: own_charts },
+    Kind { name: "own chart", per_mille: 120, ask: own_chart },
     Kind { name: "own readings", per_mille: 130, ask: own_readings },
     // Public: 570, six of ten.
     Kind { name: "cards", per_mille: 90, ask: cards },
@@ -54,10 +54,21 @@ const KINDS: [Kind; 14] = [
 const STATS: &str = "query Stats { viewer { username stats { totalReadings readingsThisMonth \
     readingsThisWeek meanSatisfaction favoriteVoice cardsDrawn currentStreakDays \
     karma { karma count } } } }";
-const CHARTS: &str = "query Charts { viewer { analytics { \
-    summary { totalReadings readingsLast7Days readingsLast30Days meanSatisfaction } \
-    frequency { date count } karma { karma count } \
-    topCards(limit: 5) { card { code name } draws percentOfDraws } } } }";
+/// The charts of a page of them, each asked for when it comes into sight, and how often of ten.
+const CHARTS: [(u32, &str); 4] = [
+    (
+        4,
+        "query Summary { viewer { analytics { summary { totalReadings readingsLast7Days \
+            readingsLast30Days meanSatisfaction } } } }",
+    ),
+    (3, "query Frequency { viewer { analytics { frequency { date count } } } }"),
+    (2, "query Karma { viewer { analytics { karma { karma count } } } }"),
+    (
+        1,
+        "query TopCards { viewer { analytics { topCards(limit: 5) { \
+            card { code name } draws percentOfDraws } } } }",
+    ),
+];
 const CARDS: &str = "query Cards($type: CardType) { cards(first: 100, filter: { cardType: $type }) { \
     nodes { id code name suit number uprightMeaning reversedMeaning keywords imageUrl } } }";
 const SPREADS: &str = "query Spreads { spreads(first: 50) { nodes { id name displayName description \
@@ -218,8 +229,10 @@ fn own_stats(mix: &Mix, rng: &mut StdRng) -> Request {
     mix.visitor(rng).ask(STATS, &json!({}))
 }
 
-fn own_charts(mix: &Mix, rng: &mut StdRng) -> Request {
-    mix.visitor(rng).ask(CHARTS, &json!({}))
+fn own_chart(mix: &Mix, rng: &mut StdRng) -> Request {
+    let weight = |(weight, _): &(u32, &str)| *weight;
+    let (_, query) = CHARTS.choose_weighted(rng, weight).unwrap_or(&CHARTS[0]);
+    mix.visitor(rng).ask(query, &json!({}))
 }
 
 fn own_readings(mix: &Mix, rng: &mut StdRng) -> Request {
