@@ -161,7 +161,7 @@ async fn main() -> ExitCode {
         Err(SettingsError::CommandLine(error)) => error.exit(),
         Err(error) => return fail(&error),
     };
-    match run(command_line).await {
+    match Box::pin(run(command_line)).await {
         Ok(code) => code,
         Err(error) => fail(error.as_ref()),
     }

@@ -227,25 +227,24 @@ impl World {
         if !known.peers.is_open() && self.flaw != Flaw::IgnoresClosing {
             return;
         }
-        if let Some((version, as_of)) = known.kept.get(&key).copied() {
-            if known.generations.is_current(&Self::scopes(key), as_of)
-                || self.flaw == Flaw::IgnoresPurges
-            {
-                let reader = self.readers.remove(index);
-                self.answer(&reader, version, "from memory");
-                return;
-            }
+        if let Some((version, as_of)) = known.kept.get(&key).copied()
+            && (known.generations.is_current(&Self::scopes(key), as_of)
+                || self.flaw == Flaw::IgnoresPurges)
+        {
+            let reader = self.readers.remove(index);
+            self.answer(&reader, version, "from memory");
+            return;
         }
         let before = known.generations.now();
         let Some(space) = self.is_linked(server) else { return };
         let token = self.token((space, key));
         self.readers[index].token = Some((space, token));
-        if let Some((version, with)) = self.redis.values.get(&(space, key)).copied() {
-            if with == token {
-                let reader = self.readers.remove(index);
-                self.answer(&reader, version, "from Redis");
-                self.servers[server].kept.insert(key, (version, before));
-            }
+        if let Some((version, with)) = self.redis.values.get(&(space, key)).copied()
+            && with == token
+        {
+            let reader = self.readers.remove(index);
+            self.answer(&reader, version, "from Redis");
+            self.servers[server].kept.insert(key, (version, before));
         }
     }
 
@@ -279,10 +278,10 @@ impl World {
             (Some((space, _)), Flaw::LateTokens) => Some((space, self.token((space, key)))),
             (token, _) => token,
         };
-        if let (true, Some((space, token))) = (trusts, token) {
-            if self.is_linked(server) == Some(space) {
-                self.redis.values.insert((space, key), (version, token));
-            }
+        if let (true, Some((space, token))) = (trusts, token)
+            && self.is_linked(server) == Some(space)
+        {
+            self.redis.values.insert((space, key), (version, token));
         }
     }
 
@@ -334,7 +333,8 @@ impl World {
             self.hear(server);
         }
         let from = self.servers[server].position.unwrap_or(end).min(end);
-        for (note, key) in self.notes[from..end].to_vec() {
+        for index in from..end {
+            let (note, key) = self.notes[index];
             if !self.servers[server].peers.has_heard(note) {
                 if self.flaw != Flaw::KeepsShared {
                     self.redis.tokens.remove(&(space, key));

@@ -177,13 +177,13 @@ impl Shared {
         let info = self.url.expose().into_connection_info()?;
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         let client = Client::open(info.set_redis_settings(redis))?;
-        let (heard, hears) = mpsc::unbounded_channel();
+        let (teller, hears) = mpsc::unbounded_channel();
         let server = self.server;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.timeout))
             .set_push_sender(move |info: PushInfo| match heard_of(info, server) {
-                Some(word) => heard.send(word),
+                Some(word) => teller.send(word),
                 None => Ok(()),
             });
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
@@ -456,8 +456,8 @@ mod tests {
     #[test]
     fn a_purge_deletes_the_token_of_a_beginning_of_each_key_that_it_means() {
         let names = token_names("n", "user:1:stats(+0,5)");
-        let named = ["*", "user", "user:1", "user:1:stats(+0,5)"];
-        assert_eq!(names, named.map(|name| format!("{{n}}:token:{name}")));
+        let beginnings = ["*", "user", "user:1", "user:1:stats(+0,5)"];
+        assert_eq!(names, beginnings.map(|name| format!("{{n}}:token:{name}")));
         for pattern in ["*", "user:*", "user:1:*", "user:1:stats", "user:1:stats(+0,5)", "*:1:*"] {
             let pattern = Pattern::parse(pattern).expect(pattern);
             assert!(names.contains(&token_name_of("n", &pattern)), "{pattern}");

@@ -55,7 +55,12 @@ pub async fn invalidate_cache(
     })?;
     let removed = services.cache.invalidate(&pattern).await;
     let change = Change::Invalidated { pattern: pattern.clone() };
-    services.write(session, |write| async move { Ok(write.changes(change)) }).await?;
+    services
+        .write(session, |write| async move {
+            write.changes(change);
+            Ok(())
+        })
+        .await?;
     tracing::info!(%admin, %pattern, removed, "an admin invalidated a part of the cache");
     Ok(removed)
 }

@@ -158,7 +158,7 @@ impl Follower {
         cache.peers().forget_all_heard();
         match shared.position().await? {
             Some(position) => {
-                self.position = self.position.map(|own| own.min(position)).or(Some(position))
+                self.position = self.position.map(|own| own.min(position)).or(Some(position));
             }
             None => shared.purge(&[Change::Anything]).await?,
         }
