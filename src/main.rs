@@ -161,6 +161,7 @@ async fn main() -> ExitCode {
         Err(SettingsError::CommandLine(error)) => error.exit(),
         Err(error) => return fail(&error),
     };
+    // Apart, because it holds all that the server is made of.
     match Box::pin(run(command_line)).await {
         Ok(code) => code,
         Err(error) => fail(error.as_ref()),

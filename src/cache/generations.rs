@@ -26,6 +26,22 @@ impl Scopes {
     pub fn of(key: &str) -> Self {
         Self(std::iter::once(NO_PART).chain(beginnings(key.split(SEPARATOR))).collect())
     }
+
+    /// Memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
+
+/// Of everything that is made with all of these.
+impl FromIterator<Scopes> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Self>>(scopes: I) -> Self {
+        let mut all = vec![NO_PART];
+        all.extend(scopes.into_iter().flat_map(|scopes| scopes.0));
+        all.sort_unstable();
+        all.dedup();
+        Self(all)
+    }
 }
 
 /// The beginning of all keys.

@@ -8,6 +8,7 @@
 //! nothing that fails is kept; of many who miss the same value at once, one computes it; nothing that is
 //! kept is answered by a server that does not know what others have written.
 
+pub mod answers;
 pub mod changes;
 pub mod generations;
 pub mod keys;
@@ -38,6 +39,7 @@ use rand::RngExt;
 use uuid::Uuid;
 
 use crate::config::cache::CacheSettings;
+use answers::Answers;
 use changes::Change;
 use generations::{Generations, Moment, Scopes};
 use keys::Key;
@@ -53,6 +55,7 @@ pub struct Cache {
     ttl_jitter: u8,
     max_entries: usize,
     entries: Entries<String, Entry>,
+    answers: Answers,
     generations: Generations,
     peers: Peers,
     shared: Option<Shared>,
@@ -131,6 +134,7 @@ impl Cache {
             ttl_jitter: settings.ttl_jitter,
             max_entries: settings.max_entries,
             entries,
+            answers: Answers::new(settings),
             generations: Generations::default(),
             peers: Peers::alone(settings.peers.staleness),
             shared: Shared::new(&settings.peers, Row::longest_ttl()),
@@ -295,6 +299,12 @@ impl Cache {
         now < entry.expires_at && self.is_current(scopes, entry.as_of)
     }
 
+    /// A lifetime, shorter at random.
+    fn with_jitter(&self, ttl: Duration) -> Duration {
+        let shorter = f64::from(self.ttl_jitter) / 100.0 * rand::rng().random::<f64>();
+        ttl.mul_f64(1.0 - shorter)
+    }
+
     /// The value that another server has computed, and until when it is kept; and what a value that is
     /// computed from now on is to be shared with.
     async fn find_shared<V>(
@@ -325,8 +335,7 @@ impl Cache {
 
     /// How long a value of that row is kept, which is a little less at random.
     fn lifetime(&self, row: Row) -> TimeDelta {
-        let shorter = f64::from(self.ttl_jitter) / 100.0 * rand::rng().random::<f64>();
-        TimeDelta::from_std(row.ttl().mul_f64(1.0 - shorter)).unwrap_or_default()
+        TimeDelta::from_std(self.with_jitter(row.ttl())).unwrap_or_default()
     }
 
     /// Drops the value of a key.

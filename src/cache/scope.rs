@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use super::generations::Scopes;
 use super::pattern::Pattern;
 use crate::config::cache::SURROGATE_KEY_BYTES;
 use crate::domain::lock::lock;
@@ -104,6 +105,12 @@ impl fmt::Display for Scope {
     }
 }
 
+/// The beginnings of keys whose purge makes old what is made with these.
+#[must_use]
+pub fn beginnings(scopes: &BTreeSet<Scope>) -> Scopes {
+    scopes.iter().map(|scope| Scopes::of(&scope.to_string())).collect()
+}
+
 /// The surrogate keys of an answer that is made with these, with blanks between them: at most
 /// [`SURROGATE_KEY_BYTES`], with one for all of a kind where they would be longer.
 #[must_use]
@@ -126,7 +133,7 @@ impl MadeWith {
         lock(&self.0).extend(scopes);
     }
 
-    /// All of it.
+    /// All of it so far.
     #[must_use]
     pub fn so_far(&self) -> BTreeSet<Scope> {
         lock(&self.0).clone()

@@ -8,10 +8,15 @@ use clap::Args;
 use super::{milliseconds, seconds, whole_number, without_password, yes_or_no};
 
 /// Counters that tell when the entries below a part of the keys were last purged. Two parts that share
-/// one are purged together, which is right and costs a computation.
-pub const PURGE_COUNTERS: usize = 4_096;
+/// one are purged together, which is right and costs a computation. An answer is made with a hundred
+/// parts and more, so there are many.
+pub const PURGE_COUNTERS: usize = 65_536;
 /// Characters of a pattern of keys.
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
+/// Of the room for whole answers one may take this part at most.
+pub const ANSWER_SHARE: u64 = 16;
+/// Memory that a kept answer takes beside its body, its variables and its surrogate keys, in bytes.
+pub const KEPT_ANSWER_BYTES: usize = 512;
 /// Bytes of the surrogate keys of an answer; common caches take 16 KiB with all other headers.
 pub const SURROGATE_KEY_BYTES: usize = 4_096;
 /// Lookups between two sweeps from which a row of the table is busy.
@@ -27,6 +32,9 @@ const REDIS_PREFIX_BYTES: RangeInclusive<usize> = 1..=50;
 /// More entries than the memory of a server holds.
 const ENTRIES_MAXIMUM: usize = 10_000_000;
 
+/// More bytes than the memory of a server holds.
+const BYTES_MAXIMUM: u64 = 1 << 40;
+
 /// What is kept in memory of what was computed.
 #[derive(Debug, Clone, Args)]
 pub struct CacheSettings {
@@ -37,6 +45,10 @@ pub struct CacheSettings {
     /// Values that are kept; the one used longest ago makes room for a new one
     #[arg(id = "cache_max_entries", long = "cache-max-entries", env = "CACHE_MAX_ENTRIES", value_parser = entries, default_value = "1000", global = true, hide_env_values = true)]
     pub max_entries: usize,
+
+    /// Bytes of public answers that are kept whole; the one used longest ago makes room, one may take a sixteenth, and 0 keeps none
+    #[arg(id = "cache_answers_bytes", long = "cache-answers-bytes", env = "CACHE_ANSWERS_BYTES", value_parser = answers_bytes, default_value = "16777216", global = true, hide_env_values = true)]
+    pub answers_bytes: u64,
 
     /// Percent by which the lifetime of a value may be shorter, at random, so that what was computed together does not expire together
     #[arg(id = "cache_ttl_jitter", long = "cache-ttl-jitter", env = "CACHE_TTL_JITTER", value_parser = percent, default_value = "10", global = true, hide_env_values = true)]
@@ -121,6 +133,10 @@ fn redis_url(text: &str) -> Result<RedisUrl, String> {
 
 fn entries(text: &str) -> Result<usize, String> {
     whole_number(text, 1, ENTRIES_MAXIMUM)
+}
+
+fn answers_bytes(text: &str) -> Result<u64, String> {
+    whole_number(text, 0, BYTES_MAXIMUM)
 }
 
 fn percent(text: &str) -> Result<u8, String> {

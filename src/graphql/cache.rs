@@ -14,9 +14,9 @@ pub struct CacheStats {
     max_size: usize,
     /// For how many seconds a value is kept of which no row of the table says something else.
     default_ttl_seconds: u64,
-    /// Lookups that found a value, or somebody else about to compute it.
+    /// Lookups that found a value or a whole answer, or somebody else about to compute it.
     hits: u64,
-    /// Lookups that had to compute the value.
+    /// Lookups that had to compute the value or the answer.
     misses: u64,
     /// The part of hits, 0 to 1; null before the first lookup.
     hit_rate: Option<f64>,
@@ -40,7 +40,8 @@ pub struct CachePolicyStats {
     ttl_seconds: u64,
     /// Values that are kept.
     entries: usize,
-    /// Lookups that found a value, or somebody else about to compute it.
+    /// Lookups that found a value, or somebody else about to compute it; those of whole answers are in
+    /// "public data".
     hits: u64,
     /// Lookups that had to compute the value.
     misses: u64,

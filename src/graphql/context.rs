@@ -195,10 +195,10 @@ impl RequestContext {
         let (cache, now) = (&self.services.cache, self.services.clock.now());
         // What is asked for again may be made of what a loader has kept since.
         let is_first = lock(&self.computed).insert(key.text().to_owned());
-        let source = match (self.session.is_on_primary(), is_first) {
-            (true, true) => Source::Primary,
-            (true, false) => Source::PrimaryBefore,
-            (false, _) => Source::Replica(self.session.replica_is_fresh_as_of()),
+        let source = match source_of(&self.session) {
+            Source::Primary if !is_first => Source::PrimaryBefore,
+            Source::Replica(_) if !is_first => Source::Replica(None),
+            source => source,
         };
         let when = (self.as_of, now, source);
         let waiting = async || self.session.begin_waiting().await;
@@ -209,6 +209,12 @@ impl RequestContext {
             self.lookups.count(lookup);
         }
         Ok(value)
+    }
+
+    /// The moment before anything was read for it.
+    #[must_use]
+    pub fn as_of(&self) -> Moment {
+        self.as_of
     }
 
     /// What is asked for from now on is asked by that user, who has given their password.
@@ -241,6 +247,16 @@ impl RequestContext {
             });
         }
         Ok(())
+    }
+}
+
+/// What is made of what a session is about to read: values and whole answers alike.
+#[must_use]
+pub fn source_of(session: &Session) -> Source {
+    if session.is_on_primary() {
+        Source::Primary
+    } else {
+        Source::Replica(session.replica_is_fresh_as_of())
     }
 }
 

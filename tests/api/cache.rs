@@ -7,13 +7,17 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use uuid::Uuid;
+
 use wasteland_tarot::db::entities::users;
+use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
 use crate::app::{Answered, TestApp, TestDatabase, data_of, on_both_databases};
-use crate::fixtures::{card_id, id, reading, rows, spread_id, user};
+use crate::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user, user_id};
 use crate::mutating::{USER_ERRORS, mutate, payload, refusal};
 use crate::walks::reload;
+use crate::world::PASSWORD;
 
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
@@ -156,8 +160,9 @@ on_both_databases! {
     }
 }
 
-/// What may be asked for. `{user}` is a username, `{reading}` an id.
-const READS: [&str; 12] = [
+/// What may be asked for. `{user}` is a username, `{person}` and `{reading}` are ids. Answers to the later
+/// ones are kept whole where nobody is signed in.
+const READS: [&str; 21] = [
     "{ viewer { stats { totalReadings readingsThisMonth readingsThisWeek readingsLast7Days
         meanSatisfaction favoriteVoice favoriteSpread { name } cardsDrawn karma { karma count }
         currentStreakDays } } }",
@@ -178,6 +183,17 @@ const READS: [&str; 12] = [
         spread { displayName } cards { card { name } } } } }",
     "{ user(username: \"{user}\") { username displayName readings(first: 3) { nodes { question } } } }",
     "{ viewer { tags(first: 5) { nodes { name readingCount } } categories { name readingCount } } }",
+    "{ reading(id: \"{reading}\") { version question tags privacyLevel updatedAt user { username displayName }
+        cards { interpretation card { name drawCount } } spread { displayName usageCount } } }",
+    "{ node(id: \"{reading}\") { id ... on Reading { question tags focusArea } } }",
+    "{ nodes(ids: [\"{person}\", \"{reading}\"]) { id ... on User { username bio } ... on Reading { version } } }",
+    "{ user(username: \"{user}\") { id username bio karma
+        readings(first: 3) { totalCount nodes { version tags privacyLevel updatedAt } } } }",
+    "{ publicReadings(first: 3, filter: { tagsAny: [\"both\", \"love\"] }) { totalCount nodes { id tags } } }",
+    "{ publicReadings(first: 3, search: \"why\") { totalCount nodes { question user { displayName } } } }",
+    "{ spreads(first: 3, orderBy: { field: NAME, direction: ASC }) { totalCount nodes { name usageCount meanRating } } }",
+    "{ spreadByName(name: \"celtic_cross\") { isActive displayName } suits { name } publicStats { users readings spreads } }",
+    "{ cardByCode(code: \"major_arcana_00\") { name drawCount } recommendedSpreads(input: { karma: GOOD }) { score } }",
 ];
 
 /// What may be written.
@@ -189,18 +205,30 @@ enum Write {
     Delete,
     Retag,
     Rename,
+    RenameUser,
+    Mark,
+    File,
+    Unfile,
+    Register,
+    DeleteAccount,
     Fold,
     EditCard,
     SwitchSpread,
 }
 
-const WRITES: [Write; 9] = [
+const WRITES: [Write; 15] = [
     Write::Create,
     Write::Rate,
     Write::Hide,
     Write::Delete,
     Write::Retag,
     Write::Rename,
+    Write::RenameUser,
+    Write::Mark,
+    Write::File,
+    Write::Unfile,
+    Write::Register,
+    Write::DeleteAccount,
     Write::Fold,
     Write::EditCard,
     Write::SwitchSpread,
@@ -208,17 +236,27 @@ const WRITES: [Write; 9] = [
 
 const PEOPLE: [&str; 3] = ["ada", "bob", "admin"];
 
+fn asked(query: &str, user: &str, reading: &str) -> String {
+    let query = query.replace("{user}", user).replace("{person}", &user_id(user));
+    query.replace("{reading}", reading)
+}
+
 /// Two servers on one database: one keeps what it computes, one does not.
 struct Pair {
     cached: TestApp,
     plain: TestApp,
     rng: StdRng,
     log: Vec<String>,
+    /// The ids of all readings that were ever made, as clients see them.
+    readings: Vec<String>,
+    /// Who has registered and not deleted their account.
+    eve: Option<Uuid>,
 }
 
 impl Pair {
     async fn start(engine: crate::app::Engine, seed: u64) -> Self {
-        let cached = start(engine, &["--daily-readings=1000"]).await;
+        let flags = ["--daily-readings=1000", "--cache-answers-bytes=16777216"];
+        let cached = start(engine, &flags).await;
         let database = TestDatabase::at(cached.database.url.clone());
         let plain = TestApp::start_on(database, &["--cache-enabled=false"]).await;
         // Both clocks stand at the same time.
@@ -226,7 +264,15 @@ impl Pair {
         let clock = &plain.app.services.clock;
         clock.stop();
         clock.advance(cached.app.services.clock.now() - clock.now());
-        Self { cached, plain, rng: StdRng::seed_from_u64(seed), log: Vec::new() }
+        let readings = ["q:one", "q:two"].map(reading_id).into();
+        Self {
+            cached,
+            plain,
+            rng: StdRng::seed_from_u64(seed),
+            log: Vec::new(),
+            readings,
+            eve: None,
+        }
     }
 
     fn any<T: Copy>(&mut self, all: &[T]) -> T {
@@ -251,8 +297,11 @@ impl Pair {
 
     async fn read(&mut self) -> bool {
         let who = self.any(&[Some("ada"), Some("bob"), Some("admin"), None]);
-        let query = self.any(&READS).replace("{user}", self.any(&["ada", "bob", "eve"]));
-        self.agree(who, &query).await
+        let query = self.any(&READS);
+        let user = self.any(&["ada", "bob", "eve", "adaline"]);
+        let reading = self.rng.random_range(0..self.readings.len());
+        let reading = self.readings[reading].clone();
+        self.agree(who, &asked(query, user, &reading)).await
     }
 
     /// All that anybody may ask for.
@@ -260,7 +309,7 @@ impl Pair {
         let mut agree = true;
         for who in [Some("ada"), Some("bob"), None] {
             for query in READS {
-                agree &= self.agree(who, &query.replace("{user}", "ada")).await;
+                agree &= self.agree(who, &asked(query, "ada", &reading_id("q:one"))).await;
             }
         }
         agree
@@ -275,9 +324,47 @@ impl Pair {
         readings.get(number).map(|reading| reading["id"].clone())
     }
 
+    /// The id of one of a person's folders.
+    async fn folder_of(&self, who: &str) -> Value {
+        let folders = self.plain.data_as(id(who), "{ viewer { categories { id } } }").await;
+        folders["viewer"]["categories"][0]["id"].clone()
+    }
+
+    /// Eve comes or goes.
+    async fn register(&mut self) {
+        if self.eve.is_some() {
+            return;
+        }
+        let input = json!({ "email": "eve@example.com", "username": "eve", "password": PASSWORD });
+        let fields = "viewer { id } userErrors { field message }";
+        let made = data_of(mutate(&self.cached, None, "register", &input, fields).await);
+        assert_eq!(made["register"]["userErrors"], json!([]));
+        let eve = made["register"]["viewer"]["id"].as_str().expect("an id");
+        let Ok(GlobalId::User(eve)) = GlobalId::parse("id", eve) else { panic!("{eve}") };
+        self.eve = Some(eve);
+        let input = json!({
+            "question": "why eve?", "spreadId": spread_id(&self.cached, "single_wasteland"),
+            "privacyLevel": "PUBLIC", "tags": ["love"],
+        });
+        let made = payload(&self.cached, eve, "createReading", input, "reading { id }").await;
+        self.readings.push(made["reading"]["id"].as_str().expect("an id").to_owned());
+    }
+
+    async fn delete_account(&mut self) {
+        let Some(eve) = self.eve.take() else { return };
+        let input = json!({ "password": PASSWORD });
+        let gone = payload(&self.cached, eve, "deleteAccount", input, USER_ERRORS).await;
+        assert_eq!(gone["userErrors"], json!([]));
+    }
+
     /// Writes through the server that caches, or past it.
     async fn write(&mut self, write: Write, who: &str, past: bool) {
         self.log.push(format!("{who} writes: {write:?}"));
+        match write {
+            Write::Register => return self.register().await,
+            Write::DeleteAccount => return self.delete_account().await,
+            _ => {}
+        }
         let spread = self.any(&["single_wasteland", "raider_chaos"]);
         let changed = match write {
             Write::Create => Some(json!({
@@ -287,7 +374,7 @@ impl Pair {
                 "tags": self.any(&[["love"], ["work"]]),
                 "privacyLevel": self.any(&["PUBLIC", "PRIVATE"]),
             })),
-            Write::Rate | Write::Hide | Write::Delete => {
+            Write::Rate | Write::Hide | Write::Delete | Write::Mark | Write::File => {
                 let Some(reading) = self.reading_of(who).await else { return };
                 Some(match write {
                     Write::Rate => {
@@ -297,10 +384,36 @@ impl Pair {
                         "id": reading, "privacyLevel": self.any(&["PUBLIC", "PRIVATE"]),
                         "isArchived": self.any(&[true, false]),
                     }),
+                    Write::Mark => json!({
+                        "id": reading, "isFavorite": self.any(&[true, false]),
+                        "tags": self.any(&[["love", "life"], ["work", "play"]]),
+                    }),
+                    Write::File => {
+                        let mut folder = self.folder_of(who).await;
+                        if folder.is_null() {
+                            let input = json!({ "name": "Things", "color": "#a0b1c2" });
+                            let fields = "category { id }";
+                            let made =
+                                payload(&self.cached, id(who), "createCategory", input, fields);
+                            folder = made.await["category"]["id"].clone();
+                        }
+                        json!({ "id": reading, "categoryId": folder })
+                    }
                     _ => json!({ "id": reading }),
                 })
             }
             Write::Retag => Some(json!({ "from": self.any(&["love", "work"]), "to": "both" })),
+            Write::Unfile => {
+                let folder = self.folder_of(who).await;
+                if folder.is_null() {
+                    return;
+                }
+                Some(json!({ "id": folder }))
+            }
+            Write::RenameUser => {
+                let names = if who == "ada" { ["ada", "adaline"] } else { [who, who] };
+                Some(json!({ "username": self.any(&names) }))
+            }
             Write::Rename => Some(json!({ "displayName": self.any(&["Nora", "諾拉"]) })),
             Write::EditCard => Some(json!({
                 "id": card_id(&self.cached, "major_arcana_00"),
@@ -309,7 +422,7 @@ impl Pair {
             Write::SwitchSpread => Some(json!({
                 "id": spread_id(&self.cached, "celtic_cross"), "isActive": self.any(&[true, false]),
             })),
-            Write::Fold => None,
+            Write::Fold | Write::Register | Write::DeleteAccount => None,
         };
         let (writer, other) =
             if past { (&self.plain, &self.cached) } else { (&self.cached, &self.plain) };
@@ -320,14 +433,21 @@ impl Pair {
         };
         let (mutation, author) = match write {
             Write::Create => ("createReading", who),
-            Write::Rate | Write::Hide => ("updateReading", who),
+            Write::Rate | Write::Hide | Write::Mark | Write::File => ("updateReading", who),
+            Write::Unfile => ("deleteCategory", who),
             Write::Delete => ("deleteReading", who),
             Write::Retag => ("renameTag", who),
-            Write::Rename => ("updateProfile", who),
+            Write::Rename | Write::RenameUser => ("updateProfile", who),
             Write::EditCard => ("adminUpdateCard", "admin"),
-            Write::SwitchSpread | Write::Fold => ("adminUpdateSpread", "admin"),
+            _ => ("adminUpdateSpread", "admin"),
         };
-        let made = mutate(writer, Some(id(author)), mutation, &input, USER_ERRORS).await;
+        let fields = match write {
+            Write::Create => format!("reading {{ id }} {USER_ERRORS}"),
+            _ => USER_ERRORS.to_owned(),
+        };
+        let made = mutate(writer, Some(id(author)), mutation, &input, &fields).await;
+        let reading = made.body["data"][mutation]["reading"]["id"].as_str();
+        self.readings.extend(reading.map(str::to_owned));
         assert_eq!(made.body.get("errors"), None, "{}", made.text);
         if !past && author == "admin" {
             // That is another server's affair, and not the cache's.
@@ -381,7 +501,7 @@ on_both_databases! {
     /// What is written past the server that caches is purged by nobody there: the test above would find
     /// out that a purge is missing.
     async fn a_purge_that_is_missing_is_found_out(engine: Engine) {
-        for write in [Write::Create, Write::Rate, Write::Delete, Write::Fold] {
+        for write in [Write::Create, Write::Rate, Write::Delete, Write::Rename, Write::Fold] {
             let mut pair = Pair::start(engine, 7).await;
             create_reading(&pair.cached, "ada").await;
             assert!(pair.read_all().await, "{}", pair.log.join("\n"));

@@ -119,6 +119,9 @@ fn table(app: &TestApp) -> Vec<Row> {
     ]
 }
 
+/// As much as a server has by default.
+const ROOM: &str = "--cache-answers-bytes=16777216";
+
 fn address_of(query: &str) -> String {
     let query = serde_urlencoded::to_string([("query", query)]).expect("a query string");
     format!("/graphql?{query}")
@@ -150,7 +153,7 @@ fn assert_tells(answered: &Answered, told: Told, keys: &str, what: &str) {
 }
 
 async fn start(engine: Engine) -> TestApp {
-    let app = TestApp::start_with(engine, &["--cache-ttl-jitter=0"]).await;
+    let app = TestApp::start_with(engine, &["--cache-ttl-jitter=0", ROOM]).await;
     app.app.services.clock.stop();
     write_world(&app).await;
     app

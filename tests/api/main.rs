@@ -12,6 +12,7 @@ mod world;
 
 mod accounts;
 mod admin;
+mod answers;
 mod browser;
 mod cache;
 mod card_lists;

@@ -23,7 +23,8 @@ async fn start(flags: &[&str]) -> TestApp {
     TestApp::start_with(Engine::Sqlite, flags).await
 }
 
-fn hash_of(text: &str) -> String {
+/// As clients name a document.
+pub fn hash_of(text: &str) -> String {
     let digits: Vec<_> = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     digits.concat()
 }

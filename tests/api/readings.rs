@@ -314,9 +314,14 @@ on_both_databases! {
                     assert_eq!(hidden.status, missing.status);
                     assert_eq!(hidden.statements(), missing.statements());
                     assert_eq!(hidden.body.get("errors"), None);
+                    // They name what was asked for, there or not.
+                    let keys = |answered: &crate::app::Answered, name: &str| {
+                        answered.header("surrogate-key").replace(&id(name).to_string(), "ID")
+                    };
+                    assert_eq!(keys(&hidden, name), keys(&missing, "absent"));
                     let differing = |answered: &crate::app::Answered| {
                         let mut headers = answered.headers.clone();
-                        for name in ["x-request-id", "server-timing", "date"] {
+                        for name in ["x-request-id", "server-timing", "date", "surrogate-key"] {
                             headers.remove(name);
                         }
                         headers

@@ -9,6 +9,7 @@ use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Variables};
+use sha2::{Digest, Sha256};
 
 use super::super::cache_hints::{CacheHints, Hints};
 use super::hints::hints_of;
@@ -30,6 +31,7 @@ pub struct CheckedDocument {
     operations: HashMap<Option<Name>, OperationCounts>,
     variable_uses: HashMap<Name, u64>,
     hints: HashMap<Option<Name>, Hints>,
+    hash: [u8; 32],
     merges_objects: bool,
     weight_bytes: u32,
     work: u64,
@@ -69,6 +71,7 @@ impl CheckedDocument {
             operations,
             variable_uses,
             hints: HashMap::new(),
+            hash: Sha256::digest(text).into(),
             merges_objects,
             weight_bytes,
             work,
@@ -143,6 +146,12 @@ impl CheckedDocument {
             return Err(Refusal::TooLarge { what: "argument values", found, maximum, at: None });
         }
         Ok(())
+    }
+
+    /// The SHA-256 of its text.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
     }
 
     /// The parsed document, for `Request::set_parsed_query`.

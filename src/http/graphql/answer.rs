@@ -1,14 +1,23 @@
 //! What is sent back: answers, and errors with their codes, details and statuses.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use async_graphql::{ErrorExtensionValues, ServerError, Value};
+use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use chrono::{DateTime, Utc};
+
 use super::caching::{Publication, entity_tag, is_known};
+use crate::cache::Cache;
+use crate::cache::answers::KeptAnswer;
+use crate::cache::generations::{Moment, Scopes};
+use crate::cache::statistics::Lookups;
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
+use crate::graphql::cache_hints::Outside;
 use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::{ApiError, INTERNAL};
 use crate::graphql::guard::Refusal;
@@ -194,6 +203,23 @@ impl From<ApiError> for HttpError {
     }
 }
 
+/// A body, ready to be sent.
+struct Written {
+    body: Bytes,
+    tag: HeaderValue,
+    encoding: Option<&'static str>,
+}
+
+/// What an answer is made of, and for how long it is kept.
+pub(super) struct ToKeep {
+    /// Whose purge makes it old.
+    pub(super) scopes: Scopes,
+    /// Before anything of it was read.
+    pub(super) as_of: Moment,
+    /// At most.
+    pub(super) ttl: Duration,
+}
+
 /// What is sent back.
 pub struct Answer {
     status: StatusCode,
@@ -204,8 +230,12 @@ pub struct Answer {
     /// Bytes that the body may have.
     maximum: usize,
     errors: Vec<ServerError>,
+    /// What it is sent as, where that is known already.
+    written: Option<Written>,
     /// What caches outside are told of it, where it is public and has no errors.
     publication: Option<Publication>,
+    /// What is to be known of it to keep it, where it may be kept.
+    to_keep: Option<ToKeep>,
     /// Of which entity tags the client has the answer.
     conditions: Vec<HeaderValue>,
 }
@@ -227,7 +257,9 @@ impl From<HttpError> for Answer {
             // An error is small, whatever it is about.
             maximum: usize::MAX,
             errors: vec![server_error],
+            written: None,
             publication: None,
+            to_keep: None,
             conditions: Vec::new(),
         }
     }
@@ -280,9 +312,72 @@ impl Answer {
             data: (!is_refused).then_some(response.data),
             maximum: limits.answer_bytes,
             errors,
+            written: None,
             publication: None,
+            to_keep: None,
             conditions: Vec::new(),
         }
+    }
+
+    /// One that was kept, compressed so.
+    pub(super) fn of_kept(
+        kept: KeptAnswer,
+        (media_type, encoding): (MediaType, Option<&'static str>),
+        (outside, remaining): (Outside, Duration),
+        operation: Option<String>,
+    ) -> Self {
+        let KeptAnswer { body, head } = kept;
+        let keys = head.surrogate_keys.clone();
+        let lookups = Lookups { hits: 1, misses: 0 };
+        Self {
+            status: StatusCode::OK,
+            media_type,
+            headers: Vec::new(),
+            figures: RequestFigures { operation, lookups, ..RequestFigures::default() },
+            data: None,
+            maximum: usize::MAX,
+            errors: Vec::new(),
+            written: Some(Written { body, tag: head.tag.clone(), encoding }),
+            publication: Some(Publication { outside, remaining, keys }),
+            to_keep: None,
+            conditions: Vec::new(),
+        }
+    }
+
+    /// To a client that has the answers of these entity tags.
+    pub(super) fn on_conditions(mut self, conditions: Vec<HeaderValue>) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// With what is to be known of it to keep it.
+    pub(super) fn keepable(mut self, to_keep: ToKeep) -> Self {
+        self.to_keep = Some(to_keep);
+        self
+    }
+
+    /// Itself, and what is to be kept of it.
+    pub(super) fn into_kept(
+        mut self,
+        cache: &Cache,
+        now: DateTime<Utc>,
+    ) -> (Result<Self, HttpError>, Option<KeptAnswer>) {
+        self.figures.lookups.misses += 1;
+        let (Some(publication), Some(to_keep)) = (&self.publication, self.to_keep.take()) else {
+            return (Ok(self), None);
+        };
+        let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
+        if write_body(&self.errors, self.data.as_ref(), &mut bytes).is_err() {
+            // It is refused as too large when it is sent.
+            return (Ok(self), None);
+        }
+        let body = Bytes::from(bytes.bytes);
+        let tag = entity_tag(&body, self.media_type);
+        let ToKeep { scopes, as_of, ttl } = to_keep;
+        let names = (tag.clone(), publication.keys.clone());
+        let kept = cache.answer(body.clone(), names, (scopes, as_of), (ttl, now));
+        self.written = Some(Written { body, tag, encoding: None });
+        (Ok(self), Some(kept))
     }
 
     /// With what caches outside are told of it, if it has no errors: those are of this request alone.
@@ -307,15 +402,20 @@ impl Answer {
             self.errors.truncate(count_that_fits(&self.errors));
         }
         self.figures.error = self.errors.first().and_then(code_of);
-        let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
-        if write_body(&self.errors, self.data.as_ref(), &mut bytes).is_err() {
-            let error = HttpError::answer_too_large(self.maximum);
-            let mut answer = Self::of_error(error, self.media_type);
-            answer.figures = self.figures;
-            return answer.into_response(&RequestId(id.clone()));
-        }
-        let body = bytes.bytes;
-        let tag = self.publication.as_ref().map(|_| entity_tag(&body, self.media_type));
+        let (body, tag, encoding) = if let Some(written) = self.written.take() {
+            (written.body, Some(written.tag), written.encoding)
+        } else {
+            let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
+            if write_body(&self.errors, self.data.as_ref(), &mut bytes).is_err() {
+                let error = HttpError::answer_too_large(self.maximum);
+                let mut answer = Self::of_error(error, self.media_type);
+                answer.figures = self.figures;
+                return answer.into_response(&RequestId(id.clone()));
+            }
+            let body = Bytes::from(bytes.bytes);
+            let tag = self.publication.as_ref().map(|_| entity_tag(&body, self.media_type));
+            (body, tag, None)
+        };
         let is_known = tag.as_ref().is_some_and(|tag| is_known(&self.conditions, tag));
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()
@@ -326,6 +426,9 @@ impl Answer {
         if !is_known {
             let content_type = HeaderValue::from_static(self.media_type.content_type());
             headers.insert(header::CONTENT_TYPE, content_type);
+            if let Some(encoding) = encoding {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            }
         }
         headers.insert(header::VARY, HeaderValue::from_static(VARY));
         if let (Some(publication), Some(tag)) = (self.publication, tag) {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod caching;
+mod kept;
 mod request;
 
 use std::sync::Arc;
@@ -28,14 +29,15 @@ use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
 use super::request_log::{RequestFigures, RequestId};
 use super::viewer::{access_token, caller, set_cookie};
-use crate::cache::scope::surrogate_keys;
+use crate::cache::Source;
+use crate::cache::scope::{beginnings, surrogate_keys};
 use crate::cache::statistics::Lookups;
 use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Reader, Session};
 use crate::domain::lock::lock;
 use crate::domain::viewer::Viewer;
 use crate::graphql::cache_hints::{Audience, Hints};
-use crate::graphql::context::{Caller, RequestContext};
+use crate::graphql::context::{Caller, RequestContext, source_of};
 use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
@@ -43,6 +45,7 @@ use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
 use crate::services::throttle::{Key, Remaining};
 use crate::services::tokens::AccessToken;
+use answer::ToKeep;
 pub(super) use answer::WithSources;
 pub use answer::{Answer, HttpError};
 use caching::Publication;
@@ -175,13 +178,18 @@ async fn answer_counted(
     let asked = Asked {
         caller,
         key,
-        document,
+        document: Arc::clone(&document),
         name: request.operation_name,
         variables: request.variables,
         until,
         token: token_of(&parts.headers),
         conditions: if is_get { conditions(&parts.headers) } else { Vec::new() },
     };
+    let hints = hints_for(&operation, asked.caller.viewer());
+    if let Some(hints) = hints.filter(|_| app.services.cache.keeps_answers()) {
+        let form = (media_type, kept::encoding_for(&parts.headers));
+        return kept::answer(app, asked, (hints, operation.name()), form).await;
+    }
     if kind != OperationType::Mutation {
         return execute(app, asked, media_type).await;
     }
@@ -260,11 +268,12 @@ async fn execute(
     let cookie = Arc::clone(&context.cookie);
     let has_checked_password = Arc::clone(&context.has_checked_password);
     let lookups = Arc::clone(&context.lookups);
-    let made_with = context.made_with.clone();
+    let (made_with, as_of) = (context.made_with.clone(), context.as_of());
     let limits = app.documents.limits();
     let cost = operation.cost(app.documents.costs(), &variables, limits);
     // Whether the viewer is an admin costs a statement, so it is asked only where it matters.
-    if cost.allowed(limits.cost, limits).is_err() {
+    let is_for_admins = cost.allowed(limits.cost, limits).is_err();
+    if is_for_admins {
         let viewer = batches.run_beside(context.viewer_row()).await?;
         let is_admin = viewer.is_some_and(|viewer| viewer.is_admin);
         cost.allowed(if is_admin { limits.admin_cost } else { limits.cost }, limits)?;
@@ -286,6 +295,11 @@ async fn execute(
         let keys = keys.unwrap_or(HeaderValue::from_static(""));
         let publication = Publication { outside: hints.outside, remaining: hints.ttl, keys };
         answer = answer.published(publication, conditions);
+        // Whoever is no admin is refused an operation of that cost.
+        if source_of(&session) == Source::Primary && !is_for_admins {
+            let scopes = beginnings(&scopes);
+            answer = answer.keepable(ToKeep { scopes, as_of, ttl: hints.ttl });
+        }
     }
     answer.figures = figures(&operation, &session, (&plans, lookups.so_far()));
     // They would tell whether there is such a user.
