@@ -105,7 +105,7 @@ const NEEDED: [(&[Engine], &str, &str); 21] = [
 ];
 
 /// Indexes that no case uses, and what does or will.
-const FOR_LATER: [(&str, &[&str]); 7] = [
+const FOR_LATER: [(&str, &[&str]); 8] = [
     (
         "figures of a time or of the whole site; SQLite narrows lists as it reads them",
         &[
@@ -137,8 +137,13 @@ const FOR_LATER: [(&str, &[&str]); 7] = [
     ("shared readings, of which the cases have none", &["idx_reading_shares_token"]),
     (
         "sweeping what has expired",
-        &["idx_login_sessions_expires_at", "idx_idempotency_keys_expires_at"],
+        &[
+            "idx_login_sessions_expires_at",
+            "idx_idempotency_keys_expires_at",
+            "idx_cache_outbox_created_at",
+        ],
     ),
+    ("looking at what other servers have written", &["idx_cache_outbox_position"]),
     (
         "cards and spreads, which are in memory",
         &[
