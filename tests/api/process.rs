@@ -617,8 +617,9 @@ fn an_empty_value_is_refused_or_means_none() {
 }
 
 /// Numbers of which none is a sensible one.
-const MAY_BE_ZERO: [&str; 10] = [
+const MAY_BE_ZERO: [&str; 11] = [
     "ADMIN_RATE",
+    "CACHE_ANSWERS_BYTES",
     "CACHE_TTL_JITTER",
     "DATABASE_MAX_OVERFLOW",
     "LOGIN_FAILURE_RATE",
