@@ -27,8 +27,13 @@ use crate::db::{Database, DbError};
 pub async fn follow(services: Arc<Services>, database: Database, stop: impl Future<Output = ()>) {
     let mut stop = pin!(stop);
     services.cache.peers().follow();
-    let mut follower =
-        Follower { services: Arc::clone(&services), database, position: None, looked_at: None };
+    let mut follower = Follower {
+        services: Arc::clone(&services),
+        database,
+        position: None,
+        looked_at: None,
+        is_new: true,
+    };
     tokio::select! {
         () = &mut stop => {}
         () = Box::pin(follower.go_on()) => {}
@@ -46,6 +51,8 @@ struct Follower {
     /// Notes below it have been seen to.
     position: Option<i64>,
     looked_at: Option<Instant>,
+    /// Notes that came before may make old what is being computed.
+    is_new: bool,
 }
 
 /// Why a look came to nothing.
@@ -151,8 +158,8 @@ impl Follower {
         if self.looked_at.is_none_or(|at| at.elapsed() > known) {
             // Notes may have been swept that nobody here has read.
             self.position = None;
-            cache.purge(&[Change::Anything]).await;
         }
+        self.is_new = self.position.is_none();
         let Some(shared) = cache.shared() else { return Ok(()) };
         // This may be another Redis, or another run of it.
         cache.peers().forget_all_heard();
@@ -201,6 +208,10 @@ impl Follower {
         if let Some(shared) = shared {
             let known = services.settings.cache.peers.outbox / 2;
             shared.set_position(found.settled, known).await?;
+        }
+        if std::mem::take(&mut self.is_new) {
+            // Of notes that came before this look nothing is known.
+            cache.purge(&[Change::Anything]).await;
         }
         self.position = Some(found.settled);
         peers.forget_heard(self.looked_at.replace(at), &read);
