@@ -43,8 +43,6 @@ enum Flaw {
     TrustsReplica,
     /// Late fills are not compared with purges.
     IgnoresPurges,
-    /// What is kept is answered whether or not it is known what others have written.
-    IgnoresClosing,
 }
 
 #[derive(Clone, Default)]
@@ -241,7 +239,7 @@ impl World {
         }
         let (server, key) = (self.readers[index].server, self.readers[index].key);
         let known = &self.servers[server];
-        if !known.peers.is_open() && self.flaw != Flaw::IgnoresClosing {
+        if !known.peers.is_open() {
             return;
         }
         if let Some((version, as_of)) = known.kept.get(&key).copied()
@@ -439,7 +437,6 @@ fn each_part_of_the_protocol_is_needed() {
         Flaw::SkipsNotes,
         Flaw::TrustsReplica,
         Flaw::IgnoresPurges,
-        Flaw::IgnoresClosing,
     ] {
         let found = (0..20_000_u64).any(|seed| {
             let mut rng = StdRng::seed_from_u64(seed);
