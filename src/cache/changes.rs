@@ -78,51 +78,43 @@ impl Change {
 
     /// The patterns of the keys whose values it makes old.
     pub(super) fn purges(&self) -> Vec<Pattern> {
-        let patterns = |scopes: &[Scope]| scopes.iter().map(Scope::pattern).collect::<Vec<_>>();
         let own = |user: Uuid| Pattern::of(format!("user:{user}:*"));
         let of_user = |user: Uuid| [own(user), Pattern::of(format!("analytics:{user}:*"))];
+        let with = |scopes: &[Scope], others: &[Pattern]| {
+            scopes.iter().map(Scope::pattern).chain(others.iter().cloned()).collect()
+        };
         match self {
             // That there is nobody of that name.
-            Self::UserRegistered { username } => patterns(&[Scope::Username(username.clone())]),
+            Self::UserRegistered { username } => with(&[Scope::Username(username.clone())], &[]),
             Self::UserChanged { user, usernames: [before, after] } => {
-                let mut purges = patterns(&[
-                    Scope::Username(before.clone()),
-                    Scope::Username(after.clone()),
-                    Scope::User(*user),
-                ]);
-                purges.push(own(*user));
-                purges
+                let names = [before, after].map(|name| Scope::Username(name.clone()));
+                with(&[&names[..], &[Scope::User(*user)]].concat(), &[own(*user)])
             }
             Self::UserDeleted { user, username } => {
-                let mut purges = patterns(&[
+                let public = [
                     Scope::Username(username.clone()),
                     Scope::User(*user),
                     Scope::Owner(*user),
                     Scope::Readings(*user),
                     Scope::Feed,
-                ]);
-                purges.extend(of_user(*user));
-                purges
+                ];
+                with(&public, &of_user(*user))
             }
-            Self::ReadingChanged { owner, is_public: false, .. } => of_user(*owner).into(),
+            Self::ReadingChanged { owner, is_public: false, .. } => with(&[], &of_user(*owner)),
             Self::ReadingChanged { reading, owner, is_public: true } => {
                 let public = [Scope::Reading(*reading), Scope::Readings(*owner), Scope::Feed];
-                let mut purges = patterns(&public);
-                purges.extend(of_user(*owner));
-                purges
+                with(&public, &of_user(*owner))
             }
             Self::ReadingsChanged { owner } => {
                 let public = [Scope::Owner(*owner), Scope::Readings(*owner), Scope::Feed];
-                let mut purges = patterns(&public);
-                purges.extend(of_user(*owner));
-                purges
+                with(&public, &of_user(*owner))
             }
             Self::CatalogueReplaced => {
-                patterns(&[Scope::Cards, Scope::Spreads, Scope::Voices, Scope::Factions])
+                with(&[Scope::Cards, Scope::Spreads, Scope::Voices, Scope::Factions], &[])
             }
-            Self::CountersFolded => patterns(&[Scope::Stats]),
-            Self::Invalidated { pattern } => vec![pattern.clone()],
-            Self::Anything => vec![Pattern::of("*".to_owned())],
+            Self::CountersFolded => with(&[Scope::Stats], &[]),
+            Self::Invalidated { pattern } => with(&[], std::slice::from_ref(pattern)),
+            Self::Anything => with(&[], &[Pattern::of("*".to_owned())]),
         }
     }
 }

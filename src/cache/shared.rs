@@ -60,10 +60,6 @@ struct Link {
     namespace: Arc<str>,
 }
 
-/// The tokens that a key's beginnings have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens(String);
-
 /// What lies beside a value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
@@ -98,17 +94,17 @@ pub fn decode<V: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<(Stamp, V)> 
 /// What was found of a key.
 #[derive(Debug)]
 pub struct Found {
-    /// To keep another value under.
-    pub tokens: Tokens,
+    /// The tokens that the key's beginnings have, to keep another value under.
+    tokens: String,
     /// What lies there, whatever it is.
-    pub bytes: Option<Vec<u8>>,
+    bytes: Option<Vec<u8>>,
 }
 
 impl Found {
     /// What is to lie beside another value of that key.
     #[must_use]
     pub fn stamp(self, key: &str, expires_at: DateTime<Utc>) -> Stamp {
-        Stamp { key: key.to_owned(), tokens: self.tokens.0, expires_at }
+        Stamp { key: key.to_owned(), tokens: self.tokens, expires_at }
     }
 
     /// The value, if what lies there was put there for that key, and is good.
@@ -119,7 +115,7 @@ impl Found {
         decode: fn(&[u8]) -> Option<(Stamp, V)>,
     ) -> Option<(V, DateTime<Utc>)> {
         let (stamp, value) = decode(self.bytes.as_ref()?)?;
-        let is_good = stamp.key == key && stamp.tokens == self.tokens.0 && now < stamp.expires_at;
+        let is_good = stamp.key == key && stamp.tokens == self.tokens && now < stamp.expires_at;
         is_good.then_some((value, stamp.expires_at))
     }
 }
@@ -245,7 +241,7 @@ impl Shared {
             // Something that is no token lies there: with it out of the way the next one can be made up.
             let _: Option<()> = self.run(&link, pipe().del(&names).ignore()).await;
         }
-        Some(Found { tokens: Tokens(tokens?.join(",")), bytes })
+        Some(Found { tokens: tokens?.join(","), bytes })
     }
 
     /// Keeps what was computed after its tokens were found.
@@ -266,7 +262,7 @@ impl Shared {
         let link = self.link().ok_or(Unanswered)?;
         let word = Word { server: self.server, note, changes: changes.to_vec() };
         let word = serde_json::to_string(&word).map_err(|_| Unanswered)?;
-        let mut told = self.purged(&link, changes);
+        let mut told = purged(&link.namespace, changes);
         told.publish(self.channel(), word).ignore();
         self.run(&link, &mut told).await.ok_or(Unanswered)
     }
@@ -278,18 +274,7 @@ impl Shared {
     /// It may not have been done.
     pub async fn purge(&self, changes: &[Change]) -> Result<(), Unanswered> {
         let link = self.link().ok_or(Unanswered)?;
-        let mut purged = self.purged(&link, changes);
-        self.run(&link, &mut purged).await.ok_or(Unanswered)
-    }
-
-    #[expect(clippy::unused_self, reason = "it is about this Redis")]
-    fn purged(&self, link: &Link, changes: &[Change]) -> Pipeline {
-        let mut purged = pipe();
-        purged.atomic();
-        for pattern in changes.iter().flat_map(Change::purges) {
-            purged.del(token_name_of(&link.namespace, &pattern)).ignore();
-        }
-        purged
+        self.run(&link, &mut purged(&link.namespace, changes)).await.ok_or(Unanswered)
     }
 
     /// Up to where all notes have been heard of by somebody who made no good in this Redis what they
@@ -364,6 +349,16 @@ impl Shared {
     }
 }
 
+/// Deletes the tokens of what changes make old, all at once.
+fn purged(namespace: &str, changes: &[Change]) -> Pipeline {
+    let mut purged = pipe();
+    purged.atomic();
+    for pattern in changes.iter().flat_map(Change::purges) {
+        purged.del(token_name_of(namespace, &pattern)).ignore();
+    }
+    purged
+}
+
 /// What a push from Redis says; nothing if it is for the driver or said by this server itself.
 fn heard_of(PushInfo { kind, data }: PushInfo, server: Uuid) -> Option<Heard> {
     match kind {
@@ -427,7 +422,7 @@ mod tests {
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
     fn found(bytes: &[u8], tokens: &str) -> Found {
-        Found { tokens: Tokens(tokens.to_owned()), bytes: Some(bytes.to_vec()) }
+        Found { tokens: tokens.to_owned(), bytes: Some(bytes.to_vec()) }
     }
 
     fn stamp() -> Stamp {

@@ -244,6 +244,24 @@ async fn a_write_that_commits_while_a_value_is_computed_leaves_no_older_value() 
 }
 
 #[tokio::test]
+async fn what_a_replica_answered_is_kept_if_it_has_what_was_purged_for() {
+    let cache = cache_of(&[]);
+    let key = keys::public_counts();
+    let ask = async |fresh_as_of| {
+        let when = (cache.generations().now(), time(0), Source::Replica(Some(fresh_as_of)));
+        let compute = async { Ok::<_, String>(counts(1)) };
+        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is").1
+    };
+    let before = Instant::now();
+    purge(&cache, "public:*").await;
+    assert_eq!((ask(before).await, ask(before).await), (Lookup::Miss, Lookup::Miss));
+    // The next microsecond at least.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let after = Instant::now();
+    assert_eq!((ask(after).await, ask(after).await), (Lookup::Miss, Lookup::Hit));
+}
+
+#[tokio::test]
 async fn what_a_replica_answered_is_not_kept() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
