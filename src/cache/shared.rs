@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    PushInfo, PushKind, RedisError, RedisResult, Value, cmd, pipe,
+    AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, cmd, pipe,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -184,7 +184,11 @@ impl Shared {
             });
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let about: String = cmd("INFO").arg("server").query_async(&mut connection).await?;
-        let run = about.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or_default();
+        let run = about.lines().find_map(|line| line.strip_prefix("run_id:"));
+        // Without it nobody would know that Redis began anew, and what it held before could be trusted.
+        let run = run.filter(|run| !run.is_empty()).ok_or_else(|| {
+            RedisError::from((ErrorKind::UnexpectedReturnType, "INFO does not say its run_id"))
+        })?;
         connection.subscribe(self.channel()).await?;
         let namespace = format!("{}:{FORMAT}:{run}", self.prefix).into();
         self.failures.store(0, Ordering::Relaxed);
