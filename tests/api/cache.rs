@@ -1,6 +1,8 @@
 //! The cache: what is kept is never other than what would be computed, and operators see what it is good
 //! for.
 
+use std::collections::BTreeSet;
+
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
@@ -237,8 +239,11 @@ const WRITES: [Write; 15] = [
 const PEOPLE: [&str; 3] = ["ada", "bob", "admin"];
 
 fn asked(query: &str, user: &str, reading: &str) -> String {
-    let query = query.replace("{user}", user).replace("{person}", &user_id(user));
-    query.replace("{reading}", reading)
+    filled(query, user, &user_id(user), reading)
+}
+
+fn filled(query: &str, user: &str, person: &str, reading: &str) -> String {
+    query.replace("{user}", user).replace("{person}", person).replace("{reading}", reading)
 }
 
 /// Two servers on one database: one keeps what it computes, one does not.
@@ -313,6 +318,46 @@ impl Pair {
             }
         }
         agree
+    }
+
+    /// All that may be asked for of these people and of all readings.
+    async fn read_everything(&mut self, people: &[(&str, String)]) {
+        let mut queries = BTreeSet::new();
+        for query in READS {
+            for (user, person) in people {
+                for reading in &self.readings {
+                    queries.insert(filled(query, user, person, reading));
+                }
+            }
+        }
+        for query in queries {
+            for who in [None, Some("ada")] {
+                assert!(self.agree(who, &query).await, "{}", self.log.join("\n"));
+            }
+        }
+        self.log.retain(|line| line.contains("writes"));
+    }
+
+    /// Writes through the server that caches.
+    async fn change(&mut self, who: &str, mutation: &str, input: Value) {
+        self.log.push(format!("{who} writes: {mutation} {input}"));
+        let fields = match mutation {
+            "createReading" => "reading { id } userErrors { message }",
+            _ => "userErrors { message }",
+        };
+        let made = payload(&self.cached, id(who), mutation, input, fields).await;
+        assert_eq!(made["userErrors"], json!([]));
+        let reading = made["reading"]["id"].as_str();
+        self.readings.extend(reading.map(str::to_owned));
+        if who == "admin" {
+            reload(&self.plain).await;
+        }
+    }
+
+    async fn fold(&mut self) {
+        self.log.push("somebody writes: what was counted is folded".to_owned());
+        let (services, database) = (&self.cached.app.services, &self.cached.app.database);
+        bring_up_to_date(services, &database.session()).await.expect("the counters are folded");
     }
 
     /// One of a person's readings, the newest first.
@@ -496,6 +541,74 @@ on_both_databases! {
                 assert!(agree, "CACHE_SEED={seed}\n{}", pair.log.join("\n"));
             }
         }
+    }
+
+    /// Everything is asked before and after each kind of write: whatever a purge leaves out is found out.
+    async fn every_write_is_seen_in_all_that_was_kept(engine: Engine) {
+        let mut pair = Pair::start(engine, 0).await;
+        let mut people = vec![("ada", user_id("ada")), ("adaline", user_id("ada"))];
+        let spread = spread_id(&pair.cached, "single_wasteland");
+        let first = reading_id("q:one");
+        let change = |change: Value| {
+            let mut input = json!({ "id": first });
+            input.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            ("ada", "updateReading", input)
+        };
+        let create = |level: &str| {
+            let input = json!({
+                "question": "why?", "spreadId": spread, "tags": ["love"], "privacyLevel": level,
+            });
+            ("ada", "createReading", input)
+        };
+        let card = card_id(&pair.cached, "major_arcana_00");
+        let celtic_cross = spread_id(&pair.cached, "celtic_cross");
+        pair.read_everything(&people).await;
+        for (who, mutation, input) in [
+            create("PRIVATE"),
+            create("PUBLIC"),
+            change(json!({ "question": "why not?" })),
+            change(json!({ "tags": ["love", "work"] })),
+            change(json!({ "satisfactionRating": 4 })),
+            change(json!({ "isFavorite": true })),
+            change(json!({ "privacyLevel": "PRIVATE" })),
+            change(json!({ "privacyLevel": "PUBLIC" })),
+            change(json!({ "isArchived": true })),
+            change(json!({ "isArchived": false })),
+            ("ada", "renameTag", json!({ "from": "work", "to": "both" })),
+            ("ada", "deleteTags", json!({ "tags": ["both"] })),
+            ("ada", "updateProfile", json!({ "displayName": "Nora" })),
+            ("ada", "updateProfile", json!({ "username": "adaline" })),
+            ("ada", "updateProfile", json!({ "username": "ada", "bio": "of the vault" })),
+            ("admin", "adminUpdateCard", json!({ "id": card, "name": "The Stranger" })),
+            ("admin", "adminUpdateSpread", json!({ "id": celtic_cross, "isActive": false })),
+            ("ada", "deleteReading", json!({ "id": first })),
+        ] {
+            pair.change(who, mutation, input).await;
+            pair.read_everything(&people).await;
+            pair.fold().await;
+            pair.read_everything(&people).await;
+        }
+
+        // Taking a folder away changes the readings that were in it.
+        let input = json!({ "name": "Things", "color": "#a0b1c2" });
+        let made = payload(&pair.cached, id("ada"), "createCategory", input, "category { id }").await;
+        let folder = &made["category"]["id"];
+        let reading = pair.readings.last().expect("a public one").clone();
+        pair.change("ada", "updateReading", json!({ "id": reading, "categoryId": folder })).await;
+        pair.read_everything(&people).await;
+        pair.change("ada", "deleteCategory", json!({ "id": folder })).await;
+        pair.read_everything(&people).await;
+
+        people.push(("eve", user_id("nobody")));
+        pair.read_everything(&people).await;
+        pair.register().await;
+        let eve = GlobalId::User(pair.eve.expect("she is there")).encode().to_string();
+        people.push(("eve", eve));
+        pair.read_everything(&people).await;
+        pair.fold().await;
+        pair.read_everything(&people).await;
+        pair.delete_account().await;
+        pair.read_everything(&people).await;
     }
 
     /// What is written past the server that caches is purged by nobody there: the test above would find
