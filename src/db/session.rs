@@ -28,6 +28,7 @@ pub struct StatementCount {
     statements: AtomicU64,
     rows: AtomicU64,
     microseconds: AtomicU64,
+    waited_microseconds: AtomicU64,
 }
 
 impl StatementCount {
@@ -47,6 +48,12 @@ impl StatementCount {
     #[must_use]
     pub fn time(&self) -> Duration {
         Duration::from_micros(self.microseconds.load(Ordering::Relaxed))
+    }
+
+    /// How much of that time they waited for a connection.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_microseconds.load(Ordering::Relaxed))
     }
 }
 
@@ -486,8 +493,11 @@ impl Shared {
             place.take_if(|lent| !lent.has_transaction());
         }
         drop(place);
-        let microseconds = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.count.microseconds.fetch_add(microseconds, Ordering::Relaxed);
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let ended = Instant::now();
+        let waited = asked.unwrap_or(ended).saturating_duration_since(started);
+        self.count.microseconds.fetch_add(micros(ended - started), Ordering::Relaxed);
+        self.count.waited_microseconds.fetch_add(micros(waited), Ordering::Relaxed);
         let ran = ran?;
         self.has_read.store(true, Ordering::Relaxed);
         self.count.rows.fetch_add(ran.rows.len() as u64, Ordering::Relaxed);
@@ -495,6 +505,7 @@ impl Shared {
     }
 }
 
+        let asked = watch.began;
 fn result_of(statement: &'static str, ran: Result<Option<Ran>, RunError>) -> Result<Ran, DbError> {
     match ran {
         Ok(Some(ran)) => Ok(ran),

@@ -34,6 +34,8 @@ pub struct RequestFigures {
     pub rows: u64,
     /// The time that the statements took.
     pub sql_time: Duration,
+    /// How much of it they waited for a connection.
+    pub pool_wait: Duration,
     /// What was kept of what it asked for, and what was not.
     pub lookups: Lookups,
     /// Pages of readings.
@@ -89,10 +91,13 @@ fn server_timing(whole: f64, figures: &RequestFigures) -> String {
     if figures.are_secret {
         return format!("total;dur={whole}");
     }
-    let RequestFigures { statements, rows, sql_time, .. } = figures;
-    let sql = milliseconds(*sql_time);
+    let RequestFigures { statements, rows, sql_time, pool_wait, .. } = figures;
+    let (sql, wait) = (milliseconds(*sql_time), milliseconds(*pool_wait));
     let mut timing =
         format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"");
+    if *statements > 0 {
+        let _ = write!(timing, ", pool;dur={wait};desc=\"wait for a connection\"");
+    }
     let Lookups { hits, misses } = figures.lookups;
     if hits + misses > 0 {
         let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");

@@ -315,6 +315,13 @@ impl Answered {
         self.counted(' ', " rows")
     }
 
+    /// The time of that name in `Server-Timing`.
+    pub fn milliseconds(&self, name: &str) -> f64 {
+        let timing = self.header("server-timing");
+        let (_, after) = timing.split_once(&format!("{name};dur=")).expect("the header has it");
+        after.split([',', ';']).next().and_then(|time| time.parse().ok()).expect("a number")
+    }
+
     /// The number in `Server-Timing` that stands between these.
     fn counted(&self, start: char, end: &str) -> u64 {
         let timing = self.header("server-timing");

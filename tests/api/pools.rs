@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::app::{Engine, TestApp, administer, on_both_databases};
+use crate::app::{Answered, Engine, TestApp, administer, on_both_databases};
 use crate::fixtures::{id, rows, spread_id, user};
 use crate::tables::Access;
 
@@ -159,6 +159,24 @@ on_postgres! {
             if idle <= 2 && seen["overflow"].as_u64() <= Some(1) { Ok(()) } else { Err(seen) }
         })
         .await;
+    }
+
+    async fn the_wait_for_a_connection_is_told_apart_from_the_wait_for_the_database() {
+        let flags = [&["--database-pool-size=1", "--database-max-overflow=0"], &PATIENT[..]].concat();
+        let app = start(Engine::Postgres, &flags).await;
+        let access = lock(&app).await;
+        let second = async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            app.ask(FEED).await
+        };
+        let unlocked = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            unlock(access).await;
+        };
+        let (first, second, ()) = futures_util::join!(app.ask(WAITS), second, unlocked);
+        let at_work = |answered: &Answered| answered.milliseconds("sql") - answered.milliseconds("pool");
+        assert!(at_work(&first) > 200.0, "{}", first.header("server-timing"));
+        assert!(second.milliseconds("pool") > 200.0, "{}", second.header("server-timing"));
     }
 
     async fn who_gets_no_connection_is_told_that_there_is_none() {

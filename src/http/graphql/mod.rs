@@ -356,5 +356,6 @@ fn figures(
         pages: plans.count(),
         are_secret: false,
         error: None,
+        pool_wait: session.count().waited(),
     }
 }
