@@ -47,6 +47,8 @@ pub struct Head {
     pub surrogate_keys: HeaderValue,
     /// When its time is over, by the clock of the app.
     pub expires_at: DateTime<Utc>,
+    /// What it is made of was committed by then. A replica may not have all of it yet.
+    pub made_by: Instant,
     scopes: Scopes,
     as_of: Moment,
     ttl: Duration,
@@ -144,7 +146,8 @@ impl Cache {
     ) -> KeptAnswer {
         let ttl = self.with_jitter(ttl);
         let expires_at = now + TimeDelta::from_std(ttl).unwrap_or_default();
-        let head = Head { tag, surrogate_keys, expires_at, scopes, as_of, ttl };
+        let made_by = Instant::now();
+        let head = Head { tag, surrogate_keys, expires_at, made_by, scopes, as_of, ttl };
         KeptAnswer { body, head: Arc::new(head) }
     }
 

@@ -72,6 +72,7 @@ struct Entry {
     expires_at: DateTime<Utc>,
     ttl: Duration,
     as_of: Moment,
+    made_by: Instant,
 }
 
 /// The same by the clock of the machine, so that what nobody asks for is not kept for ever.
@@ -100,6 +101,17 @@ pub enum Lookup {
     Hit,
     /// It was computed.
     Miss,
+}
+
+/// A value that was asked for.
+#[derive(Debug)]
+pub struct Looked<V> {
+    /// The value.
+    pub value: Arc<V>,
+    /// Where it came from.
+    pub lookup: Lookup,
+    /// What it is made of was committed by then. A replica may not have all of it yet.
+    pub made_by: Instant,
 }
 
 /// What a value is computed from, which tells where it may be kept.
@@ -194,7 +206,7 @@ impl Cache {
     ) -> Option<Arc<V>> {
         let found = self.find(key, &Scopes::of(key.text()), now).await;
         self.counters.count(key.row(), if found.is_some() { Lookup::Hit } else { Lookup::Miss });
-        found
+        found.map(|entry| value_of(&entry, key))
     }
 
     /// Keeps a value as of a moment before it was read, for as long as its row says.
@@ -224,22 +236,22 @@ impl Cache {
         (as_of, now, source): (Moment, DateTime<Utc>, Source),
         before_waiting: impl AsyncFnOnce() -> W,
         compute: impl Future<Output = Result<V, E>>,
-    ) -> Result<(Arc<V>, Lookup), E>
+    ) -> Result<Looked<V>, E>
     where
         V: Send + Sync + 'static,
         E: Clone + Send + Sync + 'static,
     {
         if !self.is_enabled {
-            return compute.await.map(|value| (Arc::new(value), Lookup::Miss));
+            return compute.await.map(just_computed);
         }
         let scopes = Scopes::of(key.text());
-        if let Some(value) = self.find(key, &scopes, now).await {
+        if let Some(entry) = self.find(key, &scopes, now).await {
             self.counters.count(key.row(), Lookup::Hit);
-            return Ok((value, Lookup::Hit));
+            return Ok(looked(&entry, key, Lookup::Hit));
         }
         if !self.may_keep(&scopes, source) {
             self.counters.count(key.row(), Lookup::Miss);
-            return compute.await.map(|value| (Arc::new(value), Lookup::Miss));
+            return compute.await.map(just_computed);
         }
         let mut compute = pin!(compute);
         let mut waiting = Some(before_waiting().await);
@@ -274,7 +286,7 @@ impl Cache {
         if lookup == Lookup::Hit {
             self.counters.count(key.row(), lookup);
         }
-        Ok((value_of(&entry, key), lookup))
+        Ok(looked(&entry, key, lookup))
     }
 
     async fn find<V: Send + Sync + 'static>(
@@ -282,14 +294,14 @@ impl Cache {
         key: &Key<V>,
         scopes: &Scopes,
         now: DateTime<Utc>,
-    ) -> Option<Arc<V>> {
+    ) -> Option<Entry> {
         // It may be good again later.
         if !self.peers.is_open() {
             return None;
         }
         let entry = self.entries.get(key.text()).await?;
         if self.is_fresh(&entry, scopes, now) {
-            return Some(value_of(&entry, key));
+            return Some(entry);
         }
         self.entries.invalidate(key.text()).await;
         None
@@ -394,7 +406,15 @@ fn entry<V: Send + Sync + 'static>(
     expires_at: DateTime<Utc>,
 ) -> Entry {
     let ttl = (expires_at - now).to_std().unwrap_or_default();
-    Entry { value, row: key.row(), expires_at, ttl, as_of }
+    Entry { value, row: key.row(), expires_at, ttl, as_of, made_by: Instant::now() }
+}
+
+fn looked<V: Send + Sync + 'static>(entry: &Entry, key: &Key<V>, lookup: Lookup) -> Looked<V> {
+    Looked { value: value_of(entry, key), lookup, made_by: entry.made_by }
+}
+
+fn just_computed<V>(value: V) -> Looked<V> {
+    Looked { value: Arc::new(value), lookup: Lookup::Miss, made_by: Instant::now() }
 }
 
 /// Keys tell the types of their values, and only [`keys`] makes them.

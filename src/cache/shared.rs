@@ -29,6 +29,7 @@ use super::changes::Change;
 use super::keys::SEPARATOR;
 use super::pattern::Pattern;
 use crate::config::cache::{PeerSettings, REDIS_FAILURES, RedisUrl};
+use crate::domain::viewer::Reader;
 
 /// In every key, and to be raised with what values look like or mean.
 const FORMAT: u32 = 1;
@@ -120,21 +121,37 @@ impl Found {
     }
 }
 
-/// What a server tells the others of a write.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Word {
+/// What a server tells the others.
+#[derive(Debug, Serialize, Deserialize)]
+struct Word {
     server: Uuid,
-    /// The note in the database that says the same.
-    pub note: Uuid,
-    /// What was changed.
-    pub changes: Vec<Change>,
+    #[serde(flatten)]
+    said: Said,
+}
+
+/// What servers tell each other of a write.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// What it has changed.
+    Changed {
+        /// The note in the database that says the same.
+        note: Uuid,
+        /// What was changed.
+        changes: Vec<Change>,
+    },
+    /// By whom it was.
+    Wrote {
+        /// All names that they ask under.
+        writers: Vec<Reader>,
+    },
 }
 
 /// What comes in from Redis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
-    /// Another server has written.
-    Word(Word),
+    /// Another server told something.
+    Said(Said),
     /// Something was said that is no word, so that one may have been missed.
     Noise,
     /// Nothing more will come in.
@@ -264,11 +281,28 @@ impl Shared {
     /// It may not have been done.
     pub async fn tell(&self, note: Uuid, changes: &[Change]) -> Result<(), Unanswered> {
         let link = self.link().ok_or(Unanswered)?;
-        let word = Word { server: self.server, note, changes: changes.to_vec() };
-        let word = serde_json::to_string(&word).map_err(|_| Unanswered)?;
+        let word = Said::Changed { note, changes: changes.to_vec() };
         let mut told = purged(&link.namespace, changes);
+        told.publish(self.channel(), self.word(word)?).ignore();
+        self.run(&link, &mut told).await.ok_or(Unanswered)
+    }
+
+    /// Tells the others who has written, so that they read the primary for a while: a replica that
+    /// they would be served by may not have it yet.
+    ///
+    /// # Errors
+    ///
+    /// It may not have been told.
+    pub async fn tell_of_writers(&self, writers: Vec<Reader>) -> Result<(), Unanswered> {
+        let link = self.link().ok_or(Unanswered)?;
+        let word = self.word(Said::Wrote { writers })?;
+        let mut told = pipe();
         told.publish(self.channel(), word).ignore();
         self.run(&link, &mut told).await.ok_or(Unanswered)
+    }
+
+    fn word(&self, said: Said) -> Result<String, Unanswered> {
+        serde_json::to_string(&Word { server: self.server, said }).map_err(|_| Unanswered)
     }
 
     /// Makes what a write has made old no good any more.
@@ -374,7 +408,7 @@ fn heard_of(PushInfo { kind, data }: PushInfo, server: Uuid) -> Option<Heard> {
             };
             match word {
                 Some(Word { server: teller, .. }) if teller == server => None,
-                Some(word) => Some(Heard::Word(word)),
+                Some(Word { said, .. }) => Some(Heard::Said(said)),
                 None => Some(Heard::Noise),
             }
         }
@@ -470,14 +504,15 @@ mod tests {
     #[test]
     fn what_a_server_says_itself_it_does_not_hear() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let word = Word { server: one, note: Uuid::max(), changes: vec![Change::CountersFolded] };
+        let said = Said::Changed { note: Uuid::max(), changes: vec![Change::CountersFolded] };
+        let word = Word { server: one, said: said.clone() };
         let push = |text: String| PushInfo {
             kind: PushKind::Message,
             data: vec![Value::BulkString(b"words".into()), Value::BulkString(text.into_bytes())],
         };
         let text = serde_json::to_string(&word).expect("text");
         assert_eq!(heard_of(push(text.clone()), one), None);
-        assert_eq!(heard_of(push(text), other), Some(Heard::Word(word)));
+        assert_eq!(heard_of(push(text), other), Some(Heard::Said(said)));
         assert_eq!(heard_of(push("junk".to_owned()), other), Some(Heard::Noise));
     }
 }

@@ -42,7 +42,7 @@ async fn ask(
     compute: impl Future<Output = Result<PublicCounts, String>>,
 ) -> Result<(i64, Lookup), String> {
     let when = (cache.generations().now(), time(0), Source::Primary);
-    let (value, lookup) = cache.get_or_compute(key, when, no_wait, compute).await?;
+    let Looked { value, lookup, .. } = cache.get_or_compute(key, when, no_wait, compute).await?;
     Ok((value.users, lookup))
 }
 
@@ -250,7 +250,7 @@ async fn what_a_replica_answered_is_kept_if_it_has_what_was_purged_for() {
     let ask = async |fresh_as_of| {
         let when = (cache.generations().now(), time(0), Source::Replica(Some(fresh_as_of)));
         let compute = async { Ok::<_, String>(counts(1)) };
-        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is").1
+        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is").lookup
     };
     let before = Instant::now();
     purge(&cache, "public:*").await;
@@ -267,12 +267,14 @@ async fn what_a_replica_answered_is_not_kept() {
     let key = keys::public_counts();
     let when = (cache.generations().now(), time(0), Source::Replica(None));
     let compute = async { Ok::<_, String>(counts(1)) };
-    let (value, lookup) = cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
+    let Looked { value, lookup, .. } =
+        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
     assert_eq!((value.users, lookup), (1, Lookup::Miss));
     assert_eq!(ask(&cache, &key, async { Ok(counts(2)) }).await, Ok((2, Lookup::Miss)));
     // But what is kept is answered.
     let compute = async { Ok::<_, String>(counts(3)) };
-    let (value, lookup) = cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
+    let Looked { value, lookup, .. } =
+        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
     assert_eq!((value.users, lookup), (2, Lookup::Hit));
 }
 

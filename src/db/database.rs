@@ -7,10 +7,11 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 
 use super::monitor::Monitor;
 use super::pool::{Pool, PoolRole, PoolStats, check_reachable};
-use super::replicas::{Position, Reader, Replicas, Source};
+use super::replicas::{Position, Replicas, Source};
 use super::session::{Observer, Patience, Place};
 use super::{DbError, Session};
 use crate::config::Settings;
+use crate::domain::viewer::Reader;
 
 /// The database of the process; cheap to clone.
 #[derive(Clone)]
@@ -58,7 +59,7 @@ impl Database {
         let primary = (&database.url, PoolRole::Primary);
         let pool = Pool::open_of_size(database, primary, (1, 0)).await?;
         let connection = pool.as_connection();
-        Ok(Self { pool, replicas: None, connection, observer: None, ..self.clone() })
+        Ok(Self { pool, connection, observer: None, ..self.clone() })
     }
 
     /// Tells of the SQL of every statement of the sessions that are made from now on, in the engine's
@@ -103,7 +104,22 @@ impl Database {
     /// A reader is about to be told what that session read.
     pub fn note_read(&self, reader: Reader, session: &Session) {
         if let Some(replicas) = &self.replicas {
-            replicas.note_read(reader, session.source());
+            replicas.note_read(reader, session.source(), session.kept_by());
+        }
+    }
+
+    /// A reader is about to be told what was kept, and was committed by then.
+    pub fn note_kept(&self, reader: Reader, made_by: Instant) {
+        if let Some(replicas) = &self.replicas {
+            replicas.note_kept(reader, made_by);
+        }
+    }
+
+    /// These have written by another server.
+    pub fn note_written_elsewhere(&self, writers: &[Reader]) {
+        let Some(replicas) = &self.replicas else { return };
+        for writer in writers {
+            replicas.note_write(*writer);
         }
     }
 

@@ -42,7 +42,7 @@ mod start_lock;
 pub use database::{Database, DatabaseHealth};
 pub use error::DbError;
 pub use pool::{PoolRole, PoolStats};
-pub use replicas::{Position, Reader};
+pub use replicas::Position;
 pub use session::{Session, StatementCount, Transaction};
 pub use start_lock::StartLock;
 

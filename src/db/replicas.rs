@@ -3,13 +3,13 @@
 //! Invariant: nobody goes back in time. Who was served by one database is served by another one only
 //! if that has replayed all that the primary had committed when they were served last. The time from
 //! which on a replica may serve somebody is therefore that of the latest look at the primary whose
-//! position the replica has reached. That holds within one process; across processes the token does,
-//! which clients send back.
+//! position the replica has reached. What was kept and is told to somebody counts as read from the
+//! primary when it was made. That holds within one process; across processes the token does, which
+//! clients send back.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -18,22 +18,13 @@ use moka::sync::Cache;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::{self, ConnectOptions, Row};
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::DbError;
 use super::pool::{Pool, PoolRole, PoolStats};
 use crate::config::Settings;
 use crate::config::database::{DatabaseUrl, ReplicaSettings};
 use crate::domain::lock::lock;
-
-/// Who reads: whose own writes must be there, and who must not go back in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reader {
-    /// A signed-in user.
-    Account(Uuid),
-    /// An address.
-    Address(IpAddr),
-}
+use crate::domain::viewer::Reader;
 
 /// How far the primary had written: what a write's token holds. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,13 +181,32 @@ impl Replicas {
         usize::try_from(self.hasher.hash_one(reader) % count).unwrap_or_default()
     }
 
-    /// Somebody was served.
-    pub(super) fn note_read(&self, reader: Reader, source: Source) {
+    /// Somebody was served, and told besides what was kept, and was committed by then.
+    pub(super) fn note_read(&self, reader: Reader, source: Source, kept: Option<Instant>) {
         let wrote_at = self.readers.get(&reader).and_then(|seen| seen.wrote_at);
         self.readers.insert(reader, Seen { source, at: Instant::now(), wrote_at });
+        if let Some(made_by) = kept {
+            self.note_kept(reader, made_by);
+        }
     }
 
-    /// Somebody has written.
+    /// Somebody was told what was kept, and was committed by then: as if by the primary at that time,
+    /// unless the replica that served them has it as well.
+    pub(super) fn note_kept(&self, reader: Reader, made_by: Instant) {
+        let seen = self.readers.get(&reader);
+        let has_it = match seen.map(|seen| seen.source) {
+            Some(Source::Replica(index)) => self.fresh_as_of(index) >= Some(made_by),
+            Some(Source::Primary) => seen.is_some_and(|seen| seen.at >= made_by),
+            None => false,
+        };
+        if !has_it {
+            let at = seen.map_or(made_by, |seen| seen.at.max(made_by));
+            let wrote_at = seen.and_then(|seen| seen.wrote_at);
+            self.readers.insert(reader, Seen { source: Source::Primary, at, wrote_at });
+        }
+    }
+
+    /// Somebody has written, here or on another server.
     pub(super) fn note_write(&self, reader: Reader) {
         let now = Instant::now();
         self.readers.insert(reader, Seen { source: Source::Primary, at: now, wrote_at: Some(now) });

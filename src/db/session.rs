@@ -80,6 +80,8 @@ struct Shared {
     observer: Option<Observer>,
     monitor: Arc<Monitor>,
     count: StatementCount,
+    /// What its request was told that had been kept was committed by then.
+    kept_by: std::sync::Mutex<Option<Instant>>,
 }
 
 /// Where a session's statements run.
@@ -125,6 +127,7 @@ impl Session {
             observer,
             monitor,
             count: StatementCount::default(),
+            kept_by: std::sync::Mutex::default(),
         };
         Self(Arc::new(shared), Asker::default())
     }
@@ -145,6 +148,17 @@ impl Session {
     /// that are no other field's are its own.
     pub fn begin_mutation(&self, field: String) {
         *lock(&self.1.mutation) = Some(field.into());
+    }
+
+    /// Says that its request is told something that was kept, and was committed by then.
+    pub fn note_kept(&self, made_by: Instant) {
+        let mut kept_by = lock(&self.0.kept_by);
+        *kept_by = (*kept_by).max(Some(made_by));
+    }
+
+    /// When what its request was told that had been kept was committed at the latest.
+    pub(super) fn kept_by(&self) -> Option<Instant> {
+        *lock(&self.0.kept_by)
     }
 
     pub(super) fn monitor(&self) -> &Monitor {
@@ -488,6 +502,7 @@ impl Shared {
         let run = statement_run.run(self.pool(), &mut place, (self.patience, self.deadline));
         let ran = result_of(statement, run.instrument(span).await);
         watch.is_out_of_time = matches!(ran, Err(DbError::Deadline { .. }));
+        let asked = watch.began;
         drop(watch);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             place.take_if(|lent| !lent.has_transaction());
@@ -505,7 +520,6 @@ impl Shared {
     }
 }
 
-        let asked = watch.began;
 fn result_of(statement: &'static str, ran: Result<Option<Ran>, RunError>) -> Result<Ran, DbError> {
     match ran {
         Ok(Some(ran)) => Ok(ran),

@@ -1,7 +1,9 @@
 //! Who asks. Everything that a person may or may not see is decided from this.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// The person on whose behalf a request runs, as its token says. Whether they are an admin is not
@@ -30,6 +32,17 @@ impl Viewer {
     pub fn is(self, user_id: Uuid) -> bool {
         self.user_id() == Some(user_id)
     }
+}
+
+/// Who reads: whose own writes must be there, and who must not go back in time. Servers tell each other
+/// so in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reader {
+    /// A signed-in user.
+    Account(Uuid),
+    /// An address.
+    Address(IpAddr),
 }
 
 /// The viewer of a request as it goes on: who logs in is the viewer of what comes after.

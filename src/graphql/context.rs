@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::errors::ApiError;
 use super::one_pass::Plans;
-use crate::cache::Source;
 use crate::cache::generations::Moment;
 use crate::cache::keys::Key;
 use crate::cache::scope::MadeWith;
 use crate::cache::statistics::Counter;
+use crate::cache::{Looked, Lookup, Source};
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
 use crate::db::{Database, DbError, Session};
@@ -204,9 +204,12 @@ impl RequestContext {
         let waiting = async || self.session.begin_waiting().await;
         // Apart, because there are many in a request at once and all that they hold is large.
         let found = Box::pin(cache.get_or_compute(key, when, waiting, Box::pin(compute)));
-        let (value, lookup) = found.await?;
+        let Looked { value, lookup, made_by } = found.await?;
         if cache.is_enabled() {
             self.lookups.count(lookup);
+        }
+        if lookup == Lookup::Hit {
+            self.session.note_kept(made_by);
         }
         Ok(value)
     }

@@ -18,7 +18,7 @@ use super::Services;
 use super::error::ServiceError;
 use super::upkeep::reload_catalogue;
 use crate::cache::changes::Change;
-use crate::cache::shared::{Heard, Shared, Unanswered};
+use crate::cache::shared::{Heard, Said, Shared, Unanswered};
 use crate::db::cache_outbox::outbox_look;
 use crate::db::{Database, DbError};
 
@@ -223,10 +223,14 @@ impl Follower {
     async fn hear(&self, heard: Heard) -> Result<(), Unanswered> {
         let peers = self.services.cache.peers();
         match heard {
-            Heard::Word(word) => {
-                if self.see_to(&word.changes, None).await.is_ok() {
-                    peers.hear(word.note);
+            Heard::Said(Said::Changed { note, changes }) => {
+                if self.see_to(&changes, None).await.is_ok() {
+                    peers.hear(note);
                 }
+                Ok(())
+            }
+            Heard::Said(Said::Wrote { writers }) => {
+                self.database.note_written_elsewhere(&writers);
                 Ok(())
             }
             // Whatever it was, the next look finds it.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::app::{Answered, TestApp, answered, data_of};
 use crate::cluster::{Cluster, Mode, has_cluster};
 use crate::fixtures::{id, reading, rows, spread_id, user};
+use crate::redis_server::{Redis, has_redis};
 use crate::tables::Access;
 
 const FEED: &str = "{ publicReadings { nodes { question } } }";
@@ -210,6 +211,71 @@ async fn nobody_goes_back_in_time() {
         seen = now;
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
+}
+
+/// What is kept on a server is of the primary, and the replica may be behind it.
+#[tokio::test]
+async fn nobody_goes_back_behind_what_was_kept() {
+    let test = "nobody_goes_back_behind_what_was_kept";
+    let flags = ["--replica-max-lag-ms=60000", "--cache-answers-bytes=1000000"];
+    let Some(world) = World::start(test, None, &flags).await else { return };
+    let others = "{ publicReadings(first: 5) { nodes { question } } }";
+    world.pause(true).await;
+    assert_eq!(questions(&world.app.ask(others).await), Vec::<String>::new());
+    assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
+    // The writer is served by the primary, and has the answer kept.
+    assert_eq!(questions(&world.app.ask_as(id("ada"), FEED).await), ["mine"]);
+    let kept = world.app.ask_as(id("bob"), FEED).await;
+    assert_eq!(questions(&kept), ["mine"]);
+    assert_eq!(kept.statements(), 0, "it is kept");
+    assert_eq!(questions(&world.app.ask_as(id("bob"), others).await), ["mine"]);
+    // Who was told nothing of it may still be served by the replica.
+    let fresh = "{ publicReadings(first: 6) { nodes { question } } }";
+    assert_eq!(questions(&world.app.ask_as(id("overseer"), fresh).await), Vec::<String>::new());
+    world.pause(false).await;
+    world.is_followed().await;
+    world.reads_the_standby_again().await;
+}
+
+#[tokio::test]
+async fn nobody_misses_on_one_server_what_they_have_written_by_another() {
+    let test = "nobody_misses_on_one_server_what_they_have_written_by_another";
+    if !has_redis(test) {
+        return;
+    }
+    let redis = Redis::start().await;
+    let url = format!("--redis-url={}", redis.url());
+    let flags =
+        ["--replica-max-lag-ms=60000", "--cache-look-ms=40", "--redis-timeout-ms=300", &url];
+    let Some(mut world) = World::start(test, None, &flags).await else { return };
+    let replica = format!("--database-replica-urls={}", world.standby.database().url);
+    let flags = [&flags[..], &["--replica-check-ms=50", &replica]].concat();
+    world.app = world.app.follow().await;
+    let other = TestApp::start_on(world.primary.database(), &flags).await.follow().await;
+    let lag = "{ admin { cacheStats { invalidationLagMs } } }";
+    for app in [&world.app, &other] {
+        let lag_of = async || app.data_as(id("overseer"), lag).await["admin"]["cacheStats"].clone();
+        while lag_of().await["invalidationLagMs"].is_null() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let own = "{ viewer { readings { nodes { question } } } }";
+    let own = async || {
+        let nodes = other.data_as(id("ada"), own).await["viewer"]["readings"]["nodes"].clone();
+        nodes.as_array().expect("a page").len()
+    };
+    world.pause(true).await;
+    assert_eq!(own().await, 0);
+    assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
+    let mut tries = 0;
+    // The other server hears of it while the client does.
+    while own().await == 0 {
+        tries += 1;
+        assert!(tries < 100, "it is read from the replica, which does not have it");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(own().await, 1);
+    world.pause(false).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 
 use super::answer::{Answer, HttpError};
-use super::{App, Asked, execute};
+use super::{App, Asked, execute, reader_of};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer};
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::http::negotiation::MediaType;
@@ -69,7 +69,9 @@ pub(super) async fn answer(
         encoding,
     };
     let outside = hints.outside;
+    let reader = reader_of(&asked.caller);
     let given = |kept: KeptAnswer, encoding| {
+        app.database.note_kept(reader, kept.head.made_by);
         let remaining = (kept.head.expires_at - now).to_std().unwrap_or_default();
         let operation = operation.map(str::to_owned);
         Answer::of_kept(kept, (media_type, encoding), (outside, remaining), operation)

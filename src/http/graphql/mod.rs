@@ -33,9 +33,9 @@ use crate::cache::Source;
 use crate::cache::scope::{beginnings, surrogate_keys};
 use crate::cache::statistics::Lookups;
 use crate::config::database::ANSWER_RESERVE;
-use crate::db::{Position, Reader, Session};
+use crate::db::{Position, Session};
 use crate::domain::lock::lock;
-use crate::domain::viewer::Viewer;
+use crate::domain::viewer::{Reader, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::graphql::context::{Caller, RequestContext, source_of};
 use crate::graphql::documents::DocumentError;
@@ -310,6 +310,10 @@ async fn execute(
         let names: Vec<Reader> = account.into_iter().chain([reader]).collect();
         if let Some(position) = app.database.note_write(&names, &session).await {
             answer = answer.with_header(CONSISTENCY_TOKEN, token_header(position));
+            if let Some(shared) = app.services.cache.shared() {
+                // Where it cannot be told, the token still does it.
+                let _ = Box::pin(shared.tell_of_writers(names)).await;
+            }
         }
     } else {
         app.database.note_read(reader, &session);
@@ -352,10 +356,10 @@ fn figures(
         statements: session.count().statements(),
         rows: session.count().rows(),
         sql_time: session.count().time(),
+        pool_wait: session.count().waited(),
         lookups,
         pages: plans.count(),
         are_secret: false,
         error: None,
-        pool_wait: session.count().waited(),
     }
 }
