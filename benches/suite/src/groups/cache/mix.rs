@@ -31,11 +31,14 @@ struct Kind {
     ask: fn(&Mix, &mut StdRng) -> Request,
 }
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 17] = [
     // The viewer's own: 380, four of ten reads.
-    Kind { name: "own stats", per_mille: 130, ask: own_stats },
-    Kind { name: "own chart", per_mille: 120, ask: own_chart },
-    Kind { name: "own readings", per_mille: 130, ask: own_readings },
+    Kind { name: "own home", per_mille: 80, ask: own_home },
+    Kind { name: "own readings", per_mille: 80, ask: own_readings },
+    Kind { name: "own reading", per_mille: 80, ask: own_reading },
+    Kind { name: "own search", per_mille: 40, ask: own_search },
+    Kind { name: "own stats", per_mille: 60, ask: own_stats },
+    Kind { name: "own chart", per_mille: 40, ask: own_chart },
     // Public: 570, six of ten.
     Kind { name: "cards", per_mille: 90, ask: cards },
     Kind { name: "spreads", per_mille: 80, ask: spreads },
@@ -51,6 +54,18 @@ const KINDS: [Kind; 14] = [
     Kind { name: "tags", per_mille: 15, ask: tags },
 ];
 
+/// What the app begins with.
+const HOME: &str = "query Home { viewer { username displayName faction readingQuota { limit used \
+    remaining resetsAt } readings(first: 5) { nodes { id question createdAt isFavorite \
+    spread { displayName } } } } }";
+const OWN_READING: &str = "query OwnReading($id: ID!) { reading(id: $id) { \
+    id version question createdAt karmaContext characterVoice tags notes isFavorite \
+    satisfactionRating privacyLevel summary interpretation category { id name } \
+    spread { name displayName } \
+    cards { position orientation positionName interpretation card { code name suit imageUrl } } } }";
+const OWN_SEARCH: &str = "query OwnSearch($tag: String!) { viewer { readings(first: 20, \
+    filter: { tagsAny: [$tag] }) { pageInfo { hasNextPage endCursor } \
+    nodes { id question createdAt tags summary spread { displayName } } } } }";
 const STATS: &str = "query Stats { viewer { username stats { totalReadings readingsThisMonth \
     readingsThisWeek meanSatisfaction favoriteVoice cardsDrawn currentStreakDays \
     karma { karma count } } } }";
@@ -223,6 +238,20 @@ impl Visitor {
     fn ask(&self, query: &str, variables: &Value) -> Request {
         Request::of_nobody(query, variables).with_token(self.token.clone())
     }
+}
+
+fn own_home(mix: &Mix, rng: &mut StdRng) -> Request {
+    mix.visitor(rng).ask(HOME, &json!({}))
+}
+
+fn own_reading(mix: &Mix, rng: &mut StdRng) -> Request {
+    let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
+    visitor.ask(OWN_READING, &json!({ "id": id }))
+}
+
+fn own_search(mix: &Mix, rng: &mut StdRng) -> Request {
+    let tag = TAGS.choose(rng);
+    mix.visitor(rng).ask(OWN_SEARCH, &json!({ "tag": tag }))
 }
 
 fn own_stats(mix: &Mix, rng: &mut StdRng) -> Request {
