@@ -26,8 +26,8 @@ mod tests;
 
 use std::any::Any;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -61,7 +61,11 @@ pub struct Cache {
     shared: Option<Shared>,
     counters: Counters,
     evictions: Arc<AtomicU64>,
+    left_out: OnceLock<LeftOut>,
 }
+
+/// Whether the purge of that number for a change is left out.
+type LeftOut = Box<dyn Fn(&Change, usize) -> bool + Send + Sync>;
 
 /// A value that is kept.
 #[derive(Clone)]
@@ -152,6 +156,7 @@ impl Cache {
             shared: Shared::new(&settings.peers, Row::longest_ttl()),
             counters: Counters::default(),
             evictions,
+            left_out: OnceLock::new(),
         }
     }
 
@@ -376,8 +381,20 @@ impl Cache {
 
     /// Drops what is old because of these changes, of which this server has heard or which it has made.
     pub async fn purge(&self, changes: &[Change]) {
-        let patterns: Vec<Pattern> = changes.iter().flat_map(Change::purges).collect();
+        let purges = |change: &Change| {
+            let is_made = |number: usize| {
+                self.left_out.get().is_none_or(|is_left_out| !is_left_out(change, number))
+            };
+            let purges = change.purges().into_iter().enumerate();
+            purges.filter(|(number, _)| is_made(*number)).map(|(_, pattern)| pattern).collect()
+        };
+        let patterns: Vec<Pattern> = changes.iter().flat_map::<Vec<_>, _>(purges).collect();
         self.invalidate_all(&patterns).await;
+    }
+
+    /// Leaves out purges from now on, for a test of the tests that must find that out.
+    pub fn leave_out(&self, is_left_out: impl Fn(&Change, usize) -> bool + Send + Sync + 'static) {
+        let _ = self.left_out.set(Box::new(is_left_out));
     }
 
     /// Drops what a write of this server has made old, here and where servers share, and tells the others.

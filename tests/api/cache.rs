@@ -2,6 +2,7 @@
 //! for.
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -11,11 +12,12 @@ use serde_json::{Value, json};
 
 use uuid::Uuid;
 
+use wasteland_tarot::cache::changes::Change;
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
-use crate::app::{Answered, TestApp, TestDatabase, data_of, on_both_databases};
+use crate::app::{Answered, Engine, TestApp, TestDatabase, data_of, on_both_databases};
 use crate::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user, user_id};
 use crate::mutating::{USER_ERRORS, mutate, payload, refusal};
 use crate::walks::reload;
@@ -30,7 +32,7 @@ fn lookups(answered: &Answered) -> String {
     counted.map(|(counted, _)| counted.to_owned()).unwrap_or_default()
 }
 
-async fn start(engine: crate::app::Engine, flags: &[&str]) -> TestApp {
+async fn start(engine: Engine, flags: &[&str]) -> TestApp {
     let app = TestApp::start_with(engine, flags).await;
     let admin = users::Model { is_admin: true, ..user("admin") };
     let (ada, bob) = (user("ada"), user("bob"));
@@ -259,7 +261,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start(engine: crate::app::Engine, seed: u64) -> Self {
+    async fn start(engine: Engine, seed: u64) -> Self {
         let flags = ["--daily-readings=1000", "--cache-answers-bytes=16777216"];
         let cached = start(engine, &flags).await;
         let database = TestDatabase::at(cached.database.url.clone());
@@ -320,8 +322,8 @@ impl Pair {
         agree
     }
 
-    /// All that may be asked for of these people and of all readings.
-    async fn read_everything(&mut self, people: &[(&str, String)]) {
+    /// Whether both say the same to all that may be asked for of these people and of all readings.
+    async fn agree_on_everything(&mut self, people: &[(&str, String)]) -> bool {
         let mut queries = BTreeSet::new();
         for query in READS {
             for (user, person) in people {
@@ -332,10 +334,17 @@ impl Pair {
         }
         for query in queries {
             for who in [None, Some("ada")] {
-                assert!(self.agree(who, &query).await, "{}", self.log.join("\n"));
+                if !self.agree(who, &query).await {
+                    return false;
+                }
             }
         }
         self.log.retain(|line| line.contains("writes"));
+        true
+    }
+
+    async fn read_everything(&mut self, people: &[(&str, String)]) {
+        assert!(self.agree_on_everything(people).await, "{}", self.log.join("\n"));
     }
 
     /// Writes through the server that caches.
@@ -625,4 +634,175 @@ on_both_databases! {
             assert!(pair.read_all().await, "{}", pair.log.join("\n"));
         }
     }
+}
+
+/// Writes that make all purges between them.
+#[derive(Debug, Clone, Copy)]
+enum Planted {
+    Register,
+    Rename,
+    DeleteAccount,
+    RatePrivate,
+    RatePublic,
+    Archive,
+    Retag,
+    EditCard,
+    SwitchSpread,
+    Fold,
+}
+
+/// A purge: for which change, and the how manieth.
+type Rule = (&'static str, usize);
+
+/// Purges that nobody can miss.
+const UNSEEN: [Rule; 10] = [
+    // What is kept under the name before is made with the user as well,
+    ("UserChanged", 0),
+    ("UserDeleted", 0),
+    // and so are lists of their readings.
+    ("UserDeleted", 3),
+    // No statistics are of what a profile says,
+    ("UserChanged", 3),
+    // none are shown of whoever is not there any more,
+    ("UserDeleted", 5),
+    ("UserDeleted", 6),
+    // and tags and folders are in none.
+    ("ReadingsChanged", 3),
+    ("ReadingsChanged", 4),
+    // Only another version of the program has other voices and factions.
+    ("CatalogueReplaced", 2),
+    ("CatalogueReplaced", 3),
+];
+
+fn name_of(change: &Change) -> &'static str {
+    match change {
+        Change::UserRegistered { .. } => "UserRegistered",
+        Change::UserChanged { .. } => "UserChanged",
+        Change::UserDeleted { .. } => "UserDeleted",
+        Change::ReadingChanged { is_public: false, .. } => "ReadingChanged, private",
+        Change::ReadingChanged { is_public: true, .. } => "ReadingChanged, public",
+        Change::ReadingsChanged { .. } => "ReadingsChanged",
+        Change::CatalogueReplaced => "CatalogueReplaced",
+        Change::CountersFolded => "CountersFolded",
+        Change::Invalidated { .. } => "Invalidated",
+        Change::Anything => "Anything",
+    }
+}
+
+impl Planted {
+    const ALL: [Self; 10] = [
+        Self::Register,
+        Self::Rename,
+        Self::DeleteAccount,
+        Self::RatePrivate,
+        Self::RatePublic,
+        Self::Archive,
+        Self::Retag,
+        Self::EditCard,
+        Self::SwitchSpread,
+        Self::Fold,
+    ];
+
+    /// Two servers on which it can be done, and whom to ask for.
+    async fn prepare(self) -> (Pair, [(&'static str, String); 2]) {
+        let mut pair = Pair::start(Engine::Sqlite, 0).await;
+        let mut people = [("ada", user_id("ada")), ("adaline", user_id("ada"))];
+        let first = reading_id("q:one");
+        match self {
+            Self::Register => people[1] = ("eve", user_id("nobody")),
+            Self::DeleteAccount => {
+                pair.register().await;
+                let eve = GlobalId::User(pair.eve.expect("she is there")).encode().to_string();
+                people[1] = ("eve", eve);
+            }
+            Self::RatePrivate => {
+                let hidden = json!({ "id": first, "privacyLevel": "PRIVATE" });
+                pair.change("ada", "updateReading", hidden).await;
+            }
+            Self::Retag => {
+                let tagged = json!({ "id": first, "tags": ["love"] });
+                pair.change("ada", "updateReading", tagged).await;
+            }
+            Self::Fold => {
+                let spread = spread_id(&pair.cached, "single_wasteland");
+                let input = json!({ "question": "?", "spreadId": spread });
+                pair.change("ada", "createReading", input).await;
+                return (pair, people);
+            }
+            _ => {}
+        }
+        pair.fold().await;
+        (pair, people)
+    }
+
+    async fn carry_out(self, pair: &mut Pair) {
+        let first = reading_id("q:one");
+        let (who, mutation, input) = match self {
+            Self::Register => {
+                let input =
+                    json!({ "email": "eve@example.com", "username": "eve", "password": PASSWORD });
+                let made = mutate(&pair.cached, None, "register", &input, USER_ERRORS).await;
+                assert_eq!(data_of(made)["register"]["userErrors"], json!([]));
+                return;
+            }
+            Self::DeleteAccount => return pair.delete_account().await,
+            Self::Fold => return pair.fold().await,
+            Self::Rename => ("ada", "updateProfile", json!({ "username": "adaline" })),
+            Self::RatePrivate | Self::RatePublic => {
+                ("ada", "updateReading", json!({ "id": first, "satisfactionRating": 4 }))
+            }
+            Self::Archive => ("ada", "updateReading", json!({ "id": first, "isArchived": true })),
+            Self::Retag => ("ada", "renameTag", json!({ "from": "love", "to": "both" })),
+            Self::EditCard => {
+                let card = card_id(&pair.cached, "major_arcana_00");
+                ("admin", "adminUpdateCard", json!({ "id": card, "name": "The Stranger" }))
+            }
+            Self::SwitchSpread => {
+                let spread = spread_id(&pair.cached, "celtic_cross");
+                ("admin", "adminUpdateSpread", json!({ "id": spread, "isActive": false }))
+            }
+        };
+        pair.change(who, mutation, input).await;
+    }
+
+    /// The purges that it makes.
+    async fn rules(self) -> BTreeSet<Rule> {
+        let (mut pair, _) = self.prepare().await;
+        let made = Arc::new(Mutex::new(BTreeSet::new()));
+        let recorded = Arc::clone(&made);
+        pair.cached.app.services.cache.leave_out(move |change, number| {
+            recorded.lock().expect("nobody panics").insert((name_of(change), number));
+            false
+        });
+        self.carry_out(&mut pair).await;
+        let rules = made.lock().expect("nobody panics").clone();
+        rules
+    }
+
+    /// Whether somebody is answered what is old if that purge is left out.
+    async fn finds_out(self, rule: Rule) -> bool {
+        let (mut pair, people) = self.prepare().await;
+        pair.read_everything(&people).await;
+        let cache = &pair.cached.app.services.cache;
+        cache.leave_out(move |change, number| (name_of(change), number) == rule);
+        self.carry_out(&mut pair).await;
+        !pair.agree_on_everything(&people).await
+    }
+}
+
+/// The test that asks everything before and after each write finds out each of the purges, left out alone.
+#[tokio::test]
+async fn each_purge_that_is_left_out_is_found_out() {
+    let (mut seen, mut unseen) = (BTreeSet::new(), BTreeSet::new());
+    for write in Planted::ALL {
+        for rule in write.rules().await {
+            if !seen.contains(&rule) && write.finds_out(rule).await {
+                seen.insert(rule);
+            } else {
+                unseen.insert(rule);
+            }
+        }
+    }
+    let unseen: BTreeSet<Rule> = unseen.difference(&seen).copied().collect();
+    assert_eq!(unseen, BTreeSet::from(UNSEEN));
 }
