@@ -21,9 +21,9 @@ use super::policy::Row;
 use super::{Cache, Lookup};
 use crate::config::cache::{ANSWER_SHARE, CacheSettings, KEPT_ANSWER_BYTES};
 
-/// What an answer is found by: all that its bytes depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AnswerKey {
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Question {
     /// The hash of the document.
     pub document: [u8; 32],
     /// The operation's name in it.
@@ -32,6 +32,13 @@ pub struct AnswerKey {
     pub variables: Box<str>,
     /// Whether it is for those only who are not signed in.
     pub is_for_signed_out: bool,
+}
+
+/// What an answer is found by: all that its bytes depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnswerKey {
+    /// What it answers.
+    pub question: Arc<Question>,
     /// In which form.
     pub media_type: &'static str,
     /// Compressed how.
@@ -105,7 +112,8 @@ impl Expiry<AnswerKey, KeptAnswer> for ByTtl {
 
 /// Memory that it takes, roughly.
 fn weight(key: &AnswerKey, answer: &KeptAnswer) -> u64 {
-    let named = key.variables.len() + key.operation.as_ref().map_or(0, |name| name.len());
+    let Question { operation, variables, .. } = &*key.question;
+    let named = variables.len() + operation.as_ref().map_or(0, |name| name.len());
     let head = answer.head.surrogate_keys.len() + answer.head.scopes.bytes();
     (answer.body.len() + named + head + KEPT_ANSWER_BYTES) as u64
 }
@@ -259,14 +267,13 @@ mod tests {
     }
 
     fn key(operation: &str) -> AnswerKey {
-        AnswerKey {
+        let question = Question {
             document: [0; 32],
             operation: Some(operation.into()),
             variables: "".into(),
             is_for_signed_out: false,
-            media_type: "application/json",
-            encoding: None,
-        }
+        };
+        AnswerKey { question: Arc::new(question), media_type: "application/json", encoding: None }
     }
 
     /// An answer that is made with the feed, as of now.

@@ -15,6 +15,12 @@ pub const PURGE_COUNTERS: usize = 65_536;
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
 /// Of the room for whole answers one may take this part at most.
 pub const ANSWER_SHARE: u64 = 16;
+/// Requests that are answered before they are read take at most so large a part of that room, besides.
+pub const KNOWN_SHARE: u64 = 8;
+/// Memory that such a request takes beside what was sent, in bytes, roughly.
+pub const KNOWN_REQUEST_BYTES: usize = 2_048;
+/// Bytes of a query string or a body up to which a request may be one. More than any client's own.
+pub const KNOWN_BYTES: usize = 16 * 1_024;
 /// Memory that a kept answer takes beside its body, its variables and its surrogate keys, in bytes.
 pub const KEPT_ANSWER_BYTES: usize = 512;
 /// Bytes of the surrogate keys of an answer; common caches take 16 KiB with all other headers.

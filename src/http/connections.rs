@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -23,8 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tower::ServiceExt;
 
+use super::graphql::Front;
 use super::viewer::Peer;
 use crate::config::limits::Limits;
 
@@ -37,7 +37,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// allow. Answers whether all were finished.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    front: Front,
     limits: &Limits,
     stop: impl Future<Output = ()>,
 ) -> bool {
@@ -58,9 +58,9 @@ pub async fn serve(
             }
         };
         let watcher = graceful.watcher();
-        let (router, limits) = (router.clone(), limits.clone());
+        let (front, limits) = (front.clone(), limits.clone());
         tokio::spawn(async move {
-            serve_connection((stream, peer), router, &limits, watcher).await;
+            serve_connection((stream, peer), front, &limits, watcher).await;
             drop(slot);
         });
     }
@@ -80,7 +80,7 @@ async fn accept(
 
 async fn serve_connection(
     (stream, peer): (TcpStream, Peer),
-    router: Router,
+    front: Front,
     limits: &Limits,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
@@ -88,10 +88,10 @@ async fn serve_connection(
     let stream = BoundedStream::new(stream, Arc::clone(&in_flight), limits);
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let router = router.clone();
+        let front = front.clone();
         let in_flight = InFlight::enter(&in_flight);
         async move {
-            let response = router.oneshot(request.map(axum::body::Body::new)).await?;
+            let response = front.answer(request.map(Body::new)).await?;
             // The request is being answered until its last byte is made.
             Ok::<_, std::convert::Infallible>(response.map(|body| {
                 body.map_frame(move |frame| {

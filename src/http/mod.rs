@@ -32,8 +32,12 @@ use crate::graphql::documents::Documents;
 use crate::graphql::{Schema, schema};
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
-use graphql::{Answer, HttpError};
+pub use graphql::Front;
+use graphql::{Answer, HttpError, KnownRequests};
 use request_log::RequestId;
+
+/// Where the API is.
+pub const PATH: &str = "/graphql";
 
 /// What every request may use.
 pub struct App {
@@ -43,6 +47,8 @@ pub struct App {
     pub database: Database,
     /// The executable schema.
     pub schema: Schema,
+    /// Requests that are answered before they are read.
+    pub known: KnownRequests,
     /// The document guard, what it has let pass, and what clients may ask for by a hash.
     pub documents: Documents,
     /// Mutations that are being executed. The database is closed when there are none.
@@ -62,6 +68,7 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             schema: schema(settings.introspection(), &settings.limits.document).finish(),
+            known: KnownRequests::new(&settings.cache),
             documents,
             services: Arc::new(Services::new(settings, catalogue)),
             database,
@@ -75,7 +82,7 @@ impl App {
 pub fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(graphiql::page))
-        .route("/graphql", any(graphql::handle))
+        .route(PATH, any(graphql::handle))
         .route("/graphiql/assets/{file}", get(graphiql::asset))
         .route("/s/{token}", get(share::page))
         .route("/export/readings.json", any(export::readings_json))

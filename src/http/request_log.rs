@@ -1,21 +1,24 @@
 //! One line of the log for each request, and the id that ties it to what the client saw.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use rand::RngExt;
 use tracing::Instrument;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::cache::statistics::Lookups;
 use crate::graphql::one_pass::PageCount;
 
 /// The header of the request's id, in requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The header of what the answer cost.
+pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// An id that a client or a proxy chose is kept up to this length.
 const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 
@@ -49,41 +52,60 @@ pub struct RequestFigures {
 /// Gives the request its id, and writes the line when it is answered.
 pub async fn log_request(mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = id_of(request.headers());
+    let (id, method, path) =
+        (id_of(request.headers()), request.method().clone(), path_of(&request));
     request.extensions_mut().insert(RequestId(id.clone()));
-    let method = request.method().clone();
-    let path = path_of(&request);
 
     let span = tracing::info_span!("request", request_id = %id);
     let mut response = next.run(request).instrument(span).await;
 
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
     let figures = response.extensions_mut().remove::<RequestFigures>().unwrap_or_default();
-    let whole = milliseconds(started.elapsed());
-    if let Ok(value) = HeaderValue::from_str(&server_timing(whole, &figures)) {
-        response.headers_mut().insert(SERVER_TIMING, value);
-    }
-    tracing::info!(
-        request_id = %id,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        operation = figures.operation,
-        error = figures.error,
-        duration_ms = whole,
-        statements = figures.statements,
-        rows = figures.rows,
-        "request"
-    );
+    Answered { id, method, path, started }.tell(&figures, &mut response);
     response
 }
 
+/// A request that was answered.
+pub struct Answered {
+    /// Its id.
+    pub id: String,
+    /// Its method.
+    pub method: Method,
+    /// Its path, without secrets.
+    pub path: Cow<'static, str>,
+    /// When it came.
+    pub started: Instant,
+}
+
+impl Answered {
+    /// Writes the line, and into the answer's headers the id and what it cost.
+    pub fn tell(&self, figures: &RequestFigures, response: &mut Response) {
+        let Self { id, method, path, started } = self;
+        if let Ok(value) = HeaderValue::from_str(id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let whole = milliseconds(started.elapsed());
+        if let Ok(value) = HeaderValue::try_from(server_timing(whole, figures)) {
+            response.headers_mut().insert(SERVER_TIMING, value);
+        }
+        tracing::info!(
+            request_id = %id,
+            %method,
+            %path,
+            status = response.status().as_u16(),
+            operation = figures.operation,
+            error = figures.error,
+            duration_ms = whole,
+            statements = figures.statements,
+            rows = figures.rows,
+            "request"
+        );
+    }
+}
+
 /// The path, without the token of a share link: that is a secret.
-fn path_of(request: &Request) -> String {
+fn path_of(request: &Request) -> Cow<'static, str> {
     let path = request.uri().path();
-    if path.starts_with("/s/") { "/s/{token}".to_owned() } else { path.to_owned() }
+    if path.starts_with("/s/") { "/s/{token}".into() } else { path.to_owned().into() }
 }
 
 /// What the answer cost, for the network tab of a browser.
@@ -114,7 +136,9 @@ fn milliseconds(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
-fn id_of(headers: &HeaderMap) -> String {
+/// The id that a request has, or one that is made up.
+#[must_use]
+pub fn id_of(headers: &HeaderMap) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     headers
         .get(REQUEST_ID)
@@ -122,5 +146,12 @@ fn id_of(headers: &HeaderMap) -> String {
         .filter(|id| {
             !id.is_empty() && id.len() <= REQUEST_ID_BYTES_MAXIMUM && id.bytes().all(is_plain)
         })
-        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+        .map_or_else(|| new_id().to_string(), str::to_owned)
+}
+
+/// A time and chance: not from the system, which takes as long as all else of a kept answer.
+fn new_id() -> Uuid {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid()
 }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
@@ -24,14 +24,20 @@ pub struct Peer(pub SocketAddr);
 /// Where a request comes from, without its access token.
 #[must_use]
 pub fn caller(parts: &Parts, settings: &Settings) -> Caller {
-    let peer = parts.extensions.get::<Peer>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
     Caller {
-        address: client_address(peer, &parts.headers, &settings.throttle.trusted_proxies),
+        address: address(&parts.extensions, &parts.headers, settings),
         access: None,
         cookie: cookie(&parts.headers),
         may_use_cookie: may_use_cookie(&parts.headers, settings),
     }
+}
+
+/// The address that a request comes from.
+#[must_use]
+pub fn address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> IpAddr {
+    let peer = extensions.get::<Peer>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    client_address(peer, headers, &settings.throttle.trusted_proxies)
 }
 
 /// The access token of a request. No `Authorization` header is an anonymous viewer; a header that is

@@ -31,6 +31,7 @@ mod faults;
 mod golden;
 mod http;
 mod http_cache;
+mod known;
 mod layers;
 mod migrations;
 mod nodes;

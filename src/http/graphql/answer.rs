@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::caching::{Publication, entity_tag, is_known};
+use super::known::GivenAs;
 use crate::cache::Cache;
-use crate::cache::answers::KeptAnswer;
+use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::cache::generations::{Moment, Scopes};
 use crate::cache::statistics::Lookups;
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
@@ -236,6 +237,8 @@ pub struct Answer {
     publication: Option<Publication>,
     /// What is to be known of it to keep it, where it may be kept.
     to_keep: Option<ToKeep>,
+    /// Under what it is kept, where it is given to all who send the same.
+    given_as: Option<GivenAs>,
     /// Of which entity tags the client has the answer.
     conditions: Vec<HeaderValue>,
 }
@@ -260,6 +263,7 @@ impl From<HttpError> for Answer {
             written: None,
             publication: None,
             to_keep: None,
+            given_as: None,
             conditions: Vec::new(),
         }
     }
@@ -315,16 +319,16 @@ impl Answer {
             written: None,
             publication: None,
             to_keep: None,
+            given_as: None,
             conditions: Vec::new(),
         }
     }
 
-    /// One that was kept, compressed so.
+    /// One that was kept, under that key.
     pub(super) fn of_kept(
         kept: KeptAnswer,
-        (media_type, encoding): (MediaType, Option<&'static str>),
+        (media_type, key): (MediaType, &AnswerKey),
         (outside, remaining): (Outside, Duration),
-        operation: Option<String>,
     ) -> Self {
         let KeptAnswer { body, head } = kept;
         let keys = head.surrogate_keys.clone();
@@ -333,15 +337,26 @@ impl Answer {
             status: StatusCode::OK,
             media_type,
             headers: Vec::new(),
-            figures: RequestFigures { operation, lookups, ..RequestFigures::default() },
+            figures: RequestFigures {
+                operation: key.question.operation.as_deref().map(str::to_owned),
+                lookups,
+                ..RequestFigures::default()
+            },
             data: None,
             maximum: usize::MAX,
             errors: Vec::new(),
-            written: Some(Written { body, tag: head.tag.clone(), encoding }),
+            written: Some(Written { body, tag: head.tag.clone(), encoding: key.encoding }),
             publication: Some(Publication { outside, remaining, keys }),
             to_keep: None,
+            given_as: None,
             conditions: Vec::new(),
         }
+    }
+
+    /// To be given the same way when the same is sent again.
+    pub(super) fn given_as(mut self, given_as: GivenAs) -> Self {
+        self.given_as = Some(given_as);
+        self
     }
 
     /// To a client that has the answers of these entity tags.
@@ -441,6 +456,9 @@ impl Answer {
                 .filter_map(|(name, value)| name.map(|name| (name, value))),
         );
         response.extensions_mut().insert(self.figures);
+        if let Some(given_as) = self.given_as {
+            response.extensions_mut().insert(given_as);
+        }
         response
     }
 }

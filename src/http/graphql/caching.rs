@@ -14,7 +14,7 @@ use crate::graphql::cache_hints::Outside;
 use crate::http::negotiation::MediaType;
 
 /// The parts that an answer is made of, by which caches that can be purged find it.
-const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+pub(super) const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// Bytes of a hash that are enough to tell answers apart.
 const TAG_BYTES: usize = 16;
 

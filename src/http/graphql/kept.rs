@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::future::ready;
+use std::sync::Arc;
 
 use async_graphql::{Value, Variables};
 use axum::body::{Body, Bytes};
@@ -13,8 +14,9 @@ use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 
 use super::answer::{Answer, HttpError};
+use super::known::GivenAs;
 use super::{App, Asked, execute, reader_of};
-use crate::cache::answers::{AnswerKey, Given, KeptAnswer};
+use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::http::negotiation::MediaType;
 
@@ -60,26 +62,27 @@ pub(super) async fn answer(
 ) -> Result<Answer, HttpError> {
     let (cache, now) = (&app.services.cache, app.services.clock.now());
     let conditions = asked.conditions.clone();
-    let mut key = AnswerKey {
+    let question = Question {
         document: asked.document.hash(),
         operation: operation.map(Box::from),
         variables: spelled(&asked.variables).into(),
         is_for_signed_out: hints.audience == Audience::SignedOut,
-        media_type: media_type.content_type(),
-        encoding,
     };
-    let outside = hints.outside;
+    let mut key =
+        AnswerKey { question: Arc::new(question), media_type: media_type.content_type(), encoding };
+    let (outside, registers) = (hints.outside, asked.registers);
     let reader = reader_of(&asked.caller);
-    let given = |kept: KeptAnswer, encoding| {
+    let given = |kept: KeptAnswer, key: AnswerKey| {
         app.database.note_kept(reader, kept.head.made_by);
         let remaining = (kept.head.expires_at - now).to_std().unwrap_or_default();
-        let operation = operation.map(str::to_owned);
-        Answer::of_kept(kept, (media_type, encoding), (outside, remaining), operation)
-            .on_conditions(conditions.clone())
+        let answer = Answer::of_kept(kept, (media_type, &key), (outside, remaining))
+            .on_conditions(conditions.clone());
+        // Who registers a document is to register it each time: it may have been forgotten.
+        Ok(if registers { answer } else { answer.given_as(GivenAs { key, outside }) })
     };
     if let Some(kept) = cache.kept_answer(&key, now).await {
         cache.count_answer();
-        return Ok(given(kept, encoding));
+        return given(kept, key);
     }
     key.encoding = None;
     let kept = match encoding {
@@ -102,15 +105,15 @@ pub(super) async fn answer(
         }
     };
     let Some(encoding) = encoding.filter(|_| kept.body.len() >= COMPRESSED_FROM) else {
-        return Ok(given(kept, None));
+        return given(kept, key);
     };
     let Some(body) = compressed(kept.body.clone(), encoding).await else {
-        return Ok(given(kept, None));
+        return given(kept, key);
     };
     let kept = KeptAnswer { body, ..kept };
     key.encoding = Some(encoding);
-    cache.keep_answer(key, kept.clone()).await;
-    Ok(given(kept, Some(encoding)))
+    cache.keep_answer(key.clone(), kept.clone()).await;
+    given(kept, key)
 }
 
 /// A body as the layer of compression makes it; nothing where it does not compress it.

@@ -8,6 +8,7 @@
 mod answer;
 mod caching;
 mod kept;
+mod known;
 mod request;
 
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use crate::domain::lock::lock;
 use crate::domain::viewer::{Reader, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::graphql::context::{Caller, RequestContext, source_of};
-use crate::graphql::documents::DocumentError;
+use crate::graphql::documents::{DocumentError, DocumentSource};
 use crate::graphql::errors::settled;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::graphql::one_pass::Plans;
@@ -49,7 +50,8 @@ use answer::ToKeep;
 pub(super) use answer::WithSources;
 pub use answer::{Answer, HttpError};
 use caching::Publication;
-use request::{read_body, read_query_string};
+pub use known::{Front, KnownRequests};
+use request::{read_body, read_json, read_query_string};
 
 /// `/graphql`, any method.
 pub async fn handle(
@@ -109,12 +111,13 @@ async fn answer(
     let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) else {
         return answer;
     };
-    let header = HeaderName::from_static("ratelimit");
     match answer {
-        Ok(answer) => Ok(answer.with_header(header, remaining)),
-        Err(error) => Err(error.with_header_value(header, remaining)),
+        Ok(answer) => Ok(answer.with_header(RATE_LIMIT, remaining)),
+        Err(error) => Err(error.with_header_value(RATE_LIMIT, remaining)),
     }
 }
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// What is left of the limit, as the header says it: so many requests at once, and in so many seconds
 /// all of them.
@@ -142,7 +145,7 @@ async fn answer_counted(
                 );
                 return Err(error.with_detail("argument", "content-type".into()));
             }
-            read_body(body, &settings.limits).await?
+            read_json(&read_body(body, &settings.limits).await?, &settings.limits)?
         }
         _ => {
             return Err(HttpError::method_not_allowed(
@@ -151,6 +154,7 @@ async fn answer_counted(
             ));
         }
     };
+    let registers = matches!(request.document, DocumentSource::TextToKeep(..));
     let name = request.operation_name.as_deref();
     let found = app.documents.find(&request.document);
     // Who has no good token may still get one. All others hear of the token before anything else.
@@ -184,6 +188,7 @@ async fn answer_counted(
         until,
         token: token_of(&parts.headers),
         conditions: if is_get { conditions(&parts.headers) } else { Vec::new() },
+        registers,
     };
     let hints = hints_for(&operation, asked.caller.viewer());
     if let Some(hints) = hints.filter(|_| app.services.cache.keeps_answers()) {
@@ -222,6 +227,8 @@ struct Asked {
     token: Option<Position>,
     /// Of which entity tags the client has the answer. A query that is sent by POST is answered whole.
     conditions: Vec<HeaderValue>,
+    /// Whether it is to be found by its hash from now on.
+    registers: bool,
 }
 
 fn conditions(headers: &HeaderMap) -> Vec<HeaderValue> {
@@ -238,7 +245,7 @@ fn hints_for<'a>(operation: &CheckedOperation<'a>, viewer: Viewer) -> Option<&'a
 
 async fn execute(
     app: &App,
-    Asked { caller, key, document, name, variables, until, token, conditions }: Asked,
+    Asked { caller, key, document, name, variables, until, token, conditions, .. }: Asked,
     media_type: MediaType,
 ) -> Result<Answer, HttpError> {
     let operation = document.operation(name.as_deref())?;

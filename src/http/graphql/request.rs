@@ -20,12 +20,12 @@ pub(super) struct GraphqlRequest {
     pub(super) variables: Variables,
 }
 
-/// Reads a body.
+/// Reads the bytes of a body.
 ///
 /// # Errors
 ///
-/// It is too large, too slow, or no request.
-pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<GraphqlRequest, HttpError> {
+/// It is too large, or too slow.
+pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, HttpError> {
     let maximum = limits.body_bytes;
     let too_large = || {
         let message = format!("the body is larger than {maximum} bytes");
@@ -38,17 +38,25 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<GraphqlRequ
         return Err(too_large());
     }
     let whole = Limited::new(body, maximum).collect();
-    let bytes: Bytes = match timeout(limits.body_timeout, whole).await {
+    match timeout(limits.body_timeout, whole).await {
         Err(_) => {
             let error = HttpError::timeout(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
-            return Err(error.with_header(header::CONNECTION, "close"));
+            Err(error.with_header(header::CONNECTION, "close"))
         }
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) => return Err(HttpError::bad("body", "the body could not be read")),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    scan_json(&bytes, &limits.document)?;
-    let body: Json = serde_json::from_slice(&bytes)
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(HttpError::bad("body", "the body could not be read")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
+}
+
+/// Reads the request in a body.
+///
+/// # Errors
+///
+/// It is none.
+pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
+    scan_json(body, &limits.document)?;
+    let body: Json = serde_json::from_slice(body)
         .map_err(|error| HttpError::bad("body", format!("the body is not JSON: {error}")))?;
     match body {
         Json::Object(mut members) => {

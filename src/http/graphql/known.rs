@@ -1,0 +1,272 @@
+//! Requests that are known by their bytes. Clients send the same few public questions again and again. A
+//! request that was answered with what is kept is remembered as it was sent, and when it comes again it is
+//! answered before it is read.
+//!
+//! Invariant: what is answered here is what the layers below would answer, so long as the answer is kept.
+//! A request is remembered with all that they look at, and one that has more is left to them.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use futures_util::{FutureExt, StreamExt, stream};
+use http_body_util::BodyExt;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache as Entries;
+use tower::ServiceExt;
+
+use super::caching::{Publication, SURROGATE_KEY, is_known};
+use super::{App, RATE_LIMIT, conditions, rate_limit};
+use crate::cache::answers::{AnswerKey, KeptAnswer};
+use crate::cache::statistics::Lookups;
+use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
+use crate::domain::viewer::Reader;
+use crate::graphql::cache_hints::Outside;
+use crate::http::request_log::{Answered, REQUEST_ID, RequestFigures, SERVER_TIMING, id_of};
+use crate::http::viewer::address;
+use crate::http::{PATH, router};
+use crate::services::throttle::Key;
+
+/// The headers of a request on which a public answer depends.
+static LOOKED_AT: [HeaderName; LOOKED_AT_COUNT] =
+    [header::ACCEPT, header::ACCEPT_ENCODING, header::CONTENT_TYPE, header::ORIGIN];
+
+const LOOKED_AT_COUNT: usize = 4;
+
+/// Headers of an answer that are of this one alone.
+static OWN: [HeaderName; 7] = [
+    REQUEST_ID,
+    SERVER_TIMING,
+    RATE_LIMIT,
+    SURROGATE_KEY,
+    header::CACHE_CONTROL,
+    header::CONTENT_LENGTH,
+    header::ETAG,
+];
+
+/// What a client sent, as far as a public answer depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Sent {
+    is_get: bool,
+    /// The query string or the body.
+    text: Bytes,
+    headers: [Option<HeaderValue>; LOOKED_AT_COUNT],
+}
+
+/// How a request is answered.
+#[derive(Debug)]
+struct Known {
+    key: AnswerKey,
+    outside: Outside,
+    /// The headers that all answers to it have.
+    headers: HeaderMap,
+}
+
+/// Which answer was given; an extension of the response that gives it.
+#[derive(Debug, Clone)]
+pub(super) struct GivenAs {
+    /// Under which it is kept.
+    pub(super) key: AnswerKey,
+    /// What caches outside may do with it.
+    pub(super) outside: Outside,
+}
+
+/// The requests that are known, by weight.
+pub struct KnownRequests(Entries<Sent, Arc<Known>>);
+
+impl KnownRequests {
+    /// None, to begin with.
+    #[must_use]
+    pub fn new(settings: &CacheSettings) -> Self {
+        let entries = Entries::builder()
+            .weigher(|sent: &Sent, _| {
+                u32::try_from(sent.text.len() + KNOWN_REQUEST_BYTES).unwrap_or(u32::MAX)
+            })
+            .max_capacity(settings.answers_bytes / KNOWN_SHARE)
+            .eviction_policy(EvictionPolicy::lru());
+        Self(entries.build())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.run_pending_tasks();
+        self.0.entry_count()
+    }
+
+    /// Remembers how a request was answered, if it was with what is kept, and as it is kept.
+    fn remember(&self, sent: Sent, response: &mut Response) {
+        let Some(GivenAs { key, outside }) = response.extensions_mut().remove() else { return };
+        let encoding = response.headers().get(header::CONTENT_ENCODING);
+        let is_as_kept = encoding.map(HeaderValue::as_bytes) == key.encoding.map(str::as_bytes);
+        if response.status() == StatusCode::OK && is_as_kept {
+            let mut headers = response.headers().clone();
+            for name in &OWN {
+                headers.remove(name);
+            }
+            self.0.insert(sent, Arc::new(Known { key, outside, headers }));
+        }
+    }
+}
+
+/// The server as connections see it: what is known is answered at once, and the rest by the layers of
+/// [`router`].
+#[derive(Clone)]
+pub struct Front {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Front {
+    /// The server of an app.
+    #[must_use]
+    pub fn new(app: &Arc<App>) -> Self {
+        Self { app: Arc::clone(app), router: router(app) }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn answer(self, request: Request) -> Result<Response, Infallible> {
+        if !may_be_known(&self.app, &request) {
+            return self.router.oneshot(request).await;
+        }
+        let (sent, request) = read(request);
+        let Some(sent) = sent else { return self.router.oneshot(request).await };
+        let started = Instant::now();
+        if let Some((known, kept)) = self.find(&sent).await
+            && let Some(response) = self.respond((&sent, &request), (&known, kept), started)
+        {
+            return Ok(response);
+        }
+        let app = self.app;
+        let mut response = self.router.oneshot(request).await?;
+        app.known.remember(sent, &mut response);
+        Ok(response)
+    }
+
+    /// What is kept for a request that is known.
+    async fn find(&self, sent: &Sent) -> Option<(Arc<Known>, KeptAnswer)> {
+        let known = self.app.known.0.get(sent)?;
+        let now = self.app.services.clock.now();
+        let kept = self.app.services.cache.kept_answer(&known.key, now).await?;
+        Some((known, kept))
+    }
+
+    /// The answer to a request that is known; nothing for whoever may not ask now.
+    fn respond(
+        &self,
+        (sent, request): (&Sent, &Request),
+        (known, kept): (&Known, KeptAnswer),
+        started: Instant,
+    ) -> Option<Response> {
+        let services = &self.app.services;
+        let address = address(request.extensions(), request.headers(), &services.settings);
+        let remaining = services.throttle.request(Key::address(address)).ok()?;
+        services.cache.count_answer();
+        self.app.database.note_kept(Reader::Address(address), kept.head.made_by);
+
+        let tag = kept.head.tag.clone();
+        let has_it = sent.is_get && is_known(&conditions(request.headers()), &tag);
+        let mut headers = known.headers.clone();
+        let (status, body) = if has_it {
+            headers.remove(header::CONTENT_TYPE);
+            headers.remove(header::CONTENT_ENCODING);
+            (StatusCode::NOT_MODIFIED, Bytes::new())
+        } else {
+            (StatusCode::OK, kept.body)
+        };
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        let mut response = Response::new(Body::from(body));
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        let publication = Publication {
+            outside: known.outside,
+            remaining: (kept.head.expires_at - services.clock.now()).to_std().unwrap_or_default(),
+            keys: kept.head.surrogate_keys.clone(),
+        };
+        publication.write(tag, response.headers_mut());
+        if let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) {
+            response.headers_mut().insert(RATE_LIMIT, remaining);
+        }
+        let figures = RequestFigures {
+            operation: known.key.question.operation.as_deref().map(str::to_owned),
+            lookups: Lookups { hits: 1, misses: 0 },
+            ..RequestFigures::default()
+        };
+        let answered = Answered {
+            id: id_of(request.headers()),
+            method: request.method().clone(),
+            path: PATH.into(),
+            started,
+        };
+        answered.tell(&figures, &mut response);
+        Some(response)
+    }
+}
+
+/// Whether it is worth looking: an answer to whoever is signed in is theirs as far as anybody knows who
+/// has not read the request.
+fn may_be_known(app: &App, request: &Request) -> bool {
+    let is_get = request.method() == Method::GET && request.uri().query().is_some();
+    (is_get || request.method() == Method::POST)
+        && request.uri().path() == PATH
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && app.services.cache.keeps_answers()
+}
+
+/// What was sent, if it is there already and not more than is remembered; and the request as it was.
+fn read(request: Request) -> (Option<Sent>, Request) {
+    let mut headers = [const { None }; LOOKED_AT_COUNT];
+    for (name, header) in LOOKED_AT.iter().zip(&mut headers) {
+        let mut values = request.headers().get_all(name).iter();
+        *header = values.next().cloned();
+        if values.next().is_some() {
+            return (None, request);
+        }
+    }
+    if request.method() == Method::GET {
+        let text = request.uri().query().unwrap_or_default();
+        if text.len() > KNOWN_BYTES {
+            return (None, request);
+        }
+        let text = Bytes::copy_from_slice(text.as_bytes());
+        return (Some(Sent { is_get: true, text, headers }), request);
+    }
+    let length = request.body().size_hint().exact();
+    let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
+        return (None, request);
+    };
+    if length == 0 || length > KNOWN_BYTES {
+        return (None, request);
+    }
+    let (parts, mut body) = request.into_parts();
+    match body.frame().now_or_never() {
+        Some(Some(Ok(frame))) => match frame.into_data() {
+            Ok(text) if text.len() == length => {
+                let request = Request::from_parts(parts, Body::from(text.clone()));
+                (Some(Sent { is_get: false, text, headers }), request)
+            }
+            Ok(first) => {
+                let first = stream::once(ready(Ok(first)));
+                let body = Body::from_stream(first.chain(body.into_data_stream()));
+                (None, Request::from_parts(parts, body))
+            }
+            // There is nothing after trailers.
+            Err(_) => (None, Request::from_parts(parts, Body::empty())),
+        },
+        Some(Some(Err(error))) => {
+            let body = Body::from_stream(stream::once(ready(Err::<Bytes, _>(error))));
+            (None, Request::from_parts(parts, body))
+        }
+        // It ended, or nothing of it is there yet.
+        Some(None) | None => (None, Request::from_parts(parts, body)),
+    }
+}

@@ -1,0 +1,246 @@
+//! Requests that are known by their bytes: they are answered before they are read, and exactly as they
+//! would be otherwise.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use crate::app::{Answered, Engine, RawConnection, TestApp, answered, on_both_databases, raw_post};
+use crate::fixtures::{id, spread_id};
+use crate::mutating::{USER_ERRORS, payload};
+use crate::persisted::hash_of;
+use crate::world::write_world;
+
+const FEED: &str =
+    "query Feed($first: Int) { publicReadings(first: $first) { nodes { question tags } } }";
+const CARDS: &str = "{ cards(first: 5) { nodes { name } } }";
+const ADA: &str = "{ user(username: \"ada\") { username readings { totalCount } } }";
+
+async fn start(engine: Engine, flags: &[&str]) -> TestApp {
+    let app =
+        TestApp::start_with(engine, &[&["--cache-answers-bytes=4000000"], flags].concat()).await;
+    write_world(&app).await;
+    app.app.services.clock.stop();
+    app
+}
+
+/// A request, as the test above all others sends it again.
+struct Sent {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Option<String>,
+}
+
+impl Sent {
+    fn post(body: &Value) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self {
+            method: Method::POST,
+            path: "/graphql".to_owned(),
+            headers,
+            body: Some(body.to_string()),
+        }
+    }
+
+    fn get(query: &[(&str, &str)]) -> Self {
+        let query = serde_urlencoded::to_string(query).expect("a query string");
+        Self {
+            method: Method::GET,
+            path: format!("/graphql?{query}"),
+            headers: Vec::new(),
+            body: None,
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    async fn send(&self, app: &TestApp) -> Answered {
+        let mut request = app.request(self.method.clone(), &self.path);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = &self.body {
+            request = request.body(body.clone());
+        }
+        answered(request).await
+    }
+}
+
+/// All headers but those of this answer alone.
+fn headers(answered: &Answered) -> HeaderMap {
+    let mut headers = answered.headers.clone();
+    for name in ["date", "x-request-id", "server-timing"] {
+        assert!(headers.remove(name).is_some(), "{name}");
+    }
+    headers
+}
+
+fn known(app: &TestApp) -> u64 {
+    app.app.known.count()
+}
+
+on_both_databases! {
+    async fn what_is_known_is_answered_as_it_was_before(engine: Engine) {
+        let app = start(engine, &["--cors-origins=https://tarot.example"]).await;
+        let feed = json!({ "query": FEED, "variables": { "first": 2 } });
+        let tag = Sent::get(&[("query", CARDS)]).send(&app).await.header("etag").to_owned();
+        let all = [
+            Sent::post(&feed),
+            Sent::post(&json!({ "query": FEED, "variables": { "first": 3 } })),
+            Sent::post(&json!({ "query": CARDS })),
+            Sent::post(&json!({ "query": ADA })),
+            Sent::post(&feed).with("accept", "application/graphql-response+json"),
+            Sent::post(&feed).with("accept", "application/graphql-response+json;q=0.5, application/json"),
+            Sent::post(&feed).with("accept-encoding", "gzip"),
+            Sent::post(&feed).with("accept-encoding", "gzip, deflate, br, zstd"),
+            Sent::post(&feed).with("origin", "https://tarot.example"),
+            Sent::post(&feed).with("origin", "https://other.example"),
+            Sent::get(&[("query", FEED)]),
+            Sent::get(&[("query", CARDS)]),
+            Sent::get(&[("query", CARDS)]).with("accept", "application/json"),
+            Sent::get(&[("query", CARDS)]).with("accept-encoding", "br"),
+        ];
+        for (number, sent) in all.iter().enumerate() {
+            // One is computed, one is found and remembered, and one is known.
+            sent.send(&app).await;
+            let found = sent.send(&app).await;
+            assert_eq!(known(&app), number as u64 + 1, "{:?}", sent.headers);
+            let again = sent.send(&app).await;
+            assert_eq!(again.status, 200, "{}", again.text);
+            assert_eq!((again.status, &again.text), (found.status, &found.text));
+            assert_eq!(headers(&again), headers(&found), "{:?}", sent.headers);
+            let cache = |answered: &Answered| answered.header("server-timing").contains("1 hits, 0 misses");
+            assert!(cache(&again) && cache(&found));
+        }
+        // And to whoever has it.
+        let condition = Sent::get(&[("query", CARDS)]).with("if-none-match", &tag);
+        let known_before = known(&app);
+        let again = condition.send(&app).await;
+        assert_eq!((again.status, again.text.as_str()), (304, ""));
+        let others = Sent::get(&[("query", CARDS), ("operationName", "")]).with("if-none-match", &tag);
+        let found = others.send(&app).await;
+        assert_eq!((found.status, found.text.as_str()), (304, ""));
+        assert_eq!(headers(&again), headers(&found));
+        assert_eq!(known(&app), known_before, "what has no body is not remembered");
+        // A query that is sent by POST is answered whole.
+        let whole = Sent::post(&json!({ "query": CARDS })).with("if-none-match", "*").send(&app).await;
+        assert_eq!(whole.status, 200);
+    }
+
+    async fn what_depends_on_more_than_is_remembered_is_not_known(engine: Engine) {
+        let app = start(engine, &[]).await;
+        let hash = hash_of(FEED);
+        let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
+        for sent in [
+            // Who registers a document registers it each time.
+            Sent::post(&json!({ "query": FEED, "extensions": extensions })),
+            Sent::post(&json!({ "query": CARDS })).with("authorization", &format!("Bearer {}", app.token_of(id("ada")))),
+            Sent::post(&json!({ "query": "{ admin { cacheStats { size } } }" })),
+            Sent::post(&json!({ "query": "{ nothing }" })),
+            Sent::post(&json!({ "query": CARDS })).with("accept", "application/json").with("accept", "text/html"),
+            // The layer of compression knows what that means.
+            Sent::post(&json!({ "query": CARDS })).with("accept-encoding", "gzip;q=1"),
+            Sent::post(&json!({ "query": CARDS, "operationName": null, "more": "x".repeat(17_000) })),
+        ] {
+            for _ in 0..3 {
+                sent.send(&app).await;
+            }
+            assert_eq!(known(&app), 0, "{:?} {:?}", sent.headers, sent.body);
+        }
+        // By its hash it is.
+        for _ in 0..3 {
+            let by_hash = Sent::post(&json!({ "extensions": extensions })).send(&app).await;
+            assert!(by_hash.body["data"]["publicReadings"].is_object(), "{}", by_hash.text);
+        }
+        assert_eq!(known(&app), 1);
+    }
+
+    async fn who_signs_in_is_not_answered_as_nobody(engine: Engine) {
+        let app = start(engine, &[]).await;
+        let body = json!({ "query": ADA });
+        for _ in 0..3 {
+            Sent::post(&body).send(&app).await;
+        }
+        assert_eq!(known(&app), 1);
+        let of_nobody = Sent::post(&body).send(&app).await.body;
+        let token = format!("Bearer {}", app.token_of(id("ada")));
+        let own = Sent::post(&body).with("authorization", &token).send(&app).await.body;
+        assert!(count(&own) > count(&of_nobody), "{own} {of_nobody}");
+        let bad = Sent::post(&body).with("authorization", "Bearer nonsense").send(&app).await;
+        assert_eq!(bad.status, 401, "{}", bad.text);
+    }
+
+    async fn what_was_changed_is_answered_anew(engine: Engine) {
+        let app = start(engine, &[]).await;
+        let sent = Sent::post(&json!({ "query": ADA }));
+        for _ in 0..3 {
+            sent.send(&app).await;
+        }
+        let before = count(&sent.send(&app).await.body);
+        let spread = spread_id(&app, "single_wasteland");
+        let input = json!({ "question": "?", "spreadId": spread, "privacyLevel": "PUBLIC" });
+        payload(&app, id("ada"), "createReading", input, USER_ERRORS).await;
+        for _ in 0..3 {
+            assert_eq!(count(&sent.send(&app).await.body), before + 1);
+        }
+    }
+}
+
+fn count(body: &Value) -> i64 {
+    body["data"]["user"]["readings"]["totalCount"].as_i64().expect("a number")
+}
+
+#[tokio::test]
+async fn what_is_known_counts_as_a_request() {
+    let app = start(Engine::Sqlite, &["--rate-limit=5"]).await;
+    let sent = Sent::post(&json!({ "query": CARDS }));
+    for left in (0..5).rev() {
+        let answered = sent.send(&app).await;
+        assert_eq!(answered.status, 200);
+        assert!(
+            answered.header("ratelimit").contains(&format!("r={left};")),
+            "{:?}",
+            answered.headers
+        );
+    }
+    assert_eq!(known(&app), 1);
+    assert_eq!(sent.send(&app).await.status, 429);
+}
+
+/// The body may come in pieces, and end too early.
+#[tokio::test]
+async fn a_known_request_that_comes_in_pieces_is_answered() {
+    let app = start(Engine::Sqlite, &[]).await;
+    let body = json!({ "query": CARDS }).to_string();
+    for _ in 0..3 {
+        Sent::post(&json!({ "query": CARDS })).send(&app).await;
+    }
+    let request = raw_post("content-type: application/json\r\n", &body);
+    let end = request.len() - body.len();
+    for ends in [vec![], vec![end], vec![end + 10], vec![end, end + 10, end + 20]] {
+        let mut client = RawConnection::open(&app).await;
+        // Twice, to see that the connection goes on.
+        for _ in 0..2 {
+            let mut sent = 0;
+            for end in ends.iter().copied().chain([request.len()]) {
+                client.write(&request[sent..end]).await;
+                sent = end;
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            let answer = client.answer().await;
+            assert_eq!(answer.status, 200);
+            assert_eq!(answer.json()["data"]["cards"]["nodes"].as_array().map(Vec::len), Some(5));
+        }
+    }
+    let mut client = RawConnection::open(&app).await;
+    client.write(&request[..end + 10]).await;
+    client.reset();
+    // And the server goes on.
+    assert_eq!(Sent::post(&json!({ "query": CARDS })).send(&app).await.status, 200);
+}
