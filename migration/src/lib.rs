@@ -30,6 +30,7 @@ mod m20261101_000022_index_tags_on_sqlite;
 mod m20261101_000023_cover_statistics;
 mod m20261101_000024_search_in_an_index;
 mod m20261101_000025_create_cache_outbox;
+mod m20261101_000026_search_public_readings;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -67,6 +68,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000023_cover_statistics::Migration),
             Box::new(m20261101_000024_search_in_an_index::Migration),
             Box::new(m20261101_000025_create_cache_outbox::Migration),
+            Box::new(m20261101_000026_search_public_readings::Migration),
         ]
     }
 }

@@ -502,7 +502,7 @@ impl Shared {
         let run = statement_run.run(self.pool(), &mut place, (self.patience, self.deadline));
         let ran = result_of(statement, run.instrument(span).await);
         watch.is_out_of_time = matches!(ran, Err(DbError::Deadline { .. }));
-        let asked = watch.began;
+        let began = watch.began;
         drop(watch);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             place.take_if(|lent| !lent.has_transaction());
@@ -510,7 +510,7 @@ impl Shared {
         drop(place);
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let ended = Instant::now();
-        let waited = asked.unwrap_or(ended).saturating_duration_since(started);
+        let waited = began.unwrap_or(ended).saturating_duration_since(started);
         self.count.microseconds.fetch_add(micros(ended - started), Ordering::Relaxed);
         self.count.waited_microseconds.fetch_add(micros(waited), Ordering::Relaxed);
         let ran = ran?;

@@ -775,8 +775,7 @@ impl Planted {
             false
         });
         self.carry_out(&mut pair).await;
-        let rules = made.lock().expect("nobody panics").clone();
-        rules
+        made.lock().expect("nobody panics").clone()
     }
 
     /// Whether somebody is answered what is old if that purge is left out.

@@ -160,7 +160,6 @@ on_both_databases! {
             .collect();
         assert!(missing.is_empty(), "{missing:?}");
         if engine == Engine::Postgres {
-            assert!(indexes.contains("idx_reading_sessions_notes_trgm"));
             assert!(indexes.contains("idx_reading_sessions_user_texts"));
             assert!(indexes.contains("idx_reading_sessions_user_long_texts"));
         } else {

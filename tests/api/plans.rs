@@ -105,7 +105,7 @@ const NEEDED: [(&[Engine], &str, &str); 21] = [
 ];
 
 /// Indexes that no case uses, and what does or will.
-const FOR_LATER: [(&str, &[&str]); 8] = [
+const FOR_LATER: [(&str, &[&str]); 7] = [
     (
         "figures of a time or of the whole site; SQLite narrows lists as it reads them",
         &[
@@ -128,10 +128,6 @@ const FOR_LATER: [(&str, &[&str]); 8] = [
             "idx_login_sessions_user_id",
             "idx_idempotency_keys_user_id",
         ],
-    ),
-    (
-        "searches of many readings of a user by what the index of their texts does not hold as well",
-        &["idx_reading_sessions_notes_trgm"],
     ),
     ("logins, which are mutations and no cases here", &["idx_users_email"]),
     ("shared readings, of which the cases have none", &["idx_reading_shares_token"]),
