@@ -70,17 +70,16 @@ const ONLY_POSTGRES: &[Engine] = &[Engine::Postgres];
 const ONLY_SQLITE: &[Engine] = &[Engine::Sqlite];
 
 /// Which cases read a large table, or an index of one, in whole.
-const READ_IN_WHOLE: [(&[Engine], &str, &str); 5] = [
+const READ_IN_WHOLE: [(&[Engine], &str, &str); 4] = [
     // A count reads an index: the smallest that has what it needs.
     (ONLY_POSTGRES, "public_readings_with_total", "idx_reading_sessions_user_public"),
     (ONLY_SQLITE, "public_readings_with_total", "idx_reading_sessions_public_feed"),
-    (ONLY_POSTGRES, "public_readings_searched_with_total", "idx_reading_sessions_user_public"),
     (ONLY_POSTGRES, "public_readings_tagged_with_total", "idx_reading_sessions_user_public"),
     (BOTH, "public_readings_of_a_voice_with_total", "idx_reading_sessions_public_feed"),
 ];
 
 /// Indexes, each with a case whose plan is another without it.
-const NEEDED: [(&[Engine], &str, &str); 21] = [
+const NEEDED: [(&[Engine], &str, &str); 22] = [
     (ONLY_SQLITE, "idx_reading_sessions_user_id", "own_readings_searched_with_total"),
     (BOTH, "idx_reading_sessions_public_feed", "public_readings_with_total"),
     (BOTH, "idx_reading_sessions_user_active", "readings_of_a_user"),
@@ -96,6 +95,7 @@ const NEEDED: [(&[Engine], &str, &str); 21] = [
     (ONLY_POSTGRES, "idx_reading_sessions_category_id", "own_readings_by_all"),
     (ONLY_POSTGRES, "idx_reading_sessions_tags", "own_readings_tagged"),
     (ONLY_POSTGRES, "idx_reading_sessions_question_trgm", "public_readings_searched"),
+    (ONLY_POSTGRES, "idx_reading_sessions_created_at", "public_readings_searched_after"),
     (ONLY_POSTGRES, "idx_reading_sessions_user_texts", "own_readings_searched"),
     (ONLY_POSTGRES, "idx_reading_sessions_user_long_texts", "own_readings_searched"),
     (ONLY_POSTGRES, "idx_reading_sessions_spread_type", "public_readings_of_words"),

@@ -392,7 +392,7 @@ on_both_databases! {
         let slow = if access.is_sqlite() {
             "CREATE TRIGGER slow BEFORE UPDATE ON users BEGIN
                 SELECT count(*) FROM (WITH RECURSIVE number(n) AS
-                    (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 3000000)
+                    (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 1500000)
                     SELECT n FROM number);
              END"
         } else {
