@@ -65,6 +65,20 @@ fn range(text: &str) -> (&str, f32) {
     (range, quality)
 }
 
+/// Whether a client takes an answer neither compressed, as far as we can, nor as it is.
+#[must_use]
+pub fn takes_no_encoding(headers: &HeaderMap) -> bool {
+    let all =
+        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let (mut takes_one, mut refuses_plain) = (false, false);
+    for (name, quality) in all.flat_map(|value| value.split(',')).map(range) {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        takes_one |= quality > 0.0 && ["gzip", "br", "zstd", "identity", "*"].into_iter().any(is);
+        refuses_plain |= quality <= 0.0 && (is("identity") || is("*"));
+    }
+    refuses_plain && !takes_one
+}
+
 /// Whether a body is said to be JSON in UTF-8, which is the only kind that is read: a form or plain
 /// text, which any page may make a browser send, is never executed.
 #[must_use]
@@ -80,4 +94,29 @@ pub fn is_json(headers: &HeaderMap) -> bool {
         })
     });
     is_json && is_utf8
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn who_takes_no_encoding_says_so() {
+        let takes_none = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+            takes_no_encoding(&headers)
+        };
+        for none in ["identity;q=0", "*;q=0", "gzip;q=0, *;q=0", "compress, identity; q=0.0"] {
+            assert!(takes_none(none), "{none}");
+        }
+        for some in
+            ["", "gzip", "gzip, identity;q=0", "gzip;q=0", "*", "br;q=0.1, *;q=0", "identity"]
+        {
+            assert!(!takes_none(some), "{some}");
+        }
+        assert!(!takes_no_encoding(&HeaderMap::new()));
+    }
 }
