@@ -115,6 +115,14 @@ impl Database {
         }
     }
 
+    /// Whether the primary was that far so long ago already; true without replicas, where nobody is
+    /// told how far it is.
+    #[must_use]
+    pub fn has_long_had(&self, position: Position, ago: Duration) -> bool {
+        let replicas = self.replicas.as_ref();
+        replicas.is_none_or(|replicas| replicas.primary_had(position, ago))
+    }
+
     /// These have written by another server.
     pub fn note_written_elsewhere(&self, writers: &[Reader]) {
         let Some(replicas) = &self.replicas else { return };

@@ -212,6 +212,12 @@ impl Replicas {
         self.readers.insert(reader, Seen { source: Source::Primary, at: now, wrote_at: Some(now) });
     }
 
+    /// Whether a look so long ago found the primary that far.
+    pub(super) fn primary_had(&self, wanted: Position, ago: Duration) -> bool {
+        let primary = lock(&self.primary);
+        primary.positions.iter().any(|(at, position)| *position >= wanted && at.elapsed() >= ago)
+    }
+
     /// The connections to a replica.
     pub(super) fn pool(&self, index: usize) -> &Pool {
         &self.all[index].pool

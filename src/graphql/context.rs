@@ -83,6 +83,8 @@ pub struct RequestContext {
     pub plans: Arc<Plans>,
     /// What becomes of the cookie.
     pub cookie: Arc<Mutex<Option<CookieChange>>>,
+    /// Whether nothing that is kept is new enough.
+    pub wants_newer: bool,
     viewer: CurrentViewer,
     /// Before anything was read for it.
     as_of: Moment,
@@ -121,6 +123,7 @@ impl RequestContext {
             limits,
             plans,
             cookie: Arc::default(),
+            wants_newer: false,
             viewer,
             as_of,
             computed: Mutex::default(),
@@ -193,6 +196,9 @@ impl RequestContext {
         compute: impl Future<Output = Result<V, DbError>>,
     ) -> Result<Arc<V>, DbError> {
         let (cache, now) = (&self.services.cache, self.services.clock.now());
+        if self.wants_newer {
+            return compute.await.map(Arc::new);
+        }
         // What is asked for again may be made of what a loader has kept since.
         let is_first = lock(&self.computed).insert(key.text().to_owned());
         let source = match source_of(&self.session) {

@@ -178,9 +178,12 @@ on_both_databases! {
                 let query = format!("{{ {asked} }}");
                 let first = get(&app, viewer, &query, None).await;
                 let again = get(&app, viewer, &query, None).await;
+                let known = get(&app, viewer, &query, None).await;
                 let posted = app.ask_as_viewer(viewer.map(id), &query).await;
                 let keys = if told == Private { "" } else { &keys };
-                for (time, answered) in [("first", &first), ("again", &again), ("posted", &posted)] {
+                let all =
+                    [("first", &first), ("again", &again), ("known", &known), ("posted", &posted)];
+                for (time, answered) in all {
                     let what = format!("{field} to {viewer:?}, {time}");
                     assert_tells(answered, told, keys, &what);
                     assert_eq!(answered.status, 200, "{what}");
@@ -194,6 +197,19 @@ on_both_databases! {
                 }
             }
         }
+    }
+
+    /// Cards and spreads are in memory, and others may have changed them.
+    async fn while_others_are_not_heard_of_nothing_may_be_used_without_asking(engine: Engine) {
+        let app = start(engine).await;
+        let query = "{ cardByCode(code: \"major_arcana_00\") { name } }";
+        for _ in 0..3 {
+            let answered = get(&app, None, query, None).await;
+            assert_eq!(answered.header("cache-control"), "public, max-age=3600");
+        }
+        app.app.services.cache.peers().close();
+        let answered = get(&app, None, query, None).await;
+        assert_eq!((answered.status, answered.header("cache-control")), (200, "public, no-cache"));
     }
 
     /// What is public stays so in fragments and under other names, and together with what is private it

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::app::{Answered, TestApp, answered, data_of};
 use crate::cluster::{Cluster, Mode, has_cluster};
 use crate::fixtures::{id, reading, rows, spread_id, user};
+use crate::mutating::{USER_ERRORS, payload};
 use crate::redis_server::{Redis, has_redis};
 use crate::tables::Access;
 
@@ -235,6 +236,40 @@ async fn nobody_goes_back_behind_what_was_kept() {
     world.pause(false).await;
     world.is_followed().await;
     world.reads_the_standby_again().await;
+}
+
+/// What another server keeps may be older than what the token says was written.
+#[tokio::test]
+async fn who_sends_the_token_is_given_nothing_older_that_is_kept() {
+    let test = "who_sends_the_token_is_given_nothing_older_that_is_kept";
+    let flags = ["--replica-max-lag-ms=60000", "--cache-answers-bytes=1000000"];
+    let Some(world) = World::start(test, None, &flags).await else { return };
+    let replica = format!("--database-replica-urls={}", world.standby.database().url);
+    let flags = [&flags[..], &["--replica-check-ms=50", &replica]].concat();
+    // It hears of nothing that others write.
+    let other = TestApp::start_on(world.primary.database(), &flags).await;
+    let there = async |token: &str| {
+        let request = other
+            .request(reqwest::Method::POST, "/graphql")
+            .header("content-type", "application/json")
+            .header("x-consistency-token", token)
+            .body(json!({ "query": FEED }).to_string());
+        answered(request).await
+    };
+    world.is_followed().await;
+    // Kept there, and known by its bytes.
+    let token = world.create(id("ada"), "first").await.header("x-consistency-token").to_owned();
+    assert_eq!(questions(&there(&token).await), ["first"]);
+    // Who has written there reads the primary, and what is read there is kept.
+    let input = json!({ "question": "?", "spreadId": spread_id(&other, "single_wasteland") });
+    payload(&other, id("bob"), "createReading", input, USER_ERRORS).await;
+    for _ in 0..3 {
+        assert_eq!(questions(&other.ask_as(id("bob"), FEED).await), ["first"]);
+        assert_eq!(questions(&other.ask(FEED).await), ["first"]);
+    }
+    let token = world.create(id("ada"), "second").await.header("x-consistency-token").to_owned();
+    assert_eq!(questions(&other.ask(FEED).await), ["first"], "it is kept");
+    assert_eq!(questions(&there(&token).await), ["second", "first"]);
 }
 
 #[tokio::test]

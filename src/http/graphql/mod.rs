@@ -37,7 +37,7 @@ use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Session};
 use crate::domain::lock::lock;
 use crate::domain::viewer::{Reader, Viewer};
-use crate::graphql::cache_hints::{Audience, Hints};
+use crate::graphql::cache_hints::{Audience, Hints, Outside};
 use crate::graphql::context::{Caller, RequestContext, source_of};
 use crate::graphql::documents::{DocumentError, DocumentSource};
 use crate::graphql::errors::settled;
@@ -191,7 +191,8 @@ async fn answer_counted(
         registers,
     };
     let hints = hints_for(&operation, asked.caller.viewer());
-    if let Some(hints) = hints.filter(|_| app.services.cache.keeps_answers()) {
+    let may_be_kept = app.services.cache.keeps_answers() && !asked.wants_newer(app);
+    if let Some(hints) = hints.filter(|_| may_be_kept) {
         let form = (media_type, kept::encoding_for(&parts.headers));
         return kept::answer(app, asked, (hints, operation.name()), form).await;
     }
@@ -231,6 +232,14 @@ struct Asked {
     registers: bool,
 }
 
+impl Asked {
+    /// Whether its client has written what may not have been purged here yet.
+    fn wants_newer(&self, app: &App) -> bool {
+        let staleness = app.services.settings.cache.peers.staleness;
+        self.token.is_some_and(|token| !app.database.has_long_had(token, staleness))
+    }
+}
+
 fn conditions(headers: &HeaderMap) -> Vec<HeaderValue> {
     headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()
 }
@@ -243,11 +252,9 @@ fn hints_for<'a>(operation: &CheckedOperation<'a>, viewer: Viewer) -> Option<&'a
     })
 }
 
-async fn execute(
-    app: &App,
-    Asked { caller, key, document, name, variables, until, token, conditions, .. }: Asked,
-    media_type: MediaType,
-) -> Result<Answer, HttpError> {
+async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answer, HttpError> {
+    let wants_newer = asked.wants_newer(app);
+    let Asked { caller, key, document, name, variables, until, token, conditions, .. } = asked;
     let operation = document.operation(name.as_deref())?;
     let hints = hints_for(&operation, caller.viewer());
     let mut runnable = document.document().clone();
@@ -263,13 +270,14 @@ async fn execute(
     let settings = &app.services.settings;
     let is_one_pass = settings.server.one_pass_pages && !document.merges_objects();
     let plans = Arc::new(Plans::new(is_one_pass));
-    let context = RequestContext::new(
+    let mut context = RequestContext::new(
         caller,
         (app.database.clone(), session.clone()),
         Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
         Arc::clone(&plans),
     );
+    context.wants_newer = wants_newer;
     let batches = context.loaders.batches.clone();
     let viewer = context.current_viewer();
     let cookie = Arc::clone(&context.cookie);
@@ -300,7 +308,10 @@ async fn execute(
         // Letters, digits, `-` and `_`, and blanks between them.
         let keys = HeaderValue::try_from(surrogate_keys(&scopes));
         let keys = keys.unwrap_or(HeaderValue::from_static(""));
-        let publication = Publication { outside: hints.outside, remaining: hints.ttl, keys };
+        // What others have changed is not known then, and the cards in memory may be old.
+        let is_known = app.services.cache.peers().is_open();
+        let outside = if is_known { hints.outside } else { Outside::Ask };
+        let publication = Publication { outside, remaining: hints.ttl, keys };
         answer = answer.published(publication, conditions);
         // Whoever is no admin is refused an operation of that cost.
         if source_of(&session) == Source::Primary && !is_for_admins {
