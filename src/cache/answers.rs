@@ -28,8 +28,8 @@ pub struct Question {
     pub document: [u8; 32],
     /// The operation's name in it.
     pub operation: Option<Box<str>>,
-    /// The variables, of which the same have one spelling.
-    pub variables: Box<str>,
+    /// The hash of the variables, of which the same have one spelling.
+    pub variables: [u8; 32],
     /// Whether it is for those only who are not signed in.
     pub is_for_signed_out: bool,
 }
@@ -112,8 +112,7 @@ impl Expiry<AnswerKey, KeptAnswer> for ByTtl {
 
 /// Memory that it takes, roughly.
 fn weight(key: &AnswerKey, answer: &KeptAnswer) -> u64 {
-    let Question { operation, variables, .. } = &*key.question;
-    let named = variables.len() + operation.as_ref().map_or(0, |name| name.len());
+    let named = key.question.operation.as_ref().map_or(0, |name| name.len());
     let head = answer.head.surrogate_keys.len() + answer.head.scopes.bytes();
     (answer.body.len() + named + head + KEPT_ANSWER_BYTES) as u64
 }
@@ -270,7 +269,7 @@ mod tests {
         let question = Question {
             document: [0; 32],
             operation: Some(operation.into()),
-            variables: "".into(),
+            variables: [0; 32],
             is_for_signed_out: false,
         };
         AnswerKey { question: Arc::new(question), media_type: "application/json", encoding: None }

@@ -19,7 +19,8 @@ pub const ANSWER_SHARE: u64 = 16;
 pub const KNOWN_SHARE: u64 = 8;
 /// Memory that such a request takes beside what was sent, in bytes, roughly.
 pub const KNOWN_REQUEST_BYTES: usize = 2_048;
-/// Bytes of a query string or a body up to which a request may be one. More than any client's own.
+/// Bytes of a query string or a body, and of the headers that it is remembered with, up to which a request
+/// may be one. More than any client's own.
 pub const KNOWN_BYTES: usize = 16 * 1_024;
 /// Memory that a kept answer takes beside its body, its variables and its surrogate keys, in bytes.
 pub const KEPT_ANSWER_BYTES: usize = 512;

@@ -7,6 +7,8 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
+use wasteland_tarot::config::cache::KNOWN_BYTES;
+
 use crate::app::{Answered, Engine, RawConnection, TestApp, answered, on_both_databases, raw_post};
 use crate::fixtures::{id, spread_id};
 use crate::mutating::{USER_ERRORS, payload};
@@ -153,12 +155,26 @@ on_both_databases! {
             }
             assert_eq!(known(&app), 0, "{:?} {:?}", sent.headers, sent.body);
         }
+        // So large, and no larger.
+        let of_bytes = |bytes: usize| {
+            let (accept, encodings) = ("application/json", "identity");
+            let empty = Sent::get(&[("query", CARDS), ("more", "")]).path.len() - "/graphql?".len();
+            let more = "x".repeat(bytes - accept.len() - encodings.len() - empty);
+            let sent = Sent::get(&[("query", CARDS), ("more", &more)]);
+            sent.with("accept", accept).with("accept-encoding", encodings)
+        };
+        for (bytes, is_known) in [(KNOWN_BYTES + 1, 0), (KNOWN_BYTES, 1)] {
+            for _ in 0..3 {
+                of_bytes(bytes).send(&app).await;
+            }
+            assert_eq!(known(&app), is_known, "{bytes}");
+        }
         // By its hash it is.
         for _ in 0..3 {
             let by_hash = Sent::post(&json!({ "extensions": extensions })).send(&app).await;
             assert!(by_hash.body["data"]["publicReadings"].is_object(), "{}", by_hash.text);
         }
-        assert_eq!(known(&app), 1);
+        assert_eq!(known(&app), 2);
     }
 
     async fn who_signs_in_is_not_answered_as_nobody(engine: Engine) {
@@ -194,6 +210,23 @@ on_both_databases! {
 
 fn count(body: &Value) -> i64 {
     body["data"]["user"]["readings"]["totalCount"].as_i64().expect("a number")
+}
+
+/// The layer of compression would refuse it when everything is done.
+#[tokio::test]
+async fn who_takes_no_encoding_gets_the_answer_as_it_is() {
+    let app = start(Engine::Sqlite, &[]).await;
+    for encodings in ["identity;q=0", "*;q=0", "gzip;q=0, identity;q=0"] {
+        let sent = Sent::post(&json!({ "query": CARDS })).with("accept-encoding", encodings);
+        for _ in 0..3 {
+            let answered = sent.send(&app).await;
+            assert_eq!(
+                (answered.status, answered.header("content-encoding")),
+                (200, ""),
+                "{encodings}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -391,6 +391,10 @@ impl Answer {
         let ToKeep { scopes, as_of, ttl } = to_keep;
         let names = (tag.clone(), publication.keys.clone());
         let kept = cache.answer(body.clone(), names, (scopes, as_of), (ttl, now));
+        if let Some(publication) = &mut self.publication {
+            // Whoever is given it later is told the same.
+            publication.remaining = (kept.head.expires_at - now).to_std().unwrap_or_default();
+        }
         self.written = Some(Written { body, tag, encoding: None });
         (Ok(self), Some(kept))
     }

@@ -9,6 +9,7 @@ use async_graphql::{Value, Variables};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
+use sha2::{Digest, Sha256};
 use tower::{ServiceExt, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
@@ -65,7 +66,7 @@ pub(super) async fn answer(
     let question = Question {
         document: asked.document.hash(),
         operation: operation.map(Box::from),
-        variables: spelled(&asked.variables).into(),
+        variables: Sha256::digest(spelled(&asked.variables)).into(),
         is_for_signed_out: hints.audience == Audience::SignedOut,
     };
     let mut key =

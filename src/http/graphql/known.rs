@@ -22,12 +22,13 @@ use moka::sync::Cache as Entries;
 use tower::ServiceExt;
 
 use super::caching::{Publication, SURROGATE_KEY, is_known};
-use super::{App, RATE_LIMIT, conditions, rate_limit};
+use super::{App, CONSISTENCY_TOKEN, RATE_LIMIT, conditions, rate_limit};
 use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::cache::statistics::Lookups;
 use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
 use crate::domain::viewer::Reader;
 use crate::graphql::cache_hints::Outside;
+use crate::http::negotiation::takes_no_encoding;
 use crate::http::request_log::{Answered, REQUEST_ID, RequestFigures, SERVER_TIMING, id_of};
 use crate::http::viewer::address;
 use crate::http::{PATH, router};
@@ -59,6 +60,25 @@ pub struct Sent {
     headers: [Option<HeaderValue>; LOOKED_AT_COUNT],
 }
 
+impl Sent {
+    /// What is to be remembered of it.
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().flatten().map(HeaderValue::len).sum::<usize>();
+        self.text.len() + headers
+    }
+
+    /// The same by itself: as it came it holds all that came with it.
+    fn to_own(&self) -> Self {
+        let text = Bytes::copy_from_slice(&self.text);
+        let headers = self.headers.each_ref().map(|header| header.as_ref().map(copy_of));
+        Self { is_get: self.is_get, text, headers }
+    }
+}
+
+fn copy_of(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
+}
+
 /// How a request is answered.
 #[derive(Debug)]
 struct Known {
@@ -86,7 +106,7 @@ impl KnownRequests {
     pub fn new(settings: &CacheSettings) -> Self {
         let entries = Entries::builder()
             .weigher(|sent: &Sent, _| {
-                u32::try_from(sent.text.len() + KNOWN_REQUEST_BYTES).unwrap_or(u32::MAX)
+                u32::try_from(sent.bytes() + KNOWN_REQUEST_BYTES).unwrap_or(u32::MAX)
             })
             .max_capacity(settings.answers_bytes / KNOWN_SHARE)
             .eviction_policy(EvictionPolicy::lru());
@@ -101,16 +121,18 @@ impl KnownRequests {
     }
 
     /// Remembers how a request was answered, if it was with what is kept, and as it is kept.
-    fn remember(&self, sent: Sent, response: &mut Response) {
+    fn remember(&self, sent: &Sent, response: &mut Response) {
         let Some(GivenAs { key, outside }) = response.extensions_mut().remove() else { return };
         let encoding = response.headers().get(header::CONTENT_ENCODING);
+        let is_small = sent.bytes() <= KNOWN_BYTES;
         let is_as_kept = encoding.map(HeaderValue::as_bytes) == key.encoding.map(str::as_bytes);
-        if response.status() == StatusCode::OK && is_as_kept {
+        if response.status() == StatusCode::OK && is_as_kept && is_small {
             let mut headers = response.headers().clone();
+            headers.values_mut().for_each(|value| *value = copy_of(value));
             for name in &OWN {
                 headers.remove(name);
             }
-            self.0.insert(sent, Arc::new(Known { key, outside, headers }));
+            self.0.insert(sent.to_own(), Arc::new(Known { key, outside, headers }));
         }
     }
 }
@@ -135,7 +157,11 @@ impl Front {
     /// # Errors
     ///
     /// None.
-    pub async fn answer(self, request: Request) -> Result<Response, Infallible> {
+    pub async fn answer(self, mut request: Request) -> Result<Response, Infallible> {
+        if takes_no_encoding(request.headers()) {
+            // It gets the answer as it is. The layer of compression would refuse it after all was done.
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        }
         if !may_be_known(&self.app, &request) {
             return self.router.oneshot(request).await;
         }
@@ -149,7 +175,7 @@ impl Front {
         }
         let app = self.app;
         let mut response = self.router.oneshot(request).await?;
-        app.known.remember(sent, &mut response);
+        app.known.remember(&sent, &mut response);
         Ok(response)
     }
 
@@ -182,9 +208,9 @@ impl Front {
             headers.remove(header::CONTENT_ENCODING);
             (StatusCode::NOT_MODIFIED, Bytes::new())
         } else {
+            headers.insert(header::CONTENT_LENGTH, kept.body.len().into());
             (StatusCode::OK, kept.body)
         };
-        headers.insert(header::CONTENT_LENGTH, body.len().into());
         let mut response = Response::new(Body::from(body));
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
         let publication = Publication {
@@ -219,6 +245,7 @@ fn may_be_known(app: &App, request: &Request) -> bool {
     (is_get || request.method() == Method::POST)
         && request.uri().path() == PATH
         && !request.headers().contains_key(header::AUTHORIZATION)
+        && !request.headers().contains_key(CONSISTENCY_TOKEN)
         && app.services.cache.keeps_answers()
 }
 
