@@ -61,6 +61,14 @@ pub struct Head {
     ttl: Duration,
 }
 
+impl Head {
+    /// For how long it may still be given.
+    #[must_use]
+    pub fn remaining(&self, now: DateTime<Utc>) -> Duration {
+        (self.expires_at - now).to_std().unwrap_or_default()
+    }
+}
+
 /// An answer that is kept. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct KeptAnswer {

@@ -49,6 +49,15 @@ pub struct RequestFigures {
     pub error: Option<String>,
 }
 
+impl RequestFigures {
+    /// Those of an answer that was kept whole.
+    #[must_use]
+    pub fn of_kept(operation: Option<&str>) -> Self {
+        let lookups = Lookups { hits: 1, misses: 0 };
+        Self { operation: operation.map(str::to_owned), lookups, ..Self::default() }
+    }
+}
+
 /// Gives the request its id, and writes the line when it is answered.
 pub async fn log_request(mut request: Request, next: Next) -> Response {
     let started = Instant::now();

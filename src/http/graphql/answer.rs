@@ -15,7 +15,6 @@ use super::known::GivenAs;
 use crate::cache::Cache;
 use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::cache::generations::{Moment, Scopes};
-use crate::cache::statistics::Lookups;
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
 use crate::graphql::cache_hints::Outside;
@@ -332,16 +331,11 @@ impl Answer {
     ) -> Self {
         let KeptAnswer { body, head } = kept;
         let keys = head.surrogate_keys.clone();
-        let lookups = Lookups { hits: 1, misses: 0 };
         Self {
             status: StatusCode::OK,
             media_type,
             headers: Vec::new(),
-            figures: RequestFigures {
-                operation: key.question.operation.as_deref().map(str::to_owned),
-                lookups,
-                ..RequestFigures::default()
-            },
+            figures: RequestFigures::of_kept(key.question.operation.as_deref()),
             data: None,
             maximum: usize::MAX,
             errors: Vec::new(),
@@ -393,7 +387,7 @@ impl Answer {
         let kept = cache.answer(body.clone(), names, (scopes, as_of), (ttl, now));
         if let Some(publication) = &mut self.publication {
             // Whoever is given it later is told the same.
-            publication.remaining = (kept.head.expires_at - now).to_std().unwrap_or_default();
+            publication.remaining = kept.head.remaining(now);
         }
         self.written = Some(Written { body, tag, encoding: None });
         (Ok(self), Some(kept))

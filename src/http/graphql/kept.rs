@@ -75,7 +75,7 @@ pub(super) async fn answer(
     let reader = reader_of(&asked.caller);
     let given = |kept: KeptAnswer, key: AnswerKey| {
         app.database.note_kept(reader, kept.head.made_by);
-        let remaining = (kept.head.expires_at - now).to_std().unwrap_or_default();
+        let remaining = kept.head.remaining(now);
         let answer = Answer::of_kept(kept, (media_type, &key), (outside, remaining))
             .on_conditions(conditions.clone());
         // Who registers a document is to register it each time: it may have been forgotten.

@@ -24,7 +24,6 @@ use tower::ServiceExt;
 use super::caching::{Publication, SURROGATE_KEY, is_known};
 use super::{App, CONSISTENCY_TOKEN, RATE_LIMIT, conditions, rate_limit};
 use crate::cache::answers::{AnswerKey, KeptAnswer};
-use crate::cache::statistics::Lookups;
 use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
 use crate::domain::viewer::Reader;
 use crate::graphql::cache_hints::Outside;
@@ -215,18 +214,14 @@ impl Front {
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
         let publication = Publication {
             outside: known.outside,
-            remaining: (kept.head.expires_at - services.clock.now()).to_std().unwrap_or_default(),
+            remaining: kept.head.remaining(services.clock.now()),
             keys: kept.head.surrogate_keys.clone(),
         };
         publication.write(tag, response.headers_mut());
         if let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) {
             response.headers_mut().insert(RATE_LIMIT, remaining);
         }
-        let figures = RequestFigures {
-            operation: known.key.question.operation.as_deref().map(str::to_owned),
-            lookups: Lookups { hits: 1, misses: 0 },
-            ..RequestFigures::default()
-        };
+        let figures = RequestFigures::of_kept(known.key.question.operation.as_deref());
         let answered = Answered {
             id: id_of(request.headers()),
             method: request.method().clone(),
