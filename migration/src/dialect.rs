@@ -38,6 +38,17 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
     Ok(())
 }
 
+/// Runs the statements in order on PostgreSQL. SQLite stays as it is.
+pub(crate) async fn run_on_postgres(
+    manager: &SchemaManager<'_>,
+    statements: &[&str],
+) -> Result<(), DbErr> {
+    if is_sqlite(manager) {
+        return Ok(());
+    }
+    run(manager, statements).await
+}
+
 /// Drops the tables in order.
 pub(crate) async fn drop_tables(manager: &SchemaManager<'_>, tables: &[&str]) -> Result<(), DbErr> {
     drop_each(manager, "TABLE", tables).await

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{is_sqlite, run};
+use crate::dialect::run_on_postgres;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -15,16 +15,10 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &["CREATE EXTENSION IF NOT EXISTS pg_trgm"]).await
+        run_on_postgres(manager, &["CREATE EXTENSION IF NOT EXISTS pg_trgm"]).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &["DROP EXTENSION IF EXISTS pg_trgm"]).await
+        run_on_postgres(manager, &["DROP EXTENSION IF EXISTS pg_trgm"]).await
     }
 }

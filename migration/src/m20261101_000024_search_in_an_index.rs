@@ -7,7 +7,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{drop_indexes, is_sqlite, run};
+use crate::dialect::run_on_postgres;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -19,22 +19,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &UP_ON_POSTGRES).await
+        run_on_postgres(manager, &UP_ON_POSTGRES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &["DROP STATISTICS reading_sessions_length_of_texts"]).await?;
-        drop_indexes(
-            manager,
-            &["idx_reading_sessions_user_long_texts", "idx_reading_sessions_user_texts"],
-        )
-        .await
+        run_on_postgres(manager, &DOWN_ON_POSTGRES).await
     }
 }
 
@@ -58,4 +47,10 @@ const UP_ON_POSTGRES: [&str; 3] = [
     CREATE STATISTICS reading_sessions_length_of_texts
         ON (octet_length(question) + coalesce(octet_length(notes), 0)) FROM reading_sessions
     ",
+];
+
+const DOWN_ON_POSTGRES: [&str; 3] = [
+    "DROP STATISTICS reading_sessions_length_of_texts",
+    "DROP INDEX idx_reading_sessions_user_long_texts",
+    "DROP INDEX idx_reading_sessions_user_texts",
 ];

@@ -4,7 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{is_sqlite, run};
+use crate::dialect::run_on_postgres;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -16,17 +16,11 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &UP_ON_POSTGRES).await
+        run_on_postgres(manager, &UP_ON_POSTGRES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &DOWN_ON_POSTGRES).await
+        run_on_postgres(manager, &DOWN_ON_POSTGRES).await
     }
 }
 

@@ -2,10 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::yes_or_no;
+
+/// Bytes of a body from which it is compressed. The shortest only grow by it.
+pub const COMPRESSED_FROM: u64 = 128;
+/// For how long browsers may keep what a page of another origin may send. Chrome keeps it no longer.
+pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
 /// Where the server listens and what it offers.
 #[derive(Debug, Clone, Args)]
@@ -63,7 +69,8 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    let text = text.trim();
+    // As a browser's address bar has it; an `Origin` header has no slash.
+    let text = text.trim().trim_end_matches('/');
     let is_origin = |rest: &str| !rest.is_empty() && !rest.contains('/');
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if text == "*" || host.is_some_and(is_origin) {

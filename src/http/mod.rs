@@ -24,9 +24,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::Settings;
+use crate::config::server::{COMPRESSED_FROM, PREFLIGHT_MAX_AGE};
 use crate::db::Database;
 use crate::graphql::documents::Documents;
 use crate::graphql::{Schema, schema};
@@ -91,11 +93,16 @@ pub fn router(app: &Arc<App>) -> Router {
         .route("/health/ready", get(health::ready))
         .fallback(not_found)
         .with_state(Arc::clone(app))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(compression())
         .layer(middleware::from_fn(answer_panic))
         .layer(cors(&app.services.settings.server.cors_origins))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
+}
+
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_worth_it = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM));
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_it)
 }
 
 async fn not_found(Extension(id): Extension<RequestId>) -> Response {
@@ -139,6 +146,7 @@ fn cors(origins: &[String]) -> CorsLayer {
             graphql::CONSISTENCY_TOKEN,
             HeaderName::from_static("x-request-id"),
         ])
+        .max_age(PREFLIGHT_MAX_AGE)
         .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static));
     // Where none is named all are answered alike, and caches outside need not tell them apart.
     if origins_are_empty { layer.vary(Vec::<HeaderName>::new()) } else { layer }

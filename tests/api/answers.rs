@@ -231,15 +231,24 @@ on_both_databases! {
             let read = sent.send().await.expect("an answer").bytes().await.expect("a body");
             assert_eq!(read, whole);
         }
-        // What is too short to be compressed is sent as it is.
-        let short = client
-            .post(format!("{}/graphql", app.url))
-            .header("content-type", "application/json")
-            .header("accept-encoding", "gzip")
-            .body(json!({ "query": "{ cardByCode(code: \"x\") { id } }" }).to_string());
-        let short = short.send().await.expect("an answer");
-        assert_eq!(short.headers().get("content-encoding"), None);
-        assert_eq!(short.bytes().await.expect("a body"), r#"{"data":{"cardByCode":null}}"#);
+        // What is too short to be compressed is sent as it is, whether it is kept or not.
+        for field in [r#"cardByCode(code: "x") { id }"#, "viewer { id }"] {
+            for (bytes, encoding) in [(127, None), (128, Some("gzip"))] {
+                let name = "n".repeat(bytes - r#"{"data":{"":null}}"#.len());
+                let sent = client
+                    .post(format!("{}/graphql", app.url))
+                    .header("content-type", "application/json")
+                    .header("accept-encoding", "gzip")
+                    .body(json!({ "query": format!("{{ {name}: {field} }}") }).to_string());
+                let answer = sent.send().await.expect("an answer");
+                let found = answer.headers().get("content-encoding");
+                assert_eq!(found.and_then(|found| found.to_str().ok()), encoding, "{field}");
+                if encoding.is_none() {
+                    let body = answer.bytes().await.expect("a body");
+                    assert_eq!(body, format!(r#"{{"data":{{"{name}":null}}}}"#));
+                }
+            }
+        }
     }
 
     async fn an_answer_tells_for_how_long_it_may_still_be_used(engine: Engine) {

@@ -580,7 +580,7 @@ const EXPOSED: &str = "etag,ratelimit,retry-after,x-consistency-token,x-request-
 #[tokio::test]
 async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
     let origins = ["https://app.example", "http://localhost:3000"];
-    let app = start(&["--cors-origins=https://app.example,http://localhost:3000"]).await;
+    let app = start(&["--cors-origins=https://app.example/,http://localhost:3000"]).await;
     for origin in origins {
         let answer = preflight(&app, origin).await;
         assert_eq!(answer.status, 200);
@@ -590,6 +590,7 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
             answer.header("access-control-allow-headers"),
             "accept,authorization,content-type,if-none-match,x-consistency-token,x-request-id"
         );
+        assert_eq!(answer.header("access-control-max-age"), "7200");
         // The cookie of a session is for these.
         assert_eq!(answer.header("access-control-allow-credentials"), "true");
         let answer = ask_from(&app, origin).await;

@@ -18,11 +18,9 @@ use super::answer::{Answer, HttpError};
 use super::known::GivenAs;
 use super::{App, Asked, execute, reader_of};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
+use crate::config::server::COMPRESSED_FROM;
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::http::negotiation::MediaType;
-
-/// Bytes from which the layer of compression compresses.
-const COMPRESSED_FROM: usize = 32;
 
 /// The encodings of bodies that are kept, the best first, as the layer of compression ranks them.
 const ENCODINGS: [&str; 3] = ["zstd", "br", "gzip"];
@@ -105,7 +103,7 @@ pub(super) async fn answer(
             Given::Kept(kept) => kept,
         }
     };
-    let Some(encoding) = encoding.filter(|_| kept.body.len() >= COMPRESSED_FROM) else {
+    let Some(encoding) = encoding.filter(|_| kept.body.len() as u64 >= COMPRESSED_FROM) else {
         return given(kept, key);
     };
     let Some(body) = compressed(kept.body.clone(), encoding).await else {

@@ -52,7 +52,7 @@ static OWN: [HeaderName; 7] = [
 
 /// What a client sent, as far as a public answer depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Sent {
+struct Sent {
     is_get: bool,
     /// The query string or the body.
     text: Bytes,

@@ -179,6 +179,8 @@ async fn answer_counted(
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
+    let token = token_of(&parts.headers);
+    let staleness = settings.cache.peers.staleness;
     let asked = Asked {
         caller,
         key,
@@ -186,12 +188,13 @@ async fn answer_counted(
         name: request.operation_name,
         variables: request.variables,
         until,
-        token: token_of(&parts.headers),
+        token,
+        wants_newer: token.is_some_and(|token| !app.database.has_long_had(token, staleness)),
         conditions: if is_get { conditions(&parts.headers) } else { Vec::new() },
         registers,
     };
     let hints = hints_for(&operation, asked.caller.viewer());
-    let may_be_kept = app.services.cache.keeps_answers() && !asked.wants_newer(app);
+    let may_be_kept = app.services.cache.keeps_answers() && !asked.wants_newer;
     if let Some(hints) = hints.filter(|_| may_be_kept) {
         let form = (media_type, kept::encoding_for(&parts.headers));
         return kept::answer(app, asked, (hints, operation.name()), form).await;
@@ -226,18 +229,12 @@ struct Asked {
     until: Instant,
     /// What the client has written.
     token: Option<Position>,
+    /// Whether that may not have been purged here yet.
+    wants_newer: bool,
     /// Of which entity tags the client has the answer. A query that is sent by POST is answered whole.
     conditions: Vec<HeaderValue>,
     /// Whether it is to be found by its hash from now on.
     registers: bool,
-}
-
-impl Asked {
-    /// Whether its client has written what may not have been purged here yet.
-    fn wants_newer(&self, app: &App) -> bool {
-        let staleness = app.services.settings.cache.peers.staleness;
-        self.token.is_some_and(|token| !app.database.has_long_had(token, staleness))
-    }
 }
 
 fn conditions(headers: &HeaderMap) -> Vec<HeaderValue> {
@@ -253,8 +250,8 @@ fn hints_for<'a>(operation: &CheckedOperation<'a>, viewer: Viewer) -> Option<&'a
 }
 
 async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answer, HttpError> {
-    let wants_newer = asked.wants_newer(app);
-    let Asked { caller, key, document, name, variables, until, token, conditions, .. } = asked;
+    let Asked { caller, key, document, name, variables, until, token, wants_newer, .. } = asked;
+    let conditions = asked.conditions;
     let operation = document.operation(name.as_deref())?;
     let hints = hints_for(&operation, caller.viewer());
     let mut runnable = document.document().clone();
