@@ -172,7 +172,7 @@ impl Bench {
         Ok(())
     }
 
-    fn cluster(&self) -> PathBuf {
+    pub fn cluster(&self) -> PathBuf {
         Path::new(&self.arguments.folder).join("data")
     }
 }

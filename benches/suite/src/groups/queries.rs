@@ -4,6 +4,8 @@
 //! An index is off by being marked as not valid, which PostgreSQL's planner then passes over: dropping
 //! and making them again would take minutes. The server's whole answer is timed, at one connection.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use serde_json::json;
@@ -16,9 +18,12 @@ use crate::compare::median;
 use crate::report::{Promise, Section};
 use crate::samples::{query, users_with_a_page};
 
-/// Requests of a question while its index is on, and while it is off.
+/// Requests of a question while its index is on, while it is off, and with nothing in memory.
 const WARM: usize = 30;
 const OFF: usize = 5;
+const COLD: usize = 5;
+/// Pages that are read to tell how fast the disk is.
+const PAGES: u64 = 200;
 /// The most that any query may take, and all on average, in milliseconds.
 const EVERY: f64 = 100.0;
 const AVERAGE: f64 = 25.0;
@@ -52,18 +57,29 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     plant(bench)?;
     let rows = rows(bench)?;
     let drops_files = can_drop_files();
+    let nothing = Request::of_nobody("{ publicStats { users } }", &json!({}));
+    let somebody = a_page_of_somebody(bench)?;
     section.paragraph(&format!(
-        "Milliseconds of a whole answer, at 1 connection. Cold: the first after a restart of PostgreSQL{}. \
+        "Milliseconds of a whole answer, at 1 connection. First: the first after a restart of PostgreSQL{}, the \
+         median of {COLD} restarts; most of it is PostgreSQL learning its own tables and indexes. Cold: the same \
+         after a page of somebody else's readings, so that these are known and the data is not in memory. \
          Warm: the median and the worst of {WARM}. Off: the median of {OFF}, with the row's indexes off.",
         if drops_files { " with the system's file cache emptied" } else { " (the system's file cache stays)" }
     ));
+    if drops_files {
+        section.paragraph(&format!(
+            "The disk gives a page of 8 KiB, anywhere in the readings, in {:.2} ms (the median of {PAGES}).",
+            page_of_disk(bench)?
+        ));
+    }
     let mut cells = Vec::new();
     let mut kept = Vec::new();
     let mut all = Vec::new();
     for row in &rows {
         let mut slowest: f64 = 0.0;
         for question in &row.questions {
-            let cold = cold(bench, question)?;
+            let first = after_restarts(bench, question, &nothing)?;
+            let cold = after_restarts(bench, question, &somebody)?;
             let (warm, worst) = warm(bench, question, WARM)?;
             let off = without(bench, row.indexes, || Ok(warm_of_patient(bench, question)?.0))?;
             slowest = slowest.max(cold).max(warm);
@@ -73,6 +89,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
                 question.name.clone(),
                 format!("{:.0}", row.promise),
                 format!("{off:.1}"),
+                format!("{first:.1}"),
                 format!("{cold:.1}"),
                 format!("{warm:.1}"),
                 format!("{worst:.1}"),
@@ -80,7 +97,10 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         }
         kept.push((row, slowest));
     }
-    section.table(&["row", "question", "promise", "off", "cold", "warm", "worst warm"], &cells);
+    section.table(
+        &["row", "question", "promise", "off", "first", "cold", "warm", "worst warm"],
+        &cells,
+    );
     for (row, slowest) in kept {
         let what = format!("{}: the slowest, cold and warm", row.name);
         section.promise(&what, Promise::AtMost(row.promise, " ms"), slowest);
@@ -220,17 +240,23 @@ fn timed(request: &Request, address: &str) -> Outcome<f64> {
     Ok(started.elapsed().as_secs_f64() * 1e3)
 }
 
-/// Opens the server's connection without reading what is measured.
-fn connect(address: &str) -> Outcome {
-    let nothing = Request::of_nobody("{ publicStats { users } }", &json!({}));
-    nothing.send(address).map(drop)
+/// The newest readings of a user who is in no question.
+fn a_page_of_somebody(bench: &Bench) -> Outcome<Request> {
+    let users = users_with_a_page(bench, Database::Full)?;
+    let text = format!("{{ viewer {{ readings(first: 20, {NEWEST}) {{ {PAGE} }} }} }}");
+    Request::of_user(bench, users[users.len() / 3], &text, &json!({}))
 }
 
-fn cold(bench: &Bench, question: &Question) -> Outcome<f64> {
-    bench.restart_cluster(drop_files)?;
-    let server = bench.start_server(Database::Full)?;
-    connect(&server.address)?;
-    timed(&question.request, &server.address)
+/// The median time of the answer after restarts, each time after another that opens the server's
+/// connection.
+fn after_restarts(bench: &Bench, question: &Question, before: &Request) -> Outcome<f64> {
+    let times = (0..COLD).map(|_| {
+        bench.restart_cluster(drop_files)?;
+        let server = bench.start_server(Database::Full)?;
+        before.send(&server.address)?;
+        timed(&question.request, &server.address)
+    });
+    Ok(median(times.collect::<Outcome<Vec<f64>>>()?))
 }
 
 fn warm(bench: &Bench, question: &Question, times: usize) -> Outcome<(f64, f64)> {
@@ -285,3 +311,24 @@ fn can_drop_files() -> bool {
 fn drop_files() -> Outcome {
     Ok(std::fs::write(DROP_CACHES, "3")?)
 }
+
+/// Milliseconds that a page of the readings takes to come from the disk.
+fn page_of_disk(bench: &Bench) -> Outcome<f64> {
+    let path = query(bench, Database::Full, "SELECT pg_relation_filepath('reading_sessions')")?;
+    let file = File::open(bench.cluster().join(path.concat()))?;
+    let pages = file.metadata()?.len() / PAGE_BYTES as u64;
+    drop_files()?;
+    let mut page = [0; PAGE_BYTES];
+    let mut times = Vec::new();
+    // Far from each other, and not in the order in which they lie: the system reads none ahead.
+    for number in (0..PAGES).map(|number| number * STRIDE % PAGES) {
+        let started = Instant::now();
+        file.read_exact_at(&mut page, number * (pages / PAGES) * PAGE_BYTES as u64)?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(median(times))
+}
+
+const PAGE_BYTES: usize = 8 * 1_024;
+/// Has no factor in common with the number of pages, so that each is read once.
+const STRIDE: u64 = 77;
