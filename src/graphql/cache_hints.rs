@@ -71,6 +71,7 @@ const PAGES: Hint = Hint::reference(Row::PublicData, &[]);
 /// Counters change all the time.
 const COUNTERS: Hint = Hint::changing(&[Scope::Stats]);
 const STATS: Hint = Hint::changing(&[Scope::Stats, Scope::Cards, Scope::Spreads]);
+const MEANING: Hint = Hint::changing(&[Scope::Cards]);
 const FEED: Hint = Hint::changing(&[Scope::Feed]);
 /// Spreads in an order that counters tell.
 const PICKS: Hint =
@@ -109,6 +110,8 @@ const FIELDS: &[(&str, Hint, &[&str])] = &[
     ("Query", ANY_NODE, &["node", "nodes"]),
     ("Card", COUNTERS, &["drawCount"]),
     ("Spread", COUNTERS, &["meanRating", "usageCount"]),
+    // Of the card as it is now; all else of a drawn card is as it was drawn.
+    ("DrawnCard", MEANING, &["meaning"]),
     (
         "Reading",
         PEOPLE,

@@ -181,6 +181,25 @@ on_both_databases! {
         assert_eq!(counted(&app.ask(query).await), kept());
     }
 
+    /// A drawn card's meaning is the card's, also where the card itself is not asked for.
+    async fn what_a_drawn_card_means_is_what_the_card_means_now(engine: Engine) {
+        let app = start(engine, &[]).await;
+        let query = "query Drawn($id: ID!) { reading(id: $id) { cards { meaning } } }";
+        let reading = json!({ "id": reading_id("q:pub") });
+        let which = "query Which($id: ID!) { reading(id: $id) { cards { orientation card { id } } } }";
+        let which = app.ask_with(which, reading.clone()).await.body;
+        let drawn = &which["data"]["reading"]["cards"][0];
+        let text = if drawn["orientation"] == "UPRIGHT" { "uprightMeaning" } else { "reversedMeaning" };
+        let before = app.ask_with(query, reading.clone()).await;
+        assert!(before.header("surrogate-key").split(' ').any(|key| key == "cards"), "{}", before.text);
+        assert_eq!(counted(&app.ask_with(query, reading.clone()).await), kept());
+
+        let input = json!({ "id": drawn["card"]["id"], text: "New." });
+        payload(&app, id("admin"), "adminUpdateCard", input, USER_ERRORS).await;
+        let after = app.ask_with(query, reading).await.body;
+        assert_eq!(after["data"]["reading"]["cards"][0]["meaning"], "New.");
+    }
+
     /// The same bytes as a server sends that keeps nothing, the first time and again.
     async fn every_encoding_is_of_the_same_answer(engine: Engine) {
         let app = start(engine, &[]).await;
