@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{drop_indexes, is_sqlite, run};
+use crate::dialect::{drop_indexes, run, run_on_postgres};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -16,16 +16,11 @@ impl MigrationTrait for Migration {
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(manager, &UP).await?;
-        if is_sqlite(manager) {
-            return Ok(());
-        }
-        run(manager, &UP_ON_POSTGRES).await
+        run_on_postgres(manager, &UP_ON_POSTGRES).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        if !is_sqlite(manager) {
-            drop_indexes(manager, &["idx_reading_sessions_tags"]).await?;
-        }
+        run_on_postgres(manager, &["DROP INDEX idx_reading_sessions_tags"]).await?;
         drop_indexes(
             manager,
             &[

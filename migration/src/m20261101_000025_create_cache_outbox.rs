@@ -8,7 +8,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::dialect::{drop_tables, is_sqlite, run};
+use crate::dialect::{drop_tables, is_sqlite, run, run_on_postgres};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -38,9 +38,7 @@ impl MigrationTrait for Migration {
         let index = "CREATE INDEX idx_cache_outbox_position ON cache_outbox (position)";
         let swept = "CREATE INDEX idx_cache_outbox_created_at ON cache_outbox (created_at)";
         run(manager, &[table]).await?;
-        if !is_sqlite(manager) {
-            run(manager, &[index]).await?;
-        }
+        run_on_postgres(manager, &[index]).await?;
         run(manager, &[swept]).await
     }
 

@@ -10,16 +10,14 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use sha2::{Digest, Sha256};
-use tower::{ServiceExt, service_fn};
-use tower_http::CompressionLevel;
-use tower_http::compression::Compression;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::answer::{Answer, HttpError};
 use super::known::GivenAs;
 use super::{App, Asked, execute, reader_of};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
-use crate::config::server::COMPRESSED_FROM;
 use crate::graphql::cache_hints::{Audience, Hints};
+use crate::http::compression;
 use crate::http::negotiation::MediaType;
 
 /// The encodings of bodies that are kept, the best first, as the layer of compression ranks them.
@@ -103,7 +101,7 @@ pub(super) async fn answer(
             Given::Kept(kept) => kept,
         }
     };
-    let Some(encoding) = encoding.filter(|_| kept.body.len() as u64 >= COMPRESSED_FROM) else {
+    let Some(encoding) = encoding else {
         return given(kept, key);
     };
     let Some(body) = compressed(kept.body.clone(), encoding).await else {
@@ -120,10 +118,9 @@ async fn compressed(body: Bytes, encoding: &'static str) -> Option<Bytes> {
     let answer = service_fn(move |_: Request<Body>| {
         ready(Ok::<_, std::convert::Infallible>(Response::new(Full::new(body.clone()))))
     });
-    let layer = Compression::new(answer).quality(CompressionLevel::Fastest);
     let mut request = Request::new(Body::empty());
     request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    let answer = layer.oneshot(request).await.ok()?;
+    let answer = compression().layer(answer).oneshot(request).await.ok()?;
     let is_encoded = answer.headers().get(header::CONTENT_ENCODING)? == encoding;
     let body = answer.into_body().collect().await.ok()?.to_bytes();
     is_encoded.then_some(body)
