@@ -20,8 +20,8 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::services::passwords::hash_password;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
-use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
+use crate::support::fixtures::{
     card, card_id, category, drawn_card, id, private, reading, reading_id, rows, spread_id, user,
     user_id,
 };

@@ -9,9 +9,9 @@ use wasteland_tarot::db::entities::users;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{Engine, TestApp, at, data_of, on_both_databases};
-use crate::fixtures::{card, card_id, id, rows, spread, spread_id, user, user_id};
-use crate::mutating::{
+use crate::support::app::{Engine, TestApp, at, data_of, on_both_databases};
+use crate::support::fixtures::{card, card_id, id, rows, spread, spread_id, user, user_id};
+use crate::support::mutations::{
     USER_ERRORS, failure, mutate, not_found, payload, refusal, refusals, unauthenticated,
 };
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::app::{Engine, TestApp, run_script, skip};
+use crate::support::app::{Engine, TestApp, run_script, skip};
 
 #[tokio::test]
 async fn graphiql_works_in_a_browser_that_reaches_no_other_host() {

@@ -14,9 +14,9 @@ use wasteland_tarot::db::entities::{card_texts, wasteland_cards};
 use wasteland_tarot::domain::card::{Card, CardType, Suit};
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::card;
-use crate::walks::{assert_walks, error, refusal, reload};
+use crate::support::app::{Content, TestApp, TestDatabase, on_both_databases};
+use crate::support::fixtures::card;
+use crate::support::page_walks::{assert_walks, error, refusal, reload};
 
 const FIELDS: &[&str] = &["DECK", "NUMBER", "NAME", "RADIATION_LEVEL", "THREAT_LEVEL"];
 const DIRECTIONS: &[&str] = &["ASC", "DESC"];

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::{card_stats, card_texts, wasteland_cards};
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::{card, card_id, spread_id};
+use crate::support::app::{Content, TestApp, TestDatabase, on_both_databases};
+use crate::support::fixtures::{card, card_id, spread_id};
 
 /// Every field that a card has, in both languages where there are two.
 const CARD: &str = "id code name zhName: name(locale: ZH_HANT) cardType suit number rank

@@ -9,8 +9,8 @@ use wasteland_tarot::services::Services;
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::upkeep::renew_catalogue;
 
-use crate::app::{TestApp, on_both_databases, settings_of};
-use crate::fixtures::{card_id, id, rows, user};
+use crate::support::app::{TestApp, on_both_databases, settings_of};
+use crate::support::fixtures::{card_id, id, rows, user};
 
 on_both_databases! {
     async fn what_an_admin_changes_on_one_server_others_read_anew(engine: Engine) {

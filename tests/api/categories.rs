@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Engine, TestApp, on_both_databases};
-use crate::fixtures::{category, category_id, id, reading, reading_id, rows, user};
-use crate::mutating::{
+use crate::support::app::{Engine, TestApp, on_both_databases};
+use crate::support::fixtures::{category, category_id, id, reading, reading_id, rows, user};
+use crate::support::mutations::{
     USER_ERRORS, failure, mutate, not_found, payload, refusal, refusals, unauthenticated,
 };
 
@@ -235,7 +235,7 @@ on_both_databases! {
             ..reading(&app, &ada, name, 1)
         };
         let archived =
-            reading_sessions::Model { archived_at: Some(crate::app::at(5)), ..within("archived") };
+            reading_sessions::Model { archived_at: Some(crate::support::app::at(5)), ..within("archived") };
         app.insert(rows(
             Vec::new(),
             vec![within("first"), archived, reading(&app, &ada, "outside", 1)],

@@ -1,7 +1,7 @@
 //! The API as three clients use it that many frontends have: Apollo Client, urql with its normalized
 //! cache, and Relay with its compiler.
 
-use crate::app::{TestApp, on_both_databases, run_script};
+use crate::support::app::{TestApp, on_both_databases, run_script};
 
 on_both_databases! {
     /// One after another: they share a folder of packages.

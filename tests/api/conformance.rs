@@ -1,6 +1,6 @@
 //! The GraphQL-over-HTTP specification, as the audits of `graphql-http` ask for it.
 
-use crate::app::{Engine, TestApp, run_script};
+use crate::support::app::{Engine, TestApp, run_script};
 
 #[tokio::test]
 async fn every_audit_of_graphql_http_passes() {

@@ -19,9 +19,9 @@ use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
-use crate::app::{TestApp, at, data_of, on_both_databases};
-use crate::fixtures::{card, drawn_cards, id, reading, rows, spread, spread_id, user};
-use crate::mutating::{USER_ERRORS, mutate, payload};
+use crate::support::app::{TestApp, at, data_of, on_both_databases};
+use crate::support::fixtures::{card, drawn_cards, id, reading, rows, spread, spread_id, user};
+use crate::support::mutations::{USER_ERRORS, mutate, payload};
 
 const PASSWORD: &str = "a password of many";
 const SPREADS: [&str; 4] = ["single_wasteland", "vault_tec_spread", "raider_chaos", "celtic_cross"];

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Answered, Engine, TestApp, answered, on_both_databases};
-use crate::fixtures::{card_id, drawn_cards, reading, reading_id, rows, spread_id, user, user_id};
+use crate::support::app::{Answered, Engine, TestApp, answered, on_both_databases};
+use crate::support::fixtures::{
+    card_id, drawn_cards, reading, reading_id, rows, spread_id, user, user_id,
+};
 
 /// A refusal is shorter than this, however long the document was.
 const REFUSAL_BYTES_MAXIMUM: usize = 2_048;

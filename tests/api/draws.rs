@@ -10,9 +10,9 @@ use wasteland_tarot::domain::card::{Card, Orientation, Suit};
 use wasteland_tarot::services::readings::{DrawnCard, draw, draw_with_duplicates};
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
-use crate::app::{Engine, TestApp, data_of, on_both_databases};
-use crate::fixtures::{id, rows, spread_id, user};
-use crate::mutating::{USER_ERRORS, mutate, payload, refusal};
+use crate::support::app::{Engine, TestApp, data_of, on_both_databases};
+use crate::support::fixtures::{id, rows, spread_id, user};
+use crate::support::mutations::{USER_ERRORS, mutate, payload, refusal};
 
 const DRAWS: u32 = 100_000;
 

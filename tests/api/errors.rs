@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
-use crate::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
+use crate::support::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
+use crate::support::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
 
 /// A body of one error that no field is to blame for, so that nothing was executed.
 fn only_error(message: &str, extensions: &Value, location: Option<(u32, u32)>) -> Value {

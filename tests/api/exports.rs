@@ -14,14 +14,14 @@ use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{
+use crate::golden::files;
+use crate::support::app::{
     Answered, Content, Engine, TestApp, TestDatabase, answered, at, forge, on_both_databases,
 };
-use crate::fixtures::{
+use crate::support::fixtures::{
     category, drawn_card, drawn_cards, id, private, reading, reading_id, rows, user,
 };
-use crate::golden::files;
-use crate::tables::Access;
+use crate::support::tables::Access;
 
 const JSON: &str = "/export/readings.json";
 const CSV: &str = "/export/readings.csv";
@@ -351,7 +351,7 @@ on_both_databases! {
             (Some(app.token_of(id("gone"))), active),
             (Some(app.token_of(id("nobody"))), active),
             (Some("nonsense".to_owned()), ""),
-            (Some(forge(&expired, crate::app::SECRET)), ""),
+            (Some(forge(&expired, crate::support::app::SECRET)), ""),
         ] {
             for path in [JSON, CSV] {
                 let mut request = app.request(Method::GET, path);

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{Content, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::support::fixtures::{
     category, category_id, drawn_cards, id, reading, reading_id, rows, user, user_id,
 };
 

@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::app::{
+use crate::support::app::{
     Answered, Content, Engine, RawConnection, TestApp, TestDatabase, administer, answered,
     on_both_databases, raw_post,
 };
@@ -822,10 +822,10 @@ async fn graphiql_can_be_switched_off() {
 #[tokio::test]
 async fn production_has_neither_graphiql_nor_introspection() {
     let database = TestDatabase::new(Engine::Sqlite, Content::Reference).await;
-    let settings = crate::app::settings_of(&database.url, &[]);
+    let settings = crate::support::app::settings_of(&database.url, &[]);
     assert!(settings.graphiql() && settings.introspection());
     let of = |environment: &str| {
-        crate::app::settings_with(&[
+        crate::support::app::settings_with(&[
             &format!("--app-env={environment}"),
             &format!("--database-url={}", database.url),
         ])

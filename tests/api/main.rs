@@ -1,68 +1,78 @@
 //! The server as clients meet it: every test goes through HTTP, and every test that touches the
 //! database runs on SQLite and on PostgreSQL.
+//!
+//! A suite is named after the behaviour that it tests; servers, databases and fixtures are in
+//! [`support`].
 
-mod app;
-mod cluster;
-mod fixtures;
-mod mutating;
-mod redis_server;
-mod tables;
-mod walks;
-mod world;
+mod support;
 
+// Clients of the API.
 mod accounts;
 mod admin;
-mod answers;
-mod browser;
-mod cache;
+mod authorization;
 mod card_lists;
 mod cards;
-mod catalogue;
 mod categories;
-mod clients;
-mod conformance;
-mod connections;
-mod counters;
-mod documents;
 mod draws;
-mod errors;
 mod exports;
-mod faults;
-mod golden;
-mod http;
-mod http_cache;
-mod known;
-mod layers;
-mod migrations;
 mod nodes;
-mod one_pass;
-mod pagination;
-mod persisted;
-mod plans;
-mod policy;
-mod pools;
-mod process;
 mod public_stats;
+mod rate_limits;
 mod reading_lists;
+mod reading_tags;
 mod reading_writes;
 mod readings;
-mod readme;
 mod recommendations;
-mod reference;
-mod replicas;
-mod schema;
-mod servers;
+mod reference_data;
 mod sessions;
-mod shares;
-mod slow_queries;
+mod share_links;
 mod spread_lists;
 mod spreads;
-mod statements;
 mod statistics;
-mod storm;
-mod tags;
-mod throttle;
-mod transactions;
 mod users;
-mod variables;
 mod visibility;
+
+// GraphQL.
+mod documents;
+mod errors;
+mod fast_json;
+mod pagination;
+mod persisted_documents;
+mod schema;
+mod variables;
+
+// HTTP.
+mod cache_headers;
+mod http;
+mod tcp_connections;
+
+// Caches.
+mod cache_coherence;
+mod catalogue;
+mod multi_server;
+mod request_memo;
+mod response_cache;
+mod value_cache;
+
+// Databases.
+mod connection_pool;
+mod counters;
+mod database_outages;
+mod disconnects;
+mod golden;
+mod migrations;
+mod query_plans;
+mod replicas;
+mod slow_queries;
+mod statement_counts;
+mod transactions;
+
+// The program, its sources and its documentation.
+mod architecture;
+mod cli;
+mod readme;
+
+// Programs of others, which Node runs.
+mod browser;
+mod clients;
+mod conformance;

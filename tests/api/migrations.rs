@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
-use crate::app::{Content, Engine, TestDatabase, on_both_databases, skip};
+use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, skip};
 
 /// The indexes that the performance guide names.
 const GUIDE_INDEXES: [&str; 14] = [

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{TestApp, on_both_databases};
+use crate::support::fixtures::{
     card_id, category, category_id, id, private, reading, reading_id, rows, spread_id, user,
     user_id,
 };

@@ -13,8 +13,10 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Answered, Engine, TestApp, at, data_of, on_both_databases, settings_with};
-use crate::fixtures::{crowd, id, private, reading, rows, user};
+use crate::support::app::{
+    Answered, Engine, TestApp, at, data_of, on_both_databases, settings_with,
+};
+use crate::support::fixtures::{crowd, id, private, reading, rows, user};
 
 /// A list that can be paged through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -362,7 +364,7 @@ on_both_databases! {
         let connection = app.database.connect().await;
         for (list, row) in [(List::Public, "r040"), (List::OfUser, "r030")] {
             let whole = list.page(&app, "first: 100").await;
-            let place = whole.ids.iter().position(|id| *id == crate::fixtures::reading_id(row));
+            let place = whole.ids.iter().position(|id| *id == crate::support::fixtures::reading_id(row));
             let place = place.expect("the row is listed");
             let cursor = &whole.cursors[place];
             reading_sessions::Entity::delete_by_id(id(row))
@@ -561,7 +563,7 @@ on_both_databases! {
             .collect();
         app.insert(rows(vec![ada], readings)).await;
         let expected: Vec<String> =
-            (0..50).rev().map(|n| crate::fixtures::reading_id(&format!("r{n:02}"))).collect();
+            (0..50).rev().map(|n| crate::support::fixtures::reading_id(&format!("r{n:02}"))).collect();
         for list in [List::Public, List::OfUser] {
             for (size, next) in [("first: 7", "after"), ("last: 7", "before")] {
                 let mut page = list.page(&app, size).await;
@@ -599,7 +601,7 @@ on_both_databases! {
         for list in [List::Public, List::OfUser] {
             let mut page = list.page(&app, "first: 1").await;
             for n in 0..5 {
-                assert_eq!(page.ids, [crate::fixtures::reading_id(&format!("r{n}"))], "{list:?}");
+                assert_eq!(page.ids, [crate::support::fixtures::reading_id(&format!("r{n}"))], "{list:?}");
                 page = list.page(&app, &format!("first: 1, after: {:?}", page.last())).await;
             }
             assert_eq!(page.ids.len(), 0);
@@ -810,8 +812,10 @@ async fn walk(app: &TestApp, walk: &Walk) -> Vec<Vec<String>> {
         } else {
             (end.saturating_sub(walk.size).max(start), end)
         };
-        let ids: Vec<String> =
-            expected[from..to].iter().map(|(_, name)| crate::fixtures::reading_id(name)).collect();
+        let ids: Vec<String> = expected[from..to]
+            .iter()
+            .map(|(_, name)| crate::support::fixtures::reading_id(name))
+            .collect();
         assert_eq!(page.ids, ids);
         assert_eq!(page.flags(), (from > 0, to < expected.len()));
         pages.push(page.ids.clone());

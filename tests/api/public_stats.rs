@@ -7,8 +7,8 @@ use serde_json::json;
 use wasteland_tarot::db::entities::{reading_sessions, spread_templates, users};
 use wasteland_tarot::domain::reading::ReadingStatus;
 
-use crate::app::{Content, TestApp, TestDatabase, at, on_both_databases};
-use crate::fixtures::{private, reading, rows, user};
+use crate::support::app::{Content, TestApp, TestDatabase, at, on_both_databases};
+use crate::support::fixtures::{private, reading, rows, user};
 
 on_both_databases! {
     async fn an_empty_site_counts_its_cards_and_spreads(engine: Engine) {

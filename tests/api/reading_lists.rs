@@ -16,11 +16,11 @@ use wasteland_tarot::domain::spread::SpreadType;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{Engine, TestApp, at, data_of, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{Engine, TestApp, at, data_of, on_both_databases};
+use crate::support::fixtures::{
     category, category_id, id, private, reading, reading_id, rows, spread, user, user_id,
 };
-use crate::walks::{error, refusal};
+use crate::support::page_walks::{error, refusal};
 
 // What is drawn from, and how.
 

@@ -16,12 +16,12 @@ use wasteland_tarot::domain::reading::Karma;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::services::upkeep::sweep;
 
-use crate::app::{TestApp, data_of, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{TestApp, data_of, on_both_databases};
+use crate::support::fixtures::{
     card, category, category_id, crowd, drawn_cards, id, private, reading, reading_id, rows,
     spread, spread_id, user, user_id,
 };
-use crate::mutating::{
+use crate::support::mutations::{
     USER_ERRORS, failure, mutate, not_found, payload, refusal, refusals, unauthenticated,
 };
 
@@ -36,7 +36,7 @@ const FIELDS: &str = "id version question spread { id } spreadType characterVoic
 const MADE: &str = "{ viewer { readingQuota { used } readings { totalCount } } }";
 
 /// A server with Ada, who has a folder, and Bob, who has one as well. They may make many readings.
-async fn start(engine: crate::app::Engine) -> TestApp {
+async fn start(engine: crate::support::app::Engine) -> TestApp {
     let app = TestApp::start_with(engine, &["--daily-readings=500"]).await;
     let (ada, bob) = (user("ada"), user("bob"));
     app.insert(SeedRows {

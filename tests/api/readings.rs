@@ -18,8 +18,8 @@ use wasteland_tarot::domain::reading::{Karma, PrivacyLevel};
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{Content, TestApp, TestDatabase, at, on_both_databases};
-use crate::fixtures::{
+use crate::support::app::{Content, TestApp, TestDatabase, at, on_both_databases};
+use crate::support::fixtures::{
     card, card_id, category, category_id, drawn_card, drawn_cards, id, private, reading,
     reading_id, rows, spread, spread_id, user, user_id,
 };
@@ -315,11 +315,11 @@ on_both_databases! {
                     assert_eq!(hidden.statements(), missing.statements());
                     assert_eq!(hidden.body.get("errors"), None);
                     // They name what was asked for, there or not.
-                    let keys = |answered: &crate::app::Answered, name: &str| {
+                    let keys = |answered: &crate::support::app::Answered, name: &str| {
                         answered.header("surrogate-key").replace(&id(name).to_string(), "ID")
                     };
                     assert_eq!(keys(&hidden, name), keys(&missing, "absent"));
-                    let differing = |answered: &crate::app::Answered| {
+                    let differing = |answered: &crate::support::app::Answered| {
                         let mut headers = answered.headers.clone();
                         for name in ["x-request-id", "server-timing", "date", "surrogate-key"] {
                             headers.remove(name);

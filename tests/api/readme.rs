@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::config::Settings;
 
-use crate::app::{TestApp, answered, data_of, on_both_databases};
+use crate::support::app::{TestApp, answered, data_of, on_both_databases};
 
 const README: &str = include_str!("../../README.md");
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::spread_templates;
 
-use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::{card_id, spread_id};
 use crate::spreads::count;
-use crate::walks::{error, refusal, reload};
+use crate::support::app::{TestApp, on_both_databases};
+use crate::support::fixtures::{card_id, spread_id};
+use crate::support::page_walks::{error, refusal, reload};
 
 async fn recommended(app: &TestApp, arguments: &str) -> Vec<Value> {
     let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };

@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Answered, TestApp, answered, data_of};
-use crate::cluster::{Cluster, Mode, has_cluster};
-use crate::fixtures::{id, reading, rows, spread_id, user};
-use crate::mutating::{USER_ERRORS, payload};
-use crate::redis_server::{Redis, has_redis};
-use crate::tables::Access;
+use crate::support::app::{Answered, TestApp, answered, data_of};
+use crate::support::fixtures::{id, reading, rows, spread_id, user};
+use crate::support::mutations::{USER_ERRORS, payload};
+use crate::support::postgres_cluster::{Cluster, Mode, has_cluster};
+use crate::support::redis_server::{Redis, has_redis};
+use crate::support::tables::Access;
 
 const FEED: &str = "{ publicReadings { nodes { question } } }";
 

@@ -202,7 +202,7 @@ fn nothing_is_printed_as_an_extension() {
 
 #[test]
 fn every_list_is_a_connection_or_has_a_bound() {
-    let limits = crate::app::settings_of("sqlite://unused.db", &[]).limits;
+    let limits = crate::support::app::settings_of("sqlite://unused.db", &[]).limits;
     let bounds = list_bounds(&limits.document);
     let costs = CostTable::from_sdl(&sdl(), &bounds);
     assert!(costs.is_ok(), "{costs:?}");
@@ -217,7 +217,7 @@ fn every_list_is_a_connection_or_has_a_bound() {
 
 #[test]
 fn every_surcharge_has_a_field() {
-    let limits = crate::app::settings_of("sqlite://unused.db", &[]).limits;
+    let limits = crate::support::app::settings_of("sqlite://unused.db", &[]).limits;
     let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document)).expect("bounds");
     let charged = costs.with_surcharges(&SURCHARGES);
     assert!(charged.is_ok(), "{charged:?}");

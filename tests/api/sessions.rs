@@ -20,8 +20,10 @@ use crate::accounts::{
     PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, plain_refusal,
     registration, with,
 };
-use crate::app::{Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases};
-use crate::fixtures::{id, reading, reading_id, rows, user};
+use crate::support::app::{
+    Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases,
+};
+use crate::support::fixtures::{id, reading, reading_id, rows, user};
 
 const SESSION: &str =
     "session { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt }";

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::{reading_sessions, users};
 
-use crate::app::{
+use crate::support::app::{
     Engine, RawConnection, TestApp, data_of, on_both_databases, raw_post, settings_with,
 };
-use crate::fixtures::{
+use crate::support::fixtures::{
     category, category_id, drawn_cards, id, reading, reading_id, rows, spread_id, user,
 };
-use crate::mutating::{USER_ERRORS, mutate, payload};
-use crate::tables::{Access, differences};
-use crate::world::{PASSWORD, write_world};
+use crate::support::mutations::{USER_ERRORS, mutate, payload};
+use crate::support::tables::{Access, differences};
+use crate::support::world::{PASSWORD, write_world};
 
 const FIELDS: &str = "id sql durationMs latestDurationMs occurredAt occurrences operationName field
     parameters";

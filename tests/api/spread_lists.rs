@@ -15,9 +15,9 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::spread::{Difficulty, Spread, SpreadType};
 
-use crate::app::{Engine, TestApp, at, on_both_databases};
-use crate::fixtures::{id, rows, spread, user};
-use crate::walks::{assert_walks, error, refusal, reload};
+use crate::support::app::{Engine, TestApp, at, on_both_databases};
+use crate::support::fixtures::{id, rows, spread, user};
+use crate::support::page_walks::{assert_walks, error, refusal, reload};
 
 const FIELDS: &[&str] = &["USAGE_COUNT", "NAME", "CARD_COUNT", "CREATED_AT"];
 const DIRECTIONS: &[&str] = &["ASC", "DESC"];

@@ -9,8 +9,8 @@ use wasteland_tarot::db::entities::{
 };
 use wasteland_tarot::domain::locale::Locale;
 
-use crate::app::{Content, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::{card_id, spread, spread_id};
+use crate::support::app::{Content, TestApp, TestDatabase, on_both_databases};
+use crate::support::fixtures::{card_id, spread, spread_id};
 
 /// Every field that a spread has, in both languages where there are two.
 const SPREAD: &str = "id name displayName zhDisplayName: displayName(locale: ZH_HANT)

@@ -18,10 +18,10 @@ use wasteland_tarot::domain::reading::{Karma, ReadingStatus};
 use wasteland_tarot::domain::statistics::Ratings;
 use wasteland_tarot::domain::voice::VoiceKey;
 
-use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::{drawn_card, drawn_cards, id, reading, rows, spread, user, user_id};
-use crate::mutating::payload;
-use crate::tables::Access;
+use crate::support::app::{TestApp, on_both_databases};
+use crate::support::fixtures::{drawn_card, drawn_cards, id, reading, rows, spread, user, user_id};
+use crate::support::mutations::payload;
+use crate::support::tables::Access;
 
 const OFFSETS: [i32; 5] = [-720, -345, 0, 345, 840];
 const SPREADS: [&str; 3] = ["single_wasteland", "vault_tec_spread", "raider_chaos"];
@@ -782,7 +782,7 @@ on_both_databases! {
             "analytics": { "topCards": [], "voices": [] },
         });
         assert_eq!(app.data_as(id("ada"), query).await["viewer"], none);
-        let spread = crate::fixtures::spread_id(&app, "raider_chaos");
+        let spread = crate::support::fixtures::spread_id(&app, "raider_chaos");
         let input = json!({ "question": "Q?", "spreadId": spread, "characterVoice": "GHOUL" });
         let made = payload(&app, id("ada"), "createReading", input, "reading { id }").await;
         let drawn = json!({ "draws": 1, "percentOfDraws": 25.0 });

@@ -12,14 +12,16 @@ use uuid::Uuid;
 
 use wasteland_tarot::services::upkeep;
 
-use crate::app::{
+use crate::schema::mutation_names;
+use crate::support::app::{
     Answered, Content, Engine, RawConnection, TestApp, TestDatabase, data_of, on_both_databases,
     raw_post,
 };
-use crate::fixtures::{card_id, category_id, id, reading_id, rows, spread_id, user, user_id};
-use crate::schema::mutation_names;
-use crate::tables::{Access, Tables, differences};
-use crate::world::{PASSWORD, share_id, write_world};
+use crate::support::fixtures::{
+    card_id, category_id, id, reading_id, rows, spread_id, user, user_id,
+};
+use crate::support::tables::{Access, Tables, differences};
+use crate::support::world::{PASSWORD, share_id, write_world};
 
 /// A mutation that succeeds, and what it writes on its way: the statement and its table.
 struct Case {

@@ -8,8 +8,8 @@ use wasteland_tarot::db::entities::users;
 use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::voice::VoiceKey;
 
-use crate::app::{TestApp, at, on_both_databases};
-use crate::fixtures::{id, private, reading, rows, user, user_id};
+use crate::support::app::{TestApp, at, on_both_databases};
+use crate::support::fixtures::{id, private, reading, rows, user, user_id};
 
 /// Ada with a value in every field, Bob with none, and an admin.
 async fn people(app: &TestApp) {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::card_id;
+use crate::support::app::{TestApp, on_both_databases};
+use crate::support::fixtures::card_id;
 
 /// The body of an answer with one error that refuses the document.
 fn refused(message: &str, line: u32, column: u32) -> Value {

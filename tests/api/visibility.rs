@@ -18,10 +18,10 @@ use wasteland_tarot::domain::reading::PrivacyLevel;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::passwords::NO_PASSWORD;
 
-use crate::app::{Answered, TestApp, answered, on_both_databases};
-use crate::fixtures::{category_id, id, reading_id, spread_id, user_id};
-use crate::tables::{Access, differences};
-use crate::world::{World, share_id};
+use crate::support::app::{Answered, TestApp, answered, on_both_databases};
+use crate::support::fixtures::{category_id, id, reading_id, spread_id, user_id};
+use crate::support::tables::{Access, differences};
+use crate::support::world::{World, share_id};
 
 const VIEWERS: [Option<&str>; 4] = [None, Some("bob"), Some("admin"), Some("ada")];
 

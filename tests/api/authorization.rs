@@ -10,11 +10,11 @@ use uuid::Uuid;
 use wasteland_tarot::graphql::cache_hints::hint_of;
 use wasteland_tarot::graphql::sdl;
 
-use crate::app::{TestApp, on_both_databases};
-use crate::fixtures::{card_id, category_id, id, reading_id, spread_id, user_id};
 use crate::schema::{fields_of, types_of};
-use crate::tables::{Access, differences};
-use crate::world::{PASSWORD, share_id, write_world};
+use crate::support::app::{TestApp, on_both_databases};
+use crate::support::fixtures::{card_id, category_id, id, reading_id, spread_id, user_id};
+use crate::support::tables::{Access, differences};
+use crate::support::world::{PASSWORD, share_id, write_world};
 
 /// For whom something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

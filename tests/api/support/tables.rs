@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-use crate::app::TestDatabase;
+use crate::support::app::TestDatabase;
 
 /// Every row of every table as text, by table.
 pub type Tables = BTreeMap<String, Vec<String>>;

@@ -18,10 +18,10 @@ use wasteland_tarot::db::seed::insert_missing_seed;
 use wasteland_tarot::db::{Database, StartLock, now};
 use wasteland_tarot::services::tokens::{AccessToken, Tokens};
 
-use crate::app::{
+use crate::support::app::{
     Content, Engine, RawConnection, SECRET, TestDatabase, on_both_databases, raw_post, settings_of,
 };
-use crate::fixtures::{rows, user};
+use crate::support::fixtures::{rows, user};
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;

@@ -1,8 +1,8 @@
 //! Clients that disconnect in the middle of mutations, many at once, again and again: what was
 //! acknowledged is there as it was acknowledged, and what was not is there whole or not at all.
 //!
-//! `STORM_ROUNDS` says how many rounds, 5 if nothing is said; `STORM_SEED` repeats what the clients
-//! of another storm did. `scripts/storm` runs it alone.
+//! `DISCONNECT_ROUNDS` says how many rounds, 5 if nothing is said; `DISCONNECT_SEED` repeats what the clients
+//! of another storm did. `scripts/disconnects` runs it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::services::upkeep;
 
-use crate::app::{Engine, RawConnection, TestApp, data_of, on_both_databases, raw_post};
-use crate::fixtures::{id, rows, spread_id, user};
-use crate::tables::Access;
+use crate::support::app::{Engine, RawConnection, TestApp, data_of, on_both_databases, raw_post};
+use crate::support::fixtures::{id, rows, spread_id, user};
+use crate::support::tables::Access;
 use crate::transactions::{OPEN_TRANSACTIONS, assert_counters_agree};
 
 const ROUNDS: u32 = 5;
@@ -320,9 +320,9 @@ impl Storm {
 
 on_both_databases! {
     async fn clients_that_leave_in_the_middle_lose_nothing_that_was_acknowledged(engine: Engine) {
-        let seed = setting("STORM_SEED").unwrap_or_else(rand::random);
-        let rounds = setting("STORM_ROUNDS").unwrap_or(ROUNDS);
-        println!("STORM_SEED={seed} STORM_ROUNDS={rounds}");
+        let seed = setting("DISCONNECT_SEED").unwrap_or_else(rand::random);
+        let rounds = setting("DISCONNECT_ROUNDS").unwrap_or(ROUNDS);
+        println!("DISCONNECT_SEED={seed} DISCONNECT_ROUNDS={rounds}");
         let mut storm = Storm::begin(engine, seed).await;
         for _ in 0..rounds {
             storm.round().await;

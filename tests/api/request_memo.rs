@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::config::cache::KNOWN_BYTES;
 
-use crate::app::{Answered, Engine, RawConnection, TestApp, answered, on_both_databases, raw_post};
-use crate::fixtures::{id, spread_id};
-use crate::mutating::{USER_ERRORS, payload};
-use crate::persisted::hash_of;
-use crate::world::write_world;
+use crate::persisted_documents::hash_of;
+use crate::support::app::{
+    Answered, Engine, RawConnection, TestApp, answered, on_both_databases, raw_post,
+};
+use crate::support::fixtures::{id, spread_id};
+use crate::support::mutations::{USER_ERRORS, payload};
+use crate::support::world::write_world;
 
 const FEED: &str =
     "query Feed($first: Int) { publicReadings(first: $first) { nodes { question tags } } }";

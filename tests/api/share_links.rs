@@ -18,9 +18,13 @@ use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::upkeep::{bring_up_to_date, sweep};
 
-use crate::app::{Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases};
-use crate::fixtures::{card, drawn_cards, id, private, reading, reading_id, spread_id, user};
-use crate::mutating::{
+use crate::support::app::{
+    Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases,
+};
+use crate::support::fixtures::{
+    card, drawn_cards, id, private, reading, reading_id, spread_id, user,
+};
+use crate::support::mutations::{
     USER_ERRORS, failure, mutate, not_found, payload, refusal, refusals, unauthenticated,
 };
 

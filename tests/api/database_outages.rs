@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::users;
 
-use crate::app::{Answered, TestApp, answered, data_of};
-use crate::cluster::{Cluster, Mode, PASSWORD, has_cluster};
-use crate::fixtures::{id, rows, spread_id, user};
-use crate::tables::{Access, differences};
+use crate::support::app::{Answered, TestApp, answered, data_of};
+use crate::support::fixtures::{id, rows, spread_id, user};
+use crate::support::postgres_cluster::{Cluster, Mode, PASSWORD, has_cluster};
+use crate::support::tables::{Access, differences};
 use crate::transactions::assert_counters_agree;
 
 /// What takes this long hangs. It is not a test of speed.

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::services::upkeep::bring_up_to_date;
 
-use crate::app::{Answered, Engine, TestApp, TestDatabase, on_both_databases};
-use crate::fixtures::{card_id, id, reading, rows, spread_id, user};
-use crate::mutating::{USER_ERRORS, payload};
-use crate::redis_server::{Line, Redis, has_redis};
+use crate::support::app::{Answered, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user};
+use crate::support::mutations::{USER_ERRORS, payload};
+use crate::support::redis_server::{Line, Redis, has_redis};
 
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 

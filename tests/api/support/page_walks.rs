@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::services::upkeep::reload_catalogue;
 
-use crate::app::{TestApp, data_of};
-use crate::fixtures::id;
+use crate::support::app::{TestApp, data_of};
+use crate::support::fixtures::id;
 
 /// The message, the code and the argument of an error of an argument.
 pub fn error(message: &str, argument: &str) -> Value {

@@ -6,9 +6,11 @@ use wasteland_tarot::db::entities::columns::TextList;
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::graphql::tag::tag_id;
 
-use crate::app::{Engine, TestApp, at, on_both_databases};
-use crate::fixtures::{id, private, reading, reading_id, rows, user};
-use crate::mutating::{USER_ERRORS, failure, mutate, payload, refusal, refusals, unauthenticated};
+use crate::support::app::{Engine, TestApp, at, on_both_databases};
+use crate::support::fixtures::{id, private, reading, reading_id, rows, user};
+use crate::support::mutations::{
+    USER_ERRORS, failure, mutate, payload, refusal, refusals, unauthenticated,
+};
 
 fn tagged(
     app: &TestApp,

@@ -25,10 +25,10 @@ use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 
-use crate::app::{
+use crate::golden::{CASES, Found, Values, files, first_cursor, is_narrowed};
+use crate::support::app::{
     Content, Engine, TestApp, TestDatabase, at, on_both_databases, settings_of, skip,
 };
-use crate::golden::{CASES, Found, Values, files, first_cursor, is_narrowed};
 
 const SEED: SeedPlan = SeedPlan { users: 2_000, readings: 200_000, seed: 2_077 };
 /// PostgreSQL looks at 300 times as many rows of a table: at all of them. Of a sample it would find

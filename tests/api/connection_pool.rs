@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::app::{Answered, Engine, TestApp, administer, on_both_databases};
-use crate::fixtures::{id, rows, spread_id, user};
-use crate::tables::Access;
+use crate::support::app::{Answered, Engine, TestApp, administer, on_both_databases};
+use crate::support::fixtures::{id, rows, spread_id, user};
+use crate::support::tables::Access;
 
 const STATS: &str =
     "poolStats { role poolSize checkedIn checkedOut overflow maxOverflow waiting acquireP95Ms }";

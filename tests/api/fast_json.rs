@@ -12,8 +12,8 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::voice::VoiceKey;
 
-use crate::app::{Answered, Engine, TestApp};
-use crate::fixtures::{category, drawn_cards, id, private, reading, rows, user};
+use crate::support::app::{Answered, Engine, TestApp};
+use crate::support::fixtures::{category, drawn_cards, id, private, reading, rows, user};
 
 const LOCALES: &[&str] = &["", "(locale: EN)", "(locale: ZH_HANT)", "(locale: $locale)"];
 const NO_ARGUMENT: &[&str] = &[""];

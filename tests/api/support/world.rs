@@ -12,8 +12,8 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::reading::PrivacyLevel;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{TestApp, at};
-use crate::fixtures::{category, drawn_card, id, reading, user};
+use crate::support::app::{TestApp, at};
+use crate::support::fixtures::{category, drawn_card, id, reading, user};
 
 /// The password of everybody who has one.
 pub const PASSWORD: &str = "correct horse battery staple";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{Answered, TestApp, data_of};
+use crate::support::app::{Answered, TestApp, data_of};
 
 /// Everything of a user error.
 pub const USER_ERRORS: &str = "userErrors { field message code min max resetsAt lockedUntil }";

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tokio::net::TcpSocket;
 
-use crate::app::{Engine, RawConnection, TestApp, raw_post};
+use crate::support::app::{Engine, RawConnection, TestApp, raw_post};
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
@@ -269,7 +269,7 @@ async fn what_is_not_http_is_refused() {
 
 /// As much of HTTP/2 as these tests need.
 mod http2 {
-    use crate::app::RawConnection;
+    use crate::support::app::RawConnection;
 
     pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     pub const DATA: u8 = 0;

@@ -12,8 +12,8 @@ use wasteland_tarot::db::entities::users;
 use crate::accounts::{
     PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, registration,
 };
-use crate::app::{Answered, Engine, TestApp, answered, data_of};
-use crate::fixtures::{id, rows, user_id};
+use crate::support::app::{Answered, Engine, TestApp, answered, data_of};
+use crate::support::fixtures::{id, rows, user_id};
 
 const WRONG: &str = "a wrong password";
 const QUERY: &str = "{ __typename }";
@@ -143,7 +143,7 @@ async fn nobody_uses_up_what_an_account_may_ask_with_a_token_that_is_not_good() 
     let claims = json!({
         "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api", "exp": 1,
     });
-    let expired = crate::app::forge(&claims, crate::app::SECRET);
+    let expired = crate::support::app::forge(&claims, crate::support::app::SECRET);
     for status in [401, 401, 429] {
         let answered = app.send(Some(&expired), &json!({ "query": QUERY })).await;
         assert_eq!(answered.status, status);

@@ -6,8 +6,8 @@ use serde_json::Value;
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::app::{Engine, TestApp, on_both_databases, skip};
-use crate::fixtures::{category, crowd, drawn_cards, id, reading, user};
+use crate::support::app::{Engine, TestApp, on_both_databases, skip};
+use crate::support::fixtures::{category, crowd, drawn_cards, id, reading, user};
 
 /// A hundred public readings of ten users, with three cards each, all in folders.
 async fn fill(app: &TestApp) {
@@ -176,7 +176,7 @@ on_both_databases! {
         fill(&app).await;
         for count in [1_usize, 20, 100] {
             let ids: Vec<String> =
-                (0..count).map(|n| crate::fixtures::reading_id(&format!("r{n:02}"))).collect();
+                (0..count).map(|n| crate::support::fixtures::reading_id(&format!("r{n:02}"))).collect();
             let query = format!(
                 "{{ nodes(ids: {ids:?}) {{ ... on Reading {{ question cards {{ position }} }} }} }}"
             );
@@ -193,7 +193,7 @@ on_both_databases! {
             .map(|n| {
                 format!(
                     " a{n}: reading(id: {:?}) {{ question }}",
-                    crate::fixtures::reading_id(&format!("r{n:02}"))
+                    crate::support::fixtures::reading_id(&format!("r{n:02}"))
                 )
             })
             .collect::<Vec<_>>()

@@ -16,7 +16,7 @@ use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::services::reference::load_reference;
 
-use crate::app::{Content, Engine, TestApp, TestDatabase, on_both_databases, settings_of};
+use crate::support::app::{Content, Engine, TestApp, TestDatabase, on_both_databases, settings_of};
 
 /// The texts under these keys of all items, in both languages.
 fn texts<'a>(items: &'a Value, keys: &[&str]) -> Vec<&'a str> {

@@ -14,8 +14,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::app::skip;
-use crate::cluster::{free_port, signal};
+use crate::support::app::skip;
+use crate::support::postgres_cluster::{free_port, signal};
 
 /// One that has not started by then never will.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -11,11 +11,11 @@ use serde_json::json;
 use wasteland_tarot::graphql::cache_hints::{Outside, hint_of};
 use wasteland_tarot::graphql::sdl;
 
-use crate::app::{Answered, Engine, TestApp, answered, on_both_databases};
-use crate::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user};
-use crate::mutating::{USER_ERRORS, payload};
 use crate::schema::{fields_of, types_of};
-use crate::world::write_world;
+use crate::support::app::{Answered, Engine, TestApp, answered, on_both_databases};
+use crate::support::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user};
+use crate::support::mutations::{USER_ERRORS, payload};
+use crate::support::world::write_world;
 
 /// What an answer tells caches outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

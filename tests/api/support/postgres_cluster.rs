@@ -14,7 +14,7 @@ use sea_orm::sqlx::{self, Connection, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use crate::app::{TestDatabase, fill, skip};
+use crate::support::app::{TestDatabase, fill, skip};
 
 /// The database of each cluster, with the schema and the reference data.
 const DATABASE: &str = "tarot";

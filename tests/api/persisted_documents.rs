@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::app::{Answered, Engine, TestApp, answered, forge};
+use crate::cli::{self, execute, folder};
 use crate::documents::stored_documents;
 use crate::http::{bad, refusal};
-use crate::process::{self, execute, folder};
+use crate::support::app::{Answered, Engine, TestApp, answered, forge};
 
 const RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -675,7 +675,7 @@ fn start_refused(manifest: &str) -> String {
     // Whether or not they are the only ones.
     let mut lines = ["false", "true"].map(|only| {
         let environment = [("TRUSTED_DOCUMENTS", path), ("TRUSTED_DOCUMENTS_ONLY", only)];
-        let line = process::refusal(&execute(folder.path(), &environment, &["serve"]));
+        let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));
         let start = format!("TRUSTED_DOCUMENTS={path}: ");
         line.strip_prefix(&start).unwrap_or_else(|| panic!("{line}")).to_owned()
     });
@@ -712,7 +712,7 @@ fn a_file_that_is_no_manifest_is_one_line() {
     for path in [&missing, folder.path()] {
         let path = path.to_str().expect("a plain path");
         let environment = [("TRUSTED_DOCUMENTS", path)];
-        let line = process::refusal(&execute(folder.path(), &environment, &["serve"]));
+        let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));
         let expected = "the path of a file that is there";
         assert_eq!(line, format!("TRUSTED_DOCUMENTS={path:?} (environment): {expected}"));
     }
@@ -799,7 +799,7 @@ fn an_operation_of_apollos_that_cannot_be_trusted_is_one_line_that_names_it() {
 fn only_trusted_documents_without_any_is_one_line() {
     let folder = folder();
     let environment = [("TRUSTED_DOCUMENTS_ONLY", "true")];
-    let line = process::refusal(&execute(folder.path(), &environment, &["serve"]));
+    let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));
     let expected = "TRUSTED_DOCUMENTS_ONLY=\"true\" (without TRUSTED_DOCUMENTS): \
                     the trusted documents must be named as well, else nothing is executed";
     assert_eq!(line, expected);

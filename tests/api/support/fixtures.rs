@@ -16,7 +16,7 @@ use wasteland_tarot::domain::spread::Spread;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use crate::app::{TestApp, at};
+use crate::support::app::{TestApp, at};
 
 /// An id that a test knows beforehand, the same on both databases: the letters of a text of at most
 /// 16 bytes. Ids sort as their texts do.

@@ -8,12 +8,12 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{Answered, Engine, TestApp, TestDatabase, answered, on_both_databases};
-use crate::fixtures::{card_id, category_id, id, reading_id, user_id};
-use crate::mutating::{USER_ERRORS, payload};
-use crate::persisted::hash_of;
-use crate::tables::Access;
-use crate::world::{share_id, write_world};
+use crate::persisted_documents::hash_of;
+use crate::support::app::{Answered, Engine, TestApp, TestDatabase, answered, on_both_databases};
+use crate::support::fixtures::{card_id, category_id, id, reading_id, user_id};
+use crate::support::mutations::{USER_ERRORS, payload};
+use crate::support::tables::Access;
+use crate::support::world::{share_id, write_world};
 
 const FEED: &str = "query Feed($first: Int, $filter: PublicReadingFilter) {
     publicReadings(first: $first, filter: $filter) {

@@ -3,7 +3,7 @@
 //! PostgreSQL is the one that `TEST_POSTGRES_URL` names (its user must be allowed to create
 //! databases). Where it is not set, tests that need it are skipped, and say so; with
 //! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure. Tests that break PostgreSQL
-//! itself have one of their own, see [`crate::cluster`].
+//! itself have one of their own, see [`crate::support::postgres_cluster`].
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -46,17 +46,17 @@ macro_rules! on_both_databases {
             use super::*;
 
             $(#[$doc])*
-            async fn run($engine: $crate::app::Engine) $body
+            async fn run($engine: $crate::support::app::Engine) $body
 
             #[tokio::test]
             async fn sqlite() {
-                run($crate::app::Engine::Sqlite).await;
+                run($crate::support::app::Engine::Sqlite).await;
             }
 
             #[tokio::test]
             async fn postgres() {
-                if $crate::app::Engine::has_postgres(stringify!($name)) {
-                    run($crate::app::Engine::Postgres).await;
+                if $crate::support::app::Engine::has_postgres(stringify!($name)) {
+                    run($crate::support::app::Engine::Postgres).await;
                 }
             }
         }

@@ -1,0 +1,10 @@
+//! What the suites share: servers and databases of a test's own, and rows to fill them with.
+
+pub mod app;
+pub mod fixtures;
+pub mod mutations;
+pub mod page_walks;
+pub mod postgres_cluster;
+pub mod redis_server;
+pub mod tables;
+pub mod world;
