@@ -19,7 +19,7 @@ use wasteland_tarot::db::{Database, DbError, StartLock, migrations, now, users};
 use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::user::fold_username;
 use wasteland_tarot::graphql::documents::Documents;
-use wasteland_tarot::http::{App, Front, connections};
+use wasteland_tarot::http::{App, FastPath, connections};
 use wasteland_tarot::services::Services;
 use wasteland_tarot::services::accounts::{self, Registration};
 use wasteland_tarot::services::catalogue::Catalogue;
@@ -239,7 +239,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
         stopped_at = Some(Instant::now());
         app.stopping.cancel();
     };
-    let mut drained = connections::serve(listener, Front::new(&app), &limits, stop).await;
+    let mut drained = connections::serve(listener, FastPath::new(&app), &limits, stop).await;
     let deadline = stopped_at.unwrap_or_else(Instant::now) + limits.shutdown_timeout;
     // Clients that went away have left writes behind that are to be finished.
     app.writes.close();

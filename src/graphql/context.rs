@@ -84,7 +84,7 @@ pub struct RequestContext {
     /// What becomes of the cookie.
     pub cookie: Arc<Mutex<Option<CookieChange>>>,
     /// Whether nothing that is kept is new enough.
-    pub wants_newer: bool,
+    pub bypass_cache: bool,
     viewer: CurrentViewer,
     /// Before anything was read for it.
     as_of: Moment,
@@ -123,7 +123,7 @@ impl RequestContext {
             limits,
             plans,
             cookie: Arc::default(),
-            wants_newer: false,
+            bypass_cache: false,
             viewer,
             as_of,
             computed: Mutex::default(),
@@ -196,7 +196,7 @@ impl RequestContext {
         compute: impl Future<Output = Result<V, DbError>>,
     ) -> Result<Arc<V>, DbError> {
         let (cache, now) = (&self.services.cache, self.services.clock.now());
-        if self.wants_newer {
+        if self.bypass_cache {
             return compute.await.map(Arc::new);
         }
         // What is asked for again may be made of what a loader has kept since.

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::graphql::Front;
+use super::graphql::FastPath;
 use super::viewer::Peer;
 use crate::config::limits::Limits;
 
@@ -37,7 +37,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// allow. Answers whether all were finished.
 pub async fn serve(
     listener: TcpListener,
-    front: Front,
+    front: FastPath,
     limits: &Limits,
     stop: impl Future<Output = ()>,
 ) -> bool {
@@ -80,7 +80,7 @@ async fn accept(
 
 async fn serve_connection(
     (stream, peer): (TcpStream, Peer),
-    front: Front,
+    front: FastPath,
     limits: &Limits,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
@@ -136,20 +136,20 @@ struct BoundedStream {
     header_timeout: Duration,
     idle_timeout: Duration,
     answer_timeout: Duration,
-    waiting: Waiting,
+    waiting: ConnectionState,
     deadline: Pin<Box<Sleep>>,
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// What the connection waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Waiting {
+enum ConnectionState {
     /// The rest of a request's header, or the first one.
-    Header,
+    ReadingHeader,
     /// The next request.
-    Request,
+    Idle,
     /// A request to be answered and the answer to be taken.
-    Answer,
+    AwaitingResponse,
 }
 
 impl BoundedStream {
@@ -160,13 +160,13 @@ impl BoundedStream {
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             answer_timeout: limits.request_timeout + limits.idle_timeout,
-            waiting: Waiting::Header,
+            waiting: ConnectionState::ReadingHeader,
             deadline: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
             write_deadline: None,
         }
     }
 
-    fn wait_for(&mut self, waiting: Waiting) {
+    fn wait_for(&mut self, waiting: ConnectionState) {
         if self.waiting == waiting {
             return;
         }
@@ -176,16 +176,16 @@ impl BoundedStream {
 
     fn set_deadline(&mut self) {
         let bound = match self.waiting {
-            Waiting::Header => self.header_timeout,
-            Waiting::Request => self.idle_timeout,
-            Waiting::Answer => self.answer_timeout,
+            ConnectionState::ReadingHeader => self.header_timeout,
+            ConnectionState::Idle => self.idle_timeout,
+            ConnectionState::AwaitingResponse => self.answer_timeout,
         };
         self.deadline.as_mut().reset(Instant::now() + bound);
     }
 
     /// Bytes moved: while a request is answered, the wait begins anew.
     fn moved(&mut self) {
-        if self.waiting == Waiting::Answer {
+        if self.waiting == ConnectionState::AwaitingResponse {
             self.set_deadline();
         }
     }
@@ -218,16 +218,16 @@ impl AsyncRead for BoundedStream {
         let this = &mut *self;
         let is_answering = this.in_flight.load(Ordering::Relaxed) > 0;
         match (is_answering, this.waiting) {
-            (true, _) => this.wait_for(Waiting::Answer),
-            (false, Waiting::Answer) => this.wait_for(Waiting::Request),
-            (false, Waiting::Header | Waiting::Request) => {}
+            (true, _) => this.wait_for(ConnectionState::AwaitingResponse),
+            (false, ConnectionState::AwaitingResponse) => this.wait_for(ConnectionState::Idle),
+            (false, ConnectionState::ReadingHeader | ConnectionState::Idle) => {}
         }
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 if is_answering {
                     this.moved();
                 } else {
-                    this.wait_for(Waiting::Header);
+                    this.wait_for(ConnectionState::ReadingHeader);
                 }
                 Poll::Ready(read)
             }

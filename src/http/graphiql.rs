@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-use super::graphql::{Answer, HttpError};
+use super::graphql::{GraphqlResponse, HttpError};
 use super::request_log::RequestId;
 use super::{App, negotiation::MediaType};
 
@@ -25,7 +25,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// `GET /`, and `GET /graphql` for a browser: the page.
 pub async fn page(State(app): State<Arc<App>>, Extension(id): Extension<RequestId>) -> Response {
     let Some(page) = Dist::get("index.html").filter(|_| app.services.settings.graphiql()) else {
-        return Answer::from(HttpError::not_found()).into_response(&id);
+        return GraphqlResponse::from(HttpError::not_found()).into_response(&id);
     };
     let headers = [
         (header::CONTENT_TYPE, MediaType::Html.content_type()),
@@ -43,7 +43,7 @@ pub async fn asset(
     Extension(id): Extension<RequestId>,
     file: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let not_found = || Answer::from(HttpError::not_found()).into_response(&id);
+    let not_found = || GraphqlResponse::from(HttpError::not_found()).into_response(&id);
     // A name, and not a way out of the folder.
     let is_name = |file: &str| !file.contains(['/', '\\']) && file != "..";
     let Some(file) = file.ok().map(|Path(file)| file).filter(|file| is_name(file)) else {

@@ -34,8 +34,8 @@ use crate::graphql::documents::Documents;
 use crate::graphql::{Schema, schema};
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
-pub use graphql::Front;
-use graphql::{Answer, HttpError, KnownRequests};
+pub use graphql::FastPath;
+use graphql::{GraphqlResponse, HttpError, RequestMemo};
 use request_log::RequestId;
 
 /// Where the API is.
@@ -50,7 +50,7 @@ pub struct App {
     /// The executable schema.
     pub schema: Schema,
     /// Requests that are answered before they are read.
-    pub known: KnownRequests,
+    pub request_memo: RequestMemo,
     /// The document guard, what it has let pass, and what clients may ask for by a hash.
     pub documents: Documents,
     /// Mutations that are being executed. The database is closed when there are none.
@@ -70,7 +70,7 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             schema: schema(settings.introspection(), &settings.limits.document).finish(),
-            known: KnownRequests::new(&settings.cache),
+            request_memo: RequestMemo::new(&settings.cache),
             documents,
             services: Arc::new(Services::new(settings, catalogue)),
             database,
@@ -106,7 +106,7 @@ fn compression() -> CompressionLayer<impl Predicate> {
 }
 
 async fn not_found(Extension(id): Extension<RequestId>) -> Response {
-    Answer::from(HttpError::not_found()).into_response(&id)
+    GraphqlResponse::from(HttpError::not_found()).into_response(&id)
 }
 
 async fn answer_panic(
@@ -118,7 +118,7 @@ async fn answer_panic(
     AssertUnwindSafe(next.run(request))
         .catch_unwind()
         .await
-        .unwrap_or_else(|_| Answer::from(HttpError::internal()).into_response(&id))
+        .unwrap_or_else(|_| GraphqlResponse::from(HttpError::internal()).into_response(&id))
 }
 
 /// Headers that clients may read across origins beside the usual ones.

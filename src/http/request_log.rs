@@ -28,7 +28,7 @@ pub struct RequestId(pub String);
 
 /// What the handler of a request found out and the log line tells; an extension of the answer.
 #[derive(Debug, Clone, Default)]
-pub struct RequestFigures {
+pub struct RequestMetrics {
     /// The operation's name.
     pub operation: Option<String>,
     /// SQL statements that ran.
@@ -44,15 +44,15 @@ pub struct RequestFigures {
     /// Pages of readings.
     pub pages: PageCount,
     /// Whether clients may see no more of what it cost than its time.
-    pub are_secret: bool,
+    pub redacted: bool,
     /// The code of the first error.
     pub error: Option<String>,
 }
 
-impl RequestFigures {
+impl RequestMetrics {
     /// Those of an answer that was kept whole.
     #[must_use]
-    pub fn of_kept(operation: Option<&str>) -> Self {
+    pub fn of_cached(operation: Option<&str>) -> Self {
         let lookups = Lookups { hits: 1, misses: 0 };
         Self { operation: operation.map(str::to_owned), lookups, ..Self::default() }
     }
@@ -69,14 +69,14 @@ pub async fn log_request(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span).await;
 
     // Where nothing is counted nothing is told.
-    let uncounted = || RequestFigures { are_secret: true, ..RequestFigures::default() };
+    let uncounted = || RequestMetrics { redacted: true, ..RequestMetrics::default() };
     let figures = response.extensions_mut().remove().unwrap_or_else(uncounted);
-    Answered { id, method, path, started }.tell(&figures, &mut response);
+    AccessLogEntry { id, method, path, started }.tell(&figures, &mut response);
     response
 }
 
 /// A request that was answered.
-pub struct Answered {
+pub struct AccessLogEntry {
     /// Its id.
     pub id: String,
     /// Its method.
@@ -87,9 +87,9 @@ pub struct Answered {
     pub started: Instant,
 }
 
-impl Answered {
+impl AccessLogEntry {
     /// Writes the line, and into the answer's headers the id and what it cost.
-    pub fn tell(&self, figures: &RequestFigures, response: &mut Response) {
+    pub fn tell(&self, figures: &RequestMetrics, response: &mut Response) {
         let Self { id, method, path, started } = self;
         if let Ok(value) = HeaderValue::from_str(id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -120,11 +120,11 @@ fn path_of(request: &Request) -> Cow<'static, str> {
 }
 
 /// What the answer cost, for the network tab of a browser.
-fn server_timing(whole: f64, figures: &RequestFigures) -> String {
-    if figures.are_secret {
+fn server_timing(whole: f64, figures: &RequestMetrics) -> String {
+    if figures.redacted {
         return format!("total;dur={whole}");
     }
-    let RequestFigures { statements, rows, sql_time, pool_wait, .. } = figures;
+    let RequestMetrics { statements, rows, sql_time, pool_wait, .. } = figures;
     let (sql, wait) = (milliseconds(*sql_time), milliseconds(*pool_wait));
     let mut timing =
         format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"");

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::App;
-use super::graphql::{Answer, HttpError};
+use super::graphql::{GraphqlResponse, HttpError};
 use super::negotiation::MediaType;
 use super::request_log::RequestId;
 use super::viewer::caller;
@@ -57,7 +57,7 @@ pub async fn page(
     match find(&app, Key::address(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),
-        Err(error) => Answer::from(HttpError::from(error)).into_response(&id),
+        Err(error) => GraphqlResponse::from(HttpError::from(error)).into_response(&id),
     }
 }
 

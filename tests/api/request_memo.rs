@@ -86,7 +86,7 @@ fn headers(answered: &Answered) -> HeaderMap {
 }
 
 fn known(app: &TestApp) -> u64 {
-    app.app.known.count()
+    app.app.request_memo.count()
 }
 
 on_both_databases! {

@@ -21,8 +21,8 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::App;
-use super::graphql::{Answer, HttpError, WithSources};
-use super::request_log::{RequestFigures, RequestId};
+use super::graphql::{ErrorChain, GraphqlResponse, HttpError};
+use super::request_log::{RequestId, RequestMetrics};
 use super::viewer::{access_token, caller};
 use crate::config::export::EXPORT_CHUNK_BYTES;
 use crate::db::exports::ReadingsOfOwner;
@@ -62,7 +62,7 @@ async fn handle(
 ) -> Response {
     let (parts, _) = request.into_parts();
     match begin(&app, &parts).await {
-        Err(error) => Answer::from(error).into_response(&id),
+        Err(error) => GraphqlResponse::from(error).into_response(&id),
         Ok(export) => {
             let (sender, receiver) = channel(PARTS_WAITING);
             let today = app.services.clock.now().date_naive();
@@ -111,7 +111,7 @@ fn respond(format: Format, name: &str, parts: Receiver<Part>) -> Response {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
     // What it costs is not known yet.
-    let figures = RequestFigures { are_secret: true, ..RequestFigures::default() };
+    let figures = RequestMetrics { redacted: true, ..RequestMetrics::default() };
     response.extensions_mut().insert(figures);
     response
 }
@@ -166,7 +166,7 @@ async fn write(app: Arc<App>, export: Export, format: Format, sender: Sender<Par
             tracing::info!(reason = %cut, statements, "an export was cut");
         }
         Err(cut @ (Cut::Slow | Cut::Database(_))) => {
-            tracing::error!(error = %WithSources(&cut), statements, "an export failed");
+            tracing::error!(error = %ErrorChain(&cut), statements, "an export failed");
         }
     }
 }

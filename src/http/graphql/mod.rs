@@ -5,11 +5,11 @@
 //! the document is a 400 for clients that understand `application/graphql-response+json` and a 200
 //! with errors for older ones.
 
-mod answer;
-mod caching;
-mod kept;
-mod known;
+mod cache_headers;
 mod request;
+mod request_memo;
+mod response;
+mod response_cache;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +28,7 @@ use tracing::Instrument;
 use super::App;
 use super::graphiql;
 use super::negotiation::{MediaType, accepted, is_json};
-use super::request_log::{RequestFigures, RequestId};
+use super::request_log::{RequestId, RequestMetrics};
 use super::viewer::{access_token, caller, set_cookie};
 use crate::cache::Source;
 use crate::cache::scope::{beginnings, surrogate_keys};
@@ -46,12 +46,12 @@ use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
 use crate::services::throttle::{Key, Remaining};
 use crate::services::tokens::AccessToken;
-use answer::ToKeep;
-pub(super) use answer::WithSources;
-pub use answer::{Answer, HttpError};
-use caching::Publication;
-pub use known::{Front, KnownRequests};
+use cache_headers::CacheHeaders;
 use request::{read_body, read_json, read_query_string};
+pub use request_memo::{FastPath, RequestMemo};
+use response::CacheMetadata;
+pub(super) use response::ErrorChain;
+pub use response::{GraphqlResponse, HttpError};
 
 /// `/graphql`, any method.
 pub async fn handle(
@@ -75,15 +75,15 @@ pub async fn handle(
                 "answers are application/graphql-response+json or application/json",
             )
             .with_detail("argument", "accept".into());
-            return Answer::from(error).into_response(&id);
+            return GraphqlResponse::from(error).into_response(&id);
         }
     };
     let whole = app.services.settings.limits.request_timeout;
     let until = Instant::now() + whole.saturating_sub(ANSWER_RESERVE.min(whole / 2));
     let answer = match timeout(whole, answer(&app, request, media_type, until)).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Answer::of_error(error, media_type),
-        Err(_) => Answer::of_error(
+        Ok(Err(error)) => GraphqlResponse::of_error(error, media_type),
+        Err(_) => GraphqlResponse::of_error(
             HttpError::timeout(StatusCode::GATEWAY_TIMEOUT, "the request took too long"),
             media_type,
         ),
@@ -96,7 +96,7 @@ async fn answer(
     request: Request,
     media_type: MediaType,
     until: Instant,
-) -> Result<Answer, HttpError> {
+) -> Result<GraphqlResponse, HttpError> {
     let (parts, body) = request.into_parts();
     let caller = caller(&parts, &app.services.settings);
     let access = access_token(&parts.headers, &app.services.tokens);
@@ -131,7 +131,7 @@ async fn answer_counted(
     (parts, body): (Parts, Body),
     (mut caller, access, key): (Caller, Result<Option<AccessToken>, HttpError>, Key),
     (media_type, until): (MediaType, Instant),
-) -> Result<Answer, HttpError> {
+) -> Result<GraphqlResponse, HttpError> {
     let settings = &app.services.settings;
     let is_get = parts.method == Method::GET;
     let request = match parts.method {
@@ -181,7 +181,7 @@ async fn answer_counted(
     document.check_variables(&request.variables, app.documents.limits())?;
     let token = token_of(&parts.headers);
     let staleness = settings.cache.peers.staleness;
-    let asked = Asked {
+    let asked = OperationRequest {
         caller,
         key,
         document: Arc::clone(&document),
@@ -189,15 +189,15 @@ async fn answer_counted(
         variables: request.variables,
         until,
         token,
-        wants_newer: token.is_some_and(|token| !app.database.has_long_had(token, staleness)),
+        bypass_cache: token.is_some_and(|token| !app.database.has_long_had(token, staleness)),
         conditions: if is_get { conditions(&parts.headers) } else { Vec::new() },
         registers,
     };
     let hints = hints_for(&operation, asked.caller.viewer());
-    let may_be_kept = app.services.cache.keeps_answers() && !asked.wants_newer;
+    let may_be_kept = app.services.cache.keeps_answers() && !asked.bypass_cache;
     if let Some(hints) = hints.filter(|_| may_be_kept) {
-        let form = (media_type, kept::encoding_for(&parts.headers));
-        return kept::answer(app, asked, (hints, operation.name()), form).await;
+        let form = (media_type, response_cache::encoding_for(&parts.headers));
+        return response_cache::answer(app, asked, (hints, operation.name()), form).await;
     }
     if kind != OperationType::Mutation {
         return execute(app, asked, media_type).await;
@@ -219,7 +219,7 @@ fn begins_session(operation: &CheckedOperation<'_>) -> bool {
 const BEGIN_SESSIONS: [&str; 4] = ["login", "register", "refreshSession", "__typename"];
 
 /// What a client asks for, found good.
-struct Asked {
+struct OperationRequest {
     caller: Caller,
     key: Key,
     document: Arc<CheckedDocument>,
@@ -230,7 +230,7 @@ struct Asked {
     /// What the client has written.
     token: Option<Position>,
     /// Whether that may not have been purged here yet.
-    wants_newer: bool,
+    bypass_cache: bool,
     /// Of which entity tags the client has the answer. A query that is sent by POST is answered whole.
     conditions: Vec<HeaderValue>,
     /// Whether it is to be found by its hash from now on.
@@ -249,8 +249,14 @@ fn hints_for<'a>(operation: &CheckedOperation<'a>, viewer: Viewer) -> Option<&'a
     })
 }
 
-async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answer, HttpError> {
-    let Asked { caller, key, document, name, variables, until, token, wants_newer, .. } = asked;
+async fn execute(
+    app: &App,
+    asked: OperationRequest,
+    media_type: MediaType,
+) -> Result<GraphqlResponse, HttpError> {
+    let OperationRequest {
+        caller, key, document, name, variables, until, token, bypass_cache, ..
+    } = asked;
     let conditions = asked.conditions;
     let operation = document.operation(name.as_deref())?;
     let hints = hints_for(&operation, caller.viewer());
@@ -274,7 +280,7 @@ async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answe
         Arc::clone(app.documents.limits()),
         Arc::clone(&plans),
     );
-    context.wants_newer = wants_newer;
+    context.bypass_cache = bypass_cache;
     let batches = context.loaders.batches.clone();
     let viewer = context.current_viewer();
     let cookie = Arc::clone(&context.cookie);
@@ -298,7 +304,7 @@ async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answe
     }
     request.set_parsed_query(runnable);
     let response = batches.run_beside(app.schema.execute(request)).await;
-    let mut answer = Answer::of_response(response, &settings.limits, media_type);
+    let mut answer = GraphqlResponse::of_response(response, &settings.limits, media_type);
     if let Some(hints) = hints {
         let mut scopes = made_with.so_far();
         scopes.extend(hints.made_with.iter().cloned());
@@ -308,17 +314,17 @@ async fn execute(app: &App, asked: Asked, media_type: MediaType) -> Result<Answe
         // What others have changed is not known then, and the cards in memory may be old.
         let is_known = app.services.cache.peers().is_open();
         let outside = if is_known { hints.outside } else { Outside::Ask };
-        let publication = Publication { outside, remaining: hints.ttl, keys };
+        let publication = CacheHeaders { outside, remaining: hints.ttl, keys };
         answer = answer.published(publication, conditions);
         // Whoever is no admin is refused an operation of that cost.
         if source_of(&session) == Source::Primary && !is_for_admins {
             let scopes = beginnings(&scopes);
-            answer = answer.keepable(ToKeep { scopes, as_of, ttl: hints.ttl });
+            answer = answer.keepable(CacheMetadata { scopes, as_of, ttl: hints.ttl });
         }
     }
     answer.figures = figures(&operation, &session, (&plans, lookups.so_far()));
     // They would tell whether there is such a user.
-    answer.figures.are_secret = has_checked_password.load(Ordering::Relaxed);
+    answer.figures.redacted = has_checked_password.load(Ordering::Relaxed);
     if writes {
         // Whoever has logged in with it asks under another name from now on.
         let account = viewer.get().user_id().map(Reader::Account);
@@ -365,8 +371,8 @@ fn figures(
     operation: &CheckedOperation<'_>,
     session: &Session,
     (plans, lookups): (&Plans, Lookups),
-) -> RequestFigures {
-    RequestFigures {
+) -> RequestMetrics {
+    RequestMetrics {
         operation: operation.name().map(str::to_owned),
         statements: session.count().statements(),
         rows: session.count().rows(),
@@ -374,7 +380,7 @@ fn figures(
         pool_wait: session.count().waited(),
         lookups,
         pages: plans.count(),
-        are_secret: false,
+        redacted: false,
         error: None,
     }
 }

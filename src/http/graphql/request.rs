@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
-use super::answer::HttpError;
+use super::response::HttpError;
 use crate::config::limits::Limits;
 use crate::graphql::documents::{DocumentHash, DocumentSource};
 use crate::graphql::guard::scan_json;

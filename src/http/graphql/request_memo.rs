@@ -21,26 +21,26 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache as Entries;
 use tower::ServiceExt;
 
-use super::caching::{Publication, SURROGATE_KEY, is_known};
+use super::cache_headers::{CacheHeaders, SURROGATE_KEY, if_none_match};
 use super::{App, CONSISTENCY_TOKEN, RATE_LIMIT, conditions, rate_limit};
 use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
 use crate::domain::viewer::Reader;
 use crate::graphql::cache_hints::Outside;
 use crate::http::negotiation::takes_no_encoding;
-use crate::http::request_log::{Answered, REQUEST_ID, RequestFigures, SERVER_TIMING, id_of};
+use crate::http::request_log::{AccessLogEntry, REQUEST_ID, RequestMetrics, SERVER_TIMING, id_of};
 use crate::http::viewer::address;
 use crate::http::{PATH, router};
 use crate::services::throttle::Key;
 
 /// The headers of a request on which a public answer depends.
-static LOOKED_AT: [HeaderName; LOOKED_AT_COUNT] =
+static KEY_HEADERS: [HeaderName; KEY_HEADER_COUNT] =
     [header::ACCEPT, header::ACCEPT_ENCODING, header::CONTENT_TYPE, header::ORIGIN];
 
-const LOOKED_AT_COUNT: usize = 4;
+const KEY_HEADER_COUNT: usize = 4;
 
 /// Headers of an answer that are of this one alone.
-static OWN: [HeaderName; 7] = [
+static PER_RESPONSE_HEADERS: [HeaderName; 7] = [
     REQUEST_ID,
     SERVER_TIMING,
     RATE_LIMIT,
@@ -52,14 +52,14 @@ static OWN: [HeaderName; 7] = [
 
 /// What a client sent, as far as a public answer depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Sent {
+struct RequestKey {
     is_get: bool,
     /// The query string or the body.
     text: Bytes,
-    headers: [Option<HeaderValue>; LOOKED_AT_COUNT],
+    headers: [Option<HeaderValue>; KEY_HEADER_COUNT],
 }
 
-impl Sent {
+impl RequestKey {
     /// What is to be remembered of it.
     fn bytes(&self) -> usize {
         let headers = self.headers.iter().flatten().map(HeaderValue::len).sum::<usize>();
@@ -80,7 +80,7 @@ fn copy_of(value: &HeaderValue) -> HeaderValue {
 
 /// How a request is answered.
 #[derive(Debug)]
-struct Known {
+struct MemoEntry {
     key: AnswerKey,
     outside: Outside,
     /// The headers that all answers to it have.
@@ -89,7 +89,7 @@ struct Known {
 
 /// Which answer was given; an extension of the response that gives it.
 #[derive(Debug, Clone)]
-pub(super) struct GivenAs {
+pub(super) struct CacheHit {
     /// Under which it is kept.
     pub(super) key: AnswerKey,
     /// What caches outside may do with it.
@@ -97,14 +97,14 @@ pub(super) struct GivenAs {
 }
 
 /// The requests that are known, by weight.
-pub struct KnownRequests(Entries<Sent, Arc<Known>>);
+pub struct RequestMemo(Entries<RequestKey, Arc<MemoEntry>>);
 
-impl KnownRequests {
+impl RequestMemo {
     /// None, to begin with.
     #[must_use]
     pub fn new(settings: &CacheSettings) -> Self {
         let entries = Entries::builder()
-            .weigher(|sent: &Sent, _| {
+            .weigher(|sent: &RequestKey, _| {
                 u32::try_from(sent.bytes() + KNOWN_REQUEST_BYTES).unwrap_or(u32::MAX)
             })
             .max_capacity(settings.answers_bytes / KNOWN_SHARE)
@@ -120,18 +120,18 @@ impl KnownRequests {
     }
 
     /// Remembers how a request was answered, if it was with what is kept, and as it is kept.
-    fn remember(&self, sent: &Sent, response: &mut Response) {
-        let Some(GivenAs { key, outside }) = response.extensions_mut().remove() else { return };
+    fn remember(&self, sent: &RequestKey, response: &mut Response) {
+        let Some(CacheHit { key, outside }) = response.extensions_mut().remove() else { return };
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let is_small = sent.bytes() <= KNOWN_BYTES;
         let is_as_kept = encoding.map(HeaderValue::as_bytes) == key.encoding.map(str::as_bytes);
         if response.status() == StatusCode::OK && is_as_kept && is_small {
             let mut headers = response.headers().clone();
             headers.values_mut().for_each(|value| *value = copy_of(value));
-            for name in &OWN {
+            for name in &PER_RESPONSE_HEADERS {
                 headers.remove(name);
             }
-            self.0.insert(sent.to_own(), Arc::new(Known { key, outside, headers }));
+            self.0.insert(sent.to_own(), Arc::new(MemoEntry { key, outside, headers }));
         }
     }
 }
@@ -139,12 +139,12 @@ impl KnownRequests {
 /// The server as connections see it: what is known is answered at once, and the rest by the layers of
 /// [`router`].
 #[derive(Clone)]
-pub struct Front {
+pub struct FastPath {
     app: Arc<App>,
     router: Router,
 }
 
-impl Front {
+impl FastPath {
     /// The server of an app.
     #[must_use]
     pub fn new(app: &Arc<App>) -> Self {
@@ -161,7 +161,7 @@ impl Front {
             // It gets the answer as it is. The layer of compression would refuse it after all was done.
             request.headers_mut().remove(header::ACCEPT_ENCODING);
         }
-        if !may_be_known(&self.app, &request) {
+        if !is_memoizable(&self.app, &request) {
             return self.router.oneshot(request).await;
         }
         let (sent, request) = read(request);
@@ -174,13 +174,13 @@ impl Front {
         }
         let app = self.app;
         let mut response = self.router.oneshot(request).await?;
-        app.known.remember(&sent, &mut response);
+        app.request_memo.remember(&sent, &mut response);
         Ok(response)
     }
 
     /// What is kept for a request that is known.
-    async fn find(&self, sent: &Sent) -> Option<(Arc<Known>, KeptAnswer)> {
-        let known = self.app.known.0.get(sent)?;
+    async fn find(&self, sent: &RequestKey) -> Option<(Arc<MemoEntry>, KeptAnswer)> {
+        let known = self.app.request_memo.0.get(sent)?;
         let now = self.app.services.clock.now();
         let kept = self.app.services.cache.kept_answer(&known.key, now).await?;
         Some((known, kept))
@@ -189,8 +189,8 @@ impl Front {
     /// The answer to a request that is known; nothing for whoever may not ask now.
     fn respond(
         &self,
-        (sent, request): (&Sent, &Request),
-        (known, kept): (&Known, KeptAnswer),
+        (sent, request): (&RequestKey, &Request),
+        (known, kept): (&MemoEntry, KeptAnswer),
         started: Instant,
     ) -> Option<Response> {
         let services = &self.app.services;
@@ -200,7 +200,7 @@ impl Front {
         self.app.database.note_kept(Reader::Address(address), kept.head.made_by);
 
         let tag = kept.head.tag.clone();
-        let has_it = sent.is_get && is_known(&conditions(request.headers()), &tag);
+        let has_it = sent.is_get && if_none_match(&conditions(request.headers()), &tag);
         let mut headers = known.headers.clone();
         let (status, body) = if has_it {
             headers.remove(header::CONTENT_TYPE);
@@ -212,7 +212,7 @@ impl Front {
         };
         let mut response = Response::new(Body::from(body));
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
-        let publication = Publication {
+        let publication = CacheHeaders {
             outside: known.outside,
             remaining: kept.head.remaining(services.clock.now()),
             keys: kept.head.surrogate_keys.clone(),
@@ -221,8 +221,8 @@ impl Front {
         if let Some(remaining) = remaining.and_then(|remaining| rate_limit(&remaining)) {
             response.headers_mut().insert(RATE_LIMIT, remaining);
         }
-        let figures = RequestFigures::of_kept(known.key.question.operation.as_deref());
-        let answered = Answered {
+        let figures = RequestMetrics::of_cached(known.key.question.operation.as_deref());
+        let answered = AccessLogEntry {
             id: id_of(request.headers()),
             method: request.method().clone(),
             path: PATH.into(),
@@ -235,7 +235,7 @@ impl Front {
 
 /// Whether it is worth looking: an answer to whoever is signed in is theirs as far as anybody knows who
 /// has not read the request.
-fn may_be_known(app: &App, request: &Request) -> bool {
+fn is_memoizable(app: &App, request: &Request) -> bool {
     let is_get = request.method() == Method::GET && request.uri().query().is_some();
     (is_get || request.method() == Method::POST)
         && request.uri().path() == PATH
@@ -245,9 +245,9 @@ fn may_be_known(app: &App, request: &Request) -> bool {
 }
 
 /// What was sent, if it is there already and not more than is remembered; and the request as it was.
-fn read(request: Request) -> (Option<Sent>, Request) {
-    let mut headers = [const { None }; LOOKED_AT_COUNT];
-    for (name, header) in LOOKED_AT.iter().zip(&mut headers) {
+fn read(request: Request) -> (Option<RequestKey>, Request) {
+    let mut headers = [const { None }; KEY_HEADER_COUNT];
+    for (name, header) in KEY_HEADERS.iter().zip(&mut headers) {
         let mut values = request.headers().get_all(name).iter();
         *header = values.next().cloned();
         if values.next().is_some() {
@@ -260,7 +260,7 @@ fn read(request: Request) -> (Option<Sent>, Request) {
             return (None, request);
         }
         let text = Bytes::copy_from_slice(text.as_bytes());
-        return (Some(Sent { is_get: true, text, headers }), request);
+        return (Some(RequestKey { is_get: true, text, headers }), request);
     }
     let length = request.body().size_hint().exact();
     let Some(length) = length.and_then(|length| usize::try_from(length).ok()) else {
@@ -274,7 +274,7 @@ fn read(request: Request) -> (Option<Sent>, Request) {
         Some(Some(Ok(frame))) => match frame.into_data() {
             Ok(text) if text.len() == length => {
                 let request = Request::from_parts(parts, Body::from(text.clone()));
-                (Some(Sent { is_get: false, text, headers }), request)
+                (Some(RequestKey { is_get: false, text, headers }), request)
             }
             Ok(first) => {
                 let first = stream::once(ready(Ok(first)));

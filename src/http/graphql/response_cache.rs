@@ -12,9 +12,9 @@ use http_body_util::{BodyExt, Full};
 use sha2::{Digest, Sha256};
 use tower::{Layer, ServiceExt, service_fn};
 
-use super::answer::{Answer, HttpError};
-use super::known::GivenAs;
-use super::{App, Asked, execute, reader_of};
+use super::request_memo::CacheHit;
+use super::response::{GraphqlResponse, HttpError};
+use super::{App, OperationRequest, execute, reader_of};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
 use crate::graphql::cache_hints::{Audience, Hints};
 use crate::http::compression;
@@ -53,16 +53,16 @@ pub(super) fn encoding_for(headers: &HeaderMap) -> Option<&'static str> {
 /// Those of the execution.
 pub(super) async fn answer(
     app: &App,
-    asked: Asked,
+    asked: OperationRequest,
     (hints, operation): (&Hints, Option<&str>),
     (media_type, encoding): (MediaType, Option<&'static str>),
-) -> Result<Answer, HttpError> {
+) -> Result<GraphqlResponse, HttpError> {
     let (cache, now) = (&app.services.cache, app.services.clock.now());
     let conditions = asked.conditions.clone();
     let question = Question {
         document: asked.document.hash(),
         operation: operation.map(Box::from),
-        variables: Sha256::digest(spelled(&asked.variables)).into(),
+        variables: Sha256::digest(canonical_json(&asked.variables)).into(),
         is_for_signed_out: hints.audience == Audience::SignedOut,
     };
     let mut key =
@@ -72,10 +72,10 @@ pub(super) async fn answer(
     let given = |kept: KeptAnswer, key: AnswerKey| {
         app.database.note_kept(reader, kept.head.made_by);
         let remaining = kept.head.remaining(now);
-        let answer = Answer::of_kept(kept, (media_type, &key), (outside, remaining))
+        let answer = GraphqlResponse::of_cached(kept, (media_type, &key), (outside, remaining))
             .on_conditions(conditions.clone());
         // Who registers a document is to register it each time: it may have been forgotten.
-        Ok(if registers { answer } else { answer.given_as(GivenAs { key, outside }) })
+        Ok(if registers { answer } else { answer.cache_hit(CacheHit { key, outside }) })
     };
     if let Some(kept) = cache.kept_answer(&key, now).await {
         cache.count_answer();
@@ -127,21 +127,21 @@ async fn compressed(body: Bytes, encoding: &'static str) -> Option<Bytes> {
 }
 
 /// Variables as one text, in which the names are in order: the same variables are the same text.
-fn spelled(variables: &Variables) -> String {
+fn canonical_json(variables: &Variables) -> String {
     let mut text = String::new();
     for (name, value) in variables.iter() {
-        spell_name(name, &mut text);
-        spell(value, &mut text);
+        write_name(name, &mut text);
+        write_canonical(value, &mut text);
     }
     text
 }
 
-fn spell_name(name: &str, text: &mut String) {
+fn write_name(name: &str, text: &mut String) {
     let _ = write!(text, "{}:{name}", name.len());
 }
 
 /// Every value tells where it ends, so that no two spell the same. Writing to a string cannot fail.
-fn spell(value: &Value, text: &mut String) {
+fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Null => text.push('n'),
         Value::Boolean(true) => text.push('t'),
@@ -153,7 +153,7 @@ fn spell(value: &Value, text: &mut String) {
         Value::List(items) => {
             text.push('[');
             for item in items {
-                spell(item, text);
+                write_canonical(item, text);
             }
             text.push(']');
         }
@@ -162,8 +162,8 @@ fn spell(value: &Value, text: &mut String) {
             members.sort_unstable_by_key(|(name, _)| *name);
             text.push('{');
             for (name, value) in members {
-                spell_name(name, text);
-                spell(value, text);
+                write_name(name, text);
+                write_canonical(value, text);
             }
             text.push('}');
         }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     fn spelled_json(json: serde_json::Value) -> String {
-        spelled(&Variables::from_json(json))
+        canonical_json(&Variables::from_json(json))
     }
 
     #[test]

@@ -20,7 +20,7 @@ const TAG_BYTES: usize = 16;
 
 /// What an answer's headers say of it.
 #[derive(Debug, Clone)]
-pub(super) struct Publication {
+pub(super) struct CacheHeaders {
     /// What caches outside may do with it.
     pub(super) outside: Outside,
     /// For how long it may be used from now on.
@@ -29,7 +29,7 @@ pub(super) struct Publication {
     pub(super) keys: HeaderValue,
 }
 
-impl Publication {
+impl CacheHeaders {
     /// Puts it into the headers of an answer with that tag.
     pub(super) fn write(self, tag: HeaderValue, headers: &mut HeaderMap) {
         let cache_control = match (self.outside, self.remaining.as_secs()) {
@@ -62,7 +62,7 @@ pub(super) fn entity_tag(body: &[u8], media_type: MediaType) -> HeaderValue {
 
 /// Whether a client says that it has the answer of that tag, in `If-None-Match`: a list of tags, weak
 /// or not, or `*`, which is any answer.
-pub(super) fn is_known(conditions: &[HeaderValue], tag: &HeaderValue) -> bool {
+pub(super) fn if_none_match(conditions: &[HeaderValue], tag: &HeaderValue) -> bool {
     let Some(wanted) = opaque(tag.as_bytes()) else { return false };
     conditions.iter().any(|condition| {
         condition.as_bytes().trim_ascii() == b"*"
@@ -98,10 +98,10 @@ mod tests {
     #[test]
     fn tags_are_compared_weakly_in_lists_of_any_length() {
         let tag = HeaderValue::from_static("W/\"abc\"");
-        let is_known = |conditions: &[&'static str]| {
+        let matches = |conditions: &[&'static str]| {
             let conditions: Vec<_> =
                 conditions.iter().map(|value| HeaderValue::from_static(value)).collect();
-            is_known(&conditions, &tag)
+            if_none_match(&conditions, &tag)
         };
         for known in [
             "*",
@@ -112,9 +112,9 @@ mod tests {
             "\"x,\",\"abc\"",
             ",, \"x\" ,\"abc\",",
         ] {
-            assert!(is_known(&[known]), "{known}");
+            assert!(matches(&[known]), "{known}");
         }
-        assert!(is_known(&["\"x\"", "\"abc\""]));
+        assert!(matches(&["\"x\"", "\"abc\""]));
         for other in [
             "",
             "abc",
@@ -126,7 +126,7 @@ mod tests {
             "x, \"abc\"",
             "\"*\"",
         ] {
-            assert!(!is_known(&[other]), "{other}");
+            assert!(!matches(&[other]), "{other}");
         }
     }
 

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 
 use chrono::{DateTime, Utc};
 
-use super::caching::{Publication, entity_tag, is_known};
-use super::known::GivenAs;
+use super::cache_headers::{CacheHeaders, entity_tag, if_none_match};
+use super::request_memo::CacheHit;
 use crate::cache::Cache;
 use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::cache::generations::{Moment, Scopes};
@@ -23,7 +23,7 @@ use crate::graphql::errors::{ApiError, INTERNAL};
 use crate::graphql::guard::Refusal;
 use crate::graphql::one_pass::write_value;
 use crate::http::negotiation::MediaType;
-use crate::http::request_log::{RequestFigures, RequestId};
+use crate::http::request_log::{RequestId, RequestMetrics};
 
 /// Bytes of the errors of a refusal, which must stay small however many mistakes a document has. One
 /// error fits, whatever it says.
@@ -161,7 +161,7 @@ impl From<DocumentError> for HttpError {
 impl From<ApiError> for HttpError {
     fn from(error: ApiError) -> Self {
         if error.is_internal() {
-            tracing::error!(error = %WithSources(&error), "a request failed before its execution");
+            tracing::error!(error = %ErrorChain(&error), "a request failed before its execution");
         }
         let mut extensions = ErrorExtensionValues::default();
         error.add_details(&mut extensions);
@@ -204,14 +204,14 @@ impl From<ApiError> for HttpError {
 }
 
 /// A body, ready to be sent.
-struct Written {
+struct SerializedBody {
     body: Bytes,
     tag: HeaderValue,
     encoding: Option<&'static str>,
 }
 
 /// What an answer is made of, and for how long it is kept.
-pub(super) struct ToKeep {
+pub(super) struct CacheMetadata {
     /// Whose purge makes it old.
     pub(super) scopes: Scopes,
     /// Before anything of it was read.
@@ -221,28 +221,28 @@ pub(super) struct ToKeep {
 }
 
 /// What is sent back.
-pub struct Answer {
+pub struct GraphqlResponse {
     status: StatusCode,
     media_type: MediaType,
     headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) figures: RequestFigures,
+    pub(super) figures: RequestMetrics,
     data: Option<Value>,
     /// Bytes that the body may have.
     maximum: usize,
     errors: Vec<ServerError>,
     /// What it is sent as, where that is known already.
-    written: Option<Written>,
+    written: Option<SerializedBody>,
     /// What caches outside are told of it, where it is public and has no errors.
-    publication: Option<Publication>,
+    publication: Option<CacheHeaders>,
     /// What is to be known of it to keep it, where it may be kept.
-    to_keep: Option<ToKeep>,
+    cache_metadata: Option<CacheMetadata>,
     /// Under what it is kept, where it is given to all who send the same.
-    given_as: Option<GivenAs>,
+    cache_hit: Option<CacheHit>,
     /// Of which entity tags the client has the answer.
     conditions: Vec<HeaderValue>,
 }
 
-impl From<HttpError> for Answer {
+impl From<HttpError> for GraphqlResponse {
     fn from(error: HttpError) -> Self {
         let mut server_error = ServerError::new(error.message, error.location);
         let extensions = server_error.extensions.get_or_insert_default();
@@ -254,21 +254,21 @@ impl From<HttpError> for Answer {
             status: error.status,
             media_type: MediaType::Json,
             headers: error.headers,
-            figures: RequestFigures::default(),
+            figures: RequestMetrics::default(),
             data: None,
             // An error is small, whatever it is about.
             maximum: usize::MAX,
             errors: vec![server_error],
             written: None,
             publication: None,
-            to_keep: None,
-            given_as: None,
+            cache_metadata: None,
+            cache_hit: None,
             conditions: Vec::new(),
         }
     }
 }
 
-impl Answer {
+impl GraphqlResponse {
     pub(super) fn of_error(error: HttpError, media_type: MediaType) -> Self {
         // Clients of `application/json` look at the status only to see whether they reached a
         // GraphQL server.
@@ -311,20 +311,20 @@ impl Answer {
             status,
             media_type,
             headers: Vec::new(),
-            figures: RequestFigures::default(),
+            figures: RequestMetrics::default(),
             data: (!is_refused).then_some(response.data),
             maximum: limits.answer_bytes,
             errors,
             written: None,
             publication: None,
-            to_keep: None,
-            given_as: None,
+            cache_metadata: None,
+            cache_hit: None,
             conditions: Vec::new(),
         }
     }
 
     /// One that was kept, under that key.
-    pub(super) fn of_kept(
+    pub(super) fn of_cached(
         kept: KeptAnswer,
         (media_type, key): (MediaType, &AnswerKey),
         (outside, remaining): (Outside, Duration),
@@ -335,21 +335,21 @@ impl Answer {
             status: StatusCode::OK,
             media_type,
             headers: Vec::new(),
-            figures: RequestFigures::of_kept(key.question.operation.as_deref()),
+            figures: RequestMetrics::of_cached(key.question.operation.as_deref()),
             data: None,
             maximum: usize::MAX,
             errors: Vec::new(),
-            written: Some(Written { body, tag: head.tag.clone(), encoding: key.encoding }),
-            publication: Some(Publication { outside, remaining, keys }),
-            to_keep: None,
-            given_as: None,
+            written: Some(SerializedBody { body, tag: head.tag.clone(), encoding: key.encoding }),
+            publication: Some(CacheHeaders { outside, remaining, keys }),
+            cache_metadata: None,
+            cache_hit: None,
             conditions: Vec::new(),
         }
     }
 
     /// To be given the same way when the same is sent again.
-    pub(super) fn given_as(mut self, given_as: GivenAs) -> Self {
-        self.given_as = Some(given_as);
+    pub(super) fn cache_hit(mut self, cache_hit: CacheHit) -> Self {
+        self.cache_hit = Some(cache_hit);
         self
     }
 
@@ -360,8 +360,8 @@ impl Answer {
     }
 
     /// With what is to be known of it to keep it.
-    pub(super) fn keepable(mut self, to_keep: ToKeep) -> Self {
-        self.to_keep = Some(to_keep);
+    pub(super) fn keepable(mut self, cache_metadata: CacheMetadata) -> Self {
+        self.cache_metadata = Some(cache_metadata);
         self
     }
 
@@ -372,7 +372,9 @@ impl Answer {
         now: DateTime<Utc>,
     ) -> (Result<Self, HttpError>, Option<KeptAnswer>) {
         self.figures.lookups.misses += 1;
-        let (Some(publication), Some(to_keep)) = (&self.publication, self.to_keep.take()) else {
+        let (Some(publication), Some(cache_metadata)) =
+            (&self.publication, self.cache_metadata.take())
+        else {
             return (Ok(self), None);
         };
         let mut bytes = BoundedBytes { bytes: Vec::new(), maximum: self.maximum };
@@ -382,21 +384,21 @@ impl Answer {
         }
         let body = Bytes::from(bytes.bytes);
         let tag = entity_tag(&body, self.media_type);
-        let ToKeep { scopes, as_of, ttl } = to_keep;
+        let CacheMetadata { scopes, as_of, ttl } = cache_metadata;
         let names = (tag.clone(), publication.keys.clone());
         let kept = cache.answer(body.clone(), names, (scopes, as_of), (ttl, now));
         if let Some(publication) = &mut self.publication {
             // Whoever is given it later is told the same.
             publication.remaining = kept.head.remaining(now);
         }
-        self.written = Some(Written { body, tag, encoding: None });
+        self.written = Some(SerializedBody { body, tag, encoding: None });
         (Ok(self), Some(kept))
     }
 
     /// With what caches outside are told of it, if it has no errors: those are of this request alone.
     pub(super) fn published(
         mut self,
-        publication: Publication,
+        publication: CacheHeaders,
         conditions: Vec<HeaderValue>,
     ) -> Self {
         if self.errors.is_empty() {
@@ -429,7 +431,7 @@ impl Answer {
             let tag = self.publication.as_ref().map(|_| entity_tag(&body, self.media_type));
             (body, tag, None)
         };
-        let is_known = tag.as_ref().is_some_and(|tag| is_known(&self.conditions, tag));
+        let is_known = tag.as_ref().is_some_and(|tag| if_none_match(&self.conditions, tag));
         let mut response = if is_known {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
@@ -454,8 +456,8 @@ impl Answer {
                 .filter_map(|(name, value)| name.map(|name| (name, value))),
         );
         response.extensions_mut().insert(self.figures);
-        if let Some(given_as) = self.given_as {
-            response.extensions_mut().insert(given_as);
+        if let Some(cache_hit) = self.cache_hit {
+            response.extensions_mut().insert(cache_hit);
         }
         response
     }
@@ -525,7 +527,7 @@ fn present(mut error: ServerError, is_refused: bool) -> ServerError {
     if let Some(cause) = error.source::<ApiError>().cloned() {
         if cause.is_internal() {
             let path = path_of(&error);
-            tracing::error!(error = %WithSources(&cause), path, "a field failed");
+            tracing::error!(error = %ErrorChain(&cause), path, "a field failed");
         }
         extensions.set("code", cause.code());
         cause.add_details(&mut extensions);
@@ -541,9 +543,9 @@ fn present(mut error: ServerError, is_refused: bool) -> ServerError {
 }
 
 /// An error with everything that caused it, for the log.
-pub(in crate::http) struct WithSources<'a>(pub(in crate::http) &'a dyn std::error::Error);
+pub(in crate::http) struct ErrorChain<'a>(pub(in crate::http) &'a dyn std::error::Error);
 
-impl std::fmt::Display for WithSources<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}", self.0)?;
         let mut cause = self.0.source();
