@@ -3,6 +3,7 @@
 //! The modules in the order in which a request meets them; imports point down this list only.
 
 pub mod cache;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod domain;
