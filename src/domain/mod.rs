@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod card_list;
+pub mod error_code;
 pub mod faction;
 pub mod interpretation;
 pub mod locale;

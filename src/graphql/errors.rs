@@ -5,6 +5,7 @@ use async_graphql::{ErrorExtensionValues, Value};
 
 use super::user_error::UserError;
 use crate::db::DbError;
+use crate::domain::error_code::ErrorCode;
 use crate::services::error::ServiceError;
 
 /// An error of a field. One variant, one code.
@@ -103,29 +104,27 @@ pub fn settled<T>(result: Result<T, ServiceError>) -> Result<T, ApiError> {
         .map_err(|_| ApiError::Secret("an input was refused where there is none".to_owned()))
 }
 
-/// The code of an unexpected failure.
-pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
 /// How long a client should wait when the database is away.
 const RETRY_AFTER_MILLISECONDS: u64 = 1_000;
 
 impl ApiError {
     /// The code that clients switch on.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::BadInput { .. } => "BAD_USER_INPUT",
-            Self::PageSizeExceeded { .. } => "PAGE_SIZE_EXCEEDED",
-            Self::InvalidCursor { .. } => "INVALID_CURSOR",
-            Self::Unauthenticated | Self::SignInRequired => "UNAUTHENTICATED",
-            Self::Forbidden(_) => "FORBIDDEN",
-            Self::NotFound(_) => "NOT_FOUND",
-            Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Busy | Self::Database(DbError::Unavailable(_)) => "SERVICE_UNAVAILABLE",
-            Self::Database(DbError::Deadline { .. }) => "TIMEOUT",
+            Self::BadInput { .. } => ErrorCode::BadUserInput,
+            Self::PageSizeExceeded { .. } => ErrorCode::PageSizeExceeded,
+            Self::InvalidCursor { .. } => ErrorCode::InvalidCursor,
+            Self::Unauthenticated | Self::SignInRequired => ErrorCode::Unauthenticated,
+            Self::Forbidden(_) => ErrorCode::Forbidden,
+            Self::NotFound(_) => ErrorCode::NotFound,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
+            Self::Busy | Self::Database(DbError::Unavailable(_)) => ErrorCode::ServiceUnavailable,
+            Self::Database(DbError::Deadline { .. }) => ErrorCode::Timeout,
             Self::Secret(_)
             | Self::Database(
                 DbError::Failed { .. } | DbError::MissingReference { .. } | DbError::NotRead { .. },
-            ) => INTERNAL,
+            ) => ErrorCode::InternalServerError,
         }
     }
 

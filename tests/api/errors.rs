@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use wasteland_tarot::db::seed::SeedRows;
+use wasteland_tarot::domain::error_code::ErrorCode;
 
+use crate::schema::{enum_values_of, types_of};
 use crate::support::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
 use crate::support::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
 
@@ -562,4 +564,36 @@ async fn an_id_that_nothing_has_is_null() {
     let none = wasteland_tarot::graphql::id::GlobalId::Card(Uuid::nil()).encode();
     let data = app.data(&format!("{{ card(id: {:?}) {{ id }} }}", none.as_str())).await;
     assert_eq!(data, json!({ "card": null }));
+}
+
+/// Codes in the first column of the table below that heading of docs/errors.md, in order.
+fn documented_codes(heading: &str) -> Vec<&'static str> {
+    let page = include_str!("../../docs/errors.md");
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).expect("the heading");
+    let section = section.split("\n## ").next().expect("a section");
+    let first_cells =
+        section.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    first_cells
+        .flat_map(|cell| cell.split(|c: char| c != '_' && !c.is_ascii_uppercase()))
+        .filter(|code| !code.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_error_code_is_documented_and_no_other() {
+    let mut documented = documented_codes("`errors`");
+    documented.sort_unstable();
+    let mut codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    codes.sort_unstable();
+    assert_eq!(documented, codes);
+}
+
+#[test]
+fn every_user_error_code_is_documented_and_no_other() {
+    let mut documented = documented_codes("`userErrors`");
+    documented.sort_unstable();
+    let types = types_of(include_str!("../../schema.graphql"));
+    let mut codes = enum_values_of(&types["UserErrorCode"]);
+    codes.sort_unstable();
+    assert_eq!(documented, codes);
 }

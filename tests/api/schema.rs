@@ -66,7 +66,7 @@ fn interfaces_of(definition: &TypeDefinition) -> Vec<String> {
     }
 }
 
-fn enum_values_of(definition: &TypeDefinition) -> Vec<String> {
+pub fn enum_values_of(definition: &TypeDefinition) -> Vec<String> {
     match &definition.kind {
         TypeKind::Enum(values) => {
             values.values.iter().map(|one| one.node.value.node.to_string()).collect()

@@ -5,6 +5,7 @@ use async_graphql::parser;
 use async_graphql::{Pos, Value};
 
 use crate::config::limits::MESSAGE_CHARACTERS;
+use crate::domain::error_code::ErrorCode;
 
 /// Why a document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,14 +67,14 @@ pub enum Refusal {
 impl Refusal {
     /// The code in `extensions.code`.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::TooLarge { .. } => "QUERY_TOO_LARGE",
-            Self::TooDeep { .. } => "QUERY_TOO_DEEP",
-            Self::CostExceeded { .. } => "COST_LIMIT_EXCEEDED",
-            Self::ParseFailed { .. } => "GRAPHQL_PARSE_FAILED",
-            Self::ValidationFailed { .. } => "GRAPHQL_VALIDATION_FAILED",
-            Self::BadOperationName { .. } => "BAD_USER_INPUT",
+            Self::TooLarge { .. } => ErrorCode::QueryTooLarge,
+            Self::TooDeep { .. } => ErrorCode::QueryTooDeep,
+            Self::CostExceeded { .. } => ErrorCode::CostLimitExceeded,
+            Self::ParseFailed { .. } => ErrorCode::GraphqlParseFailed,
+            Self::ValidationFailed { .. } => ErrorCode::GraphqlValidationFailed,
+            Self::BadOperationName { .. } => ErrorCode::BadUserInput,
         }
     }
 

@@ -35,6 +35,7 @@ use crate::cache::scope::{beginnings, surrogate_keys};
 use crate::cache::statistics::Lookups;
 use crate::config::database::ANSWER_RESERVE;
 use crate::db::{Position, Session};
+use crate::domain::error_code::ErrorCode;
 use crate::domain::lock::lock;
 use crate::domain::viewer::{Reader, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints, Outside};
@@ -71,7 +72,7 @@ pub async fn handle(
         None => {
             let error = HttpError::new(
                 StatusCode::NOT_ACCEPTABLE,
-                "BAD_USER_INPUT",
+                ErrorCode::BadUserInput,
                 "answers are application/graphql-response+json or application/json",
             )
             .with_detail("argument", "accept".into());
@@ -140,7 +141,7 @@ async fn answer_counted(
             if !is_json(&parts.headers) {
                 let error = HttpError::new(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "BAD_USER_INPUT",
+                    ErrorCode::BadUserInput,
                     "the body must be application/json in UTF-8",
                 );
                 return Err(error.with_detail("argument", "content-type".into()));

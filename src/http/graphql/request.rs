@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::response::HttpError;
 use crate::config::limits::Limits;
+use crate::domain::error_code::ErrorCode;
 use crate::graphql::documents::{DocumentHash, DocumentSource};
 use crate::graphql::guard::scan_json;
 
@@ -29,7 +30,7 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Http
     let maximum = limits.body_bytes;
     let too_large = || {
         let message = format!("the body is larger than {maximum} bytes");
-        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "QUERY_TOO_LARGE", message)
+        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "body".into())
             .with_detail("maximum", maximum.into())
     };
@@ -100,7 +101,7 @@ pub(super) fn read_query_string(
     if text.len() > limits.body_bytes {
         let maximum = limits.body_bytes;
         let message = format!("the query string is larger than {maximum} bytes");
-        return Err(HttpError::new(StatusCode::URI_TOO_LONG, "QUERY_TOO_LARGE", message)
+        return Err(HttpError::new(StatusCode::URI_TOO_LONG, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "query string".into())
             .with_detail("maximum", maximum.into()));
     }

@@ -17,9 +17,10 @@ use crate::cache::answers::{AnswerKey, KeptAnswer};
 use crate::cache::generations::{Moment, Scopes};
 use crate::config::limits::{Limits, MESSAGE_CHARACTERS};
 use crate::db::DbError;
+use crate::domain::error_code::ErrorCode;
 use crate::graphql::cache_hints::Outside;
 use crate::graphql::documents::DocumentError;
-use crate::graphql::errors::{ApiError, INTERNAL};
+use crate::graphql::errors::ApiError;
 use crate::graphql::guard::Refusal;
 use crate::graphql::one_pass::write_value;
 use crate::http::negotiation::MediaType;
@@ -40,7 +41,7 @@ pub(super) const VARY: &str = "accept, authorization, accept-encoding";
 #[derive(Debug)]
 pub struct HttpError {
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     message: String,
     details: Vec<(&'static str, Value)>,
     location: Option<async_graphql::Pos>,
@@ -50,7 +51,7 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             status,
             code,
@@ -63,7 +64,7 @@ impl HttpError {
     }
 
     pub(super) fn bad(argument: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message)
             .with_detail("argument", argument.into())
     }
 
@@ -84,19 +85,23 @@ impl HttpError {
     /// There is nothing at this address.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address")
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is nothing at this address")
     }
 
     /// Something failed that should not.
     #[must_use]
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "something went wrong on our side")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::InternalServerError,
+            "something went wrong on our side",
+        )
     }
 
     /// The `Authorization` header is not good.
     #[must_use]
     pub fn unauthenticated(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", message)
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, message)
             .with_header(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
     }
 
@@ -106,31 +111,32 @@ impl HttpError {
     }
 
     pub(in crate::http) fn method_not_allowed(allow: &'static str, message: &'static str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "BAD_USER_INPUT", message)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message)
             .with_detail("argument", "method".into())
             .with_header(header::ALLOW, allow)
     }
 
     pub(super) fn introspection_is_off() -> Self {
         let message = "the schema may not be asked for: introspection is off";
-        Self::new(StatusCode::BAD_REQUEST, "GRAPHQL_VALIDATION_FAILED", message).of_document()
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::GraphqlValidationFailed, message)
+            .of_document()
     }
 
     pub(super) fn persisted_query_not_found() -> Self {
-        let code = "PERSISTED_QUERY_NOT_FOUND";
+        let code = ErrorCode::PersistedQueryNotFound;
         Self::new(StatusCode::BAD_REQUEST, code, PERSISTED_QUERY_NOT_FOUND).of_document()
     }
 
     fn answer_too_large(maximum: usize) -> Self {
         let message = format!("the answer is larger than {maximum} bytes; ask for less at a time");
-        Self::new(StatusCode::BAD_REQUEST, "QUERY_TOO_LARGE", message)
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "answer".into())
             .with_detail("maximum", maximum.into())
             .of_document()
     }
 
     pub(super) fn timeout(status: StatusCode, message: &'static str) -> Self {
-        Self::new(status, "TIMEOUT", message)
+        Self::new(status, ErrorCode::Timeout, message)
     }
 }
 
@@ -152,7 +158,7 @@ impl From<DocumentError> for HttpError {
             DocumentError::WrongHash => Self::bad("extensions", error.to_string()),
             // The document may be valid, so it is no failed validation; whoever sends it may not.
             DocumentError::NotTrusted => {
-                Self::new(StatusCode::FORBIDDEN, "FORBIDDEN", error.to_string())
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, error.to_string())
             }
         }
     }
@@ -246,7 +252,7 @@ impl From<HttpError> for GraphqlResponse {
     fn from(error: HttpError) -> Self {
         let mut server_error = ServerError::new(error.message, error.location);
         let extensions = server_error.extensions.get_or_insert_default();
-        extensions.set("code", error.code);
+        extensions.set("code", error.code.as_str());
         for (name, value) in error.details {
             extensions.set(name, value);
         }
@@ -529,13 +535,14 @@ fn present(mut error: ServerError, is_refused: bool) -> ServerError {
             let path = path_of(&error);
             tracing::error!(error = %ErrorChain(&cause), path, "a field failed");
         }
-        extensions.set("code", cause.code());
+        extensions.set("code", cause.code().as_str());
         cause.add_details(&mut extensions);
         error.message = bounded(&cause.public_message());
     } else {
         // What the library itself refuses: a document that is not valid, or an argument's value.
-        let code = if is_refused { "GRAPHQL_VALIDATION_FAILED" } else { "BAD_USER_INPUT" };
-        extensions.set("code", code);
+        let code =
+            if is_refused { ErrorCode::GraphqlValidationFailed } else { ErrorCode::BadUserInput };
+        extensions.set("code", code.as_str());
     }
     error.source = None;
     error.extensions = Some(extensions);
