@@ -1,5 +1,5 @@
-//! The README says what is so: its first query is answered as it shows, its way from an account to a
-//! shared reading can be gone, and its table names every setting with its default.
+//! The README says what is so: its first query is answered as it shows, and its way from an account to a
+//! shared reading can be gone. docs/settings.md names every setting with its default.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use wasteland_tarot::config::Settings;
 use crate::support::app::{TestApp, answered, data_of, on_both_databases};
 
 const README: &str = include_str!("../../README.md");
+const SETTINGS: &str = include_str!("../../docs/settings.md");
 
 /// The first block of that language.
 fn block(language: &str) -> &'static str {
@@ -18,9 +19,9 @@ fn block(language: &str) -> &'static str {
     rest.split_once("```").expect("the block ends").0
 }
 
-/// Name and default of the settings in the README's table.
-fn table() -> BTreeMap<&'static str, &'static str> {
-    README
+/// Name and default of each setting in the tables of docs/settings.md.
+fn documented_settings() -> BTreeMap<&'static str, &'static str> {
+    SETTINGS
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
         .filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
@@ -100,17 +101,21 @@ on_both_databases! {
 }
 
 #[test]
-fn every_setting_is_in_the_table_with_its_default() {
-    let table = table();
+fn every_setting_is_documented_with_its_default() {
+    let documented = documented_settings();
     let command = Settings::augment_args(Command::new("settings"));
     let mut settings = 0;
     for argument in command.get_arguments() {
         let Some(name) = argument.get_env().and_then(|name| name.to_str()) else { continue };
         settings += 1;
-        let shown = table.get(name).unwrap_or_else(|| panic!("{name} is not in the table"));
+        let shown = documented.get(name).unwrap_or_else(|| panic!("{name} is not documented"));
         if let Some(default) = argument.get_default_values().first() {
             assert_eq!(*shown, format!("`{}`", default.to_string_lossy()), "{name}");
         }
     }
-    assert_eq!(table.len(), settings, "the table has settings that the program does not have");
+    assert_eq!(
+        documented.len(),
+        settings,
+        "settings are documented that the program does not have"
+    );
 }
