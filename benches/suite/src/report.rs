@@ -23,7 +23,7 @@ impl Report {
     /// Prints where and on what the suite runs.
     pub fn start(bench: &Bench) -> Outcome<Self> {
         let mut report = Self { text: String::new() };
-        report.print("# Results\n\nWritten by `scripts/bench`; README.md in this folder says how to read them. Ratios of one run may be compared, figures of two machines may not.\n");
+        report.print("# Results\n\nWritten by `scripts/bench`; README.md in this folder says how to read them. Ratios may be compared between runs; figures of different machines may not.\n");
         let rows = environment(bench)?;
         report.print(&table(&["what", "value"], &rows));
         Ok(report)
@@ -58,16 +58,16 @@ impl Section {
         self.text += &table(head, rows);
     }
 
-    /// A promise beside what was measured; it is kept where that is on the right side of it.
+    /// A promise beside the measured figure, and whether it was met.
     pub fn promise(&mut self, what: &str, promised: Promise, measured: f64) {
-        let (bound, kept, unit) = match promised {
+        let (bound, met, unit) = match promised {
             Promise::AtLeast(bound, unit) => (format!("at least {bound}"), measured >= bound, unit),
             Promise::AtMost(bound, unit) => (format!("at most {bound}"), measured <= bound, unit),
         };
-        let kept = if kept { "kept" } else { "**not kept**" };
+        let met = if met { "met" } else { "**not met**" };
         let measured = round(measured);
         self.paragraph(&format!(
-            "{what}: promised {bound}{unit}, measured {measured}{unit}: {kept}."
+            "{what}: promised {bound}{unit}, measured {measured}{unit}: {met}."
         ));
     }
 

@@ -32,13 +32,11 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         Side::http(bench, "list", &server, &list)?,
         Side::http(bench, "nplusone", &server, &question(bench, Database::Full)?.requests)?,
     ];
-    section.paragraph(
-        "Both are answered by one server that caches, whose connections to the database are 16:",
-    );
+    section.paragraph("Both on one server that caches, with 16 connections to the database:");
     section.sides(&compare(bench, &sides, CLIENTS)?);
     let peak = megabytes(server.peak_memory()?);
     section.promise("Peak memory", Promise::AtMost(PEAK_MEGABYTES, " MB"), peak);
-    let what = "From the start of the program to its first answer, on the existing database";
+    let what = "From the start of the program to its first response, on the existing database";
     section.promise(what, Promise::AtMost(START_MILLISECONDS, " ms"), median(starts));
     Ok(section)
 }

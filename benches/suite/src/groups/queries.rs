@@ -60,7 +60,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let nothing = Request::of_nobody("{ publicStats { users } }", &json!({}));
     let somebody = a_page_of_somebody(bench)?;
     section.paragraph(&format!(
-        "Milliseconds of a whole answer, at 1 connection. First: the first after a restart of PostgreSQL{}, the \
+        "Milliseconds of a whole request, at 1 connection. First: the first after a restart of PostgreSQL{}, the \
          median of {COLD} restarts; most of it is PostgreSQL learning its own tables and indexes. Cold: the same \
          after a page of somebody else's readings, so that these are known and the data is not in memory. \
          Warm: the median and the worst of {WARM}. Off: the median of {OFF}, with the row's indexes off.",
@@ -68,7 +68,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     ));
     if drops_files {
         section.paragraph(&format!(
-            "The disk gives a page of 8 KiB, anywhere in the readings, in {:.2} ms (the median of {PAGES}).",
+            "The disk reads a page of 8 KiB, anywhere in the readings, in {:.2} ms (the median of {PAGES}).",
             page_of_disk(bench)?
         ));
     }
@@ -107,9 +107,9 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     }
     #[expect(clippy::cast_precision_loss, reason = "there are a few dozen")]
     let average = all.iter().sum::<f64>() / all.len() as f64;
-    section.promise("All questions on average, warm", Promise::AtMost(AVERAGE, " ms"), average);
+    section.promise("All queries on average, warm", Promise::AtMost(AVERAGE, " ms"), average);
     let every = all.iter().copied().fold(0.0, f64::max);
-    section.promise("The slowest question, warm", Promise::AtMost(EVERY, " ms"), every);
+    section.promise("The slowest query, warm", Promise::AtMost(EVERY, " ms"), every);
     Ok(section)
 }
 

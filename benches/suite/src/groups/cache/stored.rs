@@ -30,8 +30,8 @@ pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
     let deck = Request::of_nobody(DECK, &json!({}));
     let by_hash = registered(&server)?;
     section.paragraph(&format!(
-        "Answers that are the same for everybody, as nobody, at {CLIENTS} connections, beside a handler that \
-         answers with the server's bytes and headers:"
+        "Public responses, requested anonymously on {CLIENTS} connections, beside a handler that \
+         returns the server's bytes and headers:"
     ));
     let beside = |section: &mut Section, what: &str, request: &Request| {
         beside_the_bytes(bench, section, &server, (what, request))
@@ -45,7 +45,7 @@ pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
     }
     let what = "By GET and hash, by who has them already (304)";
     let Some(tag) = by_hash.send(&server.address)?.header("etag").map(str::to_owned) else {
-        section.paragraph(&format!("{what}: the answer has no ETag: **not kept**."));
+        section.paragraph(&format!("{what}: the response has no ETag: **not met**."));
         return Ok(());
     };
     beside(section, what, &by_hash.with_header("if-none-match", &tag))
