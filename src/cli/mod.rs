@@ -20,7 +20,7 @@ use crate::db::{Database, DbError, StartLock, migrations, now, users};
 use crate::domain::faction::FactionKey;
 use crate::domain::user::fold_username;
 use crate::graphql::documents::Documents;
-use crate::http::{App, FastPath, connections};
+use crate::http::{self, App, connections};
 use crate::services::Services;
 use crate::services::accounts::{self, Registration};
 use crate::services::catalogue::Catalogue;
@@ -241,7 +241,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
         stopped_at = Some(Instant::now());
         app.stopping.cancel();
     };
-    let mut drained = connections::serve(listener, FastPath::new(&app), &limits, stop).await;
+    let mut drained = connections::serve(listener, http::service(&app), &limits, stop).await;
     let deadline = stopped_at.unwrap_or_else(Instant::now) + limits.shutdown_timeout;
     // Clients that went away have left writes behind that are to be finished.
     app.writes.close();

@@ -82,7 +82,7 @@ pub struct RequestContext {
     /// How its pages of readings are written.
     pub plans: Arc<Plans>,
     /// What becomes of the cookie.
-    pub cookie: Arc<Mutex<Option<CookieChange>>>,
+    pub cookie: Mutex<Option<CookieChange>>,
     /// Whether nothing that is kept is new enough.
     pub bypass_cache: bool,
     viewer: CurrentViewer,
@@ -93,9 +93,9 @@ pub struct RequestContext {
     /// What of what everybody may see was read for it.
     pub made_with: MadeWith,
     /// What was kept of what it asked for, and what was not.
-    pub lookups: Arc<Counter>,
+    pub lookups: Counter,
     /// Whether a password was looked at, of which figures could tell.
-    pub has_checked_password: Arc<AtomicBool>,
+    pub has_checked_password: AtomicBool,
 }
 
 impl RequestContext {
@@ -122,14 +122,14 @@ impl RequestContext {
             catalogue,
             limits,
             plans,
-            cookie: Arc::default(),
+            cookie: Mutex::default(),
             bypass_cache: false,
             viewer,
             as_of,
             computed: Mutex::default(),
             made_with,
-            lookups: Arc::default(),
-            has_checked_password: Arc::default(),
+            lookups: Counter::default(),
+            has_checked_password: AtomicBool::new(false),
         }
     }
 
@@ -137,12 +137,6 @@ impl RequestContext {
     #[must_use]
     pub fn viewer(&self) -> Viewer {
         self.viewer.get()
-    }
-
-    /// Who asks, as it changes.
-    #[must_use]
-    pub fn current_viewer(&self) -> CurrentViewer {
-        self.viewer.clone()
     }
 
     /// The minute that windows which roll on with the time end with.
@@ -272,7 +266,7 @@ pub fn source_of(session: &Session) -> Source {
 /// The request that a field belongs to.
 #[must_use]
 pub fn request<'a>(context: &Context<'a>) -> &'a RequestContext {
-    context.data_unchecked::<RequestContext>()
+    context.data_unchecked::<Arc<RequestContext>>()
 }
 
 /// The request that a mutation belongs to. What it has loaded so far may be about to change.

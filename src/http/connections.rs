@@ -1,8 +1,8 @@
-//! Accepting connections: their number and the time that each may take are bounded, so that slow or
-//! silent clients cannot keep others out.
+//! Connections: their number and the time of each wait are bounded, so that slow or silent clients cannot
+//! lock others out.
 //!
-//! hyper bounds neither how long a connection may idle nor how long its first bytes may take, so
-//! both are kept where the bytes are read.
+//! hyper bounds neither the time that a connection may idle nor the time until its first bytes, so both are
+//! bounded here, where the bytes are read.
 
 use std::future::Future;
 use std::io;
@@ -18,84 +18,86 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use super::graphql::FastPath;
-use super::viewer::Peer;
+use super::fast_path::FastPath;
+use super::viewer::PeerAddress;
 use crate::config::limits::Limits;
 
-/// Requests that one HTTP/2 connection may have in flight.
+/// Maximum number of requests in flight on one HTTP/2 connection.
 const STREAMS_MAXIMUM: u32 = 100;
-/// After a failed accept (no file descriptors left, say) it is tried again this much later.
+/// Pause after a failed accept, when no file descriptors are left, say.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done, then waits for the requests in flight, for as long as the limits
-/// allow. Answers whether all were finished.
+/// Serves until `stop` is done, then waits for the requests in flight, for at most
+/// `limits.shutdown_timeout`. Returns true if all of them have finished.
 pub async fn serve(
     listener: TcpListener,
-    front: FastPath,
+    service: FastPath,
     limits: &Limits,
     stop: impl Future<Output = ()>,
 ) -> bool {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let (stream, peer, slot) = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "accepting a connection failed");
                 tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             }
         };
         let watcher = graceful.watcher();
-        let (front, limits) = (front.clone(), limits.clone());
-        tokio::spawn(async move {
-            serve_connection((stream, peer), front, &limits, watcher).await;
-            drop(slot);
-        });
+        let (service, limits) = (service.clone(), limits.clone());
+        tokio::spawn(async move { serve_connection(accepted, service, &limits, watcher).await });
     }
     drop(listener);
     timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_ok()
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Peer, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+/// An accepted connection.
+struct Accepted {
+    stream: TcpStream,
+    peer: PeerAddress,
+    /// Counts against `limits.connections` until it is dropped.
+    permit: OwnedSemaphorePermit,
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, Peer(address), slot))
+    Ok(Accepted { stream, peer: PeerAddress(address), permit })
 }
 
 async fn serve_connection(
-    (stream, peer): (TcpStream, Peer),
-    front: FastPath,
+    Accepted { stream, peer, permit: _permit }: Accepted,
+    service: FastPath,
     limits: &Limits,
-    watcher: hyper_util::server::graceful::Watcher,
+    watcher: Watcher,
 ) {
     let in_flight = Arc::new(AtomicUsize::new(0));
     let stream = BoundedStream::new(stream, Arc::clone(&in_flight), limits);
-    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+    let handler = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let front = front.clone();
+        let service = service.clone();
         let in_flight = InFlight::enter(&in_flight);
         async move {
-            let response = front.answer(request.map(Body::new)).await?;
-            // The request is being answered until its last byte is made.
+            let response = service.respond(request.map(Body::new)).await?;
+            // The request is in flight until the last byte of its body is produced.
             Ok::<_, std::convert::Infallible>(response.map(|body| {
                 body.map_frame(move |frame| {
-                    let _answering = &in_flight;
+                    let _in_flight = &in_flight;
                     frame
                 })
             }))
@@ -104,14 +106,14 @@ async fn serve_connection(
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAXIMUM);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    // A client that goes away or says nonsense is no event for an operator.
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handler);
+    // A client that disconnects or breaks the protocol is no event for operators.
     if let Err(error) = watcher.watch(connection.into_owned()).await {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "connection ended early");
     }
 }
 
-/// Counts a request for as long as it is answered, also when it is dropped half-way.
+/// Counts a request in flight until it is dropped, even half-way.
 struct InFlight(Arc<AtomicUsize>);
 
 impl InFlight {
@@ -127,28 +129,27 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection whose silence is bounded. A request that is answered has a timeout of its own; here
-/// is bounded how long nothing moves meanwhile, because a client of HTTP/2 can forbid the server to
-/// send its answer.
+/// A connection whose silence is bounded. A request has a timeout of its own; here is bounded how long no
+/// byte moves meanwhile, because a client of HTTP/2 can forbid the server to send its response.
 struct BoundedStream {
     stream: TcpStream,
     in_flight: Arc<AtomicUsize>,
     header_timeout: Duration,
     idle_timeout: Duration,
-    answer_timeout: Duration,
-    waiting: ConnectionState,
+    response_timeout: Duration,
+    state: ConnectionState,
     deadline: Pin<Box<Sleep>>,
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// What the connection waits for.
+/// State of a connection, by what it waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ConnectionState {
-    /// The rest of a request's header, or the first one.
+    /// The rest of the header of a request, or the first one.
     ReadingHeader,
     /// The next request.
     Idle,
-    /// A request to be answered and the answer to be taken.
+    /// The response, or the client that reads it.
     AwaitingResponse,
 }
 
@@ -159,38 +160,38 @@ impl BoundedStream {
             in_flight,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
-            answer_timeout: limits.request_timeout + limits.idle_timeout,
-            waiting: ConnectionState::ReadingHeader,
+            response_timeout: limits.request_timeout + limits.idle_timeout,
+            state: ConnectionState::ReadingHeader,
             deadline: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
             write_deadline: None,
         }
     }
 
-    fn wait_for(&mut self, waiting: ConnectionState) {
-        if self.waiting == waiting {
+    fn enter(&mut self, state: ConnectionState) {
+        if self.state == state {
             return;
         }
-        self.waiting = waiting;
+        self.state = state;
         self.set_deadline();
     }
 
     fn set_deadline(&mut self) {
-        let bound = match self.waiting {
+        let bound = match self.state {
             ConnectionState::ReadingHeader => self.header_timeout,
             ConnectionState::Idle => self.idle_timeout,
-            ConnectionState::AwaitingResponse => self.answer_timeout,
+            ConnectionState::AwaitingResponse => self.response_timeout,
         };
         self.deadline.as_mut().reset(Instant::now() + bound);
     }
 
-    /// Bytes moved: while a request is answered, the wait begins anew.
+    /// Bytes moved: the wait for the response begins anew.
     fn moved(&mut self) {
-        if self.waiting == ConnectionState::AwaitingResponse {
+        if self.state == ConnectionState::AwaitingResponse {
             self.set_deadline();
         }
     }
 
-    /// A client that does not take what is sent to it is as silent as one that sends nothing.
+    /// Bounds the wait for a client that does not read: it is as silent as one that sends nothing.
     fn poll_written<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -216,18 +217,18 @@ impl AsyncRead for BoundedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let is_answering = this.in_flight.load(Ordering::Relaxed) > 0;
-        match (is_answering, this.waiting) {
-            (true, _) => this.wait_for(ConnectionState::AwaitingResponse),
-            (false, ConnectionState::AwaitingResponse) => this.wait_for(ConnectionState::Idle),
+        let is_in_flight = this.in_flight.load(Ordering::Relaxed) > 0;
+        match (is_in_flight, this.state) {
+            (true, _) => this.enter(ConnectionState::AwaitingResponse),
+            (false, ConnectionState::AwaitingResponse) => this.enter(ConnectionState::Idle),
             (false, ConnectionState::ReadingHeader | ConnectionState::Idle) => {}
         }
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
-                if is_answering {
+                if is_in_flight {
                     this.moved();
                 } else {
-                    this.wait_for(ConnectionState::ReadingHeader);
+                    this.enter(ConnectionState::ReadingHeader);
                 }
                 Poll::Ready(read)
             }

@@ -1,4 +1,4 @@
-//! GraphiQL, whole in the binary: it works without any other host.
+//! GraphiQL, embedded in the binary: it loads nothing from other hosts.
 
 use std::sync::Arc;
 
@@ -8,16 +8,18 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
-use super::graphql::{GraphqlResponse, HttpError};
+use super::graphql::error::HttpError;
+use super::graphql::response::GraphqlResponse;
+use super::negotiation::MediaType;
 use super::request_log::RequestId;
-use super::{App, negotiation::MediaType};
+use super::state::App;
 
 #[derive(RustEmbed)]
 #[folder = "src/http/graphiql/dist/"]
 struct Dist;
 
-/// Everything from here and nothing from elsewhere. The editor draws the line under a mistake as an
-/// image in the style sheet, hence `data:`.
+/// Files of this server and nothing else. `data:` is for the editor, which draws the line under an error as
+/// an image in the style sheet.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -36,15 +38,15 @@ pub async fn page(State(app): State<Arc<App>>, Extension(id): Extension<RequestI
     (headers, page.data).into_response()
 }
 
-/// `GET /graphiql/assets/{file}`: scripts, styles and workers. Their names change with their
-/// content, so a browser may keep them for ever.
+/// `GET /graphiql/assets/{file}`: scripts, styles and workers. Their names change with their content, so
+/// browsers may cache them for ever.
 pub async fn asset(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
     file: Result<Path<String>, PathRejection>,
 ) -> Response {
     let not_found = || GraphqlResponse::from(HttpError::not_found()).into_response(&id);
-    // A name, and not a way out of the folder.
+    // No path traversal.
     let is_name = |file: &str| !file.contains(['/', '\\']) && file != "..";
     let Some(file) = file.ok().map(|Path(file)| file).filter(|file| is_name(file)) else {
         return not_found();
@@ -62,7 +64,7 @@ pub async fn asset(
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
-        // A worker keeps to the policy that it is served with.
+        // A worker runs under the policy of its own response.
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
     ];
     (headers, asset.data).into_response()

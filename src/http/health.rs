@@ -1,4 +1,4 @@
-//! Whether the process lives, and whether it can serve.
+//! Liveness and readiness probes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,15 +8,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::App;
+use super::state::App;
 use crate::db::{DbError, migrations};
 
-/// `GET /health/live`: the process answers.
+/// `GET /health/live`: 200 while the process responds.
 pub async fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /health/ready`: the database answers and has every migration; else 503, and what is wrong.
+/// `GET /health/ready`: 200 if the database responds and has every migration, or if a replica can still be
+/// read; else 503 with the problem.
 pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     let until = Instant::now() + app.services.settings.database.deadline;
     let problem = match migrations::missing(&app.database.session_until(until)).await {
@@ -28,7 +29,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
         Err(error) => error.to_string(),
     };
     if app.database.has_replica() {
-        // Reads go on.
+        // Reads are still served.
         let body = json!({ "status": "ok", "database": "read only", "problem": problem });
         return (StatusCode::OK, Json(body));
     }

@@ -1,20 +1,20 @@
-//! What a client accepts and what it sent, by the GraphQL-over-HTTP specification.
+//! Content negotiation by the GraphQL-over-HTTP specification.
 
 use axum::http::{HeaderMap, header};
 
-/// A form in which answers are given.
+/// Media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediaType {
-    /// `application/graphql-response+json`: the status tells whether the request could be executed.
+    /// `application/graphql-response+json`: an error of the document has status 400.
     GraphqlResponse,
-    /// `application/json`: for older clients; a well-formed request is answered 200.
+    /// `application/json`, for older clients: every well-formed request has status 200.
     Json,
-    /// `text/html`: a person with a browser.
+    /// `text/html`, for browsers.
     Html,
 }
 
 impl MediaType {
-    /// As a header says it.
+    /// Value of the `Content-Type` header.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -25,13 +25,14 @@ impl MediaType {
     }
 }
 
-/// The form in `offered` that the client likes best; `None` if it accepts none of them. Of those that
-/// it likes alike it is the first.
+/// The media type in `offered` with the highest weight in `Accept`, the first of several; `None` if the
+/// client accepts none of them.
 ///
-/// `application/graphql-response+json` and `text/html` have to be named. A wildcard or no `Accept`
-/// header at all is `Json`, because that is what such clients understand.
+/// `application/graphql-response+json` and `text/html` have to be named. A wildcard or no `Accept` header at
+/// all is `Json`, because that is what such clients understand. No crate for `Accept` here (`headers-accept`,
+/// say): there a wildcard matches every type that is offered.
 #[must_use]
-pub fn accepted(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
+pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
     let accept: Vec<&str> =
         headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     if accept.is_empty() {
@@ -65,24 +66,24 @@ fn range(text: &str) -> (&str, f32) {
     (range, quality)
 }
 
-/// Whether a client takes an answer neither compressed, as far as we can, nor as it is.
+/// True if `Accept-Encoding` refuses the uncompressed body and every encoding that this server has.
 #[must_use]
-pub fn takes_no_encoding(headers: &HeaderMap) -> bool {
+pub fn accepts_no_encoding(headers: &HeaderMap) -> bool {
     let all =
         headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    let (mut takes_one, mut refuses_plain) = (false, false);
+    let (mut accepts_one, mut refuses_identity) = (false, false);
     for (name, quality) in all.flat_map(|value| value.split(',')).map(range) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        takes_one |= quality > 0.0 && ["gzip", "br", "zstd", "identity", "*"].into_iter().any(is);
-        refuses_plain |= quality <= 0.0 && (is("identity") || is("*"));
+        accepts_one |= quality > 0.0 && ["gzip", "br", "zstd", "identity", "*"].into_iter().any(is);
+        refuses_identity |= quality <= 0.0 && (is("identity") || is("*"));
     }
-    refuses_plain && !takes_one
+    refuses_identity && !accepts_one
 }
 
-/// Whether a body is said to be JSON in UTF-8, which is the only kind that is read: a form or plain
-/// text, which any page may make a browser send, is never executed.
+/// True if `Content-Type` is JSON in UTF-8, the only kind of body that is read: a form or plain text, which
+/// any page can make a browser send across origins, is never executed.
 #[must_use]
-pub fn is_json(headers: &HeaderMap) -> bool {
+pub fn is_json_content_type(headers: &HeaderMap) -> bool {
     let Some(content_type) = headers.get(header::CONTENT_TYPE) else { return false };
     let Ok(content_type) = content_type.to_str() else { return false };
     let mut parts = content_type.split(';').map(str::trim);
@@ -103,20 +104,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_no_encoding_says_so() {
-        let takes_none = |value: &'static str| {
+    fn a_client_that_refuses_all_encodings_is_recognized() {
+        let refuses_all = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            takes_no_encoding(&headers)
+            accepts_no_encoding(&headers)
         };
         for none in ["identity;q=0", "*;q=0", "gzip;q=0, *;q=0", "compress, identity; q=0.0"] {
-            assert!(takes_none(none), "{none}");
+            assert!(refuses_all(none), "{none}");
         }
         for some in
             ["", "gzip", "gzip, identity;q=0", "gzip;q=0", "*", "br;q=0.1, *;q=0", "identity"]
         {
-            assert!(!takes_none(some), "{some}");
+            assert!(!refuses_all(some), "{some}");
         }
-        assert!(!takes_no_encoding(&HeaderMap::new()));
+        assert!(!accepts_no_encoding(&HeaderMap::new()));
     }
 }

@@ -1,4 +1,8 @@
-//! One line of the log for each request, and the id that ties it to what the client saw.
+//! Access log and `Server-Timing`: one line and one header for each response, and the request id that ties
+//! both to errors.
+//!
+//! Not the request-id layer of tower-http: it passes on whatever id the client sends, where an id that is too
+//! long or has other characters is replaced here.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -15,87 +19,93 @@ use uuid::{Builder, Uuid};
 use crate::cache::statistics::Lookups;
 use crate::graphql::one_pass::PageCount;
 
-/// The header of the request's id, in requests and answers.
+/// Header of the request id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The header of what the answer cost.
+/// Header of the metrics of a response.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// An id that a client or a proxy chose is kept up to this length.
+/// Maximum length of a request id from a client or a proxy. A longer one is replaced.
 const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 
-/// The id of a request.
+/// Request id; an extension of each request.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// What the handler of a request found out and the log line tells; an extension of the answer.
+/// Metrics of one request; an extension of its response.
 #[derive(Debug, Clone, Default)]
 pub struct RequestMetrics {
-    /// The operation's name.
+    /// Name of the operation.
     pub operation: Option<String>,
-    /// SQL statements that ran.
+    /// Number of SQL statements.
     pub statements: u64,
-    /// Rows that came back.
+    /// Rows that they returned.
     pub rows: u64,
-    /// The time that the statements took.
+    /// Time of the statements, with the wait for a connection.
     pub sql_time: Duration,
-    /// How much of it they waited for a connection.
+    /// Wait for a connection.
     pub pool_wait: Duration,
-    /// What was kept of what it asked for, and what was not.
+    /// Cache hits and misses.
     pub lookups: Lookups,
-    /// Pages of readings.
+    /// Pages of readings, and how many of them were serialized by the fast path.
     pub pages: PageCount,
-    /// Whether clients may see no more of what it cost than its time.
+    /// True if clients may see no metric but the total time.
     pub redacted: bool,
-    /// The code of the first error.
-    pub error: Option<String>,
+    /// Code of the first error.
+    pub error_code: Option<String>,
 }
 
 impl RequestMetrics {
-    /// Those of an answer that was kept whole.
+    /// Metrics of a response from the response cache.
     #[must_use]
-    pub fn of_cached(operation: Option<&str>) -> Self {
-        let lookups = Lookups { hits: 1, misses: 0 };
-        Self { operation: operation.map(str::to_owned), lookups, ..Self::default() }
+    pub fn of_cached(operation: Option<String>) -> Self {
+        Self { operation, lookups: Lookups { hits: 1, misses: 0 }, ..Self::default() }
+    }
+
+    /// Metrics of a response for which nothing is measured.
+    #[must_use]
+    pub fn redacted() -> Self {
+        Self { redacted: true, ..Self::default() }
     }
 }
 
-/// Gives the request its id, and writes the line when it is answered.
+/// Middleware: sets the request id, and finishes the response.
 pub async fn log_request(mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let (id, method, path) =
-        (id_of(request.headers()), request.method().clone(), path_of(&request));
-    request.extensions_mut().insert(RequestId(id.clone()));
+    let log_entry = AccessLogEntry {
+        started: Instant::now(),
+        id: request_id(request.headers()),
+        method: request.method().clone(),
+        path: loggable_path(&request),
+    };
+    request.extensions_mut().insert(RequestId(log_entry.id.clone()));
 
-    let span = tracing::info_span!("request", request_id = %id);
+    let span = tracing::info_span!("request", request_id = %log_entry.id);
     let mut response = next.run(request).instrument(span).await;
 
-    // Where nothing is counted nothing is told.
-    let uncounted = || RequestMetrics { redacted: true, ..RequestMetrics::default() };
-    let figures = response.extensions_mut().remove().unwrap_or_else(uncounted);
-    AccessLogEntry { id, method, path, started }.tell(&figures, &mut response);
+    let metrics = response.extensions_mut().remove().unwrap_or_else(RequestMetrics::redacted);
+    log_entry.finish(&metrics, &mut response);
     response
 }
 
-/// A request that was answered.
+/// Request part of a line in the access log.
 pub struct AccessLogEntry {
-    /// Its id.
+    /// Request id.
     pub id: String,
-    /// Its method.
+    /// Method.
     pub method: Method,
-    /// Its path, without secrets.
+    /// Path, without secrets.
     pub path: Cow<'static, str>,
-    /// When it came.
+    /// Time of arrival.
     pub started: Instant,
 }
 
 impl AccessLogEntry {
-    /// Writes the line, and into the answer's headers the id and what it cost.
-    pub fn tell(&self, figures: &RequestMetrics, response: &mut Response) {
+    /// Writes the line, and the headers with the request id and the metrics.
+    pub fn finish(&self, metrics: &RequestMetrics, response: &mut Response) {
         let Self { id, method, path, started } = self;
         if let Ok(value) = HeaderValue::from_str(id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let whole = milliseconds(started.elapsed());
-        if let Ok(value) = HeaderValue::try_from(server_timing(whole, figures)) {
+        let duration_ms = milliseconds(started.elapsed());
+        if let Ok(value) = HeaderValue::try_from(server_timing(duration_ms, metrics)) {
             response.headers_mut().insert(SERVER_TIMING, value);
         }
         tracing::info!(
@@ -103,41 +113,43 @@ impl AccessLogEntry {
             %method,
             %path,
             status = response.status().as_u16(),
-            operation = figures.operation,
-            error = figures.error,
-            duration_ms = whole,
-            statements = figures.statements,
-            rows = figures.rows,
+            operation = metrics.operation,
+            error_code = metrics.error_code,
+            duration_ms,
+            statements = metrics.statements,
+            rows = metrics.rows,
             "request"
         );
     }
 }
 
-/// The path, without the token of a share link: that is a secret.
-fn path_of(request: &Request) -> Cow<'static, str> {
+/// The path; of a share link without its token, which is a secret.
+fn loggable_path(request: &Request) -> Cow<'static, str> {
     let path = request.uri().path();
     if path.starts_with("/s/") { "/s/{token}".into() } else { path.to_owned().into() }
 }
 
-/// What the answer cost, for the network tab of a browser.
-fn server_timing(whole: f64, figures: &RequestMetrics) -> String {
-    if figures.redacted {
-        return format!("total;dur={whole}");
+/// Value of `Server-Timing`, for the network tab of a browser.
+fn server_timing(total_ms: f64, metrics: &RequestMetrics) -> String {
+    if metrics.redacted {
+        return format!("total;dur={total_ms}");
     }
-    let RequestMetrics { statements, rows, sql_time, pool_wait, .. } = figures;
-    let (sql, wait) = (milliseconds(*sql_time), milliseconds(*pool_wait));
-    let mut timing =
-        format!("total;dur={whole}, sql;dur={sql};desc=\"{statements} statements, {rows} rows\"");
+    let RequestMetrics { statements, rows, .. } = metrics;
+    let sql_ms = milliseconds(metrics.sql_time);
+    let mut timing = format!(
+        "total;dur={total_ms}, sql;dur={sql_ms};desc=\"{statements} statements, {rows} rows\""
+    );
     if *statements > 0 {
-        let _ = write!(timing, ", pool;dur={wait};desc=\"wait for a connection\"");
+        let wait_ms = milliseconds(metrics.pool_wait);
+        let _ = write!(timing, ", pool;dur={wait_ms};desc=\"wait for a connection\"");
     }
-    let Lookups { hits, misses } = figures.lookups;
+    let Lookups { hits, misses } = metrics.lookups;
     if hits + misses > 0 {
         let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");
     }
-    let PageCount { pages, written } = figures.pages;
+    let PageCount { pages, written } = metrics.pages;
     if pages > 0 {
-        let _ = write!(timing, ", pages;desc=\"{written} of {pages} in one pass\"");
+        let _ = write!(timing, ", fast-json;desc=\"{written} of {pages} pages\"");
     }
     timing
 }
@@ -147,9 +159,9 @@ fn milliseconds(duration: Duration) -> f64 {
     f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
-/// The id that a request has, or one that is made up.
+/// Request id of the client, or a new one.
 #[must_use]
-pub fn id_of(headers: &HeaderMap) -> String {
+pub fn request_id(headers: &HeaderMap) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     headers
         .get(REQUEST_ID)
@@ -160,7 +172,8 @@ pub fn id_of(headers: &HeaderMap) -> String {
         .map_or_else(|| new_id().to_string(), str::to_owned)
 }
 
-/// A time and chance: not from the system, which takes as long as all else of a kept answer.
+/// A UUID of version 7. Its random part is from the generator of the thread: one from the system takes as
+/// long as everything else of a cached response.
 fn new_id() -> Uuid {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = u64::try_from(since.as_millis()).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! `GET /s/{token}`: a shared reading as a page, for people who follow its link and for programs that
-//! preview it. Of a link that wants a password, is over or was revoked it says nothing but that.
+//! `GET /s/{token}`: a shared reading as an HTML page, for people who open its link and for programs that
+//! preview it. The page of a link that needs a password, has expired or was revoked says only that.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -12,18 +12,20 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::App;
-use super::graphql::{GraphqlResponse, HttpError};
+use super::graphql::error::HttpError;
+use super::graphql::response::GraphqlResponse;
 use super::negotiation::MediaType;
 use super::request_log::RequestId;
-use super::viewer::caller;
+use super::state::App;
+use super::viewer::client_address;
 use crate::db::Session;
-use crate::db::drawn_cards::drawn_cards_by_reading_id;
+use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use crate::db::query::columns::Columns;
 use crate::db::shares::SharedRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, settled};
+use crate::services::catalogue::Catalogue;
 use crate::services::shares::{Shared, open};
 use crate::services::throttle::Key;
 
@@ -31,7 +33,7 @@ const STYLE: &str = "body{font:1.1rem/1.6 Georgia,serif;max-width:38rem;margin:3
                      color:#222;background:#faf8f2}h1{line-height:1.2}h2{margin-bottom:0}\
                      footer{margin-top:3rem;color:#666}";
 
-/// Its own style and nothing else.
+/// The inline style of the page and nothing else.
 static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
@@ -40,7 +42,7 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page of a link.
+/// The page of a share link.
 pub async fn page(
     State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
@@ -53,7 +55,7 @@ pub async fn page(
     };
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
-    let address = caller(&parts, &app.services.settings).address;
+    let address = client_address(&parts.extensions, &parts.headers, &app.services.settings);
     match find(&app, Key::address(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),
@@ -93,61 +95,74 @@ impl Page {
     }
 
     async fn of(app: &App, session: &Session, row: &SharedRow) -> Result<Self, ApiError> {
-        let catalogue = app.services.catalogue();
-        let (reading, locale) = (&row.reading, row.reading.locale);
-        let texts = reading.texts.as_ref();
-        let summary = texts.map_or("", |texts| texts.summary.as_str());
-        let title = row.share.title.as_deref().unwrap_or(&reading.question);
-        let description = row.share.description.as_deref().unwrap_or(summary);
-        let url = format!("{}/s/{}", app.services.settings.public_url(), row.share.token);
-
-        let mut body = String::new();
-        // Writing to a string cannot fail.
-        let _ = writeln!(body, "<h1>{}</h1>", escaped(title));
-        if let Some(description) = &row.share.description {
-            let _ = writeln!(body, "<p>{}</p>", escaped(description));
-        }
-        if row.share.title.is_some() {
-            let _ = writeln!(body, "<p><em>{}</em></p>", escaped(&reading.question));
-        }
-        let drawn = drawn_cards_by_reading_id(session, &[reading.id], Columns::WithTexts).await?;
-        for drawn in &drawn {
-            let Some(card) = catalogue.card(drawn.card_id) else { continue };
-            let name = &card.texts.get(locale).name;
-            let Some(texts) = &drawn.texts else { continue };
-            let position = texts.position_name.get(locale);
-            let turned = match (drawn.orientation, locale) {
-                (Orientation::Upright, _) => "",
-                (Orientation::Reversed, Locale::En) => " (reversed)",
-                (Orientation::Reversed, Locale::ZhHant) => "（逆位）",
-            };
-            let _ = writeln!(body, "<h2>{}: {}{turned}</h2>", escaped(position), escaped(name));
-            let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
-        }
-        if let Some(texts) = texts {
-            let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
-        }
-        let _ = writeln!(body, "<footer>{}</footer>", escaped(&row.author));
-        let meta = format!(
-            "<meta property=\"og:type\" content=\"article\">\n\
-             <meta property=\"og:title\" content=\"{title}\">\n\
-             <meta property=\"og:description\" content=\"{description}\">\n\
-             <meta property=\"og:url\" content=\"{url}\">\n\
-             <meta property=\"og:locale\" content=\"{locale}\">\n",
-            title = escaped(title),
-            description = escaped(description),
-            url = escaped(&url),
-            locale = match locale {
-                Locale::En => "en_US",
-                Locale::ZhHant => "zh_TW",
-            },
-        );
-        let language = match locale {
+        let reading_id = row.reading.id;
+        let drawn = drawn_cards_by_reading_id(session, &[reading_id], Columns::WithTexts).await?;
+        let body = body_of(&app.services.catalogue(), row, &drawn);
+        let meta = open_graph(&app.services.settings.public_url(), row);
+        let language = match row.reading.locale {
             Locale::En => "en",
             Locale::ZhHant => "zh-Hant",
         };
-        Ok(Self { status: StatusCode::OK, html: document(language, title, &meta, &body) })
+        let html = document(language, title_of(row), &meta, &body);
+        Ok(Self { status: StatusCode::OK, html })
     }
+}
+
+fn title_of(row: &SharedRow) -> &str {
+    row.share.title.as_deref().unwrap_or(&row.reading.question)
+}
+
+/// Title, description, question, cards and interpretation of a reading, and its author.
+fn body_of(catalogue: &Catalogue, row: &SharedRow, drawn: &[DrawnCardRow]) -> String {
+    let (reading, locale) = (&row.reading, row.reading.locale);
+    let mut body = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(body, "<h1>{}</h1>", escaped(title_of(row)));
+    if let Some(description) = &row.share.description {
+        let _ = writeln!(body, "<p>{}</p>", escaped(description));
+    }
+    if row.share.title.is_some() {
+        let _ = writeln!(body, "<p><em>{}</em></p>", escaped(&reading.question));
+    }
+    for drawn in drawn {
+        let Some(card) = catalogue.card(drawn.card_id) else { continue };
+        let name = &card.texts.get(locale).name;
+        let Some(texts) = &drawn.texts else { continue };
+        let position = texts.position_name.get(locale);
+        let orientation = match (drawn.orientation, locale) {
+            (Orientation::Upright, _) => "",
+            (Orientation::Reversed, Locale::En) => " (reversed)",
+            (Orientation::Reversed, Locale::ZhHant) => "（逆位）",
+        };
+        let _ = writeln!(body, "<h2>{}: {}{orientation}</h2>", escaped(position), escaped(name));
+        let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
+    }
+    if let Some(texts) = &reading.texts {
+        let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
+    }
+    let _ = writeln!(body, "<footer>{}</footer>", escaped(&row.author));
+    body
+}
+
+/// Open Graph properties, from which other programs make a preview of the link.
+fn open_graph(public_url: &str, row: &SharedRow) -> String {
+    let summary = row.reading.texts.as_ref().map_or("", |texts| texts.summary.as_str());
+    let description = row.share.description.as_deref().unwrap_or(summary);
+    let url = format!("{public_url}/s/{}", row.share.token);
+    format!(
+        "<meta property=\"og:type\" content=\"article\">\n\
+         <meta property=\"og:title\" content=\"{title}\">\n\
+         <meta property=\"og:description\" content=\"{description}\">\n\
+         <meta property=\"og:url\" content=\"{url}\">\n\
+         <meta property=\"og:locale\" content=\"{locale}\">\n",
+        title = escaped(title_of(row)),
+        description = escaped(description),
+        url = escaped(&url),
+        locale = match row.reading.locale {
+            Locale::En => "en_US",
+            Locale::ZhHant => "zh_TW",
+        },
+    )
 }
 
 impl IntoResponse for Page {
@@ -171,7 +186,7 @@ fn document(language: &str, title: &str, meta: &str, body: &str) -> String {
     )
 }
 
-/// What people wrote, as text of a page or of an attribute.
+/// User text with the special characters of HTML escaped, for elements and attributes.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut escaped, character| {
         match character {

@@ -1,4 +1,8 @@
-//! Who asks, and from where: the bearer token of a request, its cookie, and its address.
+//! Client of a request: its address, access token and refresh token cookie.
+//!
+//! Bearer tokens and cookies are read here and not by crates: `headers` ignores a second `Authorization`
+//! header, which is an error here, and `cookie` writes the attributes of `Set-Cookie` in an order of its own;
+//! both are a few lines.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,46 +11,46 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, header};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 
-use super::graphql::HttpError;
+use super::graphql::error::HttpError;
+use super::state::GRAPHQL_PATH;
 use crate::config::Settings;
 use crate::graphql::context::{Caller, CookieChange};
 use crate::services::tokens::{AccessToken, Tokens};
 
-/// The cookie that holds a refresh token, where a client wants it there.
+/// Name of the cookie that holds a refresh token, for clients that ask for one.
 const COOKIE: &str = "refresh_token";
-/// Pages of this path get it sent; there is nothing else that uses it.
-const COOKIE_PATH: &str = "/graphql";
+/// The only path to which browsers send the cookie.
+const COOKIE_PATH: &str = GRAPHQL_PATH;
 
-/// The address at the other end of a connection; an extension of each request.
+/// Address at the other end of a connection: the client or a proxy. An extension of each request.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+pub struct PeerAddress(pub SocketAddr);
 
-/// Where a request comes from, without its access token.
+/// Client of a request, without its access token.
 #[must_use]
 pub fn caller(parts: &Parts, settings: &Settings) -> Caller {
     Caller {
-        address: address(&parts.extensions, &parts.headers, settings),
+        address: client_address(&parts.extensions, &parts.headers, settings),
         access: None,
         cookie: cookie(&parts.headers),
         may_use_cookie: may_use_cookie(&parts.headers, settings),
     }
 }
 
-/// The address that a request comes from.
+/// Address of the client: that of the connection, or the one that trusted proxies report.
 #[must_use]
-pub fn address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> IpAddr {
-    let peer = extensions.get::<Peer>();
+pub fn client_address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> IpAddr {
+    let peer = extensions.get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    client_address(peer, headers, &settings.throttle.trusted_proxies)
+    forwarded_address(peer, headers, &settings.throttle.trusted_proxies)
 }
 
-/// The access token of a request. No `Authorization` header is an anonymous viewer; a header that is
-/// not good is an error and never an anonymous viewer, because a client that means to be signed in
-/// must hear that it is not.
+/// The verified access token of a request; `None` without an `Authorization` header. An invalid header is an
+/// error and never an anonymous viewer: a client that means to be signed in must learn that it is not.
 ///
 /// # Errors
 ///
-/// The header is no bearer token, or the token has expired or is not ours.
+/// The header is no bearer token, there are several, or the token has expired or is not ours.
 pub fn access_token(
     headers: &HeaderMap,
     tokens: &Tokens,
@@ -69,9 +73,9 @@ pub fn access_token(
     access.map(Some).map_err(|error| HttpError::unauthenticated(error.to_string()))
 }
 
-/// The address of the client: of whom the last proxy that is believed says it was. What stands before
-/// that in the header anybody can have written.
-fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// The last address in `X-Forwarded-For` that a trusted proxy has added. Anybody can have written the ones
+/// before it.
+fn forwarded_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let is_trusted =
         |address: IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
     let mut address = peer;
@@ -92,8 +96,8 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAdd
     address
 }
 
-/// Whether the page that sent a request is one of ours. A program that is no browser says nothing of a
-/// page, and no page can make it send the cookie.
+/// True for requests of our own origins, and for clients without an `Origin`: those are no browsers, and no
+/// page can make them send the cookie.
 fn may_use_cookie(headers: &HeaderMap, settings: &Settings) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else { return true };
     let Ok(origin) = origin.to_str() else { return false };
@@ -101,7 +105,7 @@ fn may_use_cookie(headers: &HeaderMap, settings: &Settings) -> bool {
         || settings.server.cors_origins.iter().any(|allowed| allowed == origin)
 }
 
-/// An address without its path.
+/// A URL without its path.
 fn origin_of(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     url[host..].find('/').map_or(url, |at| &url[..host + at])
@@ -118,7 +122,7 @@ fn cookie(headers: &HeaderMap) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// The header that changes the cookie.
+/// The `Set-Cookie` header of a change.
 #[must_use]
 pub fn set_cookie(change: &CookieChange, now: DateTime<Utc>) -> Option<HeaderValue> {
     let (token, seconds) = match change {
@@ -143,11 +147,11 @@ mod tests {
             headers.append("x-forwarded-for", HeaderValue::from_str(value).unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        client_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        forwarded_address(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]
-    fn forwarded_addresses_are_believed_from_listed_proxies_only() {
+    fn forwarded_addresses_are_trusted_from_listed_proxies_only() {
         let proxies = ["10.0.0.0/8", "fd00::/8"];
         assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
         assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &proxies), "203.0.113.9");
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_writes_before_the_proxies_is_not_believed() {
+    fn forwarded_addresses_that_a_client_wrote_are_ignored() {
         let proxies = ["10.0.0.0/8"];
         let chain = ["1.1.1.1, 198.51.100.1", "10.9.9.9"];
         assert_eq!(address_of("10.1.2.3", &chain, &proxies), "198.51.100.1");
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_origin_is_an_address_without_its_path() {
+    fn an_origin_is_a_url_without_its_path() {
         assert_eq!(origin_of("https://tarot.example/base"), "https://tarot.example");
         assert_eq!(origin_of("http://127.0.0.1:8000"), "http://127.0.0.1:8000");
     }

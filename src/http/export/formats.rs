@@ -1,4 +1,4 @@
-//! How an export is written: as one JSON document, or as CSV (RFC 4180) for spreadsheets.
+//! Formats of an export: one JSON document, or CSV (RFC 4180) for spreadsheets.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,12 +9,12 @@ use crate::graphql::id::GlobalId;
 use crate::graphql::scalars::DateTime;
 use crate::services::catalogue::Catalogue;
 
-/// What an export is written as.
+/// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// `{"readings":[…]}`.
     Json,
-    /// A header and a row for each reading.
+    /// A header row and one row for each reading.
     Csv,
 }
 
@@ -34,14 +34,14 @@ impl Format {
     }
 }
 
-/// Writes readings one after another. What was written is taken out from time to time.
+/// Writer of readings into a buffer, which the caller empties from time to time.
 pub(super) struct Writer {
     format: Format,
     text: Vec<u8>,
     is_first: bool,
 }
 
-/// Spreadsheets take a file for UTF-8 only if it begins with this.
+/// First character of the file: without it spreadsheets do not read it as UTF-8.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 impl Writer {
@@ -70,7 +70,7 @@ impl Writer {
         match self.format {
             Format::Json => {
                 self.raw(if self.is_first { "\n" } else { ",\n" });
-                // It cannot fail: it is text and numbers, and grows in memory.
+                // Text and numbers, written to memory: this cannot fail.
                 let _ = serde_json::to_writer(&mut self.text, &exported);
             }
             Format::Csv => self.row(&exported.cells()),
@@ -99,8 +99,7 @@ impl Writer {
     }
 }
 
-/// A reading as its owner takes it home. The names are those of the API; ids and words are written as
-/// the API writes them.
+/// An exported reading. Names of fields, ids and enum values are those of the API.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Exported<'a> {
@@ -133,7 +132,7 @@ struct Exported<'a> {
     cards: Vec<ExportedCard<'a>>,
 }
 
-/// A card in its place in a reading. Texts are in the reading's language.
+/// A drawn card of an exported reading, with texts in the language of the reading.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ExportedCard<'a> {
@@ -146,7 +145,7 @@ struct ExportedCard<'a> {
     interpretation: &'a str,
 }
 
-/// The columns of a row, in its order.
+/// Names of the CSV columns, in their order.
 const COLUMNS: [&str; 27] = [
     "id",
     "version",
@@ -183,7 +182,7 @@ impl<'a> Exported<'a> {
         WholeReading { reading, category, cards }: &'a WholeReading,
     ) -> Self {
         let texts = reading.texts.as_ref();
-        let word = |word: &str| word.to_ascii_uppercase();
+        let enum_value = |name: &str| name.to_ascii_uppercase();
         Self {
             id: GlobalId::Reading(reading.id).encode().to_string(),
             version: reading.version,
@@ -192,12 +191,12 @@ impl<'a> Exported<'a> {
             question: &reading.question,
             focus_area: reading.focus_area.as_deref(),
             spread: catalogue.spread(reading.spread_template_id).map(|spread| spread.name.as_str()),
-            spread_type: word(reading.spread_type.as_str()),
-            character_voice: word(reading.character_voice.as_str()),
-            karma_context: word(reading.karma_context.as_str()),
-            locale: word(reading.locale.as_str()),
+            spread_type: enum_value(reading.spread_type.as_str()),
+            character_voice: enum_value(reading.character_voice.as_str()),
+            karma_context: enum_value(reading.karma_context.as_str()),
+            locale: enum_value(reading.locale.as_str()),
             radiation_factor: reading.radiation_factor,
-            privacy_level: word(reading.privacy_level.as_str()),
+            privacy_level: enum_value(reading.privacy_level.as_str()),
             is_favorite: reading.is_favorite,
             archived_at: reading.archived_at.map(|time| DateTime(time).to_string()),
             category: category.as_deref(),
@@ -218,8 +217,7 @@ impl<'a> Exported<'a> {
         }
     }
 
-    /// The cells of its row. Texts that a spreadsheet would take for a formula are told apart; numbers
-    /// and words are our own.
+    /// Cells of the CSV row. Texts of users are defused; numbers and enum values need no defusing.
     fn cells(&self) -> [String; COLUMNS.len()] {
         let text = |text: Option<&str>| defused(text.unwrap_or_default());
         let rating = |rating: Option<i16>| rating.map(|rating| rating.to_string());
@@ -281,16 +279,16 @@ impl<'a> ExportedCard<'a> {
     }
 }
 
-/// Text that no spreadsheet executes: what it would take for a formula gets an apostrophe.
+/// A text that no spreadsheet executes: one that looks like a formula gets an apostrophe before it.
 fn defused(text: &str) -> String {
-    // Spreadsheets of Chinese readers take the wide forms as well.
+    // Spreadsheets with Chinese settings accept the full-width forms as well.
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '＝', '＋', '－', '＠']) {
         return format!("'{text}");
     }
     text.to_owned()
 }
 
-/// A cell as RFC 4180 has it.
+/// A cell, quoted where RFC 4180 demands it.
 fn quoted(cell: &str) -> String {
     if cell.contains(['"', ',', '\r', '\n']) {
         return format!("\"{}\"", cell.replace('"', "\"\""));

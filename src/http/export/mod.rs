@@ -1,7 +1,7 @@
 //! `GET /export/readings.json` and `.csv`: all readings of the signed-in user, however many, in bounded
-//! memory. A batch is read when the one before has been handed over, and no connection to the
-//! database is held while a client is slow. Invariant: an answer that is not whole ends with an error,
-//! so that nobody takes it for one that is.
+//! memory. A batch is read after the one before was sent, and no database connection is held while a client
+//! is slow. Invariant: an incomplete response ends with an error, so that no client takes it for a complete
+//! one.
 
 mod formats;
 
@@ -20,10 +20,11 @@ use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::App;
-use super::graphql::{ErrorChain, GraphqlResponse, HttpError};
+use super::graphql::error::{ErrorChain, HttpError};
+use super::graphql::response::GraphqlResponse;
 use super::request_log::{RequestId, RequestMetrics};
-use super::viewer::{access_token, caller};
+use super::state::App;
+use super::viewer::{access_token, client_address};
 use crate::config::export::EXPORT_CHUNK_BYTES;
 use crate::db::exports::ReadingsOfOwner;
 use crate::db::users::users_by_id;
@@ -33,8 +34,8 @@ use crate::services::exports::ExportTurn;
 use crate::services::throttle::Key;
 use formats::{Format, Writer};
 
-/// Parts that wait for the client: the next one is made while one is sent.
-const PARTS_WAITING: usize = 1;
+/// Chunks in the channel: the next one is written while one is sent.
+const CHUNKS_BUFFERED: usize = 1;
 
 /// `/export/readings.json`, any method.
 pub async fn readings_json(
@@ -64,7 +65,7 @@ async fn handle(
     match begin(&app, &parts).await {
         Err(error) => GraphqlResponse::from(error).into_response(&id),
         Ok(export) => {
-            let (sender, receiver) = channel(PARTS_WAITING);
+            let (sender, receiver) = channel(CHUNKS_BUFFERED);
             let today = app.services.clock.now().date_naive();
             tokio::spawn(write(app, export, format, sender).instrument(tracing::Span::current()));
             let name = format!("wasteland-tarot-readings-{today}.{}", format.extension());
@@ -73,10 +74,11 @@ async fn handle(
     }
 }
 
-/// What may be written for whom.
+/// An export that may begin.
 struct Export {
     owner: Uuid,
     session: Session,
+    /// Counts against the limits of exports until it is dropped.
     _turn: ExportTurn,
 }
 
@@ -88,7 +90,9 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     let access = access_token(&parts.headers, &services.tokens);
     let key = match &access {
         Ok(Some(access)) => Key::Account(access.user),
-        Ok(None) | Err(_) => Key::address(caller(parts, &services.settings).address),
+        Ok(None) | Err(_) => {
+            Key::address(client_address(&parts.extensions, &parts.headers, &services.settings))
+        }
     };
     settled(services.throttle.request(key))?;
     let owner = access?.ok_or(ApiError::SignInRequired)?.user;
@@ -101,8 +105,8 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     Ok(Export { owner, session, _turn: settled(services.exports.begin(owner))? })
 }
 
-fn respond(format: Format, name: &str, parts: Receiver<Part>) -> Response {
-    let mut response = Response::new(Body::from_stream(stream(parts)));
+fn respond(format: Format, name: &str, chunks: Receiver<Chunk>) -> Response {
+    let mut response = Response::new(Body::from_stream(stream(chunks)));
     let headers = response.headers_mut();
     let content_type = HeaderValue::from_static(format.content_type());
     headers.insert(header::CONTENT_TYPE, content_type);
@@ -110,97 +114,96 @@ fn respond(format: Format, name: &str, parts: Receiver<Part>) -> Response {
     if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) {
         headers.insert(header::CONTENT_DISPOSITION, value);
     }
-    // What it costs is not known yet.
-    let figures = RequestMetrics { redacted: true, ..RequestMetrics::default() };
-    response.extensions_mut().insert(figures);
+    // The statements run while the response is sent, so their metrics are not known yet.
+    response.extensions_mut().insert(RequestMetrics::redacted());
     response
 }
 
-/// A part of the answer.
-enum Part {
+/// A piece of the response body.
+enum Chunk {
     Bytes(Bytes),
-    /// There is no more, and all of it was there.
+    /// End of a complete export.
     End,
 }
 
-/// The parts, and an error if they stop before the end.
-fn stream(parts: Receiver<Part>) -> impl Stream<Item = io::Result<Bytes>> {
-    let parts = futures_util::stream::unfold(Some(parts), async |parts| {
-        let mut parts = parts?;
-        match parts.recv().await {
-            Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
-            Some(Part::End) => None,
+/// The bytes of the chunks, and an error if the channel closes before [`Chunk::End`].
+fn stream(chunks: Receiver<Chunk>) -> impl Stream<Item = io::Result<Bytes>> {
+    let bytes = futures_util::stream::unfold(Some(chunks), async |chunks| {
+        let mut chunks = chunks?;
+        match chunks.recv().await {
+            Some(Chunk::Bytes(bytes)) => Some((Ok(bytes), Some(chunks))),
+            Some(Chunk::End) => None,
             None => Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
         }
     });
-    // What compresses it asks again after the end.
-    parts.fuse()
+    // The compression layer polls again after the end.
+    bytes.fuse()
 }
 
-/// Why an answer is not whole.
+/// Reason for an incomplete export.
 #[derive(Debug, thiserror::Error)]
-enum Cut {
-    #[error("the client went away")]
-    Gone,
-    #[error("the client took nothing for too long")]
+enum Aborted {
+    #[error("the client disconnected")]
+    Disconnected,
+    #[error("the client read nothing for too long")]
     Idle,
     #[error("a batch took too long to be read")]
     Slow,
-    #[error("the server stops")]
-    Stopping,
+    #[error("the server shuts down")]
+    Shutdown,
     #[error(transparent)]
     Database(#[from] DbError),
 }
 
-/// Writes the whole export, or cuts it.
-async fn write(app: Arc<App>, export: Export, format: Format, sender: Sender<Part>) {
+/// Writes the export until its end, a failure or the shutdown of the server.
+async fn write(app: Arc<App>, export: Export, format: Format, sender: Sender<Chunk>) {
     let written = tokio::select! {
         biased;
-        () = app.stopping.cancelled() => Err(Cut::Stopping),
+        () = app.stopping.cancelled() => Err(Aborted::Shutdown),
         written = write_all(&app, &export, Writer::new(format), &sender) => written,
     };
     let statements = export.session.count().statements();
     match written {
-        Ok(readings) => tracing::info!(readings, statements, "exported readings"),
-        Err(cut @ (Cut::Gone | Cut::Idle | Cut::Stopping)) => {
-            tracing::info!(reason = %cut, statements, "an export was cut");
+        Ok(readings) => tracing::info!(readings, statements, "export finished"),
+        Err(reason @ (Aborted::Disconnected | Aborted::Idle | Aborted::Shutdown)) => {
+            tracing::info!(%reason, statements, "export aborted");
         }
-        Err(cut @ (Cut::Slow | Cut::Database(_))) => {
-            tracing::error!(error = %ErrorChain(&cut), statements, "an export failed");
+        Err(error @ (Aborted::Slow | Aborted::Database(_))) => {
+            tracing::error!(error = %ErrorChain(&error), statements, "export failed");
         }
     }
 }
 
-/// Answers how many readings there were.
+/// Writes all readings and returns their number.
 async fn write_all(
     app: &App,
     Export { owner, session, .. }: &Export,
     mut writer: Writer,
-    sender: &Sender<Part>,
-) -> Result<usize, Cut> {
+    sender: &Sender<Chunk>,
+) -> Result<usize, Aborted> {
     let settings = &app.services.settings.export;
     let send = async |part| match timeout(settings.idle_timeout, sender.send(part)).await {
-        Ok(sent) => sent.map_err(|_| Cut::Gone),
-        Err(_) => Err(Cut::Idle),
+        Ok(sent) => sent.map_err(|_| Aborted::Disconnected),
+        Err(_) => Err(Aborted::Idle),
     };
     let catalogue = app.services.catalogue();
     let mut readings = ReadingsOfOwner::new(*owner, settings.batch);
     let mut count = 0;
     loop {
         let batch = timeout(settings.batch_timeout, readings.next(session)).await;
-        let batch = batch.map_err(|_| Cut::Slow)??;
+        let batch = batch.map_err(|_| Aborted::Slow)??;
         session.release().await;
         let Some(batch) = batch else { break };
         count += batch.len();
-        for whole in &batch {
-            writer.write(&catalogue, whole);
+        for reading in &batch {
+            writer.write(&catalogue, reading);
             if writer.len() >= EXPORT_CHUNK_BYTES {
-                send(Part::Bytes(writer.take())).await?;
+                send(Chunk::Bytes(writer.take())).await?;
             }
         }
     }
     writer.end();
-    send(Part::Bytes(writer.take())).await?;
-    send(Part::End).await?;
+    send(Chunk::Bytes(writer.take())).await?;
+    send(Chunk::End).await?;
     Ok(count)
 }

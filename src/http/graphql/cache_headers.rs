@@ -1,7 +1,8 @@
-//! What caches outside are told of an answer, and when they need not be sent it again.
+//! Headers for caches outside of the server (browsers, CDNs), and conditional requests.
 //!
-//! The default of every answer is `private, no-store`. What the table of cache hints calls public has an
-//! entity tag, and either seconds for which it may be used or the demand to ask each time.
+//! The default of every response is `private, no-store`. A response that the table of cache hints calls
+//! public has an entity tag, and either seconds for which it may be reused or `no-cache`, which demands a
+//! revalidation each time.
 
 use std::time::Duration;
 
@@ -13,29 +14,29 @@ use sha2::{Digest, Sha256};
 use crate::graphql::cache_hints::Outside;
 use crate::http::negotiation::MediaType;
 
-/// The parts that an answer is made of, by which caches that can be purged find it.
-pub(super) const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
-/// Bytes of a hash that are enough to tell answers apart.
+/// Cache tags of a response, by which a CDN purges it.
+pub(in crate::http) const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// Bytes of the hash in an entity tag: enough to tell responses apart.
 const TAG_BYTES: usize = 16;
 
-/// What an answer's headers say of it.
+/// Values of `cache-control` and `surrogate-key` of a public response.
 #[derive(Debug, Clone)]
-pub(super) struct CacheHeaders {
-    /// What caches outside may do with it.
-    pub(super) outside: Outside,
-    /// For how long it may be used from now on.
-    pub(super) remaining: Duration,
-    /// Its surrogate keys.
-    pub(super) keys: HeaderValue,
+pub(in crate::http) struct CacheHeaders {
+    /// Permission for caches outside.
+    pub(in crate::http) outside: Outside,
+    /// Remaining lifetime, from now on.
+    pub(in crate::http) remaining: Duration,
+    /// Surrogate keys; empty for none.
+    pub(in crate::http) keys: HeaderValue,
 }
 
 impl CacheHeaders {
-    /// Puts it into the headers of an answer with that tag.
-    pub(super) fn write(self, tag: HeaderValue, headers: &mut HeaderMap) {
+    /// Writes these and the entity tag into the headers of a response.
+    pub(in crate::http) fn write(self, tag: HeaderValue, headers: &mut HeaderMap) {
         let cache_control = match (self.outside, self.remaining.as_secs()) {
-            // What is over within the second is over.
+            // `max-age` has whole seconds: less than one is expired.
             (Outside::Ask, _) | (Outside::Use, 0) => HeaderValue::from_static("public, no-cache"),
-            // Of digits.
+            // Digits only, so the conversion cannot fail.
             (Outside::Use, seconds) => HeaderValue::try_from(format!("public, max-age={seconds}"))
                 .unwrap_or(HeaderValue::from_static("public, no-cache")),
         };
@@ -47,8 +48,8 @@ impl CacheHeaders {
     }
 }
 
-/// The entity tag of a body. It is a weak one, because all encodings of the body have it; answers of
-/// another media type have another.
+/// Entity tag of a body: a weak one, because all encodings of the body share it. The media type is part of
+/// it, because the same bytes of another media type are another response.
 pub(super) fn entity_tag(body: &[u8], media_type: MediaType) -> HeaderValue {
     let mut hash = Sha256::new();
     hash.update(media_type.content_type());
@@ -56,28 +57,32 @@ pub(super) fn entity_tag(body: &[u8], media_type: MediaType) -> HeaderValue {
     hash.update(body);
     let hash = hash.finalize();
     let tag = format!("W/\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..TAG_BYTES]));
-    // Letters, digits, `-` and `_`.
+    // Letters, digits, `-` and `_` only, so the conversion cannot fail.
     HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("W/\"\""))
 }
 
-/// Whether a client says that it has the answer of that tag, in `If-None-Match`: a list of tags, weak
-/// or not, or `*`, which is any answer.
-pub(super) fn if_none_match(conditions: &[HeaderValue], tag: &HeaderValue) -> bool {
-    let Some(wanted) = opaque(tag.as_bytes()) else { return false };
-    conditions.iter().any(|condition| {
-        condition.as_bytes().trim_ascii() == b"*"
-            || tags(condition.as_bytes()).any(|tag| tag == wanted)
+/// Values of the `If-None-Match` headers of a request.
+pub(in crate::http) fn if_none_match_values(headers: &HeaderMap) -> Vec<HeaderValue> {
+    headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect()
+}
+
+/// Weak comparison of an entity tag with the values of `If-None-Match`: lists of tags, or `*`, which
+/// matches any. True means 304.
+///
+/// Not the `headers` crate: its `IfNoneMatch` skips malformed members of a list and goes on, where the
+/// list ends here, does not find a `*` beside other values, joins several lines into a new string, and the
+/// crate brings a SHA-1.
+pub(in crate::http) fn if_none_match(values: &[HeaderValue], tag: &HeaderValue) -> bool {
+    let Some(wanted) = opaque_tags(tag.as_bytes()).next() else { return false };
+    values.iter().any(|value| {
+        value.as_bytes().trim_ascii() == b"*"
+            || opaque_tags(value.as_bytes()).any(|tag| tag == wanted)
     })
 }
 
-/// What stands between the quotes of a tag.
-fn opaque(tag: &[u8]) -> Option<&[u8]> {
-    tags(tag).next()
-}
-
-/// What stands between the quotes of each tag of a list. It ends where the list is none any more: a
-/// tag may hold a comma, but no quote.
-fn tags(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Opaque parts of the entity tags in a list, without their quotes. The iterator ends at the first
+/// malformed member. A tag may contain a comma, but no quote.
+fn opaque_tags(mut list: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         list = list.trim_ascii_start();
         while let Some(rest) = list.strip_prefix(b",") {
@@ -96,14 +101,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_compared_weakly_in_lists_of_any_length() {
+    fn entity_tags_are_compared_weakly_in_lists_of_any_length() {
         let tag = HeaderValue::from_static("W/\"abc\"");
-        let matches = |conditions: &[&'static str]| {
-            let conditions: Vec<_> =
-                conditions.iter().map(|value| HeaderValue::from_static(value)).collect();
-            if_none_match(&conditions, &tag)
+        let matches = |values: &[&'static str]| {
+            let values: Vec<_> =
+                values.iter().map(|value| HeaderValue::from_static(value)).collect();
+            if_none_match(&values, &tag)
         };
-        for known in [
+        for matching in [
             "*",
             " * ",
             "W/\"abc\"",
@@ -112,7 +117,7 @@ mod tests {
             "\"x,\",\"abc\"",
             ",, \"x\" ,\"abc\",",
         ] {
-            assert!(matches(&[known]), "{known}");
+            assert!(matches(&[matching]), "{matching}");
         }
         assert!(matches(&["\"x\"", "\"abc\""]));
         for other in [
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_is_that_of_the_bytes_and_their_media_type() {
+    fn an_entity_tag_depends_on_the_bytes_and_their_media_type() {
         let tag = entity_tag(b"{}", MediaType::Json);
         assert_eq!(tag, entity_tag(b"{}", MediaType::Json));
         assert_ne!(tag, entity_tag(b"{} ", MediaType::Json));

@@ -1,4 +1,4 @@
-//! Reading a request, from a body or from a query string, within its limits.
+//! Parsing of a GraphQL request from a body or a query string, within its limits.
 
 use async_graphql::Variables;
 use axum::body::{Body, Bytes, HttpBody as _};
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
-use super::response::HttpError;
+use super::error::HttpError;
 use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::documents::{DocumentHash, DocumentSource};
 use crate::graphql::guard::scan_json;
 
-/// A request of the API, well formed.
+/// A well-formed GraphQL request.
 pub(super) struct GraphqlRequest {
     pub(super) document: DocumentSource,
     pub(super) operation_name: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct GraphqlRequest {
 ///
 /// # Errors
 ///
-/// It is too large, or too slow.
+/// The body is larger than `limits.body_bytes`, or did not arrive within `limits.body_timeout`.
 pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, HttpError> {
     let maximum = limits.body_bytes;
     let too_large = || {
@@ -34,7 +34,7 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Http
             .with_detail("what", "body".into())
             .with_detail("maximum", maximum.into())
     };
-    // Said by `content-length`: nothing of it need be read.
+    // By `content-length`, before anything is read.
     if body.size_hint().lower() > maximum as u64 {
         return Err(too_large());
     }
@@ -50,11 +50,11 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Http
     }
 }
 
-/// Reads the request in a body.
+/// Parses the JSON of a body.
 ///
 /// # Errors
 ///
-/// It is none.
+/// The body is no GraphQL request, or its JSON is too deep.
 pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
     scan_json(body, &limits.document)?;
     let body: Json = serde_json::from_slice(body)
@@ -77,7 +77,7 @@ pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, 
     }
 }
 
-/// The members of a request in the query string, `variables` and `extensions` as JSON.
+/// Parameters of the query string; `variables` and `extensions` are JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct QueryString {
@@ -88,11 +88,11 @@ struct QueryString {
     extensions: Option<String>,
 }
 
-/// Reads a query string.
+/// Parses a query string.
 ///
 /// # Errors
 ///
-/// It is too large, or no request.
+/// The query string is larger than `limits.body_bytes`, or no GraphQL request.
 pub(super) fn read_query_string(
     text: Option<&str>,
     limits: &Limits,
@@ -126,7 +126,7 @@ pub(super) fn read_query_string(
     })
 }
 
-/// The members of a request, however they came; none of them is null.
+/// Members of a request, from a body or a query string. A member that is null is absent.
 struct Members {
     query: Option<Json>,
     document_id: Option<Json>,
@@ -162,8 +162,8 @@ fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
     })
 }
 
-/// Which document is to be executed: by its text, by the identifier of a trusted one, or by Apollo's
-/// protocol of automatic persisted queries.
+/// Source of the document: its text, the identifier of a trusted document, or the hash of an automatic
+/// persisted query (Apollo's protocol).
 fn read_source(
     query: Option<String>,
     document_id: Option<String>,
@@ -185,7 +185,8 @@ fn read_source(
     }
 }
 
-/// Reads `extensions.persistedQuery`. Clients put words of their own beside what the protocol asks for.
+/// Parses `extensions.persistedQuery`. Members that the protocol does not define are ignored: clients add
+/// their own.
 fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
     const VERSION: u64 = 1;
     let bad =
@@ -199,10 +200,10 @@ fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
         .ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
 }
 
-/// Reads a document identifier of GraphQL over HTTP, appendix A.
+/// Parses a document identifier of GraphQL over HTTP, appendix A.
 fn read_document_id(id: &str) -> Result<DocumentSource, HttpError> {
-    // Without its prefix it is one of the identifiers that a server may give a meaning of its own.
-    // Code generators write it like that.
+    // A hash without `sha256:`, as code generators write it, is an identifier whose meaning the
+    // specification leaves to the server.
     if let Some(hash) = DocumentHash::from_hex(id.strip_prefix("sha256:").unwrap_or(id)) {
         return Ok(DocumentSource::Hash(hash));
     }
@@ -216,7 +217,7 @@ fn read_document_id(id: &str) -> Result<DocumentSource, HttpError> {
             prefix.strip_prefix("x-").is_some_and(is_name) && is_name(payload)
         }
     };
-    // Identifiers of other kinds are well formed, and lead to nothing here.
+    // Other kinds of identifiers are well formed and unknown here.
     if is_identifier {
         return Err(HttpError::persisted_query_not_found());
     }

@@ -1,147 +1,164 @@
-//! Public answers that are kept as bytes, and given again before the schema is entered: nothing is
-//! executed and nothing is read from the database.
+//! The response cache on the request path: a public response is sent from its bytes before the schema is
+//! entered, so nothing is executed and no statement runs.
 
 use std::fmt::Write as _;
-use std::future::ready;
 use std::sync::Arc;
 
 use async_graphql::{Value, Variables};
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use tower::{Layer, ServiceExt, service_fn};
 
+use super::cache_headers::CacheHeaders;
+use super::error::HttpError;
+use super::execution::execute;
+use super::operation_request::{OperationRequest, PublicHints};
 use super::request_memo::CacheHit;
-use super::response::{GraphqlResponse, HttpError};
-use super::{App, OperationRequest, execute, reader_of};
+use super::response::{CachedBody, GraphqlResponse};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
-use crate::graphql::cache_hints::{Audience, Hints};
-use crate::http::compression;
+use crate::domain::viewer::Reader;
+use crate::graphql::cache_hints::{Audience, Outside};
+use crate::http::compression::compress;
 use crate::http::negotiation::MediaType;
+use crate::http::state::App;
 
-/// The encodings of bodies that are kept, the best first, as the layer of compression ranks them.
-const ENCODINGS: [&str; 3] = ["zstd", "br", "gzip"];
-
-/// The encoding that a client gets whose header names encodings and says nothing else. What has weights
-/// or wildcards is left to the layer of compression.
-pub(super) fn encoding_for(headers: &HeaderMap) -> Option<&'static str> {
-    let mut best = None;
-    for value in headers.get_all(header::ACCEPT_ENCODING) {
-        let value = value.to_str().ok()?;
-        if value.contains([';', '*']) {
-            return None;
-        }
-        for name in value.split(',').map(str::trim) {
-            let place = ENCODINGS.iter().position(|encoding| encoding.eq_ignore_ascii_case(name));
-            best = match (best, place) {
-                (Some(best), Some(place)) => Some(usize::min(best, place)),
-                (best, place) => best.or(place),
-            };
-        }
-    }
-    best.map(|place| ENCODINGS[place])
-}
-
-/// The answer to a query of which every field is public: a kept one, or one that is made now and kept.
+/// The response to a query whose fields are all public: a cached one, or one that is computed now and
+/// cached.
 ///
-/// A kept answer counts as a request, and costs nothing beside: the limit on cost is for the objects
-/// that are loaded, and none is.
+/// A cached response counts against the limit of requests and not against the limit of cost, which is for
+/// objects that are loaded: none is.
 ///
 /// # Errors
 ///
 /// Those of the execution.
-pub(super) async fn answer(
+pub(super) async fn get_or_execute(
     app: &App,
-    asked: OperationRequest,
-    (hints, operation): (&Hints, Option<&str>),
-    (media_type, encoding): (MediaType, Option<&'static str>),
+    hints: PublicHints,
+    request: OperationRequest,
 ) -> Result<GraphqlResponse, HttpError> {
     let (cache, now) = (&app.services.cache, app.services.clock.now());
-    let conditions = asked.conditions.clone();
-    let question = Question {
-        document: asked.document.hash(),
-        operation: operation.map(Box::from),
-        variables: Sha256::digest(canonical_json(&asked.variables)).into(),
-        is_for_signed_out: hints.audience == Audience::SignedOut,
-    };
-    let mut key =
-        AnswerKey { question: Arc::new(question), media_type: media_type.content_type(), encoding };
-    let (outside, registers) = (hints.outside, asked.registers);
-    let reader = reader_of(&asked.caller);
-    let given = |kept: KeptAnswer, key: AnswerKey| {
-        app.database.note_kept(reader, kept.head.made_by);
-        let remaining = kept.head.remaining(now);
-        let answer = GraphqlResponse::of_cached(kept, (media_type, &key), (outside, remaining))
-            .on_conditions(conditions.clone());
-        // Who registers a document is to register it each time: it may have been forgotten.
-        Ok(if registers { answer } else { answer.cache_hit(CacheHit { key, outside }) })
-    };
-    if let Some(kept) = cache.kept_answer(&key, now).await {
+    let delivery = Delivery::new(app, hints, &request, now);
+    let encoding = request.encoding;
+    let mut key = response_key(hints, &request)?;
+    if let Some(cached) = cache.kept_answer(&key, now).await {
         cache.count_answer();
-        return given(kept, key);
+        return Ok(delivery.respond(cached, key));
     }
     key.encoding = None;
-    let kept = match encoding {
+    let plain = match encoding {
         Some(_) => cache.kept_answer(&key, now).await,
         None => None,
     };
-    let kept = if let Some(kept) = kept {
+    let plain = if let Some(plain) = plain {
         cache.count_answer();
-        kept
+        plain
     } else {
-        let work = async {
-            match execute(app, asked, media_type).await {
-                Ok(answer) => answer.into_kept(cache, now),
+        let compute = async {
+            match execute(app, request).await.map(|response| response.into_computed(cache, now)) {
+                Ok(computed) => (Ok(computed.response), computed.cached),
                 Err(error) => (Err(error), None),
             }
         };
-        match cache.answer_once(&key, now, Box::pin(work)).await {
-            Given::Own(answer) => return answer,
-            Given::Kept(kept) => kept,
+        match cache.answer_once(&key, now, Box::pin(compute)).await {
+            Given::Own(response) => return response,
+            Given::Kept(plain) => plain,
         }
     };
     let Some(encoding) = encoding else {
-        return given(kept, key);
+        return Ok(delivery.respond(plain, key));
     };
-    let Some(body) = compressed(kept.body.clone(), encoding).await else {
-        return given(kept, key);
+    let Some(body) = compress(plain.body.clone(), encoding).await else {
+        return Ok(delivery.respond(plain, key));
     };
-    let kept = KeptAnswer { body, ..kept };
+    let compressed = KeptAnswer { body, ..plain };
     key.encoding = Some(encoding);
-    cache.keep_answer(key.clone(), kept.clone()).await;
-    given(kept, key)
+    cache.keep_answer(key.clone(), compressed.clone()).await;
+    Ok(delivery.respond(compressed, key))
 }
 
-/// A body as the layer of compression makes it; nothing where it does not compress it.
-async fn compressed(body: Bytes, encoding: &'static str) -> Option<Bytes> {
-    let answer = service_fn(move |_: Request<Body>| {
-        ready(Ok::<_, std::convert::Infallible>(Response::new(Full::new(body.clone()))))
-    });
-    let mut request = Request::new(Body::empty());
-    request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
-    let answer = compression().layer(answer).oneshot(request).await.ok()?;
-    let is_encoded = answer.headers().get(header::CONTENT_ENCODING)? == encoding;
-    let body = answer.into_body().collect().await.ok()?.to_bytes();
-    is_encoded.then_some(body)
+fn response_key(hints: PublicHints, request: &OperationRequest) -> Result<AnswerKey, HttpError> {
+    let operation = request.operation()?;
+    let question = Question {
+        document: request.document.hash(),
+        operation: operation.name().map(Box::from),
+        variables: Sha256::digest(canonical_json(&request.variables)).into(),
+        is_for_signed_out: hints.audience == Audience::SignedOut,
+    };
+    Ok(AnswerKey {
+        question: Arc::new(question),
+        media_type: request.media_type.content_type(),
+        encoding: request.encoding,
+    })
 }
 
-/// Variables as one text, in which the names are in order: the same variables are the same text.
+/// Everything of a request that the response from the cache needs.
+struct Delivery<'a> {
+    app: &'a App,
+    now: DateTime<Utc>,
+    reader: Reader,
+    outside: Outside,
+    media_type: MediaType,
+    registers_document: bool,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(
+        app: &'a App,
+        hints: PublicHints,
+        request: &OperationRequest,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            app,
+            now,
+            reader: request.reader(),
+            outside: hints.outside,
+            media_type: request.media_type,
+            registers_document: request.registers_document,
+        }
+    }
+
+    fn respond(self, cached: KeptAnswer, key: AnswerKey) -> GraphqlResponse {
+        let Self { app, now, reader, outside, media_type, registers_document } = self;
+        app.database.note_kept(reader, cached.head.made_by);
+        let cache_headers = CacheHeaders {
+            outside,
+            remaining: cached.head.remaining(now),
+            keys: cached.head.surrogate_keys.clone(),
+        };
+        let operation = key.question.operation.as_deref().map(str::to_owned);
+        let encoding = key.encoding;
+        // A request that registers a document must reach the pipeline each time: the document may have
+        // been evicted.
+        let cache_hit = (!registers_document).then_some(CacheHit { key, outside });
+        GraphqlResponse::of_cached(CachedBody {
+            cached,
+            media_type,
+            encoding,
+            cache_headers,
+            operation,
+            cache_hit,
+        })
+    }
+}
+
+/// Canonical text of variables, with names in their order: equal variables have equal texts. Each value is
+/// written so that its end can be told, so that different variables have different texts. The text is
+/// hashed and never parsed.
 fn canonical_json(variables: &Variables) -> String {
     let mut text = String::new();
     for (name, value) in variables.iter() {
         write_name(name, &mut text);
-        write_canonical(value, &mut text);
+        write_value(value, &mut text);
     }
     text
 }
 
+// Writing to a string cannot fail.
 fn write_name(name: &str, text: &mut String) {
     let _ = write!(text, "{}:{name}", name.len());
 }
 
-/// Every value tells where it ends, so that no two spell the same. Writing to a string cannot fail.
-fn write_canonical(value: &Value, text: &mut String) {
+fn write_value(value: &Value, text: &mut String) {
     match value {
         Value::Null => text.push('n'),
         Value::Boolean(true) => text.push('t'),
@@ -153,7 +170,7 @@ fn write_canonical(value: &Value, text: &mut String) {
         Value::List(items) => {
             text.push('[');
             for item in items {
-                write_canonical(item, text);
+                write_value(item, text);
             }
             text.push(']');
         }
@@ -163,7 +180,7 @@ fn write_canonical(value: &Value, text: &mut String) {
             text.push('{');
             for (name, value) in members {
                 write_name(name, text);
-                write_canonical(value, text);
+                write_value(value, text);
             }
             text.push('}');
         }
@@ -174,16 +191,16 @@ fn write_canonical(value: &Value, text: &mut String) {
 mod tests {
     use super::*;
 
-    fn spelled_json(json: serde_json::Value) -> String {
+    fn canonical(json: serde_json::Value) -> String {
         canonical_json(&Variables::from_json(json))
     }
 
     #[test]
-    fn the_same_variables_are_spelled_alike_and_others_are_not() {
+    fn equal_variables_have_equal_texts_and_others_do_not() {
         use serde_json::json;
         let one = json!({ "filter": { "suits": ["A"], "min": 1 }, "first": 2 });
         let other = json!({ "first": 2, "filter": { "min": 1, "suits": ["A"] } });
-        assert_eq!(spelled_json(one), spelled_json(other));
+        assert_eq!(canonical(one), canonical(other));
         let different = [
             json!({}),
             json!({ "a": null }),
@@ -203,26 +220,8 @@ mod tests {
             json!({ "a": 1, "b": 1 }),
             json!({ "a1": "b" }),
         ];
-        let spelled: std::collections::BTreeSet<_> =
-            different.iter().cloned().map(spelled_json).collect();
-        assert_eq!(spelled.len(), different.len(), "{spelled:?}");
-    }
-
-    #[test]
-    fn encodings_are_those_of_headers_that_only_name_them() {
-        let encoding = |values: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            }
-            encoding_for(&headers)
-        };
-        assert_eq!(encoding(&[]), None);
-        assert_eq!(encoding(&["gzip, deflate, br, zstd"]), Some("zstd"));
-        assert_eq!(encoding(&["GZIP", "br"]), Some("br"));
-        assert_eq!(encoding(&["deflate, identity"]), None);
-        assert_eq!(encoding(&["gzip;q=0"]), None);
-        assert_eq!(encoding(&["gzip", "br;q=0.5"]), None);
-        assert_eq!(encoding(&["*"]), None);
+        let texts: std::collections::BTreeSet<_> =
+            different.iter().cloned().map(canonical).collect();
+        assert_eq!(texts.len(), different.len(), "{texts:?}");
     }
 }

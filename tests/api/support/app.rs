@@ -29,7 +29,7 @@ use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
 use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::graphql::documents::Documents;
-use wasteland_tarot::http::{App, FastPath, connections};
+use wasteland_tarot::http::{self, App, connections};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::follow::follow;
 use wasteland_tarot::services::reference::load_reference;
@@ -363,7 +363,7 @@ impl TestApp {
         let documents = Documents::load(&settings).await.expect("every list has a bound");
         let app = App::new(settings, documents, opened, catalogue);
         let (stop, stopped) = oneshot::channel();
-        let (front, limits) = (FastPath::new(&app), app.services.settings.limits.clone());
+        let (front, limits) = (http::service(&app), app.services.settings.limits.clone());
         tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
             connections::serve(listener, front, &limits, stopped).await;

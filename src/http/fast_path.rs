@@ -1,0 +1,224 @@
+//! The server as connections see it: a request that is in the request memo is answered from the response
+//! cache at once, every other one by the router.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use futures_util::{FutureExt, StreamExt, stream};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use super::consistency_token::CONSISTENCY_TOKEN;
+use super::graphql::cache_headers::{CacheHeaders, if_none_match, if_none_match_values};
+use super::graphql::request_memo::{
+    KEY_HEADER_COUNT, KEY_HEADERS, MemoEntry, RequestKey, Transport,
+};
+use super::negotiation::accepts_no_encoding;
+use super::rate_limit::{RATE_LIMIT, rate_limit};
+use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
+use super::state::{App, GRAPHQL_PATH};
+use super::viewer::client_address;
+use crate::cache::answers::KeptAnswer;
+use crate::config::cache::KNOWN_BYTES;
+use crate::domain::viewer::Reader;
+use crate::services::throttle::Key;
+
+/// The service of all connections.
+#[derive(Clone)]
+pub struct FastPath {
+    app: Arc<App>,
+    router: Router,
+}
+
+/// Memo entry of a request, and its response in the response cache.
+struct Hit {
+    entry: Arc<MemoEntry>,
+    cached: KeptAnswer,
+}
+
+impl FastPath {
+    pub(super) fn new(app: &Arc<App>, router: Router) -> Self {
+        Self { app: Arc::clone(app), router }
+    }
+
+    /// Responds to a request.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub async fn respond(self, mut request: Request) -> Result<Response, Infallible> {
+        if accepts_no_encoding(request.headers()) {
+            // Such a client gets an uncompressed response. The compression layer would refuse it with
+            // 406 after all the work was done.
+            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        }
+        if !is_memoizable(&self.app, &request) {
+            return self.router.oneshot(request).await;
+        }
+        let Keyed { key, request } = read_key(request);
+        let Some(key) = key else { return self.router.oneshot(request).await };
+        let started = Instant::now();
+        if let Some(hit) = self.find(&key).await
+            && let Some(response) = self.respond_from_cache(hit, &request, started)
+        {
+            return Ok(response);
+        }
+        let app = self.app;
+        let mut response = self.router.oneshot(request).await?;
+        app.request_memo.remember(&key, &mut response);
+        Ok(response)
+    }
+
+    async fn find(&self, key: &RequestKey) -> Option<Hit> {
+        let entry = self.app.request_memo.get(key)?;
+        let now = self.app.services.clock.now();
+        let cached = self.app.services.cache.kept_answer(&entry.key, now).await?;
+        Some(Hit { entry, cached })
+    }
+
+    /// The cached response; `None` for a client above its rate limit, which the router refuses.
+    fn respond_from_cache(
+        &self,
+        hit: Hit,
+        request: &Request,
+        started: Instant,
+    ) -> Option<Response> {
+        let Hit { entry, cached } = hit;
+        let services = &self.app.services;
+        let address = client_address(request.extensions(), request.headers(), &services.settings);
+        let remaining = services.throttle.request(Key::address(address)).ok()?;
+        services.cache.count_answer();
+        self.app.database.note_kept(Reader::Address(address), cached.head.made_by);
+
+        let tag = cached.head.tag.clone();
+        let is_not_modified = request.method() == Method::GET
+            && if_none_match(&if_none_match_values(request.headers()), &tag);
+        let mut headers = entry.headers.clone();
+        let (status, body) = if is_not_modified {
+            headers.remove(header::CONTENT_TYPE);
+            headers.remove(header::CONTENT_ENCODING);
+            (StatusCode::NOT_MODIFIED, Bytes::new())
+        } else {
+            headers.insert(header::CONTENT_LENGTH, cached.body.len().into());
+            (StatusCode::OK, cached.body)
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        let cache_headers = CacheHeaders {
+            outside: entry.outside,
+            remaining: cached.head.remaining(services.clock.now()),
+            keys: cached.head.surrogate_keys.clone(),
+        };
+        cache_headers.write(tag, response.headers_mut());
+        if let Some(value) = remaining.and_then(|remaining| rate_limit(&remaining)) {
+            response.headers_mut().insert(RATE_LIMIT, value);
+        }
+        let operation = entry.key.question.operation.as_deref().map(str::to_owned);
+        let metrics = RequestMetrics::of_cached(operation);
+        let log_entry = AccessLogEntry {
+            id: request_id(request.headers()),
+            method: request.method().clone(),
+            path: GRAPHQL_PATH.into(),
+            started,
+        };
+        log_entry.finish(&metrics, &mut response);
+        Some(response)
+    }
+}
+
+/// Requests whose response may be in the memo. A response to a signed-in user is private as far as is
+/// known before the request is parsed.
+fn is_memoizable(app: &App, request: &Request) -> bool {
+    let is_get = request.method() == Method::GET && request.uri().query().is_some();
+    (is_get || request.method() == Method::POST)
+        && request.uri().path() == GRAPHQL_PATH
+        && !request.headers().contains_key(header::AUTHORIZATION)
+        && !request.headers().contains_key(CONSISTENCY_TOKEN)
+        && app.services.cache.keeps_answers()
+}
+
+/// A request, and its key if it has one.
+struct Keyed {
+    key: Option<RequestKey>,
+    request: Request,
+}
+
+impl Keyed {
+    fn without_key(request: Request) -> Self {
+        Self { key: None, request }
+    }
+}
+
+/// Reads the key of a request, if all of it has arrived and it is small enough. The request stays whole.
+fn read_key(request: Request) -> Keyed {
+    let Some(headers) = key_headers(&request) else { return Keyed::without_key(request) };
+    if request.method() == Method::GET {
+        let text = request.uri().query().unwrap_or_default();
+        if text.len() > KNOWN_BYTES {
+            return Keyed::without_key(request);
+        }
+        let transport = Transport::QueryString(Bytes::copy_from_slice(text.as_bytes()));
+        return Keyed { key: Some(RequestKey { transport, headers }), request };
+    }
+    let length = request.body().size_hint().exact();
+    let length = length.and_then(|length| usize::try_from(length).ok());
+    let Some(length) = length.filter(|length| (1..=KNOWN_BYTES).contains(length)) else {
+        return Keyed::without_key(request);
+    };
+    let (parts, body) = request.into_parts();
+    read_body(parts, body, length, headers)
+}
+
+/// Values of the headers in the key; `None` if one of them stands on several lines.
+fn key_headers(request: &Request) -> Option<[Option<HeaderValue>; KEY_HEADER_COUNT]> {
+    let mut headers = [const { None }; KEY_HEADER_COUNT];
+    for (name, header) in KEY_HEADERS.iter().zip(&mut headers) {
+        let mut values = request.headers().get_all(name).iter();
+        *header = values.next().cloned();
+        if values.next().is_some() {
+            return None;
+        }
+    }
+    Some(headers)
+}
+
+/// Reads the first frame of a body without waiting for it. A body that is not all in that frame is put
+/// together again.
+fn read_body(
+    parts: Parts,
+    mut body: Body,
+    length: usize,
+    headers: [Option<HeaderValue>; KEY_HEADER_COUNT],
+) -> Keyed {
+    match body.frame().now_or_never() {
+        Some(Some(Ok(frame))) => match frame.into_data() {
+            Ok(text) if text.len() == length => {
+                let request = Request::from_parts(parts, Body::from(text.clone()));
+                let transport = Transport::Body(text);
+                Keyed { key: Some(RequestKey { transport, headers }), request }
+            }
+            Ok(first) => {
+                let first = stream::once(ready(Ok(first)));
+                let body = Body::from_stream(first.chain(body.into_data_stream()));
+                Keyed::without_key(Request::from_parts(parts, body))
+            }
+            // Trailers are the last frame.
+            Err(_) => Keyed::without_key(Request::from_parts(parts, Body::empty())),
+        },
+        Some(Some(Err(error))) => {
+            let body = Body::from_stream(stream::once(ready(Err::<Bytes, _>(error))));
+            Keyed::without_key(Request::from_parts(parts, body))
+        }
+        // The body has ended, or none of it has arrived yet.
+        Some(None) | None => Keyed::without_key(Request::from_parts(parts, body)),
+    }
+}

@@ -1,0 +1,219 @@
+//! Errors of a request as a whole, with their codes, details and statuses.
+
+use async_graphql::{ErrorExtensionValues, Pos, Value};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::config::limits::MESSAGE_CHARACTERS;
+use crate::db::DbError;
+use crate::domain::error_code::ErrorCode;
+use crate::graphql::documents::DocumentError;
+use crate::graphql::errors::ApiError;
+use crate::graphql::guard::Refusal;
+
+/// Message that clients with automatic persisted queries wait for, word by word: urql and older versions
+/// of Apollo Client compare the message and not the code.
+pub(super) const PERSISTED_QUERY_NOT_FOUND: &str = "PersistedQueryNotFound";
+
+/// Error of a request that was refused before execution.
+#[derive(Debug)]
+pub struct HttpError {
+    pub(super) status: StatusCode,
+    pub(super) code: ErrorCode,
+    pub(super) message: String,
+    pub(super) details: Vec<(&'static str, Value)>,
+    pub(super) location: Option<Pos>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// True if the request was well formed and only its document is refused. Clients of
+    /// `application/json` get status 200 then.
+    pub(super) is_document_error: bool,
+}
+
+impl HttpError {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: bounded(&message.into()),
+            details: Vec::new(),
+            location: None,
+            headers: Vec::new(),
+            is_document_error: false,
+        }
+    }
+
+    pub(super) fn bad(argument: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::BadUserInput, message)
+            .with_detail("argument", argument.into())
+    }
+
+    pub(super) fn with_detail(mut self, name: &'static str, value: Value) -> Self {
+        self.details.push((name, value));
+        self
+    }
+
+    pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        self.with_header_value(name, HeaderValue::from_static(value))
+    }
+
+    pub(super) fn with_header_value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// No route has this path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is nothing at this address")
+    }
+
+    /// An internal failure, without its cause.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::InternalServerError,
+            "something went wrong on our side",
+        )
+    }
+
+    /// Invalid `Authorization` header or access token.
+    #[must_use]
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthenticated, message)
+            .with_header(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")
+    }
+
+    fn of_document(mut self) -> Self {
+        self.is_document_error = true;
+        self
+    }
+
+    pub(super) fn not_acceptable() -> Self {
+        let message = "answers are application/graphql-response+json or application/json";
+        Self::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, message)
+            .with_detail("argument", "accept".into())
+    }
+
+    pub(in crate::http) fn method_not_allowed(allow: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadUserInput, message)
+            .with_detail("argument", "method".into())
+            .with_header(header::ALLOW, allow)
+    }
+
+    pub(super) fn introspection_is_off() -> Self {
+        let message = "the schema may not be asked for: introspection is off";
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::GraphqlValidationFailed, message)
+            .of_document()
+    }
+
+    pub(super) fn persisted_query_not_found() -> Self {
+        let code = ErrorCode::PersistedQueryNotFound;
+        Self::new(StatusCode::BAD_REQUEST, code, PERSISTED_QUERY_NOT_FOUND).of_document()
+    }
+
+    pub(super) fn response_too_large(maximum: usize) -> Self {
+        let message = format!("the answer is larger than {maximum} bytes; ask for less at a time");
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::QueryTooLarge, message)
+            .with_detail("what", "answer".into())
+            .with_detail("maximum", maximum.into())
+            .of_document()
+    }
+
+    pub(super) fn timeout(status: StatusCode, message: &'static str) -> Self {
+        Self::new(status, ErrorCode::Timeout, message)
+    }
+}
+
+impl From<Refusal> for HttpError {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            details: refusal.details(),
+            location: refusal.location(),
+            ..Self::new(StatusCode::BAD_REQUEST, refusal.code(), refusal.to_string()).of_document()
+        }
+    }
+}
+
+impl From<DocumentError> for HttpError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Refused(refusal) => refusal.into(),
+            DocumentError::NotFound => Self::persisted_query_not_found(),
+            DocumentError::WrongHash => Self::bad("extensions", error.to_string()),
+            // Not a failed validation: the document may be valid, but clients may not send it.
+            DocumentError::NotTrusted => {
+                Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ApiError> for HttpError {
+    fn from(error: ApiError) -> Self {
+        if error.is_internal() {
+            tracing::error!(error = %ErrorChain(&error), "request failed before its execution");
+        }
+        match &error {
+            ApiError::Unauthenticated | ApiError::SignInRequired => {
+                Self::unauthenticated(error.public_message())
+            }
+            ApiError::Forbidden(_) => Self::of_api(&error, StatusCode::FORBIDDEN),
+            ApiError::NotFound(_) => Self::of_api(&error, StatusCode::NOT_FOUND),
+            ApiError::RateLimited { retry_after_ms, .. } => {
+                let seconds = retry_after_ms.div_ceil(1_000);
+                Self::of_api(&error, StatusCode::TOO_MANY_REQUESTS)
+                    .with_header_value(header::RETRY_AFTER, seconds.into())
+            }
+            ApiError::Busy
+            | ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
+                Self::of_api(&error, StatusCode::SERVICE_UNAVAILABLE)
+            }
+            ApiError::Secret(_) | ApiError::Database(_) => {
+                Self::of_api(&error, StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            ApiError::BadInput { .. }
+            | ApiError::PageSizeExceeded { .. }
+            | ApiError::InvalidCursor { .. } => {
+                Self::of_api(&error, StatusCode::BAD_REQUEST).of_document()
+            }
+        }
+    }
+}
+
+impl HttpError {
+    /// The code, message and details of an error of the API.
+    fn of_api(error: &ApiError, status: StatusCode) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
+        error.add_details(&mut extensions);
+        let http_error = Self::new(status, error.code(), error.public_message());
+        ["argument", "retryAfterMs"].into_iter().fold(http_error, |http_error, name| {
+            match extensions.get(name).cloned() {
+                Some(value) => http_error.with_detail(name, value),
+                None => http_error,
+            }
+        })
+    }
+}
+
+/// An error followed by its sources, for the log.
+pub(in crate::http) struct ErrorChain<'a>(pub(in crate::http) &'a dyn std::error::Error);
+
+impl std::fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(formatter, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// A message cut to its maximum length: messages quote text of clients, however long it is.
+pub(super) fn bounded(message: &str) -> String {
+    if message.chars().count() <= MESSAGE_CHARACTERS {
+        return message.to_owned();
+    }
+    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
+}

@@ -1,0 +1,204 @@
+//! Execution of one operation: variables, database session, cost, the schema, and the metadata of the
+//! response.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_graphql::Variables;
+use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use axum::http::{HeaderValue, header};
+
+use super::cache_headers::CacheHeaders;
+use super::error::HttpError;
+use super::operation_request::{OperationRequest, hints_for, reader_of};
+use super::response::{CacheMetadata, GraphqlResponse};
+use crate::cache::Source;
+use crate::cache::scope::{beginnings, surrogate_keys};
+use crate::domain::lock::lock;
+use crate::domain::viewer::Reader;
+use crate::graphql::cache_hints::{Hints, Outside};
+use crate::graphql::context::{RequestContext, source_of};
+use crate::graphql::errors::settled;
+use crate::graphql::guard::CheckedOperation;
+use crate::graphql::one_pass::Plans;
+use crate::graphql::variables::prepare_variables;
+use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
+use crate::http::negotiation::MediaType;
+use crate::http::request_log::RequestMetrics;
+use crate::http::state::App;
+use crate::http::viewer::set_cookie;
+use crate::services::throttle::Key;
+
+/// Executes an operation.
+///
+/// # Errors
+///
+/// The operation is refused before its execution: by its variables, its cost, or a limit.
+pub(super) async fn execute(
+    app: &App,
+    request: OperationRequest,
+) -> Result<GraphqlResponse, HttpError> {
+    let document = request.document;
+    let operation = document.operation(request.operation_name.as_deref())?;
+    let hints = hints_for(&operation, request.caller.viewer());
+    let mut runnable = document.document().clone();
+    let variables = prepare_variables(&mut runnable, operation.name(), request.variables)?;
+
+    let reader = reader_of(&request.caller);
+    let session = if operation.kind() == OperationType::Mutation {
+        app.database.session_until(request.deadline)
+    } else {
+        app.database.session_of_reader(reader, request.consistency_token, request.deadline)
+    };
+    let session = session.of_operation(operation.name());
+    let is_one_pass = app.services.settings.server.one_pass_pages && !document.merges_objects();
+    let mut context = RequestContext::new(
+        request.caller,
+        (app.database.clone(), session),
+        Arc::clone(&app.services),
+        Arc::clone(app.documents.limits()),
+        Arc::new(Plans::new(is_one_pass)),
+    );
+    context.bypass_cache = request.bypass_cache;
+
+    let execution = Execution { app, operation, reader, context: Arc::new(context) };
+    let cost_limit = execution.check_cost(&variables, request.throttle_key).await?;
+    let response = execution.run(runnable, variables, request.media_type).await;
+    let response = match hints {
+        Some(hints) => execution.publish(response, hints, cost_limit),
+        None => response,
+    };
+    let response = response.with_metrics(execution.metrics());
+    let response = execution.record(response).await;
+    Ok(execution.set_cookie(response))
+}
+
+/// An operation that is executed. Its context is shared with the schema, and read again afterwards.
+struct Execution<'a> {
+    app: &'a App,
+    operation: CheckedOperation<'a>,
+    reader: Reader,
+    context: Arc<RequestContext>,
+}
+
+/// Limit that the cost of an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CostLimit {
+    /// That of everybody.
+    Everybody,
+    /// That of admins: everybody else is refused.
+    Admins,
+}
+
+impl Execution<'_> {
+    /// Compares the cost with the limit of one operation, and takes it from the limit of the client.
+    async fn check_cost(&self, variables: &Variables, key: Key) -> Result<CostLimit, HttpError> {
+        let documents = &self.app.documents;
+        let limits = documents.limits();
+        let cost = self.operation.cost(documents.costs(), variables, limits);
+        let mut cost_limit = CostLimit::Everybody;
+        // Whether the viewer is an admin costs a statement, so only an operation that needs it pays.
+        if let Err(refusal) = cost.allowed(limits.cost, limits) {
+            let viewer = self.context.loaders.batches.run_beside(self.context.viewer_row()).await?;
+            if !viewer.is_some_and(|viewer| viewer.is_admin) {
+                return Err(refusal.into());
+            }
+            cost.allowed(limits.admin_cost, limits)?;
+            cost_limit = CostLimit::Admins;
+        }
+        settled(self.app.services.throttle.cost(key, cost.objects))?;
+        Ok(cost_limit)
+    }
+
+    /// Executes the document by the schema.
+    async fn run(
+        &self,
+        document: ExecutableDocument,
+        variables: Variables,
+        media_type: MediaType,
+    ) -> GraphqlResponse {
+        let mut request = async_graphql::Request::new(String::new())
+            .variables(variables)
+            .data(Arc::clone(&self.context));
+        if let Some(name) = self.operation.name() {
+            request = request.operation_name(name);
+        }
+        request.set_parsed_query(document);
+        let execution = self.app.schema.execute(request);
+        let response = self.context.loaders.batches.run_beside(execution).await;
+        GraphqlResponse::of_execution(response, &self.app.services.settings.limits, media_type)
+    }
+
+    /// Adds the headers for caches outside, and the metadata with which the response cache stores it.
+    fn publish(
+        &self,
+        response: GraphqlResponse,
+        hints: &Hints,
+        cost_limit: CostLimit,
+    ) -> GraphqlResponse {
+        let mut tags = self.context.made_with.so_far();
+        tags.extend(hints.made_with.iter().cloned());
+        // Letters, digits, `-`, `_` and spaces only, so the conversion cannot fail.
+        let keys = HeaderValue::try_from(surrogate_keys(&tags));
+        let keys = keys.unwrap_or(HeaderValue::from_static(""));
+        // While invalidations of other servers do not arrive, the cards in memory may be stale.
+        let is_fresh = self.app.services.cache.peers().is_open();
+        let outside = if is_fresh { hints.outside } else { Outside::Ask };
+        let cache_headers = CacheHeaders { outside, remaining: hints.ttl, keys };
+        // A response from a replica may be stale, and one for admins must not reach anybody else.
+        let is_cacheable = source_of(&self.context.session) == Source::Primary
+            && cost_limit == CostLimit::Everybody;
+        let cache_metadata = is_cacheable.then(|| CacheMetadata {
+            tags: beginnings(&tags),
+            epoch: self.context.as_of(),
+            ttl: hints.ttl,
+        });
+        response.into_public(cache_headers, cache_metadata)
+    }
+
+    fn metrics(&self) -> RequestMetrics {
+        let statements = self.context.session.count();
+        RequestMetrics {
+            operation: self.operation.name().map(str::to_owned),
+            statements: statements.statements(),
+            rows: statements.rows(),
+            sql_time: statements.time(),
+            pool_wait: statements.waited(),
+            lookups: self.context.lookups.so_far(),
+            pages: self.context.plans.count(),
+            // Metrics would reveal whether the account exists.
+            redacted: self.context.has_checked_password.load(Ordering::Relaxed),
+            error_code: None,
+        }
+    }
+
+    /// Records what the client has read or written, so that no replica sends it back in time.
+    async fn record(&self, response: GraphqlResponse) -> GraphqlResponse {
+        let Self { app, reader, context, .. } = self;
+        if self.operation.kind() != OperationType::Mutation {
+            app.database.note_read(*reader, &context.session);
+            return response;
+        }
+        // A client that has logged in with this request is that account from now on.
+        let account = context.viewer().user_id().map(Reader::Account);
+        let writers: Vec<Reader> = account.into_iter().chain([*reader]).collect();
+        let Some(position) = app.database.note_write(&writers, &context.session).await else {
+            return response;
+        };
+        if let Some(shared) = app.services.cache.shared() {
+            // Without Redis the token alone still leads the client to its writes.
+            let _ = Box::pin(shared.tell_of_writers(writers)).await;
+        }
+        response.with_header(CONSISTENCY_TOKEN, token_header(position))
+    }
+
+    /// Sets or clears the cookie of the refresh token.
+    fn set_cookie(&self, response: GraphqlResponse) -> GraphqlResponse {
+        let change = lock(&self.context.cookie).take();
+        let now = self.app.services.clock.now();
+        match change.and_then(|change| set_cookie(&change, now)) {
+            Some(cookie) => response.with_header(header::SET_COOKIE, cookie),
+            None => response,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The pipeline of `/graphql`. [`respond`] has all steps in their order, which is part of the API: a client
+//! above its rate limit is refused before its request is read, and an invalid access token is reported
+//! before any error of the document, except to operations that begin a session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_graphql::parser::types::OperationType;
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method, StatusCode};
+use tracing::Instrument;
+
+use super::cache_headers::if_none_match_values;
+use super::error::HttpError;
+use super::execution::execute;
+use super::operation_request::{OperationRequest, Strategy, hints_for};
+use super::request::{GraphqlRequest, read_body, read_json, read_query_string};
+use super::response::GraphqlResponse;
+use super::response_cache::get_or_execute;
+use crate::config::limits::Limits;
+use crate::domain::error_code::ErrorCode;
+use crate::graphql::context::Caller;
+use crate::graphql::documents::{DocumentError, DocumentSource};
+use crate::graphql::errors::{ApiError, settled};
+use crate::graphql::guard::{CheckedDocument, CheckedOperation};
+use crate::http::compression::preferred_encoding;
+use crate::http::consistency_token::read_token;
+use crate::http::negotiation::{MediaType, is_json_content_type};
+use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
+use crate::http::state::App;
+use crate::http::viewer::{access_token, caller};
+use crate::services::throttle::Key;
+use crate::services::tokens::AccessToken;
+
+/// Mutations that clients without a valid access token may send.
+const SESSION_MUTATIONS: [&str; 4] = ["login", "register", "refreshSession", "__typename"];
+
+/// An HTTP request of `/graphql`, but for its body.
+pub(super) struct HttpRequest {
+    /// Method, address, headers and extensions.
+    pub(super) parts: Parts,
+    /// Negotiated media type of the response.
+    pub(super) media_type: MediaType,
+    /// Time after which a database connection is of no use any more.
+    pub(super) deadline: Instant,
+}
+
+/// Client of a request. An invalid access token is an error only once the document is known.
+struct Client {
+    caller: Caller,
+    access: Result<Option<AccessToken>, HttpError>,
+    throttle_key: Key,
+}
+
+/// Client of a request that may be executed.
+struct AuthenticatedClient {
+    caller: Caller,
+    throttle_key: Key,
+}
+
+/// Runs a request.
+///
+/// # Errors
+///
+/// The request is refused before its execution. The rate limit is in the headers of errors as well.
+pub(super) async fn respond(
+    app: &Arc<App>,
+    http: HttpRequest,
+    body: Body,
+) -> Result<GraphqlResponse, HttpError> {
+    let client = identify(app, &http.parts);
+    let rate_limit = limit_rate(app, client.throttle_key)?;
+    let if_none_match = conditions(&http.parts);
+    let steps = async {
+        let request = parse(&http.parts, body, &app.services.settings.limits).await?;
+        let document = app.documents.find(&request.document);
+        let client = authenticate(client, &request, document.as_deref())?;
+        let operation = plan(app, http, client, request, document?)?;
+        match operation.strategy {
+            Strategy::ResponseCache(hints) => get_or_execute(app, hints, operation).await,
+            Strategy::Execute => execute(app, operation).await,
+            Strategy::ExecuteDetached => execute_detached(app, operation).await,
+        }
+    };
+    finish(steps.await, if_none_match, rate_limit)
+}
+
+/// Reads address, cookie and access token, which are in the headers alone.
+fn identify(app: &App, parts: &Parts) -> Client {
+    let caller = caller(parts, &app.services.settings);
+    let access = access_token(&parts.headers, &app.services.tokens);
+    let throttle_key = match &access {
+        Ok(Some(access)) => Key::Account(access.user),
+        Ok(None) | Err(_) => Key::address(caller.address),
+    };
+    Client { caller, access, throttle_key }
+}
+
+/// Counts the request before anything of it is read: a refusal must cost nothing. Returns the value of the
+/// `ratelimit` header, if there is a limit.
+fn limit_rate(app: &App, key: Key) -> Result<Option<HeaderValue>, ApiError> {
+    let remaining = settled(app.services.throttle.request(key))?;
+    Ok(remaining.and_then(|remaining| rate_limit(&remaining)))
+}
+
+/// Values of `If-None-Match` of a GET. A POST has no conditional form.
+fn conditions(parts: &Parts) -> Vec<HeaderValue> {
+    if parts.method == Method::GET { if_none_match_values(&parts.headers) } else { Vec::new() }
+}
+
+/// Reads the GraphQL request from the query string or the body.
+async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequest, HttpError> {
+    match parts.method {
+        Method::GET => read_query_string(parts.uri.query(), limits),
+        Method::POST if is_json_content_type(&parts.headers) => {
+            read_json(&read_body(body, limits).await?, limits)
+        }
+        Method::POST => {
+            let error = HttpError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                ErrorCode::BadUserInput,
+                "the body must be application/json in UTF-8",
+            );
+            Err(error.with_detail("argument", "content-type".into()))
+        }
+        _ => Err(HttpError::method_not_allowed("GET, POST", "the method must be GET or POST")),
+    }
+}
+
+/// Applies the access token. An invalid one is ignored where the client is about to get a new one.
+fn authenticate(
+    client: Client,
+    request: &GraphqlRequest,
+    document: Result<&CheckedDocument, &DocumentError>,
+) -> Result<AuthenticatedClient, HttpError> {
+    let Client { mut caller, access, throttle_key } = client;
+    let name = request.operation_name.as_deref();
+    let begins_session = || match document {
+        Ok(document) => document.operation(name).is_ok_and(|operation| begins_session(&operation)),
+        // An unknown hash may be that of a login: the client sends the text next.
+        Err(error) => matches!(error, DocumentError::NotFound),
+    };
+    caller.access = match access {
+        Err(_) if begins_session() => None,
+        access => access?,
+    };
+    Ok(AuthenticatedClient { caller, throttle_key })
+}
+
+fn begins_session(operation: &CheckedOperation<'_>) -> bool {
+    operation.kind() == OperationType::Mutation
+        && operation.root_fields().iter().all(|field| SESSION_MUTATIONS.contains(field))
+}
+
+/// Finds the operation in the document, checks that the request may execute it, and chooses how.
+fn plan(
+    app: &App,
+    http: HttpRequest,
+    client: AuthenticatedClient,
+    request: GraphqlRequest,
+    document: Arc<CheckedDocument>,
+) -> Result<OperationRequest, HttpError> {
+    let HttpRequest { parts, media_type, deadline } = http;
+    let settings = &app.services.settings;
+    let operation = document.operation(request.operation_name.as_deref())?;
+    if parts.method == Method::GET && operation.kind() != OperationType::Query {
+        return Err(HttpError::method_not_allowed("POST", "only queries are executed over GET"));
+    }
+    if operation.asks_for_schema() && !settings.introspection() {
+        return Err(HttpError::introspection_is_off());
+    }
+    document.check_variables(&request.variables, app.documents.limits())?;
+    let consistency_token = read_token(&parts.headers);
+    let staleness = settings.cache.peers.staleness;
+    let bypass_cache =
+        consistency_token.is_some_and(|token| !app.database.has_long_had(token, staleness));
+    let may_use_cache = app.services.cache.keeps_answers() && !bypass_cache;
+    let hints = hints_for(&operation, client.caller.viewer()).filter(|_| may_use_cache);
+    let strategy = match (hints, operation.kind()) {
+        (Some(hints), _) => Strategy::ResponseCache(hints.into()),
+        (None, OperationType::Mutation) => Strategy::ExecuteDetached,
+        (None, OperationType::Query | OperationType::Subscription) => Strategy::Execute,
+    };
+    Ok(OperationRequest {
+        strategy,
+        caller: client.caller,
+        throttle_key: client.throttle_key,
+        registers_document: matches!(request.document, DocumentSource::TextToKeep(..)),
+        operation_name: request.operation_name,
+        variables: request.variables,
+        deadline,
+        consistency_token,
+        bypass_cache,
+        media_type,
+        encoding: preferred_encoding(&parts.headers),
+        document,
+    })
+}
+
+/// Executes a mutation in a task of its own: it ends even if the client disconnects.
+async fn execute_detached(
+    app: &Arc<App>,
+    request: OperationRequest,
+) -> Result<GraphqlResponse, HttpError> {
+    let state = Arc::clone(app);
+    let execution = async move { execute(&state, request).await };
+    let task = app.writes.spawn(execution.instrument(tracing::Span::current()));
+    task.await.unwrap_or_else(|_| Err(HttpError::internal()))
+}
+
+/// Applies the conditions of the request, and adds the rate limit to the headers.
+fn finish(
+    result: Result<GraphqlResponse, HttpError>,
+    if_none_match: Vec<HeaderValue>,
+    rate_limit: Option<HeaderValue>,
+) -> Result<GraphqlResponse, HttpError> {
+    let result = result.map(|response| response.if_none_match(if_none_match));
+    let Some(rate_limit) = rate_limit else { return result };
+    match result {
+        Ok(response) => Ok(response.with_header(RATE_LIMIT, rate_limit)),
+        Err(error) => Err(error.with_header_value(RATE_LIMIT, rate_limit)),
+    }
+}

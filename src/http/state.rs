@@ -1,0 +1,56 @@
+//! State that all handlers share. It imports no handler.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::graphql::request_memo::RequestMemo;
+use crate::config::Settings;
+use crate::db::Database;
+use crate::graphql::documents::Documents;
+use crate::graphql::{Schema, schema};
+use crate::services::Services;
+use crate::services::catalogue::Catalogue;
+
+/// Path of the API.
+pub const GRAPHQL_PATH: &str = "/graphql";
+
+/// Shared state of one server.
+pub struct App {
+    /// Business logic, with all settings.
+    pub services: Arc<Services>,
+    /// Primary database and its replicas.
+    pub database: Database,
+    /// Executable schema.
+    pub schema: Schema,
+    /// Requests that are answered from the response cache before they are parsed.
+    pub request_memo: RequestMemo,
+    /// Document guard, parsed documents, and documents that clients may name by their hash.
+    pub documents: Documents,
+    /// Running mutations. The database is closed after the last one.
+    pub writes: TaskTracker,
+    /// Cancelled at shutdown: long-running responses end early.
+    pub stopping: CancellationToken,
+}
+
+impl App {
+    /// State for these settings.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        documents: Documents,
+        database: Database,
+        catalogue: Catalogue,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            schema: schema(settings.introspection(), &settings.limits.document).finish(),
+            request_memo: RequestMemo::new(&settings.cache),
+            documents,
+            services: Arc::new(Services::new(settings, catalogue)),
+            database,
+            writes: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        })
+    }
+}
