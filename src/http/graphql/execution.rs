@@ -84,9 +84,9 @@ struct Execution<'a> {
 /// Limit that the cost of an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CostLimit {
-    /// That of everybody.
+    /// `limits.cost`, for everybody.
     Everybody,
-    /// That of admins: everybody else is refused.
+    /// `limits.admin_cost`: everybody but admins is refused.
     Admins,
 }
 
@@ -97,7 +97,7 @@ impl Execution<'_> {
         let limits = documents.limits();
         let cost = self.operation.cost(documents.costs(), variables, limits);
         let mut cost_limit = CostLimit::Everybody;
-        // Whether the viewer is an admin costs a statement, so only an operation that needs it pays.
+        // Loading the viewer's role costs a statement, so only an operation that needs it pays.
         if let Err(refusal) = cost.allowed(limits.cost, limits) {
             let viewer = self.context.loaders.batches.run_beside(self.context.viewer_row()).await?;
             if !viewer.is_some_and(|viewer| viewer.is_admin) {

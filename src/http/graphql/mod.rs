@@ -1,8 +1,8 @@
 //! `/graphql`, by the GraphQL-over-HTTP specification. [`handler`] negotiates the media type,
 //! [`pipeline`] has the steps of a request in their order.
 //!
-//! What is wrong with the request itself is a 4xx in any case; what is wrong with the document is a 400
-//! for clients that accept `application/graphql-response+json`, and a 200 with errors for older ones.
+//! An error of the request itself is a 4xx in any case; an error of its document is a 400 for clients that
+//! accept `application/graphql-response+json`, and a 200 with errors for older ones.
 
 pub(super) mod cache_headers;
 pub(super) mod error;
