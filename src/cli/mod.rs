@@ -226,7 +226,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
     let address = listener.local_addr()?;
     settings.server.listen = address;
     let limits = settings.limits.clone();
-    let followed = database.apart(&settings).await?;
+    let followed = database.with_dedicated_pool(&settings).await?;
     let app = App::new(settings, documents, database.clone(), catalogue);
     // For people who wait for it, and for programs that read the port that was free.
     println!("wasteland-tarot listens on http://{address}");
@@ -263,7 +263,7 @@ async fn run_serve(mut settings: Settings, serve: &Serve) -> Result<ExitCode, Fa
 /// programs that start at once, one does it and the others wait.
 async fn prepare(settings: &Settings, serve: &Serve) -> Result<(Database, Catalogue), Failure> {
     let named = |error| name_setting(settings, &error);
-    let lock = StartLock::take(&settings.database).await.map_err(named)?;
+    let lock = StartLock::acquire(&settings.database).await.map_err(named)?;
     if serve.migrate || settings.database.url.is_embedded() {
         migrations::up(&settings.database, &lock).await.map_err(named)?;
     }
@@ -332,7 +332,7 @@ async fn run_seed(settings: &Settings, seed: &Seed) -> Result<(), Failure> {
     let style = "{bar:40} {human_pos} of {human_len} readings, {per_sec}, {eta} left";
     let bar =
         ProgressBar::new(seed.readings.into()).with_style(ProgressStyle::with_template(style)?);
-    let lock = StartLock::take(&settings.database).await?;
+    let lock = StartLock::acquire(&settings.database).await?;
     let plan = (plan, seed.until.unwrap_or_else(now));
     let written = |readings: usize| bar.inc(readings as u64);
     let loaded = load_seed(&settings.database, &lock, &catalogue, plan, written).await?;
@@ -363,7 +363,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
 async fn run_migrate(settings: &Settings, direction: Option<Migrate>) -> Result<(), Failure> {
     let database = &settings.database;
     let named = |error| name_setting(settings, &error);
-    let lock = StartLock::take(database).await.map_err(named)?;
+    let lock = StartLock::acquire(database).await.map_err(named)?;
     match direction.unwrap_or(Migrate::Up) {
         Migrate::Up => migrations::up(database, &lock).await.map_err(named)?,
         Migrate::Down { steps } => migrations::down(database, &lock, steps).await.map_err(named)?,

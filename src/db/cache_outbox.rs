@@ -22,10 +22,10 @@ pub struct OutboxRow {
 
 /// What was found at a look.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Look {
+pub struct OutboxPoll {
     /// From where on the next look has to read: whatever has a lower position was seen at this one, and
     /// no row with a lower one will come.
-    pub settled: i64,
+    pub next_position: i64,
     /// Rows from the position that was asked for on, in any order. They may have been seen before.
     pub rows: Vec<OutboxRow>,
 }
@@ -53,7 +53,7 @@ pub async fn outbox_insert(
 /// # Errors
 ///
 /// The statement fails.
-pub async fn outbox_look(session: &Session, from: Option<i64>) -> Result<Look, DbError> {
+pub async fn outbox_poll(session: &Session, from: Option<i64>) -> Result<OutboxPoll, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
         settled: i64,
@@ -61,9 +61,10 @@ pub async fn outbox_look(session: &Session, from: Option<i64>) -> Result<Look, D
         changes: Option<Value>,
     }
     let from = from.unwrap_or(i64::MAX);
-    let rows: Vec<Row> = session.all("cache_outbox_look", &look(session.dialect(), from)).await?;
-    Ok(Look {
-        settled: rows.first().map_or(from, |row| row.settled),
+    let rows: Vec<Row> =
+        session.all("cache_outbox_poll", &poll_query(session.dialect(), from)).await?;
+    Ok(OutboxPoll {
+        next_position: rows.first().map_or(from, |row| row.settled),
         rows: rows
             .into_iter()
             .filter_map(|row| Some(OutboxRow { id: row.id?, changes: row.changes? }))
@@ -72,7 +73,7 @@ pub async fn outbox_look(session: &Session, from: Option<i64>) -> Result<Look, D
 }
 
 /// In one statement, which sees one state of the database.
-fn look(dialect: Dialect, from: i64) -> SelectStatement {
+fn poll_query(dialect: Dialect, from: i64) -> SelectStatement {
     let settled = match dialect {
         // Of all transactions below it is known how they ended.
         Dialect::Postgres => "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",

@@ -86,7 +86,7 @@ pub async fn categories_of_user(
 /// # Errors
 ///
 /// The statement fails.
-pub async fn category_held(
+pub async fn category_locked_shared(
     transaction: &Transaction,
     owner: Uuid,
     id: Uuid,
@@ -97,7 +97,7 @@ pub async fn category_held(
         .filter(Column::UserId.eq(owner))
         .lock(LockType::KeyShare)
         .into_query();
-    Ok(!transaction.rows("category_held", &query).await?.is_empty())
+    Ok(!transaction.rows("category_locked_shared", &query).await?.is_empty())
 }
 
 /// The owner's category, which nobody else uses until the end of the transaction.

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QuerySelect, QueryTrait
 use uuid::Uuid;
 
 use super::bulk::insert;
-use super::entities::columns::{Draws, Uses, UsesOfSpread};
+use super::entities::columns::{DrawDeltas, SpreadUsage, UsageDeltas};
 use super::entities::{
     card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats, users,
 };
@@ -33,7 +33,7 @@ pub struct CounterDelta {
     /// Draws, by card.
     pub draws: BTreeMap<Uuid, i64>,
     /// Uses and ratings, by spread.
-    pub uses: BTreeMap<Uuid, UsesOfSpread>,
+    pub uses: BTreeMap<Uuid, SpreadUsage>,
 }
 
 impl CounterDelta {
@@ -44,7 +44,7 @@ impl CounterDelta {
         cards: impl IntoIterator<Item = Uuid>,
         rating: Option<i16>,
     ) -> Self {
-        let uses = UsesOfSpread { uses: 1, ..UsesOfSpread::rating(rating) };
+        let uses = SpreadUsage { uses: 1, ..SpreadUsage::rating(rating) };
         Self {
             users: 0,
             readings: 1,
@@ -56,8 +56,8 @@ impl CounterDelta {
     /// A reading with that spread is rated otherwise.
     #[must_use]
     pub fn rating(spread: Uuid, from: Option<i16>, to: Option<i16>) -> Self {
-        let (from, to) = (UsesOfSpread::rating(from), UsesOfSpread::rating(to));
-        let uses = UsesOfSpread {
+        let (from, to) = (SpreadUsage::rating(from), SpreadUsage::rating(to));
+        let uses = SpreadUsage {
             uses: 0,
             rating_sum: to.rating_sum - from.rating_sum,
             ratings: to.ratings - from.ratings,
@@ -68,7 +68,7 @@ impl CounterDelta {
     /// The opposite: what was there is there no more.
     #[must_use]
     pub fn reversed(self) -> Self {
-        let reversed = |uses: UsesOfSpread| UsesOfSpread {
+        let reversed = |uses: SpreadUsage| SpreadUsage {
             uses: -uses.uses,
             rating_sum: -uses.rating_sum,
             ratings: -uses.ratings,
@@ -82,7 +82,7 @@ impl CounterDelta {
     }
 }
 
-impl UsesOfSpread {
+impl SpreadUsage {
     fn rating(rating: Option<i16>) -> Self {
         Self { uses: 0, rating_sum: rating.map_or(0, i64::from), ratings: rating.map_or(0, |_| 1) }
     }
@@ -102,8 +102,8 @@ pub async fn counter_delta_insert(
         id: Uuid::now_v7(),
         users: delta.users,
         readings: delta.readings,
-        draws: Draws(delta.draws),
-        uses: Uses(delta.uses),
+        draws: DrawDeltas(delta.draws),
+        uses: UsageDeltas(delta.uses),
         created_at: now,
     };
     transaction.execute("counter_delta_insert", &insert([row])).await.map(drop)
@@ -162,7 +162,7 @@ pub async fn counter_delta_of_user(session: &Session, user: Uuid) -> Result<Coun
         uses: spreads
             .into_iter()
             .map(|OfSpread { spread_id, uses, rating_sum, ratings }| {
-                (spread_id, UsesOfSpread { uses, rating_sum, ratings })
+                (spread_id, SpreadUsage { uses, rating_sum, ratings })
             })
             .collect(),
     })
@@ -223,7 +223,7 @@ struct Sum {
     users: i64,
     readings: i64,
     draws: BTreeMap<Uuid, (i64, Option<DateTime<Utc>>)>,
-    uses: BTreeMap<Uuid, (UsesOfSpread, Option<DateTime<Utc>>)>,
+    uses: BTreeMap<Uuid, (SpreadUsage, Option<DateTime<Utc>>)>,
 }
 
 impl Sum {

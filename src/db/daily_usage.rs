@@ -15,7 +15,7 @@ use super::{DbError, Session, Transaction};
 /// # Errors
 ///
 /// The statement fails.
-pub async fn daily_usage_take(
+pub async fn daily_usage_increment(
     transaction: &Transaction,
     user: Uuid,
     now: DateTime<Utc>,
@@ -32,7 +32,7 @@ pub async fn daily_usage_take(
             .action_and_where(n().lt(i32::from(most)))
             .to_owned(),
     );
-    Ok(transaction.execute("daily_usage_take", &statement).await? == 1)
+    Ok(transaction.execute("daily_usage_increment", &statement).await? == 1)
 }
 
 /// How many readings the user made on that day.

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, TransactionTrait};
 
 use super::monitor::Monitor;
 use super::pool::{Pool, PoolRole, PoolStats, check_reachable};
-use super::replicas::{Position, Replicas, Source};
+use super::replicas::{ReadTarget, Replicas, WalPosition};
 use super::session::{Observer, Patience, Place};
 use super::{DbError, Session};
 use crate::config::Settings;
@@ -54,7 +54,7 @@ impl Database {
     /// # Errors
     ///
     /// The database cannot be reached.
-    pub async fn apart(&self, settings: &Settings) -> Result<Self, DbError> {
+    pub async fn with_dedicated_pool(&self, settings: &Settings) -> Result<Self, DbError> {
         let database = &settings.database;
         let primary = (&database.url, PoolRole::Primary);
         let pool = Pool::open_of_size(database, primary, (1, 0)).await?;
@@ -82,18 +82,18 @@ impl Database {
 
     /// The same for a request that only reads: the primary, or a replica that may serve that reader.
     #[must_use]
-    pub fn session_of_reader(
+    pub fn session_for_reader(
         &self,
         reader: Reader,
-        token: Option<Position>,
+        token: Option<WalPosition>,
         until: Instant,
     ) -> Session {
         let primary = self.pool.clone();
         let place = match &self.replicas {
             None => Place::Primary(primary),
             Some(replicas) => match replicas.choose(reader, token) {
-                Source::Primary => Place::Primary(primary),
-                Source::Replica(index) => {
+                ReadTarget::Primary => Place::Primary(primary),
+                ReadTarget::Replica(index) => {
                     Place::Replica { replicas: Arc::clone(replicas), index, primary }
                 }
             },
@@ -102,42 +102,42 @@ impl Database {
     }
 
     /// A reader is about to be told what that session read.
-    pub fn note_read(&self, reader: Reader, session: &Session) {
+    pub fn record_read(&self, reader: Reader, session: &Session) {
         if let Some(replicas) = &self.replicas {
-            replicas.note_read(reader, session.source(), session.kept_by());
+            replicas.record_read(reader, session.read_target(), session.cached_as_of());
         }
     }
 
     /// A reader is about to be told what was kept, and was committed by then.
-    pub fn note_kept(&self, reader: Reader, made_by: Instant) {
+    pub fn record_cached_read(&self, reader: Reader, computed_at: Instant) {
         if let Some(replicas) = &self.replicas {
-            replicas.note_kept(reader, made_by);
+            replicas.record_cached_read(reader, computed_at);
         }
     }
 
     /// Whether the primary was that far so long ago already; true without replicas, where nobody is
     /// told how far it is.
     #[must_use]
-    pub fn has_long_had(&self, position: Position, ago: Duration) -> bool {
+    pub fn primary_reached(&self, position: WalPosition, ago: Duration) -> bool {
         let replicas = self.replicas.as_ref();
-        replicas.is_none_or(|replicas| replicas.primary_had(position, ago))
+        replicas.is_none_or(|replicas| replicas.primary_reached(position, ago))
     }
 
     /// These have written by another server.
-    pub fn note_written_elsewhere(&self, writers: &[Reader]) {
+    pub fn record_remote_writes(&self, writers: &[Reader]) {
         let Some(replicas) = &self.replicas else { return };
         for writer in writers {
-            replicas.note_write(*writer);
+            replicas.record_write(*writer);
         }
     }
 
     /// These have written with that session; answers how far the primary is, for their token. `None`
     /// without replicas, and if the primary does not say.
-    pub async fn note_write(&self, writers: &[Reader], session: &Session) -> Option<Position> {
+    pub async fn record_write(&self, writers: &[Reader], session: &Session) -> Option<WalPosition> {
         let replicas = self.replicas.as_ref()?;
         let position = session.position().await;
         for writer in writers {
-            replicas.note_write(*writer);
+            replicas.record_write(*writer);
         }
         position.ok().flatten()
     }
@@ -166,10 +166,10 @@ impl Database {
     /// the same.
     pub async fn health(&self, session: &Session) -> DatabaseHealth {
         let started = Instant::now();
-        let asked = match session.source() {
-            Source::Primary => session.ping().await,
+        let asked = match session.read_target() {
+            ReadTarget::Primary => session.ping().await,
             // Those connections are others'.
-            Source::Replica(_) => self.session_until(started + self.deadline).ping().await,
+            ReadTarget::Replica(_) => self.session_until(started + self.deadline).ping().await,
         };
         match asked {
             Ok(()) => DatabaseHealth { latency: Some(started.elapsed()), error: None },

@@ -26,13 +26,13 @@ pub enum DbError {
     },
     /// Columns are asked for that the statement did not read: a mistake in this program.
     #[error("{what} were not read")]
-    NotRead {
+    NotLoaded {
         /// What is asked for.
         what: &'static str,
     },
     /// A row refers to reference data that is not there.
     #[error("{what} is missing from the reference data")]
-    MissingReference {
+    MissingReferenceData {
         /// What is missing.
         what: String,
     },

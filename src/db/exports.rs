@@ -22,7 +22,7 @@ const CATEGORY_NAME: &str = "category_name";
 
 /// A reading with all that belongs to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct WholeReading {
+pub struct ExportedReading {
     /// The reading, with its texts.
     pub reading: ReadingRow,
     /// The name of the owner's folder for it.
@@ -32,9 +32,9 @@ pub struct WholeReading {
 }
 
 /// All readings of a user, archived ones included, the newest first, a batch at a time.
-pub struct ReadingsOfOwner(Batches);
+pub struct ReadingExport(Batches);
 
-impl ReadingsOfOwner {
+impl ReadingExport {
     /// So many of that user's at a time.
     #[must_use]
     pub fn new(owner: Uuid, batch: u64) -> Self {
@@ -58,14 +58,17 @@ impl ReadingsOfOwner {
     /// # Errors
     ///
     /// A statement fails.
-    pub async fn next(&mut self, session: &Session) -> Result<Option<Vec<WholeReading>>, DbError> {
+    pub async fn next(
+        &mut self,
+        session: &Session,
+    ) -> Result<Option<Vec<ExportedReading>>, DbError> {
         const STATEMENT: &str = "readings_of_owner";
         let Some(query) = self.0.select() else { return Ok(None) };
         let rows = session.rows(STATEMENT, &query).await?;
-        let readings: Vec<WholeReading> = rows
+        let readings: Vec<ExportedReading> = rows
             .iter()
             .map(|row| {
-                Ok(WholeReading {
+                Ok(ExportedReading {
                     reading: read(Columns::WithTexts, row, 0)?,
                     category: row.try_get("", CATEGORY_NAME)?,
                     cards: Vec::new(),
@@ -86,8 +89,8 @@ impl ReadingsOfOwner {
 
 async fn with_cards(
     session: &Session,
-    mut readings: Vec<WholeReading>,
-) -> Result<Vec<WholeReading>, DbError> {
+    mut readings: Vec<ExportedReading>,
+) -> Result<Vec<ExportedReading>, DbError> {
     let ids: Vec<Uuid> = readings.iter().map(|whole| whole.reading.id).collect();
     let mut cards_of: HashMap<Uuid, Vec<DrawnCardRow>> = HashMap::with_capacity(ids.len());
     for card in drawn_cards_by_reading_id(session, &ids, Columns::WithTexts).await? {

@@ -18,7 +18,7 @@ pub type IdempotencyKeyRow = Model;
 /// # Errors
 ///
 /// The statement fails.
-pub async fn idempotency_key_take(
+pub async fn idempotency_key_claim(
     transaction: &Transaction,
     key: IdempotencyKeyRow,
     now: DateTime<Utc>,
@@ -42,7 +42,7 @@ pub async fn idempotency_key_take(
             .action_and_where(Expr::col((Entity, Column::ExpiresAt)).lte(now))
             .to_owned(),
     );
-    if transaction.execute("idempotency_key_take", &statement).await? == 1 {
+    if transaction.execute("idempotency_key_claim", &statement).await? == 1 {
         return Ok(None);
     }
     transaction.one("idempotency_key", &known).await

@@ -166,7 +166,7 @@ impl Pool {
     ) -> Result<Lent, sqlx::Error> {
         let shared = &self.0;
         let started = Instant::now();
-        let waiting = Waiting::new(&shared.waiting);
+        let waiting = WaitGuard::new(&shared.waiting);
         let place = match timeout_at(until, Arc::clone(&shared.places).acquire_owned()).await {
             Ok(place) => place.map_err(|_| sqlx::Error::PoolClosed)?,
             Err(_) => return Err(sqlx::Error::PoolTimedOut),
@@ -316,16 +316,16 @@ impl Shared {
 }
 
 /// Counts somebody for as long as they wait.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitGuard<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitGuard<'a> {
     fn new(waiting: &'a AtomicUsize) -> Self {
         waiting.fetch_add(1, Ordering::Relaxed);
         Self(waiting)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -28,27 +28,27 @@ use crate::domain::viewer::Reader;
 
 /// How far the primary had written: what a write's token holds. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position(u64);
+pub struct WalPosition(u64);
 
 /// What stands before a position in a token, and would change with its meaning.
 const TOKEN_FORMAT: &str = "1-";
 
-impl Position {
+impl WalPosition {
     /// Reads a token; `None` if it is none of ours.
     #[must_use]
-    pub fn read_token(token: &str) -> Option<Self> {
+    pub fn parse_token(token: &str) -> Option<Self> {
         u64::from_str_radix(token.strip_prefix(TOKEN_FORMAT)?, 16).ok().map(Self)
     }
 
     /// Reads it as PostgreSQL writes it: two numbers of 32 bits.
-    pub(super) fn read(text: &str) -> Option<Self> {
+    pub(super) fn parse_lsn(text: &str) -> Option<Self> {
         let (high, low) = text.split_once('/')?;
         let part = |text| u32::from_str_radix(text, 16).ok().map(u64::from);
         Some(Self(part(high)? << 32 | part(low)?))
     }
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for WalPosition {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{TOKEN_FORMAT}{:x}", self.0)
     }
@@ -56,7 +56,7 @@ impl fmt::Display for Position {
 
 /// Which database served somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum ReadTarget {
     Primary,
     Replica(usize),
 }
@@ -64,7 +64,7 @@ pub(super) enum Source {
 /// What is known of a reader.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    source: Source,
+    source: ReadTarget,
     /// When the last answer was there.
     at: Instant,
     wrote_at: Option<Instant>,
@@ -89,7 +89,7 @@ struct Replica {
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     is_well: bool,
-    replayed: Option<Position>,
+    replayed: Option<WalPosition>,
     /// What the primary had committed then is there.
     fresh_as_of: Option<Instant>,
 }
@@ -99,7 +99,7 @@ struct State {
 struct Primary {
     is_down: bool,
     /// Where it was at the latest looks at it, the oldest first.
-    positions: VecDeque<(Instant, Position)>,
+    positions: VecDeque<(Instant, WalPosition)>,
 }
 
 impl Replicas {
@@ -144,7 +144,7 @@ impl Replicas {
     }
 
     /// The database that may serve a reader: the one that did, if it may.
-    pub(super) fn choose(&self, reader: Reader, token: Option<Position>) -> Source {
+    pub(super) fn choose(&self, reader: Reader, token: Option<WalPosition>) -> ReadTarget {
         let seen = self.readers.get(&reader);
         let wrote_lately = seen.is_some_and(|seen| {
             seen.wrote_at.is_some_and(|at| at.elapsed() < self.settings.primary_after_write)
@@ -153,27 +153,27 @@ impl Replicas {
         // Who knows how far they have written need not wait; and if there is no primary a little of
         // the past is better than nothing.
         if wrote_lately && token.is_none() && !primary_is_down {
-            return Source::Primary;
+            return ReadTarget::Primary;
         }
         let may_serve = |index: usize| {
             let state = *lock(&self.all[index].state);
             let has_it = token.is_none_or(|token| state.replayed >= Some(token));
             let is_no_step_back = seen.is_none_or(|seen| {
-                seen.source == Source::Replica(index)
+                seen.source == ReadTarget::Replica(index)
                     || primary_is_down
                     || state.fresh_as_of.is_some_and(|fresh| fresh >= seen.at)
             });
             state.is_well && has_it && is_no_step_back
         };
         let first = match seen.map(|seen| seen.source) {
-            Some(Source::Replica(index)) => index,
+            Some(ReadTarget::Replica(index)) => index,
             _ => self.place_of(reader),
         };
         let count = self.all.len();
         (0..count)
             .map(|step| (first + step) % count)
             .find(|index| may_serve(*index))
-            .map_or(Source::Primary, Source::Replica)
+            .map_or(ReadTarget::Primary, ReadTarget::Replica)
     }
 
     fn place_of(&self, reader: Reader) -> usize {
@@ -182,38 +182,39 @@ impl Replicas {
     }
 
     /// Somebody was served, and told besides what was kept, and was committed by then.
-    pub(super) fn note_read(&self, reader: Reader, source: Source, kept: Option<Instant>) {
+    pub(super) fn record_read(&self, reader: Reader, source: ReadTarget, kept: Option<Instant>) {
         let wrote_at = self.readers.get(&reader).and_then(|seen| seen.wrote_at);
         self.readers.insert(reader, Seen { source, at: Instant::now(), wrote_at });
-        if let Some(made_by) = kept {
-            self.note_kept(reader, made_by);
+        if let Some(computed_at) = kept {
+            self.record_cached_read(reader, computed_at);
         }
     }
 
     /// Somebody was told what was kept, and was committed by then: as if by the primary at that time,
     /// unless the replica that served them has it as well.
-    pub(super) fn note_kept(&self, reader: Reader, made_by: Instant) {
+    pub(super) fn record_cached_read(&self, reader: Reader, computed_at: Instant) {
         let seen = self.readers.get(&reader);
         let has_it = match seen.map(|seen| seen.source) {
-            Some(Source::Replica(index)) => self.fresh_as_of(index) >= Some(made_by),
-            Some(Source::Primary) => seen.is_some_and(|seen| seen.at >= made_by),
+            Some(ReadTarget::Replica(index)) => self.fresh_as_of(index) >= Some(computed_at),
+            Some(ReadTarget::Primary) => seen.is_some_and(|seen| seen.at >= computed_at),
             None => false,
         };
         if !has_it {
-            let at = seen.map_or(made_by, |seen| seen.at.max(made_by));
+            let at = seen.map_or(computed_at, |seen| seen.at.max(computed_at));
             let wrote_at = seen.and_then(|seen| seen.wrote_at);
-            self.readers.insert(reader, Seen { source: Source::Primary, at, wrote_at });
+            self.readers.insert(reader, Seen { source: ReadTarget::Primary, at, wrote_at });
         }
     }
 
     /// Somebody has written, here or on another server.
-    pub(super) fn note_write(&self, reader: Reader) {
+    pub(super) fn record_write(&self, reader: Reader) {
         let now = Instant::now();
-        self.readers.insert(reader, Seen { source: Source::Primary, at: now, wrote_at: Some(now) });
+        self.readers
+            .insert(reader, Seen { source: ReadTarget::Primary, at: now, wrote_at: Some(now) });
     }
 
     /// Whether a look so long ago found the primary that far.
-    pub(super) fn primary_had(&self, wanted: Position, ago: Duration) -> bool {
+    pub(super) fn primary_reached(&self, wanted: WalPosition, ago: Duration) -> bool {
         let primary = lock(&self.primary);
         primary.positions.iter().any(|(at, position)| *position >= wanted && at.elapsed() >= ago)
     }
@@ -243,7 +244,7 @@ impl Replicas {
     }
 
     /// Takes in what a look has found.
-    fn learn(&self, looked_at: Instant, primary: Option<Position>, replicas: &[Found]) {
+    fn learn(&self, looked_at: Instant, primary: Option<WalPosition>, replicas: &[Found]) {
         let mut known = lock(&self.primary);
         if known.is_down != primary.is_none() {
             known.is_down = primary.is_none();
@@ -297,7 +298,7 @@ impl Replicas {
 }
 
 /// How far a replica is, or why that is not known.
-type Found = Result<Position, String>;
+type Found = Result<WalPosition, String>;
 
 /// The connections that the databases are looked at by. They are no pool's: one that is busy is not
 /// ill.
@@ -352,7 +353,7 @@ impl Watched {
             }
             Ok(Ok((position, _))) => position
                 .as_deref()
-                .and_then(Position::read)
+                .and_then(WalPosition::parse_lsn)
                 .ok_or_else(|| "it has replayed nothing yet".to_owned()),
         }
     }
@@ -360,21 +361,21 @@ impl Watched {
 
 #[cfg(test)]
 mod tests {
-    use super::Position;
+    use super::WalPosition;
 
     #[test]
     fn positions_are_read_as_they_are_written() {
-        let position = Position::read("16/B374D848").expect("a position");
+        let position = WalPosition::parse_lsn("16/B374D848").expect("a position");
         assert_eq!(position.to_string(), "1-16b374d848");
-        assert_eq!(Position::read_token("1-16b374d848"), Some(position));
-        assert!(Position::read("16/B374D849") > Some(position));
-        assert!(Position::read("17/0") > Some(position));
+        assert_eq!(WalPosition::parse_token("1-16b374d848"), Some(position));
+        assert!(WalPosition::parse_lsn("16/B374D849") > Some(position));
+        assert!(WalPosition::parse_lsn("17/0") > Some(position));
     }
 
     #[test]
     fn what_is_no_token_is_none() {
         for text in ["", "1-", "2-16b374d848", "16/B374D848", "1-xyz", "1-1ffffffffffffffff"] {
-            assert_eq!(Position::read_token(text), None, "{text}");
+            assert_eq!(WalPosition::parse_token(text), None, "{text}");
         }
     }
 }

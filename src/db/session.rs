@@ -18,20 +18,20 @@ use super::lent::{Lent, OpenTransaction};
 use super::monitor::{Asker, Monitor, Watch};
 use super::pool::Pool;
 use super::query::{Dialect, constant};
-use super::replicas::{Position, Replicas, Source};
+use super::replicas::{ReadTarget, Replicas, WalPosition};
 use super::sql::build;
 use crate::domain::lock::lock;
 
 /// How many statements a request ran and how many rows came back.
 #[derive(Debug, Default)]
-pub struct StatementCount {
+pub struct StatementCounters {
     statements: AtomicU64,
     rows: AtomicU64,
     microseconds: AtomicU64,
-    waited_microseconds: AtomicU64,
+    pool_wait_microseconds: AtomicU64,
 }
 
-impl StatementCount {
+impl StatementCounters {
     /// Statements so far.
     #[must_use]
     pub fn statements(&self) -> u64 {
@@ -52,8 +52,8 @@ impl StatementCount {
 
     /// How much of that time they waited for a connection.
     #[must_use]
-    pub fn waited(&self) -> Duration {
-        Duration::from_micros(self.waited_microseconds.load(Ordering::Relaxed))
+    pub fn pool_wait(&self) -> Duration {
+        Duration::from_micros(self.pool_wait_microseconds.load(Ordering::Relaxed))
     }
 }
 
@@ -79,9 +79,9 @@ struct Shared {
     patience: Patience,
     observer: Option<Observer>,
     monitor: Arc<Monitor>,
-    count: StatementCount,
+    counters: StatementCounters,
     /// What its request was told that had been kept was committed by then.
-    kept_by: std::sync::Mutex<Option<Instant>>,
+    cached_as_of: std::sync::Mutex<Option<Instant>>,
 }
 
 /// Where a session's statements run.
@@ -126,21 +126,21 @@ impl Session {
             patience,
             observer,
             monitor,
-            count: StatementCount::default(),
-            kept_by: std::sync::Mutex::default(),
+            counters: StatementCounters::default(),
+            cached_as_of: std::sync::Mutex::default(),
         };
         Self(Arc::new(shared), Asker::default())
     }
 
     /// The same session, for a GraphQL operation of that name.
     #[must_use]
-    pub fn of_operation(&self, name: Option<&str>) -> Self {
+    pub fn for_operation(&self, name: Option<&str>) -> Self {
         Self(Arc::clone(&self.0), Asker { operation: name.map(Arc::from), ..self.1.clone() })
     }
 
     /// The same session, for a GraphQL field, as `Type.field`.
     #[must_use]
-    pub fn of_field(&self, field: &'static str) -> Self {
+    pub fn for_field(&self, field: &'static str) -> Self {
         Self(Arc::clone(&self.0), Asker { field: Some(field), ..self.1.clone() })
     }
 
@@ -151,14 +151,14 @@ impl Session {
     }
 
     /// Says that its request is told something that was kept, and was committed by then.
-    pub fn note_kept(&self, made_by: Instant) {
-        let mut kept_by = lock(&self.0.kept_by);
-        *kept_by = (*kept_by).max(Some(made_by));
+    pub fn record_cached_as_of(&self, computed_at: Instant) {
+        let mut cached_as_of = lock(&self.0.cached_as_of);
+        *cached_as_of = (*cached_as_of).max(Some(computed_at));
     }
 
     /// When what its request was told that had been kept was committed at the latest.
-    pub(super) fn kept_by(&self) -> Option<Instant> {
-        *lock(&self.0.kept_by)
+    pub(super) fn cached_as_of(&self) -> Option<Instant> {
+        *lock(&self.0.cached_as_of)
     }
 
     pub(super) fn monitor(&self) -> &Monitor {
@@ -167,8 +167,8 @@ impl Session {
 
     /// What ran so far.
     #[must_use]
-    pub fn count(&self) -> &StatementCount {
-        &self.0.count
+    pub fn counters(&self) -> &StatementCounters {
+        &self.0.counters
     }
 
     /// Which dialect the statements must be written in.
@@ -225,17 +225,17 @@ impl Session {
     }
 
     /// Which database serves it.
-    pub(super) fn source(&self) -> Source {
+    pub(super) fn read_target(&self) -> ReadTarget {
         match &self.0.place {
             Place::Replica { index, .. } if !self.0.is_on_primary.load(Ordering::Relaxed) => {
-                Source::Replica(*index)
+                ReadTarget::Replica(*index)
             }
-            _ => Source::Primary,
+            _ => ReadTarget::Primary,
         }
     }
 
     /// How far the primary has written.
-    pub(super) async fn position(&self) -> Result<Option<Position>, DbError> {
+    pub(super) async fn position(&self) -> Result<Option<WalPosition>, DbError> {
         #[derive(FromQueryResult)]
         struct Row {
             position: String,
@@ -243,7 +243,7 @@ impl Session {
         let position = Expr::cust("pg_current_wal_lsn()::text");
         let query = Query::select().expr_as(position, "position").to_owned();
         let row: Option<Row> = self.one("wal_position", &query).await?;
-        Ok(row.and_then(|row| Position::read(&row.position)))
+        Ok(row.and_then(|row| WalPosition::parse_lsn(&row.position)))
     }
 
     /// Asks for a sign of life, on the connection that the session has, if it has one.
@@ -261,10 +261,10 @@ impl Session {
     /// Says that something waits for what another request computes, until the guard is dropped. Meanwhile
     /// the session has a connection only while a statement or a transaction needs it: whoever holds one
     /// while they wait may wait for somebody who waits for a connection.
-    pub async fn begin_waiting(&self) -> Waiting {
+    pub async fn release_while_waiting(&self) -> WaitGuard {
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
         // Before it may be left off: whoever is left off does not wait any more.
-        let waiting = Waiting(Arc::clone(&self.0));
+        let waiting = WaitGuard(Arc::clone(&self.0));
         self.0.lent.lock().await.take_if(|lent| !lent.has_transaction());
         waiting
     }
@@ -272,14 +272,14 @@ impl Session {
     /// Whether all that was written before is read: it is not on a replica.
     #[must_use]
     pub fn is_on_primary(&self) -> bool {
-        self.source() == Source::Primary
+        self.read_target() == ReadTarget::Primary
     }
 
     /// Of a session on a replica, a time by which all that was committed is there, if one is known.
     #[must_use]
-    pub fn replica_is_fresh_as_of(&self) -> Option<Instant> {
-        match (&self.0.place, self.source()) {
-            (Place::Replica { replicas, .. }, Source::Replica(index)) => {
+    pub fn replica_fresh_as_of(&self) -> Option<Instant> {
+        match (&self.0.place, self.read_target()) {
+            (Place::Replica { replicas, .. }, ReadTarget::Replica(index)) => {
                 replicas.fresh_as_of(index)
             }
             _ => None,
@@ -313,9 +313,9 @@ impl Session {
 }
 
 /// Something waits for what another request computes.
-pub struct Waiting(Arc<Shared>);
+pub struct WaitGuard(Arc<Shared>);
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
     }
@@ -485,7 +485,7 @@ impl Shared {
         if let Some(observer) = &self.observer {
             observer(sql);
         }
-        self.count.statements.fetch_add(1, Ordering::Relaxed);
+        self.counters.statements.fetch_add(1, Ordering::Relaxed);
         let span = tracing::debug_span!("statement", name = statement);
         let mut place = self.lent.lock().await;
         let started = Instant::now();
@@ -511,11 +511,11 @@ impl Shared {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         let ended = Instant::now();
         let waited = began.unwrap_or(ended).saturating_duration_since(started);
-        self.count.microseconds.fetch_add(micros(ended - started), Ordering::Relaxed);
-        self.count.waited_microseconds.fetch_add(micros(waited), Ordering::Relaxed);
+        self.counters.microseconds.fetch_add(micros(ended - started), Ordering::Relaxed);
+        self.counters.pool_wait_microseconds.fetch_add(micros(waited), Ordering::Relaxed);
         let ran = ran?;
         self.has_read.store(true, Ordering::Relaxed);
-        self.count.rows.fetch_add(ran.rows.len() as u64, Ordering::Relaxed);
+        self.counters.rows.fetch_add(ran.rows.len() as u64, Ordering::Relaxed);
         Ok(ran)
     }
 }

@@ -120,7 +120,7 @@ pub async fn share_revoke(
 
 /// A link and what it leads to.
 #[derive(Debug, Clone)]
-pub struct SharedRow {
+pub struct SharedReadingRow {
     /// The link.
     pub share: ShareRow,
     /// The reading, with its texts.
@@ -135,7 +135,10 @@ pub struct SharedRow {
 /// # Errors
 ///
 /// A statement fails.
-pub async fn shared_by_token(session: &Session, token: &str) -> Result<Option<SharedRow>, DbError> {
+pub async fn shared_reading_by_token(
+    session: &Session,
+    token: &str,
+) -> Result<Option<SharedReadingRow>, DbError> {
     #[derive(FromQueryResult)]
     struct Author {
         username: String,
@@ -159,7 +162,7 @@ pub async fn shared_by_token(session: &Session, token: &str) -> Result<Option<Sh
         .into_query();
     let author = session.one::<Author>("shared_reading_author", &author).await?;
     let author = author.map(|author| author.display_name.unwrap_or(author.username));
-    Ok(author.map(|author| SharedRow { share, reading, author }))
+    Ok(author.map(|author| SharedReadingRow { share, reading, author }))
 }
 
 /// Adds to a link's count of accesses.

@@ -33,7 +33,7 @@ impl StartLock {
     /// # Errors
     ///
     /// The database cannot be reached, or the folder of an embedded one cannot be made or locked.
-    pub async fn take(settings: &DatabaseSettings) -> Result<Self, DbError> {
+    pub async fn acquire(settings: &DatabaseSettings) -> Result<Self, DbError> {
         let mut place = Place::open(settings).await?;
         let mut is_told = false;
         while !place.try_lock().await? {

@@ -92,7 +92,7 @@ pub async fn user_cards_add(
 /// # Errors
 ///
 /// A statement fails.
-pub async fn user_cards_take_back(
+pub async fn user_cards_subtract(
     transaction: &Transaction,
     user: Uuid,
     draws: &[Draw],
@@ -102,7 +102,7 @@ pub async fn user_cards_take_back(
         return Ok(());
     }
     let statement = add(user, draws, -1, (None, now));
-    transaction.execute("user_cards_take_back", &statement).await?;
+    transaction.execute("user_cards_subtract", &statement).await?;
     let last = SimpleExpr::SubQuery(None, Box::new(last_drawn_at().into()));
     let statement = Query::update()
         .table(Entity)

@@ -77,37 +77,37 @@ pub async fn user_by_username(
     session.one("user_by_username", &query).await
 }
 
-/// For how long, and against what, a transaction holds the viewer's row.
+/// Strength of a lock on the viewer's row, until the end of the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// The user is not deleted meanwhile.
+pub enum ViewerLock {
+    /// The user cannot be deleted. Other transactions may lock the row in the same way.
     Shared,
-    /// And nobody else holds it so: what the user does to many rows is done one after another, because
-    /// two that take the same rows in different orders would wait for each other.
-    Alone,
-    /// Nobody else holds it at all: the user is about to be deleted.
+    /// As [`Self::Shared`], and one transaction at a time: a user's bulk writes run one after another,
+    /// because two that lock the same rows in different orders would deadlock.
+    Serialized,
+    /// No other lock at the same time: the user is about to be deleted.
     Exclusive,
 }
 
-/// The viewer of a mutation, if they are still there and active. It is the first thing that a
-/// transaction locks.
+/// The viewer of a mutation, if the account exists and is active. The first row that a transaction
+/// locks.
 ///
 /// # Errors
 ///
 /// The statement fails.
-pub async fn viewer_held(
+pub async fn viewer_locked(
     transaction: &Transaction,
     id: Uuid,
-    hold: Hold,
+    lock: ViewerLock,
 ) -> Result<Option<UserRow>, DbError> {
-    let lock = match hold {
-        Hold::Shared => LockType::KeyShare,
-        Hold::Alone => LockType::NoKeyUpdate,
-        Hold::Exclusive => LockType::Update,
+    let lock = match lock {
+        ViewerLock::Shared => LockType::KeyShare,
+        ViewerLock::Serialized => LockType::NoKeyUpdate,
+        ViewerLock::Exclusive => LockType::Update,
     };
     let query =
         users().filter(Column::Id.eq(id)).filter(Column::IsActive.eq(true)).lock(lock).into_query();
-    transaction.one("viewer_held", &query).await
+    transaction.one("viewer_locked", &query).await
 }
 
 /// What a login is decided by.

@@ -54,7 +54,7 @@ impl Admin {
     /// a replica tells who is an admin.
     async fn database_health(&self, context: &Context<'_>) -> DatabaseHealth {
         let request = request(context);
-        let session = request.session.of_field("Admin.databaseHealth");
+        let session = request.session.for_field("Admin.databaseHealth");
         let health = request.database.health(&session).await;
         DatabaseHealth::new(health, request.database.pool_stats())
     }
@@ -81,7 +81,7 @@ impl Admin {
             is_locked: is_locked.map(|is_locked| (is_locked, now)),
         };
         let page =
-            admin_users_page(&request.session.of_field("Admin.users"), &page, &filter).await?;
+            admin_users_page(&request.session.for_field("Admin.users"), &page, &filter).await?;
         let key = |row: &AdminUserRow| UserKey { created_at: row.user.created_at, id: row.user.id };
         Ok(Connection::new(USERS, page, key, AdminUser))
     }

@@ -209,7 +209,7 @@ impl Card {
         let text = catalogue.interpretation(self.0.id, voice.into(), locale.into());
         text.map(str::to_owned).ok_or_else(|| {
             let what = format!("what {voice:?} says of {}", self.0.code);
-            DbError::MissingReference { what }.into()
+            DbError::MissingReferenceData { what }.into()
         })
     }
 }

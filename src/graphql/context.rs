@@ -201,7 +201,7 @@ impl RequestContext {
             source => source,
         };
         let when = (self.as_of, now, source);
-        let waiting = async || self.session.begin_waiting().await;
+        let waiting = async || self.session.release_while_waiting().await;
         // Apart, because there are many in a request at once and all that they hold is large.
         let found = Box::pin(cache.get_or_compute(key, when, waiting, Box::pin(compute)));
         let Looked { value, lookup, made_by } = found.await?;
@@ -209,7 +209,7 @@ impl RequestContext {
             self.lookups.count(lookup);
         }
         if lookup == Lookup::Hit {
-            self.session.note_kept(made_by);
+            self.session.record_cached_as_of(made_by);
         }
         Ok(value)
     }
@@ -259,7 +259,7 @@ pub fn source_of(session: &Session) -> Source {
     if session.is_on_primary() {
         Source::Primary
     } else {
-        Source::Replica(session.replica_is_fresh_as_of())
+        Source::Replica(session.replica_fresh_as_of())
     }
 }
 

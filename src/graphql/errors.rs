@@ -123,7 +123,9 @@ impl ApiError {
             Self::Database(DbError::Deadline { .. }) => ErrorCode::Timeout,
             Self::Secret(_)
             | Self::Database(
-                DbError::Failed { .. } | DbError::MissingReference { .. } | DbError::NotRead { .. },
+                DbError::Failed { .. }
+                | DbError::MissingReferenceData { .. }
+                | DbError::NotLoaded { .. },
             ) => ErrorCode::InternalServerError,
         }
     }

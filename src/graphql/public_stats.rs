@@ -17,7 +17,7 @@ impl PublicStatsQuery {
     /// Counts over the whole site.
     async fn public_stats(&self, context: &Context<'_>) -> Result<PublicStats, ApiError> {
         let request = request(context);
-        let session = request.session.of_field("Query.publicStats");
+        let session = request.session.for_field("Query.publicStats");
         let counts = request.cached(&keys::public_counts(), public_counts(&session)).await?;
         let spreads = request.catalogue.spreads().iter().filter(|spread| spread.is_active).count();
         Ok(PublicStats {

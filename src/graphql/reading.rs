@@ -68,7 +68,7 @@ impl ReadingQuery {
         let mut filter = filter.unwrap_or_default().read()?;
         filter.search = search_text_of_all(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
-        let session = request(context).session.of_field("Query.publicReadings");
+        let session = request(context).session.for_field("Query.publicReadings");
         let page = readings_page_public(&session, &filter, &page, columns).await?.map(Arc::new);
         Ok(ReadingPage { list: name, page })
     }
@@ -100,7 +100,7 @@ impl Reading {
 
     fn texts(&self) -> Result<&ReadingTexts, ApiError> {
         let texts = self.0.texts.as_ref();
-        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a reading" }.into())
+        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a reading" }.into())
     }
 
     fn is_own(&self, context: &Context<'_>) -> bool {
@@ -329,7 +329,7 @@ impl DrawnCard {
 
     pub(super) fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
         let texts = self.row().texts.as_ref();
-        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a drawn card" }.into())
+        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a drawn card" }.into())
     }
 
     pub(super) fn card<'a>(&self, context: &Context<'a>) -> Result<&'a Arc<card::Card>, ApiError> {
@@ -405,5 +405,5 @@ impl DrawnCard {
 
 /// The error for reference data that is not there.
 pub(super) fn missing(what: String) -> ApiError {
-    DbError::MissingReference { what }.into()
+    DbError::MissingReferenceData { what }.into()
 }

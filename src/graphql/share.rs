@@ -14,7 +14,7 @@ use super::words::{Karma, Locale, Orientation, VoiceKey};
 use crate::db::DbError;
 use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingRow, ReadingTexts};
-use crate::db::shares::{ShareRow, SharedRow};
+use crate::db::shares::{ShareRow, SharedReadingRow};
 use crate::loaders::DrawnCardsOfReading;
 use crate::services::shares::{self, Shared};
 
@@ -36,7 +36,7 @@ impl ShareQuery {
         grant: Option<String>,
     ) -> Option<Result<SharedReading, ApiError>> {
         let request = request(context);
-        let session = request.session.of_field("Query.sharedReading");
+        let session = request.session.for_field("Query.sharedReading");
         let opened = shares::open(&session, &request.services, &token, grant.as_deref()).await;
         settled(opened).transpose().map(|opened| opened.map(SharedReading))
     }
@@ -59,7 +59,7 @@ pub enum ShareStatus {
 pub struct SharedReading(pub Shared);
 
 impl SharedReading {
-    fn open(&self) -> Option<&SharedRow> {
+    fn open(&self) -> Option<&SharedReadingRow> {
         match &self.0 {
             Shared::Open(row) => Some(row),
             Shared::PasswordRequired | Shared::Expired | Shared::Revoked => None,
@@ -97,7 +97,7 @@ impl SharedReading {
 }
 
 /// A reading as whoever has its link sees it.
-struct SharedReadingContent<'a>(&'a SharedRow);
+struct SharedReadingContent<'a>(&'a SharedReadingRow);
 
 impl SharedReadingContent<'_> {
     fn reading(&self) -> &ReadingRow {
@@ -106,7 +106,7 @@ impl SharedReadingContent<'_> {
 
     fn texts(&self) -> Result<&ReadingTexts, ApiError> {
         let texts = self.reading().texts.as_ref();
-        texts.ok_or_else(|| DbError::NotRead { what: "the texts of a reading" }.into())
+        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a reading" }.into())
     }
 }
 

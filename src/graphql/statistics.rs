@@ -235,7 +235,7 @@ impl Analytics {
     ) -> Result<AnalyticsSummary, DbError> {
         let minute = request.minute();
         let rolling = ROLLING.map(|days| Window::before(minute.end(), days));
-        let session = request.session.of_field("Analytics.summary");
+        let session = request.session.for_field("Analytics.summary");
         let groups = async || {
             let groups = reading_groups(&session, &[self.user], window, rolling).await?;
             Ok(Summary::of(&groups))
@@ -263,7 +263,7 @@ impl Analytics {
         let dates = dates_until(today, days);
         let first = dates.first().copied().unwrap_or(today);
         let window = self.offset.between(first, today + chrono::Days::new(1));
-        let session = request.session.of_field("Analytics.frequency");
+        let session = request.session.for_field("Analytics.frequency");
         let counted = readings_by_date(&session, self.user, window, self.offset);
         let key = keys::analytics_frequency(self.user, self.offset, (today, days));
         let counted = request.cached(&key, counted).await?;
@@ -281,7 +281,7 @@ impl Analytics {
         days: i32,
     ) -> Result<SatisfactionAnalytics, ApiError> {
         let (minute, days) = (request.minute(), chart_days(days)?);
-        let session = request.session.of_field("Analytics.satisfaction");
+        let session = request.session.for_field("Analytics.satisfaction");
         let ratings = readings_by_rating(&session, self.user, Window::before(minute.end(), days));
         let key = keys::analytics_satisfaction(self.user, days, minute);
         Ok(SatisfactionAnalytics::of(&request.cached(&key, ratings).await?))
@@ -293,7 +293,7 @@ impl Analytics {
         limit: i32,
     ) -> Result<Vec<CardFrequency>, ApiError> {
         let limit = number_within("limit", limit, &TOP_CARDS)?;
-        let session = request.session.of_field("Analytics.topCards");
+        let session = request.session.for_field("Analytics.topCards");
         let key = keys::analytics_cards(self.user);
         let cards = request.cached(&key, user_cards(&session, self.user)).await?;
         let draws: i64 = cards.iter().map(|card| i64::from(card.upright + card.reversed)).sum();
@@ -327,7 +327,7 @@ impl Analytics {
         let (minute, days) = (request.minute(), chart_days(days)?);
         let (end, length) = (minute.end(), TimeDelta::days(days.into()));
         let times = [end - length - length, end - length, end];
-        let session = request.session.of_field("Analytics.comparison");
+        let session = request.session.for_field("Analytics.comparison");
         let figures = readings_before_and_since(&session, self.user, times);
         let key = keys::analytics_comparison(self.user, days, minute);
         let [before, since] = *request.cached(&key, figures).await?;
@@ -383,7 +383,7 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<SpreadCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.of_field("Analytics.spreads");
+        let session = &request.session.for_field("Analytics.spreads");
         let key = keys::analytics_spreads(self.user, window);
         let tallies = readings_by_spread_type(session, self.user, window);
         let tallies = request.cached(&key, tallies).await;
@@ -408,7 +408,7 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<VoiceCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.of_field("Analytics.voices");
+        let session = &request.session.for_field("Analytics.voices");
         let key = keys::analytics_voices(self.user, window);
         let tallies = readings_by_voice(session, self.user, window);
         let tallies = request.cached(&key, tallies).await;
@@ -433,7 +433,7 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<KarmaCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.of_field("Analytics.karma");
+        let session = &request.session.for_field("Analytics.karma");
         let key = keys::analytics_karma(self.user, window);
         let tallies = readings_by_karma(session, self.user, window);
         let tallies = request.cached(&key, tallies).await;
@@ -462,7 +462,7 @@ impl Analytics {
     /// When the readings are made.
     async fn patterns(&self, context: &Context<'_>) -> Option<Result<ReadingPatterns, ApiError>> {
         let request = request(context);
-        let session = &request.session.of_field("Analytics.patterns");
+        let session = &request.session.for_field("Analytics.patterns");
         let key = keys::analytics_patterns(self.user, self.offset);
         let patterns = request.cached(&key, reading_patterns(session, self.user, self.offset));
         Some(patterns.await.map(|patterns| (*patterns).into()).map_err(ApiError::from))

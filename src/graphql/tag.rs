@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::id::opaque_id;
 use super::pagination::CursorKey;
 use super::scalars::DateTime;
-use crate::db::own_readings::TagRow;
+use crate::db::reading_writes::TagRow;
 use crate::services::tags;
 
 /// How tags are ordered. What is equal is ordered by name.

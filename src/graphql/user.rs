@@ -19,7 +19,7 @@ use super::tag::{Tag, TagKey, TagOrder};
 use super::words::{FactionKey, Karma, VoiceKey};
 use crate::cache::scope::Scope;
 use crate::db::categories::CategoryRow;
-use crate::db::own_readings::TagRow;
+use crate::db::reading_writes::TagRow;
 use crate::db::users::{UserRow, user_by_username};
 use crate::domain::reading;
 use crate::domain::reading_list::{
@@ -49,7 +49,7 @@ impl UserQuery {
         #[graphql(desc = "1 to 50 characters, without `@`.")] username: String,
     ) -> Option<Result<User, ApiError>> {
         let request = request(context);
-        let session = request.session.of_field("Query.user");
+        let session = request.session.for_field("Query.user");
         let username = fold_username(&username);
         let found = user_by_username(&session, &username).await;
         let user = found.as_ref().ok().and_then(|row| Some(Scope::User(row.as_ref()?.id)));

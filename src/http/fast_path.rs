@@ -96,7 +96,7 @@ impl FastPath {
         let address = client_address(request.extensions(), request.headers(), &services.settings);
         let remaining = services.throttle.request(Key::address(address)).ok()?;
         services.cache.count_answer();
-        self.app.database.note_kept(Reader::Address(address), cached.head.made_by);
+        self.app.database.record_cached_read(Reader::Address(address), cached.head.made_by);
 
         let tag = cached.head.tag.clone();
         let is_not_modified = request.method() == Method::GET

@@ -21,7 +21,7 @@ use super::viewer::client_address;
 use crate::db::Session;
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use crate::db::query::columns::Columns;
-use crate::db::shares::SharedRow;
+use crate::db::shares::SharedReadingRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, settled};
@@ -94,7 +94,7 @@ impl Page {
         Self { status, html: document("en", title, "", &body) }
     }
 
-    async fn of(app: &App, session: &Session, row: &SharedRow) -> Result<Self, ApiError> {
+    async fn of(app: &App, session: &Session, row: &SharedReadingRow) -> Result<Self, ApiError> {
         let reading_id = row.reading.id;
         let drawn = drawn_cards_by_reading_id(session, &[reading_id], Columns::WithTexts).await?;
         let body = body_of(&app.services.catalogue(), row, &drawn);
@@ -108,12 +108,12 @@ impl Page {
     }
 }
 
-fn title_of(row: &SharedRow) -> &str {
+fn title_of(row: &SharedReadingRow) -> &str {
     row.share.title.as_deref().unwrap_or(&row.reading.question)
 }
 
 /// Title, description, question, cards and interpretation of a reading, and its author.
-fn body_of(catalogue: &Catalogue, row: &SharedRow, drawn: &[DrawnCardRow]) -> String {
+fn body_of(catalogue: &Catalogue, row: &SharedReadingRow, drawn: &[DrawnCardRow]) -> String {
     let (reading, locale) = (&row.reading, row.reading.locale);
     let mut body = String::new();
     // Writing to a string cannot fail.
@@ -145,7 +145,7 @@ fn body_of(catalogue: &Catalogue, row: &SharedRow, drawn: &[DrawnCardRow]) -> St
 }
 
 /// Open Graph properties, from which other programs make a preview of the link.
-fn open_graph(public_url: &str, row: &SharedRow) -> String {
+fn open_graph(public_url: &str, row: &SharedReadingRow) -> String {
     let summary = row.reading.texts.as_ref().map_or("", |texts| texts.summary.as_str());
     let description = row.share.description.as_deref().unwrap_or(summary);
     let url = format!("{public_url}/s/{}", row.share.token);

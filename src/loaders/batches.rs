@@ -205,7 +205,7 @@ impl<L: Load> Shared<L> {
             let mut state = lock(&self.state);
             (std::mem::take(&mut state.wanted), state.wanted_by)
         };
-        let mut loaded = self.load.load(&self.session.of_field(field), &keys).await;
+        let mut loaded = self.load.load(&self.session.for_field(field), &keys).await;
         let mut state = lock(&self.state);
         for key in keys {
             let value = match &mut loaded {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
-use crate::db::own_readings::{TagRow, tags_of_user};
+use crate::db::reading_writes::{TagRow, tags_of_user};
 use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 

@@ -22,9 +22,9 @@ use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_u
 use crate::db::entities::users;
 use crate::db::login_sessions::logins_revoke_all;
 use crate::db::users::{
-    CredentialsRow, Hold, ProfileChange, Role, UserRow, credentials_by_id, credentials_by_login,
-    taken_names, user_delete, user_insert, user_login_failed, user_login_succeeded,
-    user_password_change, user_profile_change, user_promote, viewer_held,
+    CredentialsRow, ProfileChange, Role, UserRow, ViewerLock, credentials_by_id,
+    credentials_by_login, taken_names, user_delete, user_insert, user_login_failed,
+    user_login_succeeded, user_password_change, user_profile_change, user_promote, viewer_locked,
 };
 use crate::db::{Session, Transaction};
 use crate::domain::faction::FactionKey;
@@ -451,7 +451,7 @@ pub async fn update_profile(
     let now = services.clock.now();
     let changed = services.write(session, |transaction| async move {
         // A new name is a new key: two that both held the row would each wait for the other to let go.
-        let before = hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let before = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let username = change.username.clone().unwrap_or_else(|| before.username.clone());
         transaction
             .changes(Change::UserChanged { user: viewer, usernames: [before.username, username] });
@@ -478,7 +478,7 @@ pub async fn delete(
     let now = services.clock.now();
     let deleted = services.write(session, |transaction| async move {
         let id = credentials.id;
-        let UserRow { username, .. } = hold_viewer(&transaction, id, Hold::Exclusive).await?;
+        let UserRow { username, .. } = lock_viewer(&transaction, id, ViewerLock::Exclusive).await?;
         transaction.changes(Change::UserDeleted { user: id, username });
         // Again, now that nobody changes it.
         let is_now = credentials_by_id(&transaction, id).await?;
@@ -498,12 +498,12 @@ pub async fn delete(
 /// # Errors
 ///
 /// They exist no more or are deactivated, or the statement fails.
-pub(super) async fn hold_viewer(
+pub(super) async fn lock_viewer(
     transaction: &Transaction,
     viewer: Uuid,
-    hold: Hold,
+    lock: ViewerLock,
 ) -> Result<UserRow, ServiceError> {
-    viewer_held(transaction, viewer, hold).await?.ok_or(ServiceError::Unauthenticated)
+    viewer_locked(transaction, viewer, lock).await?.ok_or(ServiceError::Unauthenticated)
 }
 
 /// Gives a user a role, from the command line; answers whether there is such a user.

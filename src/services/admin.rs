@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::hold_viewer;
+use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
 use super::upkeep::reload_catalogue;
@@ -23,7 +23,7 @@ use crate::db::spreads::{
     PositionChange, SpreadChange, SpreadTextChange, positions_replace, spread_change,
     spread_text_change,
 };
-use crate::db::users::{AdminUserRow, Hold, admin_user_by_id, user_set_lock};
+use crate::db::users::{AdminUserRow, ViewerLock, admin_user_by_id, user_set_lock};
 use crate::db::{Session, Transaction};
 use crate::domain::card::Card;
 use crate::domain::faction::FactionKey;
@@ -33,7 +33,7 @@ use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Refuses who is no admin. The role is read from the database, within the transaction that uses it.
 async fn hold_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
-    let user = hold_viewer(transaction, viewer, Hold::Shared).await?;
+    let user = lock_viewer(transaction, viewer, ViewerLock::Shared).await?;
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
 }
 

@@ -153,8 +153,8 @@ impl<K: std::hash::Hash + Eq + std::fmt::Debug, T> Texts<K, T> {
     }
 
     fn take(&mut self, key: &K) -> Result<Localized<T>, DbError> {
-        self.0.remove(key).and_then(Localized::gather).ok_or_else(|| DbError::MissingReference {
-            what: format!("the English text of {key:?}"),
+        self.0.remove(key).and_then(Localized::gather).ok_or_else(|| {
+            DbError::MissingReferenceData { what: format!("the English text of {key:?}") }
         })
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::hold_viewer;
+use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
@@ -15,8 +15,8 @@ use crate::db::categories::{
     CategoryRow, categories_by_id, categories_of_user, category_change, category_delete,
     category_insert, category_locked,
 };
-use crate::db::own_readings::readings_take_out_of_category;
-use crate::db::users::{Hold, UserRow};
+use crate::db::reading_writes::readings_clear_category;
+use crate::db::users::{UserRow, ViewerLock};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// A folder that somebody wants.
@@ -62,7 +62,7 @@ pub async fn create(
     checks.finish()?;
     let repeatable = repeatable.as_ref();
     let created = session.transaction(|transaction| async move {
-        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         if let Some(before) = made_before(&transaction, services, repeatable, category.id).await? {
             let before = categories_by_id(&transaction, viewer, &[before]).await?;
             return Ok((before.into_iter().next(), user));
@@ -134,7 +134,7 @@ pub async fn update(
     });
     checks.finish()?;
     let changed = session.transaction(|transaction| async move {
-        hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let before = categories_by_id(&transaction, viewer, &[id]).await?.into_iter().next();
         let before = before.ok_or(ServiceError::NotFound("category"))?;
         let after = CategoryRow {
@@ -166,11 +166,11 @@ pub async fn delete(
 ) -> Result<(u64, UserRow), ServiceError> {
     let now = services.clock.now();
     let deleted = services.write(session, |transaction| async move {
-        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let category = category_locked(&transaction, viewer, id).await?;
         category.ok_or(ServiceError::NotFound("category"))?;
         transaction.changes(Change::ReadingsChanged { owner: viewer });
-        let readings = readings_take_out_of_category(&transaction, viewer, id, now).await?;
+        let readings = readings_clear_category(&transaction, viewer, id, now).await?;
         category_delete(&transaction, viewer, id).await?;
         Ok((readings, user))
     });

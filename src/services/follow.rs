@@ -19,7 +19,7 @@ use super::error::ServiceError;
 use super::upkeep::reload_catalogue;
 use crate::cache::changes::Change;
 use crate::cache::shared::{Heard, Said, Shared, Unanswered};
-use crate::db::cache_outbox::outbox_look;
+use crate::db::cache_outbox::outbox_poll;
 use crate::db::{Database, DbError};
 
 /// Follows the others until `stop` is done. The database is one by which no request waits for a
@@ -182,10 +182,10 @@ impl Follower {
         let peers = cache.peers();
         let (begun, at) = (peers.begin_look(), Instant::now());
         let session = self.database.session();
-        let found = outbox_look(&session, self.position).await;
+        let found = outbox_poll(&session, self.position).await;
         session.release().await;
         let found = found?;
-        if self.position.is_some_and(|position| found.settled < position) {
+        if self.position.is_some_and(|position| found.next_position < position) {
             // It is another database now, or an older state of it.
             self.see_to(&[Change::Anything], shared).await?;
         }
@@ -207,13 +207,13 @@ impl Follower {
         }
         if let Some(shared) = shared {
             let known = services.settings.cache.peers.outbox / 2;
-            shared.set_position(found.settled, known).await?;
+            shared.set_position(found.next_position, known).await?;
         }
         if std::mem::take(&mut self.is_new) {
             // Of notes that came before this look nothing is known.
             cache.purge(&[Change::Anything]).await;
         }
-        self.position = Some(found.settled);
+        self.position = Some(found.next_position);
         peers.forget_heard(self.looked_at.replace(at), &read);
         peers.end_look(begun);
         Ok(())
@@ -230,7 +230,7 @@ impl Follower {
                 Ok(())
             }
             Heard::Said(Said::Wrote { writers }) => {
-                self.database.note_written_elsewhere(&writers);
+                self.database.record_remote_writes(&writers);
                 Ok(())
             }
             // Whatever it was, the next look finds it.

@@ -11,7 +11,7 @@ use super::input::normalized;
 use super::logins::hex;
 use crate::config::content::IDEMPOTENCY_KEY;
 use crate::db::Transaction;
-use crate::db::idempotency_keys::{idempotency_key, idempotency_key_take};
+use crate::db::idempotency_keys::{idempotency_key, idempotency_key_claim};
 
 /// A request that may be repeated.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ pub async fn made_before(
         new,
         (now, now + services.settings.content.idempotency_lifetime),
     );
-    let Some(before) = idempotency_key_take(transaction, row, now).await? else { return Ok(None) };
+    let Some(before) = idempotency_key_claim(transaction, row, now).await? else { return Ok(None) };
     if before.request_hash != request.request_hash {
         return Err(ServiceError::BadInput {
             argument: "idempotencyKey",

@@ -22,7 +22,7 @@ use crate::db::login_sessions::{
     refresh_token_by_hash, refresh_token_by_id, refresh_token_insert, refresh_token_revoke,
     refresh_token_use,
 };
-use crate::db::users::{Hold, UserRow, viewer_held};
+use crate::db::users::{UserRow, ViewerLock, viewer_locked};
 use crate::db::{Session, Transaction};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
@@ -124,7 +124,7 @@ async fn exchange(
 ) -> Result<Option<(Login, UserRow)>, ServiceError> {
     let now = services.clock.now();
     let Some(found) = refresh_token_by_hash(transaction, hash).await? else { return Ok(None) };
-    let Some(user) = viewer_held(transaction, found.user_id, Hold::Shared).await? else {
+    let Some(user) = viewer_locked(transaction, found.user_id, ViewerLock::Shared).await? else {
         return Ok(None);
     };
     let Some(login) = login_locked(transaction, found.family_id).await? else { return Ok(None) };

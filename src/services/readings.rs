@@ -10,25 +10,25 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::hold_viewer;
+use super::accounts::lock_viewer;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
 use crate::cache::changes::Change;
 use crate::config::content::{DRAW, FOCUS_AREA, MOOD, NOTES, QUESTION, RADIATION};
-use crate::db::categories::category_held;
+use crate::db::categories::category_locked_shared;
 use crate::db::counters::{CounterDelta, counter_delta_insert};
-use crate::db::daily_usage::daily_usage_take;
+use crate::db::daily_usage::daily_usage_increment;
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::entities::{reading_cards, reading_sessions};
-use crate::db::own_readings::{
+use crate::db::reading_writes::{
     ReadingChange, draws_of_reading, own_reading_by_id, own_reading_locked, reading_change,
     reading_delete, reading_insert,
 };
 use crate::db::readings::ReadingRow;
-use crate::db::user_card_stats::{self, user_cards_add, user_cards_take_back};
-use crate::db::users::{Hold, UserRow};
+use crate::db::user_card_stats::{self, user_cards_add, user_cards_subtract};
+use crate::db::users::{UserRow, ViewerLock};
 use crate::db::{Session, Transaction};
 use crate::domain::card::{Card, Orientation, Suit};
 use crate::domain::interpretation::{Draw, interpret_reading};
@@ -154,7 +154,7 @@ pub async fn create(
     let (input, spread) = checked(&catalogue, input)?;
     let (repeatable, spread, catalogue) = (repeatable.as_ref(), &spread, &catalogue);
     let created = services.write(session, |transaction| async move {
-        let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
+        let user = lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         let id = Uuid::now_v7();
         if let Some(before) = made_before(&transaction, services, repeatable, id).await? {
             let reading = own_reading_by_id(&transaction, viewer, before).await?;
@@ -230,7 +230,7 @@ async fn hold_category(
     owner: Uuid,
     category: Uuid,
 ) -> Result<(), ServiceError> {
-    if category_held(transaction, owner, category).await? {
+    if category_locked_shared(transaction, owner, category).await? {
         return Ok(());
     }
     let message = "there is no such category";
@@ -253,7 +253,7 @@ async fn take_from_limit(
     user: &UserRow,
 ) -> Result<(), ServiceError> {
     let (now, limit) = (services.clock.now(), daily_limit(services, user));
-    if daily_usage_take(transaction, user.id, now, limit).await? {
+    if daily_usage_increment(transaction, user.id, now, limit).await? {
         return Ok(());
     }
     let message = format!("you have made {limit} readings today, which is the most a day");
@@ -395,7 +395,7 @@ pub async fn update(
     let now = services.clock.now();
     let (change, is_archived) = checked_update(update)?;
     let changed = services.write(session, |transaction| async move {
-        hold_viewer(&transaction, viewer, Hold::Shared).await?;
+        lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         if let Some(Some(category)) = change.category_id {
             hold_category(&transaction, viewer, category).await?;
         }
@@ -487,7 +487,7 @@ pub async fn delete(
 ) -> Result<UserRow, ServiceError> {
     let now = services.clock.now();
     let deleted = services.write(session, |transaction| async move {
-        let user = hold_viewer(&transaction, viewer, Hold::Shared).await?;
+        let user = lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
         transaction.changes(changed_reading(viewer, id, [reading.privacy_level; 2]));
@@ -497,7 +497,7 @@ pub async fn delete(
         let delta = CounterDelta::reading(spread, card_ids, rating).reversed();
         counter_delta_insert(&transaction, delta, now).await?;
         reading_delete(&transaction, viewer, id).await?;
-        user_cards_take_back(&transaction, viewer, &draws, (reading.created_at, now)).await?;
+        user_cards_subtract(&transaction, viewer, &draws, (reading.created_at, now)).await?;
         Ok(user)
     });
     deleted.await

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::hold_viewer;
+use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::idempotency::{Repeatable, Who, made_before};
 use super::input::{Checks, Lines};
@@ -20,13 +20,13 @@ use super::throttle::Key;
 use super::tokens::Issued;
 use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE};
 use crate::db::Session;
-use crate::db::own_readings::{own_reading_by_id, own_reading_locked};
+use crate::db::reading_writes::{own_reading_by_id, own_reading_locked};
 use crate::db::readings::ReadingRow;
 use crate::db::shares::{
-    ShareRow, SharedRow, open_shares_by_reading_id, own_shares_by_id, share_accesses_add,
-    share_insert, share_revoke, shared_by_token,
+    ShareRow, SharedReadingRow, open_shares_by_reading_id, own_shares_by_id, share_accesses_add,
+    share_insert, share_revoke, shared_reading_by_token,
 };
-use crate::db::users::Hold;
+use crate::db::users::ViewerLock;
 use crate::domain::lock::lock;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
@@ -83,7 +83,7 @@ pub async fn share(
     let now = services.clock.now();
     let repeatable = repeatable.as_ref();
     let shared = session.transaction(|transaction| async move {
-        hold_viewer(&transaction, viewer, Hold::Shared).await?;
+        lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         // Locked, so that two links that are made at once are counted one after the other.
         let reading = own_reading_locked(&transaction, viewer, share.reading_id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
@@ -176,7 +176,7 @@ pub async fn revoke(
 ) -> Result<ReadingRow, ServiceError> {
     let now = services.clock.now();
     let revoked = session.transaction(|transaction| async move {
-        hold_viewer(&transaction, viewer, Hold::Shared).await?;
+        lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         let reading = share_revoke(&transaction, viewer, id, now).await?;
         let reading = reading.ok_or(ServiceError::NotFound("share link"))?;
         let reading = own_reading_by_id(&transaction, viewer, reading).await?;
@@ -194,7 +194,7 @@ pub fn url_of(services: &Services, share: &ShareRow) -> String {
 /// What a stranger with a link is told.
 pub enum Shared {
     /// The reading.
-    Open(Box<SharedRow>),
+    Open(Box<SharedReadingRow>),
     /// That a password is wanted.
     PasswordRequired,
     /// That it is over.
@@ -230,15 +230,15 @@ pub async fn open(
     }))
 }
 
-async fn find(session: &Session, token: &str) -> Result<Option<SharedRow>, ServiceError> {
+async fn find(session: &Session, token: &str) -> Result<Option<SharedReadingRow>, ServiceError> {
     // PostgreSQL has no such texts and would fail on the question.
     if token.contains('\0') {
         return Ok(None);
     }
-    Ok(shared_by_token(session, token).await?)
+    Ok(shared_reading_by_token(session, token).await?)
 }
 
-fn closed(services: &Services, found: &SharedRow) -> Option<Shared> {
+fn closed(services: &Services, found: &SharedReadingRow) -> Option<Shared> {
     if !found.share.is_active {
         return Some(Shared::Revoked);
     }
@@ -251,7 +251,7 @@ pub struct Unlocked {
     /// Shows for minutes that it was.
     pub grant: Issued,
     /// What the link leads to.
-    pub shared: Box<SharedRow>,
+    pub shared: Box<SharedReadingRow>,
 }
 
 /// Checks the password of a link.

@@ -5,14 +5,14 @@ use std::cmp::Reverse;
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::hold_viewer;
+use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::input::{Checks, Lines};
 use crate::cache::changes::Change;
 use crate::config::content::TAG;
 use crate::db::Session;
-use crate::db::own_readings::{TagRow, tags_of_user, tags_replace};
-use crate::db::users::{Hold, UserRow};
+use crate::db::reading_writes::{TagRow, tags_of_user, tags_replace};
+use crate::db::users::{UserRow, ViewerLock};
 use crate::domain::search::Search;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
@@ -106,7 +106,7 @@ pub async fn replace(
     gone.dedup();
     let now = services.clock.now();
     let replaced = services.write(session, |transaction| async move {
-        let user = hold_viewer(&transaction, viewer, Hold::Alone).await?;
+        let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let before = tags_of_user(&transaction, viewer).await?;
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
         let mut checks = Checks::default();

@@ -399,7 +399,7 @@ on_both_databases! {
     async fn a_server_that_waits_for_another_to_prepare_the_database_can_be_stopped(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Nothing).await;
         let settings = settings_of(&database.url, &[]);
-        let lock = StartLock::take(&settings.database).await.expect("nobody else has it");
+        let lock = StartLock::acquire(&settings.database).await.expect("nobody else has it");
         let folder = folder();
         let mut child = command(
             folder.path(),

@@ -10,7 +10,7 @@ use sea_orm::{DatabaseConnection, EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use wasteland_tarot::db::entities::columns::{Draws, Uses};
+use wasteland_tarot::db::entities::columns::{DrawDeltas, UsageDeltas};
 use wasteland_tarot::db::entities::{
     card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats,
     user_card_stats, users,
@@ -263,8 +263,8 @@ on_both_databases! {
             id: Uuid::now_v7(),
             users: 2,
             readings: 1,
-            draws: Draws(BTreeMap::from([(card, 3)])),
-            uses: Uses(
+            draws: DrawDeltas(BTreeMap::from([(card, 3)])),
+            uses: UsageDeltas(
                 serde_json::from_value(
                     json!({ spread.to_string(): { "uses": 1, "rating_sum": 5, "ratings": 1 } }),
                 )

@@ -71,7 +71,7 @@ async fn dump(connection: &DatabaseConnection) -> BTreeMap<&'static str, Vec<Str
 
 async fn load_again(database: &TestDatabase) {
     let settings = settings_of(&database.url, &[]);
-    let lock = StartLock::take(&settings.database).await.expect("nobody else prepares it");
+    let lock = StartLock::acquire(&settings.database).await.expect("nobody else prepares it");
     let opened = Database::connect(&settings).await.expect("it opens");
     load_reference(&opened, &lock).await.expect("the reference data loads");
     opened.close().await;

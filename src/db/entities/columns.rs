@@ -34,16 +34,16 @@ pub struct Templates(pub VoiceTemplates);
 
 /// How often cards were drawn more, or less, by card.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
-pub struct Draws(pub BTreeMap<Uuid, i64>);
+pub struct DrawDeltas(pub BTreeMap<Uuid, i64>);
 
 /// Uses to count, by spread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
-pub struct Uses(pub BTreeMap<Uuid, UsesOfSpread>);
+pub struct UsageDeltas(pub BTreeMap<Uuid, SpreadUsage>);
 
 /// How often a spread was used and rated more, or less.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field a counter")]
-pub struct UsesOfSpread {
+pub struct SpreadUsage {
     pub uses: i64,
     pub rating_sum: i64,
     pub ratings: i64,

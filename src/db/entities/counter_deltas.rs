@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::columns::{Draws, Uses};
+use super::columns::{DrawDeltas, UsageDeltas};
 
 #[derive(Debug, Clone, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "counter_deltas")]
@@ -12,9 +12,9 @@ pub struct Model {
     pub users: i32,
     pub readings: i32,
     #[sea_orm(column_type = "JsonBinary")]
-    pub draws: Draws,
+    pub draws: DrawDeltas,
     #[sea_orm(column_type = "JsonBinary")]
-    pub uses: Uses,
+    pub uses: UsageDeltas,
     pub created_at: DateTimeUtc,
 }
 

@@ -20,6 +20,11 @@ impl Columns {
     pub const fn with_texts_if(wanted: bool) -> Self {
         if wanted { Self::WithTexts } else { Self::WithoutTexts }
     }
+
+    /// The smallest set that contains all of these sets.
+    pub fn widest(sets: impl Iterator<Item = Self>) -> Self {
+        sets.max().unwrap_or(Self::WithoutTexts)
+    }
 }
 
 /// The cells of a row in the order in which their columns were selected. Rows that are read by the
@@ -59,9 +64,4 @@ pub(in crate::db) fn rows_of<T>(
         .map(|row| read(&mut Cells::from(row, 0)))
         .collect::<Result<_, _>>()
         .map_err(|error| DbError::of(statement, error))
-}
-
-/// The set that has what all of these have.
-pub fn most_of(columns: impl Iterator<Item = Columns>) -> Columns {
-    columns.max().unwrap_or(Columns::WithoutTexts)
 }

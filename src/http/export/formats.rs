@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::db::drawn_cards::DrawnCardRow;
-use crate::db::exports::WholeReading;
+use crate::db::exports::ExportedReading;
 use crate::graphql::id::GlobalId;
 use crate::graphql::scalars::DateTime;
 use crate::services::catalogue::Catalogue;
@@ -65,7 +65,7 @@ impl Writer {
         std::mem::take(&mut self.text).into()
     }
 
-    pub(super) fn write(&mut self, catalogue: &Catalogue, whole: &WholeReading) {
+    pub(super) fn write(&mut self, catalogue: &Catalogue, whole: &ExportedReading) {
         let exported = Exported::of(catalogue, whole);
         match self.format {
             Format::Json => {
@@ -179,7 +179,7 @@ const COLUMNS: [&str; 27] = [
 impl<'a> Exported<'a> {
     fn of(
         catalogue: &'a Catalogue,
-        WholeReading { reading, category, cards }: &'a WholeReading,
+        ExportedReading { reading, category, cards }: &'a ExportedReading,
     ) -> Self {
         let texts = reading.texts.as_ref();
         let enum_value = |name: &str| name.to_ascii_uppercase();

@@ -26,7 +26,7 @@ use super::request_log::{RequestId, RequestMetrics};
 use super::state::App;
 use super::viewer::{access_token, client_address};
 use crate::config::export::EXPORT_CHUNK_BYTES;
-use crate::db::exports::ReadingsOfOwner;
+use crate::db::exports::ReadingExport;
 use crate::db::users::users_by_id;
 use crate::db::{DbError, Session};
 use crate::graphql::errors::{ApiError, settled};
@@ -162,7 +162,7 @@ async fn write(app: Arc<App>, export: Export, format: Format, sender: Sender<Chu
         () = app.stopping.cancelled() => Err(Aborted::Shutdown),
         written = write_all(&app, &export, Writer::new(format), &sender) => written,
     };
-    let statements = export.session.count().statements();
+    let statements = export.session.counters().statements();
     match written {
         Ok(readings) => tracing::info!(readings, statements, "export finished"),
         Err(reason @ (Aborted::Disconnected | Aborted::Idle | Aborted::Shutdown)) => {
@@ -187,7 +187,7 @@ async fn write_all(
         Err(_) => Err(Aborted::Idle),
     };
     let catalogue = app.services.catalogue();
-    let mut readings = ReadingsOfOwner::new(*owner, settings.batch);
+    let mut readings = ReadingExport::new(*owner, settings.batch);
     let mut count = 0;
     loop {
         let batch = timeout(settings.batch_timeout, readings.next(session)).await;

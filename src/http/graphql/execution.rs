@@ -48,9 +48,9 @@ pub(super) async fn execute(
     let session = if operation.kind() == OperationType::Mutation {
         app.database.session_until(request.deadline)
     } else {
-        app.database.session_of_reader(reader, request.consistency_token, request.deadline)
+        app.database.session_for_reader(reader, request.consistency_token, request.deadline)
     };
-    let session = session.of_operation(operation.name());
+    let session = session.for_operation(operation.name());
     let is_one_pass = app.services.settings.server.one_pass_pages && !document.merges_objects();
     let mut context = RequestContext::new(
         request.caller,
@@ -157,13 +157,13 @@ impl Execution<'_> {
     }
 
     fn metrics(&self) -> RequestMetrics {
-        let statements = self.context.session.count();
+        let statements = self.context.session.counters();
         RequestMetrics {
             operation: self.operation.name().map(str::to_owned),
             statements: statements.statements(),
             rows: statements.rows(),
             sql_time: statements.time(),
-            pool_wait: statements.waited(),
+            pool_wait: statements.pool_wait(),
             lookups: self.context.lookups.so_far(),
             pages: self.context.plans.count(),
             // Metrics would reveal whether the account exists.
@@ -176,13 +176,13 @@ impl Execution<'_> {
     async fn record(&self, response: GraphqlResponse) -> GraphqlResponse {
         let Self { app, reader, context, .. } = self;
         if self.operation.kind() != OperationType::Mutation {
-            app.database.note_read(*reader, &context.session);
+            app.database.record_read(*reader, &context.session);
             return response;
         }
         // A client that has logged in with this request is that account from now on.
         let account = context.viewer().user_id().map(Reader::Account);
         let writers: Vec<Reader> = account.into_iter().chain([*reader]).collect();
-        let Some(position) = app.database.note_write(&writers, &context.session).await else {
+        let Some(position) = app.database.record_write(&writers, &context.session).await else {
             return response;
         };
         if let Some(shared) = app.services.cache.shared() {

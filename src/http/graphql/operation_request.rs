@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_graphql::Variables;
 
-use crate::db::Position;
+use crate::db::WalPosition;
 use crate::domain::viewer::{Reader, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints, Outside};
 use crate::graphql::context::Caller;
@@ -29,8 +29,8 @@ pub(super) struct OperationRequest {
     pub(super) variables: Variables,
     /// Time after which a database connection is of no use any more.
     pub(super) deadline: Instant,
-    /// Position of the client's last write.
-    pub(super) consistency_token: Option<Position>,
+    /// WalPosition of the client's last write.
+    pub(super) consistency_token: Option<WalPosition>,
     /// True if the invalidations of that write may not have reached this server.
     pub(super) bypass_cache: bool,
     /// Negotiated media type of the response.

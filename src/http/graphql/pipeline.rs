@@ -25,7 +25,7 @@ use crate::graphql::documents::{DocumentError, DocumentSource};
 use crate::graphql::errors::{ApiError, settled};
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::http::compression::preferred_encoding;
-use crate::http::consistency_token::read_token;
+use crate::http::consistency_token::parse_token;
 use crate::http::negotiation::{MediaType, is_json_content_type};
 use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
 use crate::http::state::App;
@@ -171,10 +171,10 @@ fn plan(
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
-    let consistency_token = read_token(&parts.headers);
+    let consistency_token = parse_token(&parts.headers);
     let staleness = settings.cache.peers.staleness;
     let bypass_cache =
-        consistency_token.is_some_and(|token| !app.database.has_long_had(token, staleness));
+        consistency_token.is_some_and(|token| !app.database.primary_reached(token, staleness));
     let may_use_cache = app.services.cache.keeps_answers() && !bypass_cache;
     let hints = hints_for(&operation, client.caller.viewer()).filter(|_| may_use_cache);
     let strategy = match (hints, operation.kind()) {

@@ -119,7 +119,7 @@ impl<'a> Delivery<'a> {
 
     fn respond(self, cached: KeptAnswer, key: AnswerKey) -> GraphqlResponse {
         let Self { app, now, reader, outside, media_type, registers_document } = self;
-        app.database.note_kept(reader, cached.head.made_by);
+        app.database.record_cached_read(reader, cached.head.made_by);
         let cache_headers = CacheHeaders {
             outside,
             remaining: cached.head.remaining(now),

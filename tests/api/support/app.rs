@@ -137,7 +137,7 @@ fn url_of(name: &str) -> String {
 /// Gives an empty database the schema and the reference data.
 pub async fn fill(url: &str) {
     let settings = settings_of(url, &[]);
-    let lock = StartLock::take(&settings.database).await.expect("nobody else prepares it");
+    let lock = StartLock::acquire(&settings.database).await.expect("nobody else prepares it");
     migrations::up(&settings.database, &lock).await.expect("the migrations apply");
     let database = Database::connect(&settings).await.expect("the database opens");
     load_reference(&database, &lock).await.expect("the reference data loads");
@@ -376,7 +376,12 @@ impl TestApp {
     /// command line, until it is dropped.
     pub async fn follow(mut self) -> Self {
         let services = Arc::clone(&self.app.services);
-        let apart = self.app.database.apart(&services.settings).await.expect("the database opens");
+        let apart = self
+            .app
+            .database
+            .with_dedicated_pool(&services.settings)
+            .await
+            .expect("the database opens");
         let stop = CancellationToken::new();
         self.followed = Some(stop.clone().drop_guard());
         tokio::spawn(follow(services, apart, stop.cancelled_owned()));
@@ -445,7 +450,7 @@ impl TestApp {
     pub async fn demonstrate(&self) {
         let services = &self.app.services;
         let settings = &services.settings.database;
-        let lock = StartLock::take(settings).await.expect("nobody else prepares it");
+        let lock = StartLock::acquire(settings).await.expect("nobody else prepares it");
         let plan = (SeedPlan::demonstration(), now());
         let loaded = load_seed(settings, &lock, &services.catalogue(), plan, |_| ()).await;
         assert!(loaded.expect("the demonstration loads").loaded);

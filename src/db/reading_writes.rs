@@ -173,7 +173,7 @@ pub async fn draws_of_reading(session: &Session, id: Uuid) -> Result<Vec<Draw>, 
 /// # Errors
 ///
 /// The statement fails.
-pub async fn readings_take_out_of_category(
+pub async fn readings_clear_category(
     transaction: &Transaction,
     owner: Uuid,
     category: Uuid,
@@ -183,7 +183,7 @@ pub async fn readings_take_out_of_category(
     statement
         .value(Column::CategoryId, Option::<Uuid>::None)
         .and_where(Column::CategoryId.eq(category));
-    transaction.execute("readings_take_out_of_category", &statement).await
+    transaction.execute("readings_clear_category", &statement).await
 }
 
 /// Puts one tag in the place of others in all readings of the owner's, or removes them where there is
