@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_graphql::Context;
+use async_graphql::{Context, ContextBase};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -265,7 +265,7 @@ pub fn source_of(session: &Session) -> Source {
 
 /// The request that a field belongs to.
 #[must_use]
-pub fn request<'a>(context: &Context<'a>) -> &'a RequestContext {
+pub fn request<'a, T>(context: &ContextBase<'a, T>) -> &'a RequestContext {
     context.data_unchecked::<Arc<RequestContext>>()
 }
 

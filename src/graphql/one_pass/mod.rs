@@ -17,7 +17,7 @@ mod user;
 use async_graphql::ContextSelectionSet;
 use bytes::Bytes;
 
-use super::context::RequestContext;
+use super::context::{RequestContext, request};
 use super::reading_lists::ReadingPage;
 
 pub use json::write_value;
@@ -28,7 +28,7 @@ pub(super) async fn page_of_readings(
     context: &ContextSelectionSet<'_>,
     page: &ReadingPage,
 ) -> Option<Bytes> {
-    let request = context.data_unchecked::<RequestContext>();
+    let request = request(context);
     let written = write_page(request, context, page).await;
     request.plans.note(written.is_some());
     written
