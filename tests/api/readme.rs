@@ -1,7 +1,9 @@
-//! The README says what is so: its first query is answered as it shows, and its way from an account to a
-//! shared reading can be gone. docs/settings.md names every setting with its default.
+//! The documentation is true: README's examples return what is shown, docs/sharing.md's steps work one after
+//! another, every GraphQL example fits the schema, and docs/settings.md names every setting with its default.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use clap::{Args, Command};
 use serde_json::{Value, json};
@@ -11,12 +13,51 @@ use wasteland_tarot::config::Settings;
 use crate::support::app::{TestApp, answered, data_of, on_both_databases};
 
 const README: &str = include_str!("../../README.md");
+const SHARING: &str = include_str!("../../docs/sharing.md");
 const SETTINGS: &str = include_str!("../../docs/settings.md");
+/// Pages that name files and show examples.
+const PAGES: [&str; 3] = ["README.md", "docs", "benches/README.md"];
 
-/// The first block of that language.
-fn block(language: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("```{language}\n")).expect("a block");
-    rest.split_once("```").expect("the block ends").0
+/// A block of code: its language and its text.
+type Block<'a> = (&'a str, &'a str);
+
+/// The blocks of code of a page, in order.
+fn blocks(page: &str) -> Vec<Block<'_>> {
+    let mut blocks = Vec::new();
+    let mut rest = page;
+    while let Some((_, after)) = rest.split_once("```") {
+        let (language, after) = after.split_once('\n').expect("a block has lines");
+        let (text, after) = after.split_once("```").expect("the block ends");
+        blocks.push((language, text));
+        rest = after;
+    }
+    blocks
+}
+
+/// The GraphQL documents of a page.
+fn documents(page: &str) -> Vec<&str> {
+    let blocks = blocks(page).into_iter();
+    blocks.filter(|(language, _)| *language == "graphql").map(|(_, text)| text).collect()
+}
+
+/// README and the pages of docs/, by path.
+fn pages() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = BTreeMap::new();
+    for name in PAGES {
+        let path = root.join(name);
+        let files = if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("a folder");
+            entries.map(|entry| entry.expect("an entry").path()).collect()
+        } else {
+            vec![path]
+        };
+        for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "md")) {
+            let name = file.strip_prefix(root).expect("below the root").display().to_string();
+            pages.insert(name, fs::read_to_string(file).expect("a page"));
+        }
+    }
+    pages
 }
 
 /// Name and default of each setting in the tables of docs/settings.md.
@@ -30,34 +71,65 @@ fn documented_settings() -> BTreeMap<&'static str, &'static str> {
 }
 
 on_both_databases! {
-    async fn the_first_query_is_answered_as_shown(engine: Engine) {
+    async fn each_example_of_the_readme_returns_what_is_shown(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.demonstrate().await;
-
-        let shown: Value = serde_json::from_str(block("json")).expect("the answer is JSON");
-        let answered = app.ask(block("graphql")).await;
-        assert_eq!(answered.body, shown);
+        let blocks = blocks(README);
+        let mut compared = 0;
+        for pair in blocks.windows(2) {
+            let [("graphql", document), ("json", shown)] = pair else { continue };
+            let shown: Value = serde_json::from_str(shown).expect("JSON");
+            // The headers of GraphiQL are JSON as well.
+            if shown.get("data").is_some() {
+                assert_eq!(app.ask(document).await.body, shown, "{document}");
+                compared += 1;
+            }
+        }
+        assert_eq!(compared, 3, "the first query and two pages");
     }
-}
 
-/// What stands under a heading, up to the next one.
-fn section(heading: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("## {heading}\n")).expect("the section");
-    rest.split("\n## ").next().expect("its text")
-}
+    async fn the_demonstration_user_logs_in_and_creates_a_reading_as_shown(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.demonstrate().await;
+        let documents = documents(README);
+        let [_, _, _, login, who, create] = documents[..] else {
+            panic!("six examples, and not {}", documents.len());
+        };
+        let step = async |document: &str, token: Option<&str>| {
+            data_of(app.send(token, &json!({ "query": document })).await)
+        };
+        let session = step(login, None).await;
+        assert_eq!(session["login"]["userErrors"], json!([]));
+        let token = session["login"]["session"]["accessToken"].as_str();
 
-/// The blocks of GraphQL in a text.
-fn documents(text: &str) -> Vec<&str> {
-    text.split("```graphql\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().expect("the block ends"))
-        .collect()
-}
+        let viewer = step(who, token).await;
+        assert_eq!(viewer["viewer"]["username"], "demo");
+        assert_eq!(viewer["viewer"]["readings"]["nodes"].as_array().map(Vec::len), Some(2));
 
-on_both_databases! {
+        let created = step(create, token).await;
+        assert_eq!(created["createReading"]["userErrors"], json!([]));
+        let cards = created["createReading"]["reading"]["cards"].as_array().map(Vec::len);
+        assert_eq!(cards, Some(3));
+    }
+
+    async fn every_graphql_example_fits_the_schema(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let variables = json!({ "spreadId": "x", "readingId": "x", "token": "x", "code": "x" });
+        for (name, page) in pages() {
+            for document in documents(&page) {
+                let answered = app.ask_with(document, variables.clone()).await;
+                let errors = answered.body["errors"].as_array().cloned().unwrap_or_default();
+                for error in errors {
+                    let code = error["extensions"]["code"].as_str().unwrap_or_default();
+                    assert!(!code.starts_with("GRAPHQL_"), "{name}: {error}\n{document}");
+                }
+            }
+        }
+    }
+
     async fn an_account_leads_to_a_shared_reading_as_shown(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let documents = documents(section("From an account to a shared reading"));
+        let documents = documents(SHARING);
         let [register, spread, create, mine, share, shared] = documents[..] else {
             panic!("six steps, and not {}", documents.len());
         };
