@@ -1,4 +1,4 @@
-//! Logs, set up once for the process.
+//! Set-up of logs, once for the process.
 
 use std::io::IsTerminal;
 
@@ -7,11 +7,10 @@ use tracing_subscriber::EnvFilter;
 use crate::config::Settings;
 use crate::config::log::LogFormat;
 
-/// The migrations announce each step; the server says how many there are, which is enough.
+/// The migration library logs each step; the server logs their number, which is enough.
 const QUIET: &str = "sea_orm_migration=warn";
 
-/// Sends what is logged to standard error, as the settings say. Panics are logged like any other
-/// failure.
+/// Starts logging to standard error in the configured format. Panics are logged as errors.
 pub fn start(settings: &Settings) {
     let format = settings.log.format.unwrap_or(if settings.is_production() {
         LogFormat::Json
@@ -22,7 +21,7 @@ pub fn start(settings: &Settings) {
         .with_env_filter(EnvFilter::new(format!("{QUIET},{}", settings.log.filter)))
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
-    // A second start in one process, as in tests, keeps the first.
+    // A second start in the same process, as in tests, has no effect.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

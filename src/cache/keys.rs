@@ -16,8 +16,8 @@ use crate::domain::public_counts::PublicCounts;
 use crate::domain::reading::Karma;
 use crate::domain::spread::{Spread, SpreadType};
 use crate::domain::statistics::{
-    CardTally, Minute, PeriodFigures, RatingTally, ReadingPatterns, Summary, Tally, UserFigures,
-    UtcOffset, Window,
+    CardTally, Minute, PeriodStats, RatingTally, ReadingPatterns, Summary, Tally, TimeWindow,
+    UserReadingStats, UtcOffset,
 };
 use crate::domain::voice::VoiceKey;
 
@@ -81,13 +81,13 @@ fn time(time: Option<DateTime<Utc>>) -> String {
     time.map(|time| time.timestamp_micros().to_string()).unwrap_or_default()
 }
 
-fn range(window: Window) -> String {
+fn range(window: TimeWindow) -> String {
     format!("{}..{}", time(window.from), time(window.to))
 }
 
 /// What a user's readings within a range come to, as of a minute.
 #[must_use]
-pub fn analytics_summary(user: Uuid, window: Window, minute: Minute) -> Key<Summary<2>> {
+pub fn analytics_summary(user: Uuid, window: TimeWindow, minute: Minute) -> Key<Summary<2>> {
     analytics(user, format_args!("summary({},{minute})", range(window)))
 }
 
@@ -104,19 +104,19 @@ pub fn analytics_frequency(
 
 /// How many of a user's readings within a range used each kind of spread.
 #[must_use]
-pub fn analytics_spreads(user: Uuid, window: Window) -> Key<Vec<Tally<SpreadType>>> {
+pub fn analytics_spreads(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<SpreadType>>> {
     analytics(user, format_args!("spreads({})", range(window)))
 }
 
 /// How many of a user's readings within a range spoke in each voice.
 #[must_use]
-pub fn analytics_voices(user: Uuid, window: Window) -> Key<Vec<Tally<VoiceKey>>> {
+pub fn analytics_voices(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<VoiceKey>>> {
     analytics(user, format_args!("voices({})", range(window)))
 }
 
 /// How many of a user's readings within a range have each karma context.
 #[must_use]
-pub fn analytics_karma(user: Uuid, window: Window) -> Key<Vec<Tally<Karma>>> {
+pub fn analytics_karma(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<Karma>>> {
     analytics(user, format_args!("karma({})", range(window)))
 }
 
@@ -140,13 +140,13 @@ pub fn analytics_cards(user: Uuid) -> Key<Vec<CardTally>> {
 
 /// A user's readings of the last days, and of as many days before them, as of a minute.
 #[must_use]
-pub fn analytics_comparison(user: Uuid, days: u16, minute: Minute) -> Key<[PeriodFigures; 2]> {
+pub fn analytics_comparison(user: Uuid, days: u16, minute: Minute) -> Key<[PeriodStats; 2]> {
     analytics(user, format_args!("comparison({days},{minute})"))
 }
 
 /// What a user's readings come to by their clock, as of a minute.
 #[must_use]
-pub fn user_stats(user: Uuid, offset: UtcOffset, minute: Minute) -> Key<UserFigures> {
+pub fn user_stats(user: Uuid, offset: UtcOffset, minute: Minute) -> Key<UserReadingStats> {
     Key::shared(Row::UserStats, format!("user:{user}:stats({offset},{minute})"))
 }
 

@@ -29,7 +29,7 @@ use super::changes::Change;
 use super::keys::SEPARATOR;
 use super::pattern::Pattern;
 use crate::config::cache::{PeerSettings, REDIS_FAILURES, RedisUrl};
-use crate::domain::viewer::Reader;
+use crate::domain::viewer::ReaderId;
 
 /// In every key, and to be raised with what values look like or mean.
 const FORMAT: u32 = 1;
@@ -143,7 +143,7 @@ pub enum Said {
     /// By whom it was.
     Wrote {
         /// All names that they ask under.
-        writers: Vec<Reader>,
+        writers: Vec<ReaderId>,
     },
 }
 
@@ -293,7 +293,7 @@ impl Shared {
     /// # Errors
     ///
     /// It may not have been told.
-    pub async fn tell_of_writers(&self, writers: Vec<Reader>) -> Result<(), Unanswered> {
+    pub async fn tell_of_writers(&self, writers: Vec<ReaderId>) -> Result<(), Unanswered> {
         let link = self.link().ok_or(Unanswered)?;
         let word = self.word(Said::Wrote { writers })?;
         let mut told = pipe();

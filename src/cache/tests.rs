@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::cache::statistics::{HitRateWatch, Lookups};
 use crate::domain::public_counts::PublicCounts;
-use crate::domain::statistics::{CardTally, Minute, UserFigures, UtcOffset, Window};
+use crate::domain::statistics::{CardTally, Minute, TimeWindow, UserReadingStats, UtcOffset};
 
 #[derive(Parser)]
 #[command(args_override_self = true)]
@@ -74,7 +74,7 @@ async fn each_row_hits_a_second_before_its_ttl_and_misses_a_second_after() {
             Row::CardsList => assert_kept(row, keys::cards_list(None), Vec::new()).await,
             Row::UserStats => {
                 let key = keys::user_stats(user, UtcOffset(0), Minute::of(time(0)));
-                assert_kept(row, key, UserFigures::none()).await;
+                assert_kept(row, key, UserReadingStats::none()).await;
             }
             Row::PublicData => assert_kept(row, keys::public_counts(), counts(1)).await,
         }
@@ -99,11 +99,11 @@ fn keys_are_as_the_table_says() {
         (keys::public_counts().text(), "public:stats:landing".to_owned()),
         (keys::analytics_cards(user).text(), format!("analytics:{all}:cards")),
         (
-            keys::analytics_voices(user, Window { from, to }).text(),
+            keys::analytics_voices(user, TimeWindow { from, to }).text(),
             format!("analytics:{all}:voices(1000000..2000000)"),
         ),
         (
-            keys::analytics_karma(user, Window { from, to: None }).text(),
+            keys::analytics_karma(user, TimeWindow { from, to: None }).text(),
             format!("analytics:{all}:karma(1000000..)"),
         ),
         (
@@ -158,7 +158,7 @@ async fn a_pattern_drops_what_it_means_and_is_counted() {
     let [one, eleven] = [1, 11]
         .map(|number| keys::user_stats(Uuid::from_u128(number), UtcOffset(0), Minute::of(time(0))));
     for key in [&one, &eleven] {
-        cache.set(key, Arc::new(UserFigures::none()), (as_of, time(0))).await;
+        cache.set(key, Arc::new(UserReadingStats::none()), (as_of, time(0))).await;
     }
     assert_eq!(purge(&cache, &format!("user:{}:*", Uuid::from_u128(1))).await, 1);
     assert!(cache.get(&one, time(1)).await.is_none());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{milliseconds, seconds, whole_number, without_password, yes_or_no};
+use super::{milliseconds, seconds, whole_number, write_redacted_url, yes_or_no};
 
 /// Counters that tell when the entries below a part of the keys were last purged. Two parts that share
 /// one are purged together, which is right and costs a computation. An answer is made with a hundred
@@ -122,7 +122,7 @@ impl std::fmt::Debug for RedisUrl {
 
 impl std::fmt::Display for RedisUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        without_password(&self.0, formatter)
+        write_redacted_url(&self.0, formatter)
     }
 }
 

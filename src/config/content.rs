@@ -1,5 +1,5 @@
-//! What people may write, and how much of it. The lengths are those of the columns and of the API's
-//! contract; how much a day, and for how long things are kept, are settings.
+//! Lengths and bounds of what people may write, and the settings of daily quotas and retention. The
+//! lengths are those of the columns and of the API's contract, and therefore constants.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{count, lifetime, seconds};
 
-/// Errors of an input that one answer tells of.
+/// Maximum user errors in one payload.
 pub const USER_ERRORS: usize = 10;
 /// Characters of an e-mail address.
 pub const EMAIL: RangeInclusive<usize> = 3..=255;
@@ -32,17 +32,17 @@ pub const MOOD: RangeInclusive<usize> = 0..=50;
 pub const TAG: RangeInclusive<usize> = 1..=50;
 /// Tags of a reading.
 pub const TAGS: usize = 20;
-/// Characters of a text that is searched for.
+/// Maximum characters of a search term.
 pub const SEARCH: usize = 100;
-/// The fewest characters of a text that is searched for in everybody's readings.
+/// Minimum characters of a search term in the readings of all users.
 pub const SEARCH_OF_ALL: usize = 3;
-/// Spreads of a group of popular ones.
+/// Page size of a group of popular spreads.
 pub const POPULAR_SPREADS: RangeInclusive<i32> = 1..=20;
-/// Spreads that are recommended.
+/// Maximum number of recommended spreads.
 pub const RECOMMENDED_SPREADS: RangeInclusive<i32> = 1..=10;
 /// Ratings.
 pub const RATING: RangeInclusive<i32> = 1..=5;
-/// The radiation of a reading. Above it nobody can be asked to draw.
+/// Radiation factor of a reading, above which a draw is not allowed.
 pub const RADIATION: RangeInclusive<f64> = 0.0..=0.95;
 /// Characters of a category's name.
 pub const CATEGORY_NAME: RangeInclusive<usize> = 1..=100;
@@ -64,9 +64,9 @@ pub const SHARE_PASSWORD: RangeInclusive<usize> = 6..=128;
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
 /// Minutes by which a clock may be ahead of UTC.
 pub const UTC_OFFSET_MINUTES: RangeInclusive<i32> = -720..=840;
-/// Days that a chart may show.
+/// Days of a chart.
 pub const CHART_DAYS: RangeInclusive<i32> = 1..=366;
-/// Cards of a list of those drawn most.
+/// Size of the list of most drawn cards.
 pub const TOP_CARDS: RangeInclusive<i32> = 0..=50;
 /// Cards of one draw.
 pub const DRAW: RangeInclusive<i32> = 1..=10;
@@ -84,9 +84,9 @@ pub const RADIATION_LEVEL: RangeInclusive<f64> = 0.0..=1.0;
 pub const THREAT_LEVEL: RangeInclusive<i32> = 1..=10;
 /// Vaults.
 pub const VAULT: RangeInclusive<i32> = 1..=122;
-/// Characters of a picture's address.
+/// Characters of an image URL.
 pub const IMAGE_URL: RangeInclusive<usize> = 1..=2000;
-/// Characters of a spread's name for people.
+/// Characters of a spread's display name.
 pub const SPREAD_NAME: RangeInclusive<usize> = 1..=150;
 /// Characters of a spread's description.
 pub const SPREAD_DESCRIPTION: RangeInclusive<usize> = 10..=1000;
@@ -94,39 +94,39 @@ pub const SPREAD_DESCRIPTION: RangeInclusive<usize> = 10..=1000;
 pub const SPREAD_GUIDE: RangeInclusive<usize> = 0..=2000;
 /// Positions of a spread.
 pub const POSITIONS: RangeInclusive<usize> = 1..=15;
-/// Where a position lies, from the left and from the top.
+/// Coordinates of a position, from the left and from the top.
 pub const POSITION_PLACE: RangeInclusive<f64> = 0.0..=1.0;
-/// How a position's card is turned, in degrees.
+/// Rotation of a position's card, in degrees.
 pub const POSITION_ROTATION: RangeInclusive<f64> = -360.0..=360.0;
 /// Characters of a position's name.
 pub const POSITION_NAME: RangeInclusive<usize> = 1..=100;
 /// Characters of a position's meaning.
 pub const POSITION_MEANING: RangeInclusive<usize> = 1..=500;
 
-/// How much people may make, and for how long things are kept.
+/// Daily quotas, retention and maintenance intervals.
 #[derive(Debug, Clone, Args)]
 pub struct ContentSettings {
-    /// Readings that a user may make on a UTC day
+    /// Maximum readings of a user on a UTC day
     #[arg(long, env = "DAILY_READINGS", value_parser = count::<u16>, default_value = "20", global = true, hide_env_values = true)]
     pub daily_readings: u16,
 
-    /// The same for premium users
+    /// Maximum readings of a premium user on a UTC day
     #[arg(long, env = "DAILY_READINGS_PREMIUM", value_parser = count::<u16>, default_value = "50", global = true, hide_env_values = true)]
     pub daily_readings_premium: u16,
 
-    /// Seconds for which an idempotency key is remembered
+    /// Lifetime of an idempotency key, in seconds
     #[arg(id = "idempotency_seconds", long = "idempotency-seconds", env = "IDEMPOTENCY_SECONDS", value_parser = lifetime, default_value = "86400", global = true, hide_env_values = true)]
     pub idempotency_lifetime: Duration,
 
-    /// Seconds for which a share link that is over still says so
+    /// Retention of a closed share link, in seconds
     #[arg(id = "closed_share_seconds", long = "closed-share-seconds", env = "CLOSED_SHARE_SECONDS", value_parser = lifetime, default_value = "2592000", global = true, hide_env_values = true)]
     pub closed_share_retention: Duration,
 
-    /// Seconds between two foldings of what was written into the counters
+    /// Interval between two updates of the counters, in seconds
     #[arg(id = "counters_seconds", long = "counters-seconds", env = "COUNTERS_SECONDS", value_parser = seconds, default_value = "3", global = true, hide_env_values = true)]
     pub counters_interval: Duration,
 
-    /// Seconds between two sweeps of what has expired
+    /// Interval between two sweeps of expired rows, in seconds
     #[arg(id = "sweep_seconds", long = "sweep-seconds", env = "SWEEP_SECONDS", value_parser = seconds, default_value = "600", global = true, hide_env_values = true)]
     pub sweep_interval: Duration,
 }

@@ -5,105 +5,105 @@ use std::time::Duration;
 use clap::Args;
 use migration::DEFAULT_DATABASE_URL;
 
-use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number, without_password};
+use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number, write_redacted_url};
 
-/// Requests whose waits for a connection are remembered.
+/// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
-/// The log tells of an overflowing pool no more often.
+/// Minimum interval between two warnings of an overflowing pool.
 pub const OVERFLOW_WARNING_INTERVAL: Duration = Duration::from_mins(1);
-/// What a request that gets no connection keeps of its time, to say so.
+/// Part of the request timeout that is reserved for the error response when no connection is acquired.
 pub const ANSWER_RESERVE: Duration = Duration::from_millis(250);
-/// The pool keeps a place for each connection from the start, and no database serves more.
+/// Upper bound of the pool size: the pool allocates a slot for each connection at the start.
 const POOL_CONNECTIONS_MAXIMUM: u32 = 10_000;
 
 /// The database and its connections.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseSettings {
-    /// The database: `sqlite://…` or `postgres://…`
+    /// URL of the database: `sqlite://…` or `postgres://…`
     #[arg(id = "database_url", long = "database-url", env = "DATABASE_URL", value_parser = database_url, default_value = DEFAULT_DATABASE_URL, global = true, hide_env_values = true)]
     pub url: DatabaseUrl,
 
-    /// Connections that are kept open (20 in production, 5 in development, 1 in testing)
+    /// Size of the connection pool (default: 20 in production, 5 in development, 1 in testing)
     #[arg(id = "database_pool_size", long = "database-pool-size", env = "DATABASE_POOL_SIZE", value_parser = pool_size, global = true, hide_env_values = true)]
     pub pool_size: Option<u32>,
 
-    /// Connections that may be opened above the pool's size (10 in production, 2 in development, 0 in testing)
+    /// Maximum connections above the pool size (default: 10 in production, 2 in development, 0 in testing)
     #[arg(id = "database_max_overflow", long = "database-max-overflow", env = "DATABASE_MAX_OVERFLOW", value_parser = overflow, global = true, hide_env_values = true)]
     pub max_overflow: Option<u32>,
 
-    /// Seconds to wait for a free connection
+    /// Timeout of acquiring a connection, in seconds
     #[arg(id = "database_pool_timeout", long = "database-pool-timeout", env = "DATABASE_POOL_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub pool_timeout: Duration,
 
-    /// Seconds after which a connection is replaced
+    /// Maximum lifetime of a connection, in seconds
     #[arg(id = "database_pool_recycle", long = "database-pool-recycle", env = "DATABASE_POOL_RECYCLE", value_parser = seconds, default_value = "3600", global = true, hide_env_values = true)]
     pub pool_recycle: Duration,
 
-    /// Milliseconds after which PostgreSQL ends a statement
+    /// PostgreSQL's statement_timeout, in milliseconds
     #[arg(id = "database_statement_timeout_ms", long = "database-statement-timeout-ms", env = "DATABASE_STATEMENT_TIMEOUT_MS", value_parser = milliseconds, default_value = "3000", global = true, hide_env_values = true)]
     pub statement_timeout: Duration,
 
-    /// Milliseconds after which a statement stops waiting for a lock
+    /// Timeout of a statement that waits for a lock, in milliseconds
     #[arg(id = "database_lock_timeout_ms", long = "database-lock-timeout-ms", env = "DATABASE_LOCK_TIMEOUT_MS", value_parser = milliseconds, default_value = "1000", global = true, hide_env_values = true)]
     pub lock_timeout: Duration,
 
-    /// Milliseconds after which PostgreSQL ends a transaction that does nothing
+    /// PostgreSQL's idle_in_transaction_session_timeout, in milliseconds
     #[arg(id = "database_idle_transaction_timeout_ms", long = "database-idle-transaction-timeout-ms", env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
     pub idle_transaction_timeout: Duration,
 
-    /// Milliseconds after which the server gives a statement up, whatever the database says
+    /// Timeout of a statement on the server's side, in milliseconds
     #[arg(id = "database_deadline_ms", long = "database-deadline-ms", env = "DATABASE_DEADLINE_MS", value_parser = milliseconds, default_value = "2500", global = true, hide_env_values = true)]
     pub deadline: Duration,
 
-    /// Replicas that follow the database.
+    /// Read replicas.
     #[command(flatten)]
     pub replicas: ReplicaSettings,
 }
 
-/// Replicas that follow the database and are read in its place.
+/// Read replicas of a PostgreSQL database.
 #[derive(Debug, Clone, Args)]
 pub struct ReplicaSettings {
-    /// Read replicas of a PostgreSQL database, separated by commas: `postgres://…,postgres://…`
+    /// URLs of read replicas of a PostgreSQL database, comma separated: `postgres://…,postgres://…`
     #[arg(id = "database_replica_urls", long = "database-replica-urls", env = "DATABASE_REPLICA_URLS", value_parser = replica_url, value_delimiter = ',', num_args = 0..=16, global = true, hide_env_values = true)]
     pub urls: Vec<DatabaseUrl>,
 
-    /// Milliseconds between two looks at each replica
+    /// Interval between two health checks of each replica, in milliseconds
     #[arg(id = "replica_check_ms", long = "replica-check-ms", env = "REPLICA_CHECK_MS", value_parser = milliseconds, default_value = "250", global = true, hide_env_values = true)]
     pub check: Duration,
 
-    /// Milliseconds that a replica may be behind before it is left out
+    /// Maximum replication lag of a healthy replica, in milliseconds
     #[arg(id = "replica_max_lag_ms", long = "replica-max-lag-ms", env = "REPLICA_MAX_LAG_MS", value_parser = milliseconds, default_value = "5000", global = true, hide_env_values = true)]
     pub max_lag: Duration,
 
-    /// Milliseconds for which who has written reads from the primary, unless they send the token
+    /// Time after a write in which the same client reads from the primary unless it sends the consistency token, in milliseconds
     #[arg(id = "primary_after_write_ms", long = "primary-after-write-ms", env = "PRIMARY_AFTER_WRITE_MS", value_parser = milliseconds_or_none, default_value = "5000", global = true, hide_env_values = true)]
     pub primary_after_write: Duration,
 
-    /// Readers of whom is remembered which database served them
+    /// Maximum clients in the table of last served positions
     #[arg(id = "replica_readers", long = "replica-readers", env = "REPLICA_READERS", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
     pub readers: u64,
 }
 
 impl ReplicaSettings {
-    /// After that time all replicas that are well have what anybody has seen.
+    /// Time after which every healthy replica has caught up with anything that a client has seen.
     #[must_use]
     pub fn forget_after(&self) -> Duration {
         self.max_lag + self.primary_after_write + self.check * 8
     }
 }
 
-/// The address of a database, which may hold a password and is therefore never shown whole.
+/// URL of a database; `Debug` and `Display` omit the credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The address itself.
+    /// The URL with its credentials.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is an embedded database.
+    /// `true` for SQLite.
     #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.0.starts_with("sqlite:")
@@ -118,14 +118,15 @@ impl std::fmt::Debug for DatabaseUrl {
 
 impl std::fmt::Display for DatabaseUrl {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        without_password(&self.0, formatter)
+        write_redacted_url(&self.0, formatter)
     }
 }
 
 fn database_url(text: &str) -> Result<DatabaseUrl, String> {
-    // A pool would open as many databases as it has connections, and each would end with its own.
+    // Each connection of the pool would open an in-memory database of its own.
     if text.starts_with("sqlite:") && (text.contains(":memory:") || text.contains("mode=memory")) {
-        return Err("a database in a file, or on a server: one in memory has no place".to_owned());
+        return Err("a database in a file, or on a server: in-memory databases are not supported"
+            .to_owned());
     }
     if text.starts_with("sqlite:")
         || text.starts_with("postgres://")

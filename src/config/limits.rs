@@ -1,4 +1,4 @@
-//! Limits and timeouts: what one request may ask for and how long things may take.
+//! Limits and timeouts of requests, documents and connections.
 
 use std::time::Duration;
 
@@ -6,103 +6,103 @@ use clap::Args;
 
 use super::{count, milliseconds, seconds, whole_number};
 
-/// Characters of an error's message; what is longer is cut.
+/// Maximum characters of an error message; longer ones are truncated.
 pub const MESSAGE_CHARACTERS: usize = 200;
 
-/// What it costs to go through all of somebody's readings, in objects.
+/// Cost points of a statistic over all readings of a user.
 pub const STATISTICS_COST: u64 = 200;
 
-/// More sockets than one process can have.
+/// Upper bound of `MAX_CONNECTIONS`: more sockets than one process can have.
 const CONNECTIONS_MAXIMUM: usize = 1_000_000;
 
-/// What one document may hold. Counted before the GraphQL library sees it.
+/// Limits of one document, checked before the GraphQL library parses it.
 #[derive(Debug, Clone, Args)]
 pub struct DocumentLimits {
-    /// Bytes of a GraphQL document
+    /// Maximum bytes of a GraphQL document
     #[arg(id = "max_document_bytes", long = "max-document-bytes", env = "MAX_DOCUMENT_BYTES", value_parser = count::<usize>, default_value = "16384", global = true, hide_env_values = true)]
     pub document_bytes: usize,
 
-    /// Tokens of a document
+    /// Maximum tokens of a document
     #[arg(id = "max_document_tokens", long = "max-document-tokens", env = "MAX_DOCUMENT_TOKENS", value_parser = count::<usize>, default_value = "4000", global = true, hide_env_values = true)]
     pub tokens: usize,
 
-    /// Brackets within brackets, in a document and in its variables
+    /// Maximum nesting of brackets, in a document and in its variables
     #[arg(id = "max_document_nesting", long = "max-document-nesting", env = "MAX_DOCUMENT_NESTING", value_parser = count::<usize>, default_value = "32", global = true, hide_env_values = true)]
     pub nesting: usize,
 
-    /// Selection sets within each other once fragments are expanded
+    /// Maximum nesting of selection sets, fragments expanded
     #[arg(id = "max_expanded_nesting", long = "max-expanded-nesting", env = "MAX_EXPANDED_NESTING", value_parser = count::<usize>, default_value = "48", global = true, hide_env_values = true)]
     pub expanded_nesting: usize,
 
-    /// Fields within fields; `edges`, `node`, `nodes` and leaves are not counted
+    /// Maximum depth of fields; `edges`, `node`, `nodes` and leaves are not counted
     #[arg(id = "max_query_depth", long = "max-query-depth", env = "MAX_QUERY_DEPTH", value_parser = count::<usize>, default_value = "15", global = true, hide_env_values = true)]
     pub depth: usize,
 
-    /// Fields within fields of an introspection query
+    /// Maximum depth of fields of an introspection query
     #[arg(id = "max_introspection_depth", long = "max-introspection-depth", env = "MAX_INTROSPECTION_DEPTH", value_parser = count::<usize>, default_value = "20", global = true, hide_env_values = true)]
     pub introspection_depth: usize,
 
-    /// Lists of fields, types or values within each other in an introspection query
+    /// Maximum nesting of lists of fields, types or values in an introspection query
     #[arg(id = "max_introspection_lists", long = "max-introspection-lists", env = "MAX_INTROSPECTION_LISTS", value_parser = count::<usize>, default_value = "2", global = true, hide_env_values = true)]
     pub introspection_lists: usize,
 
-    /// Selections once fragments are expanded
+    /// Maximum selections, fragments expanded
     #[arg(id = "max_query_selections", long = "max-query-selections", env = "MAX_QUERY_SELECTIONS", value_parser = count::<usize>, default_value = "2000", global = true, hide_env_values = true)]
     pub selections: usize,
 
-    /// Fields compared with each other because they answer under one name
+    /// Maximum comparisons of fields that share a response name
     #[arg(id = "max_field_merges", long = "max-field-merges", env = "MAX_FIELD_MERGES", value_parser = count::<usize>, default_value = "20000", global = true, hide_env_values = true)]
     pub field_merges: usize,
 
-    /// Cost of an operation: one for each object that it can return
+    /// Maximum cost of an operation: one point for each object that it can return
     #[arg(id = "max_query_cost", long = "max-query-cost", env = "MAX_QUERY_COST", value_parser = count::<u64>, default_value = "20000", global = true, hide_env_values = true)]
     pub cost: u64,
 
-    /// Cost of an operation of an admin
+    /// Maximum cost of an operation of an admin
     #[arg(id = "max_admin_query_cost", long = "max-admin-query-cost", env = "MAX_ADMIN_QUERY_COST", value_parser = count::<u64>, default_value = "100000", global = true, hide_env_values = true)]
     pub admin_cost: u64,
 
-    /// Fields that an operation may resolve for each unit of its highest cost
+    /// Maximum resolved fields of an operation, for each point of the maximum cost
     #[arg(id = "max_values_per_cost", long = "max-values-per-cost", env = "MAX_VALUES_PER_COST", value_parser = count::<u64>, default_value = "20", global = true, hide_env_values = true)]
     pub values_per_cost: u64,
 
-    /// Aliases of a document
+    /// Maximum aliases of a document
     #[arg(id = "max_aliases", long = "max-aliases", env = "MAX_ALIASES", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
     pub aliases: usize,
 
-    /// Fields at the root of an operation, once fragments are expanded
+    /// Maximum root fields of an operation, fragments expanded
     #[arg(id = "max_root_fields", long = "max-root-fields", env = "MAX_ROOT_FIELDS", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
     pub root_fields: usize,
 
-    /// Directives of a document
+    /// Maximum directives of a document
     #[arg(id = "max_directives", long = "max-directives", env = "MAX_DIRECTIVES", value_parser = count::<usize>, default_value = "30", global = true, hide_env_values = true)]
     pub directives: usize,
 
-    /// Operations of a document
+    /// Maximum operations of a document
     #[arg(id = "max_operations", long = "max-operations", env = "MAX_OPERATIONS", value_parser = count::<usize>, default_value = "5", global = true, hide_env_values = true)]
     pub operations: usize,
 
-    /// Fragments of a document
+    /// Maximum fragments of a document
     #[arg(id = "max_fragments", long = "max-fragments", env = "MAX_FRAGMENTS", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
     pub fragments: usize,
 
-    /// Items of one list in an argument or a variable
+    /// Maximum items of one list in an argument or a variable
     #[arg(id = "max_list_items", long = "max-list-items", env = "MAX_LIST_ITEMS", value_parser = count::<usize>, default_value = "250", global = true, hide_env_values = true)]
     pub list_items: usize,
 
-    /// Ids that one field takes
+    /// Maximum ids in an argument of one field
     #[arg(id = "max_ids", long = "max-ids", env = "MAX_IDS", value_parser = count::<usize>, default_value = "100", global = true, hide_env_values = true)]
     pub ids: usize,
 
-    /// Values that variables put into the arguments of a document
+    /// Maximum values that variables substitute into the arguments of a document
     #[arg(id = "max_argument_values", long = "max-argument-values", env = "MAX_ARGUMENT_VALUES", value_parser = count::<u64>, default_value = "20000", global = true, hide_env_values = true)]
     pub argument_values: u64,
 
-    /// Items of a page when a query does not say
+    /// Page size if a query has none
     #[arg(id = "default_page_size", long = "default-page-size", env = "DEFAULT_PAGE_SIZE", value_parser = count::<u64>, default_value = "20", global = true, hide_env_values = true)]
     pub default_page_size: u64,
 
-    /// Items of a page at most
+    /// Maximum page size
     #[arg(id = "max_page_size", long = "max-page-size", env = "MAX_PAGE_SIZE", value_parser = count::<u64>, default_value = "100", global = true, hide_env_values = true)]
     pub max_page_size: u64,
 }
@@ -114,47 +114,47 @@ pub struct Limits {
     #[command(flatten)]
     pub document: DocumentLimits,
 
-    /// Bytes of a request's body
+    /// Maximum bytes of a request body
     #[arg(id = "max_body_bytes", long = "max-body-bytes", env = "MAX_BODY_BYTES", value_parser = count::<usize>, default_value = "262144", global = true, hide_env_values = true)]
     pub body_bytes: usize,
 
-    /// Bytes of an answer, before compression
+    /// Maximum bytes of a response, before compression
     #[arg(id = "max_answer_bytes", long = "max-answer-bytes", env = "MAX_ANSWER_BYTES", value_parser = count::<usize>, default_value = "4194304", global = true, hide_env_values = true)]
     pub answer_bytes: usize,
 
-    /// Errors that one answer reports
+    /// Maximum errors in one response
     #[arg(id = "max_errors", long = "max-errors", env = "MAX_ERRORS", value_parser = count::<usize>, default_value = "10", global = true, hide_env_values = true)]
     pub errors: usize,
 
-    /// Bytes of the cache of parsed documents
+    /// Maximum bytes of the cache of parsed documents
     #[arg(id = "parsed_documents_bytes", long = "parsed-documents-bytes", env = "PARSED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "8388608", global = true, hide_env_values = true)]
     pub parsed_documents_bytes: u64,
 
-    /// Bytes of the documents that clients register for automatic persisted queries; what was used longest ago makes room
+    /// Maximum bytes of automatic persisted queries; the least recently used ones are evicted
     #[arg(id = "persisted_documents_bytes", long = "persisted-documents-bytes", env = "PERSISTED_DOCUMENTS_BYTES", value_parser = count::<u64>, default_value = "4194304", global = true, hide_env_values = true)]
     pub persisted_documents_bytes: u64,
 
-    /// Client connections at the same time; more wait to be accepted
+    /// Maximum concurrent client connections; further ones wait to be accepted
     #[arg(id = "max_connections", long = "max-connections", env = "MAX_CONNECTIONS", value_parser = connections, default_value = "1024", global = true, hide_env_values = true)]
     pub connections: usize,
 
-    /// Milliseconds for a request as a whole
+    /// Timeout of a request, in milliseconds
     #[arg(id = "request_timeout_ms", long = "request-timeout-ms", env = "REQUEST_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
     pub request_timeout: Duration,
 
-    /// Milliseconds for a request's header
+    /// Timeout of reading the request headers, in milliseconds
     #[arg(id = "header_timeout_ms", long = "header-timeout-ms", env = "HEADER_TIMEOUT_MS", value_parser = milliseconds, default_value = "5000", global = true, hide_env_values = true)]
     pub header_timeout: Duration,
 
-    /// Milliseconds for a request's body
+    /// Timeout of reading the request body, in milliseconds
     #[arg(id = "body_timeout_ms", long = "body-timeout-ms", env = "BODY_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
     pub body_timeout: Duration,
 
-    /// Milliseconds for which a connection may do nothing
+    /// Idle timeout of a client connection, in milliseconds
     #[arg(id = "idle_timeout_ms", long = "idle-timeout-ms", env = "IDLE_TIMEOUT_MS", value_parser = milliseconds, default_value = "60000", global = true, hide_env_values = true)]
     pub idle_timeout: Duration,
 
-    /// Seconds for which a stopping server waits for requests in flight
+    /// Timeout of a graceful shutdown, in seconds
     #[arg(id = "shutdown_timeout", long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub shutdown_timeout: Duration,
 }
@@ -165,7 +165,7 @@ fn connections(text: &str) -> Result<usize, String> {
 
 #[cfg(test)]
 impl Default for DocumentLimits {
-    /// The defaults, which stand where the settings are declared.
+    /// Defaults from the declarations of the settings.
     fn default() -> Self {
         use clap::FromArgMatches;
         let command = Self::augment_args(clap::Command::new("limits"));

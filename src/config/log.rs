@@ -2,14 +2,14 @@
 
 use clap::{Args, ValueEnum};
 
-/// What is logged and how.
+/// Filter and format of logs.
 #[derive(Debug, Clone, Args)]
 pub struct LogSettings {
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `info,sqlx=debug`
+    /// Log level (error, warn, info, debug, trace) or a filter such as `info,sqlx=debug`
     #[arg(id = "log", long = "log", env = "LOG", value_parser = filter, default_value = "info", global = true, hide_env_values = true)]
     pub filter: String,
 
-    /// How lines look (text, and json in production)
+    /// Format of log lines (default: text; json in production)
     #[arg(
         id = "log_format",
         long = "log-format",
@@ -21,12 +21,12 @@ pub struct LogSettings {
     pub format: Option<LogFormat>,
 }
 
-/// How a line of the log looks.
+/// Format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable.
     Text,
-    /// For machines.
+    /// One JSON object a line.
     Json,
 }
 

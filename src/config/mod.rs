@@ -12,8 +12,8 @@ pub mod export;
 pub mod limits;
 pub mod log;
 pub mod monitor;
+pub mod rate_limits;
 pub mod server;
-pub mod throttle;
 
 mod sources;
 
@@ -21,14 +21,14 @@ use clap::{Args, ValueEnum};
 
 pub use sources::{SettingsError, parse_command_line};
 
-/// Where the program runs; several defaults depend on it.
+/// Deployment environment; several defaults depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Environment {
-    /// On a developer's machine: everything on, secrets made up.
+    /// A developer's machine: GraphiQL and introspection on, secrets generated.
     Development,
-    /// For users: secrets demanded, exploration off.
+    /// Production: secrets required, GraphiQL and introspection off.
     Production,
-    /// In tests: one connection.
+    /// Automated tests: one database connection.
     Testing,
 }
 
@@ -36,7 +36,7 @@ pub enum Environment {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Where the program runs
+    /// Deployment environment
     #[arg(
         long,
         env = "APP_ENV",
@@ -51,7 +51,7 @@ pub struct Settings {
     #[command(flatten)]
     pub database: database::DatabaseSettings,
 
-    /// Slow queries.
+    /// The slow-query monitor.
     #[command(flatten)]
     pub monitor: monitor::MonitorSettings,
 
@@ -59,7 +59,7 @@ pub struct Settings {
     #[command(flatten)]
     pub cache: cache::CacheSettings,
 
-    /// Addresses, and what the HTTP side offers.
+    /// Addresses and features of the HTTP server.
     #[command(flatten)]
     pub server: server::ServerSettings,
 
@@ -67,11 +67,11 @@ pub struct Settings {
     #[command(flatten)]
     pub auth: auth::AuthSettings,
 
-    /// How much may be asked for.
+    /// Rate limits.
     #[command(flatten)]
-    pub throttle: throttle::ThrottleSettings,
+    pub rate_limits: rate_limits::RateLimitSettings,
 
-    /// What people may write.
+    /// Quotas and retention of content.
     #[command(flatten)]
     pub content: content::ContentSettings,
 
@@ -89,20 +89,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether exploration (GraphiQL, introspection, suggestions in messages) is off by default.
+    /// `true` in production, where GraphiQL, introspection and suggestions in messages are off by default.
     #[must_use]
     pub fn is_production(&self) -> bool {
         self.app_env == Environment::Production
     }
 
-    /// Refuses settings that do not go together, and a start in production with what only
-    /// development may have.
+    /// Validates combinations of settings, and the settings that production requires.
     ///
     /// # Errors
     ///
-    /// A page would be larger than it may be if nothing is said, nothing would be executed because
-    /// nothing is trusted, or a setting that production needs is missing.
-    pub fn check_together(&self) -> Result<(), SettingsError> {
+    /// `Invalid` with the name of one setting of an inconsistent combination.
+    pub fn validate(&self) -> Result<(), SettingsError> {
         let limits::DocumentLimits { default_page_size, max_page_size, .. } = self.limits.document;
         if default_page_size > max_page_size {
             return Err(SettingsError::Invalid {
@@ -125,7 +123,7 @@ impl Settings {
                 name: "TRUSTED_DOCUMENTS_ONLY".to_owned(),
                 value: "true".to_owned(),
                 source_name: "without TRUSTED_DOCUMENTS".to_owned(),
-                expected: "the trusted documents must be named as well, else nothing is executed"
+                expected: "requires TRUSTED_DOCUMENTS, because no other document is executed"
                     .to_owned(),
             });
         }
@@ -136,7 +134,7 @@ impl Settings {
                 value: peers.staleness.as_millis().to_string(),
                 source_name: "beside CACHE_LOOK_MS".to_owned(),
                 expected: format!(
-                    "more than {}, else nothing that is kept would be answered",
+                    "more than {}, otherwise no cached value is served",
                     peers.look.as_millis()
                 ),
             });
@@ -152,26 +150,26 @@ impl Settings {
         Ok(())
     }
 
-    /// The server's address as clients know it, without a slash at its end.
+    /// Public URL of the server, without a trailing slash.
     #[must_use]
     pub fn public_url(&self) -> String {
         let listen = || format!("http://{}", self.server.listen);
         self.server.public_url.clone().unwrap_or_else(listen)
     }
 
-    /// Whether GraphiQL is served.
+    /// Effective value of `GRAPHIQL`.
     #[must_use]
     pub fn graphiql(&self) -> bool {
         self.server.graphiql.unwrap_or(!self.is_production())
     }
 
-    /// Whether the schema may be asked for.
+    /// Effective value of `INTROSPECTION`.
     #[must_use]
     pub fn introspection(&self) -> bool {
         self.server.introspection.unwrap_or(!self.is_production())
     }
 
-    /// Connections that are kept open.
+    /// Effective value of `DATABASE_POOL_SIZE`.
     #[must_use]
     pub fn pool_size(&self) -> u32 {
         self.database.pool_size.unwrap_or(match self.app_env {
@@ -181,7 +179,7 @@ impl Settings {
         })
     }
 
-    /// Connections that may be opened above the pool's size.
+    /// Effective value of `DATABASE_MAX_OVERFLOW`.
     #[must_use]
     pub fn max_overflow(&self) -> u32 {
         self.database.max_overflow.unwrap_or(match self.app_env {
@@ -192,8 +190,9 @@ impl Settings {
     }
 }
 
-/// An address as it may be shown.
-fn without_password(url: &str, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Writes a URL without its credentials, for logs and messages. Not with a URL parser, because it also has
+/// to redact text that is no valid URL.
+fn write_redacted_url(url: &str, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, place))) => write!(formatter, "{scheme}://…@{place}"),
         _ => formatter.write_str(url),
@@ -205,7 +204,7 @@ fn seconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text, "seconds", std::time::Duration::from_secs)
 }
 
-/// A whole number of seconds for which something may live, from one to ten years.
+/// A lifetime in whole seconds, from 1 to ten years.
 fn lifetime(text: &str) -> Result<std::time::Duration, String> {
     const MAXIMUM_SECONDS: u64 = 10 * 365 * 86_400;
     whole_number(text, 1, MAXIMUM_SECONDS)
@@ -218,7 +217,7 @@ fn milliseconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text, "milliseconds", std::time::Duration::from_millis)
 }
 
-/// A whole number of milliseconds, which may be none.
+/// A whole number of milliseconds, 0 included.
 fn milliseconds_or_none(text: &str) -> Result<std::time::Duration, String> {
     const MAXIMUM: u64 = 86_400_000;
     whole_number(text, 0, MAXIMUM)
@@ -231,7 +230,7 @@ fn duration(
     unit: &str,
     make: fn(u64) -> std::time::Duration,
 ) -> Result<std::time::Duration, String> {
-    // A day is longer than any of these waits can sensibly be, and keeps sums of them in range.
+    // A day is longer than any sensible timeout, and sums of a few days cannot overflow.
     const MAXIMUM_SECONDS: u64 = 86_400;
     let refusal = || format!("a whole number of {unit}, from 1 to a day");
     let value = make(text.parse().map_err(|_| refusal())?);
@@ -260,7 +259,7 @@ where
         .ok_or_else(|| format!("a whole number of at least {minimum} and at most {maximum}"))
 }
 
-/// Yes or no, in the words that people use.
+/// A boolean in its usual spellings.
 fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),

@@ -1,4 +1,4 @@
-//! Settings of the slow-query monitor, and how much it keeps of each.
+//! Settings of the slow-query monitor, and the size of its entries.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,30 +7,30 @@ use clap::Args;
 
 use super::{milliseconds_or_none, whole_number};
 
-/// Slow queries that one answer lists.
+/// Page size of the list of slow queries.
 pub const SLOW_QUERIES_LISTED: RangeInclusive<i32> = 0..=100;
-/// Bytes that are kept of the text of a slow query; what is longer is cut, and has no plan.
+/// Maximum bytes of a recorded SQL text; a longer one is truncated and has no plan.
 pub const SLOW_QUERY_BYTES: usize = 16_384;
-/// Characters that are kept of the name of an operation, which the client chose.
+/// Maximum characters of a recorded operation name, which the client chose.
 pub const OPERATION_CHARACTERS: usize = 100;
-/// Parameters of which the kind is kept.
+/// Maximum number of recorded parameter types.
 pub const PARAMETERS: usize = 50;
-/// Between two warnings of the same slow query.
+/// Minimum interval between two warnings of the same slow query.
 pub const WARNING_INTERVAL: Duration = Duration::from_mins(1);
-/// What PostgreSQL may take to plan a slow query for an admin.
+/// Timeout of EXPLAIN for an admin, on PostgreSQL.
 pub const PLAN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// More are no list that anybody reads.
+/// Upper bound of `MAX_SLOW_QUERIES`.
 const SLOW_QUERIES_MAXIMUM: usize = 1_000;
 
-/// Which statements are noted as slow.
+/// Threshold and capacity of the slow-query monitor.
 #[derive(Debug, Clone, Args)]
 pub struct MonitorSettings {
-    /// Milliseconds from which a SQL statement is noted as slow; 0 notes every one
+    /// Minimum duration of a slow SQL statement, in milliseconds; 0 records every statement
     #[arg(id = "slow_query_ms", long = "slow-query-ms", env = "SLOW_QUERY_MS", value_parser = milliseconds_or_none, default_value = "100", global = true, hide_env_values = true)]
     pub slow_query: Duration,
 
-    /// Slow queries that are kept; the one seen longest ago makes room for a new one
+    /// Maximum recorded slow queries; the least recently seen one is evicted
     #[arg(id = "max_slow_queries", long = "max-slow-queries", env = "MAX_SLOW_QUERIES", value_parser = slow_queries, default_value = "100", global = true, hide_env_values = true)]
     pub slow_queries: usize,
 }

@@ -1,4 +1,4 @@
-//! Settings of the HTTP side.
+//! Settings of the HTTP server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,43 +8,43 @@ use clap::Args;
 
 use super::yes_or_no;
 
-/// Bytes of a body from which it is compressed. The shortest only grow by it.
+/// Minimum bytes of a compressed body; shorter ones would grow.
 pub const COMPRESSED_FROM: u64 = 128;
-/// For how long browsers may keep what a page of another origin may send. Chrome keeps it no longer.
+/// `Access-Control-Max-Age` of preflight responses: the maximum that Chrome honours.
 pub const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(2);
 
-/// Where the server listens and what it offers.
+/// Addresses and features of the HTTP server.
 #[derive(Debug, Clone, Args)]
 pub struct ServerSettings {
     /// Address and port to listen on
     #[arg(long, env = "LISTEN", value_parser = listen, default_value = "127.0.0.1:8000", global = true, hide_env_values = true)]
     pub listen: SocketAddr,
 
-    /// The server's address as clients know it (default: http:// and LISTEN)
+    /// Public URL of the server (default: http:// and LISTEN)
     #[arg(long, env = "PUBLIC_URL", value_parser = public_url, global = true, hide_env_values = true)]
     pub public_url: Option<String>,
 
-    /// Origins whose pages may call the server, comma separated; `*` for any
+    /// Allowed CORS origins, comma separated; `*` for any
     #[arg(long, env = "CORS_ORIGINS", value_parser = origin, value_delimiter = ',', global = true, hide_env_values = true)]
     pub cors_origins: Vec<String>,
 
-    /// Whether GraphiQL is served (on, and off in production)
+    /// Serve GraphiQL (default: on; off in production)
     #[arg(long, env = "GRAPHIQL", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub graphiql: Option<bool>,
 
-    /// Whether the schema may be asked for (on, and off in production)
+    /// Allow introspection (default: on; off in production)
     #[arg(long, env = "INTROSPECTION", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub introspection: Option<bool>,
 
-    /// Whether pages of readings are written in one pass; if not, each field is resolved by itself, with the same answers
+    /// Serialize pages of readings directly to JSON (fast path); if off, fields are resolved one by one, with the same responses
     #[arg(long, env = "ONE_PASS_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
     pub one_pass_pages: bool,
 
-    /// A JSON file with the trusted documents, by the SHA-256 of each
+    /// Path of a JSON file of trusted documents, keyed by SHA-256
     #[arg(long, env = "TRUSTED_DOCUMENTS", value_parser = file, global = true, hide_env_values = true)]
     pub trusted_documents: Option<PathBuf>,
 
-    /// Whether nothing but the trusted documents is executed
+    /// Execute trusted documents only
     #[arg(long, env = "TRUSTED_DOCUMENTS_ONLY", value_parser = yes_or_no, default_value = "false", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
     pub trusted_documents_only: bool,
 }
@@ -54,7 +54,7 @@ fn file(text: &str) -> Result<PathBuf, String> {
     if path.is_file() {
         return Ok(path);
     }
-    Err("the path of a file that is there".to_owned())
+    Err("the path of an existing file".to_owned())
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

@@ -1,4 +1,4 @@
-//! Where settings come from: the command line, the environment, a settings file.
+//! Sources of settings: the command line, the environment, a settings file.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -6,51 +6,50 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Parser};
 
-/// The settings file that is read when it is there and no other is named by `SETTINGS_FILE`.
+/// Path of the optional settings file if `SETTINGS_FILE` is not set.
 const DEFAULT_SETTINGS_FILE: &str = "wasteland-tarot.toml";
 
-/// Settings whose values are never shown.
+/// Settings whose values are redacted in messages.
 const SECRET_SETTINGS: [&str; 3] = ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"];
 
-/// Why the program does not start: one line for a person.
+/// Invalid settings, as one line for a person.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// A setting's value is not one that it may have.
+    /// An invalid value of a setting.
     #[error("{name}={value:?} ({source_name}): {expected}")]
     Invalid {
-        /// The setting, as in the environment.
+        /// Name of the setting in the environment.
         name: String,
-        /// What was given.
+        /// Invalid value.
         value: String,
-        /// Where it was given.
+        /// Source of the value.
         source_name: String,
-        /// What it may be.
+        /// Description of valid values.
         expected: String,
     },
-    /// The settings file cannot be used.
+    /// An unreadable or invalid settings file.
     #[error("settings file {path}: {reason}")]
     File {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// What is wrong with it.
+        /// Explanation.
         reason: String,
     },
-    /// Anything else that is wrong with the command line, `--help` and `--version` included, as
-    /// clap words it.
+    /// Any other result of clap, `--help` and `--version` included.
     #[error(transparent)]
     CommandLine(clap::Error),
 }
 
-/// Reads the command line with the environment and the settings file behind it.
+/// Parses the command line, with the environment and the settings file as fallbacks.
 ///
 /// # Errors
 ///
-/// A value is wrong, or the settings file cannot be read.
+/// An invalid value, or an unreadable settings file.
 pub fn parse_command_line<C: Parser>(arguments: Vec<OsString>) -> Result<C, SettingsError> {
     let command = C::command();
     let from_file = arguments_from_file(&command)?;
-    // The file's values come first as flags of their own, so that a flag given later wins; those
-    // that the environment sets as well are left out, because a flag would beat it.
+    // The values of the file come first, as flags, so that a later flag overrides them. Those that the
+    // environment sets too are omitted, because a flag would override the environment.
     let mut all = arguments;
     let flags_at = 1.min(all.len());
     all.splice(flags_at..flags_at, from_file.iter().map(|(_, flag)| flag.clone()));
@@ -96,8 +95,8 @@ fn arguments_from_file(command: &Command) -> Result<Vec<(String, OsString)>, Set
     Ok(arguments)
 }
 
-/// Turns clap's several lines about a wrong value into one that names the setting as it is
-/// documented.
+/// Converts clap's several lines about an invalid value to one line with the documented name of the
+/// setting.
 fn explain(
     command: &Command,
     from_file: &[(String, OsString)],
@@ -126,7 +125,7 @@ fn explain(
     let expected = text_of(ContextKind::ValidValue)
         .or_else(|| std::error::Error::source(&error).map(ToString::to_string))
         .unwrap_or_else(|| "another value".to_owned());
-    // Of a list one item is wrong.
+    // The value may be one item of a list.
     let in_environment = std::env::var(&name)
         .is_ok_and(|set| set == value || set.split(',').any(|item| item == value));
     let in_file = from_file.iter().any(|(known, flag)| {
@@ -140,7 +139,7 @@ fn explain(
     SettingsError::Invalid { name, value: shown, source_name: source_name.to_owned(), expected }
 }
 
-/// Whether clap's `--flag <VALUE>` speaks of that flag.
+/// `true` if clap's `--flag <VALUE>` names that flag.
 fn is_flag(argument: &str, long: &str) -> bool {
     argument.strip_prefix("--").is_some_and(|rest| rest.split(' ').next() == Some(long))
 }

@@ -11,7 +11,7 @@ use super::replicas::{ReadTarget, Replicas, WalPosition};
 use super::session::{Observer, Patience, Place};
 use super::{DbError, Session};
 use crate::config::Settings;
-use crate::domain::viewer::Reader;
+use crate::domain::viewer::ReaderId;
 
 /// The database of the process; cheap to clone.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl Database {
     #[must_use]
     pub fn session_for_reader(
         &self,
-        reader: Reader,
+        reader: ReaderId,
         token: Option<WalPosition>,
         until: Instant,
     ) -> Session {
@@ -102,14 +102,14 @@ impl Database {
     }
 
     /// A reader is about to be told what that session read.
-    pub fn record_read(&self, reader: Reader, session: &Session) {
+    pub fn record_read(&self, reader: ReaderId, session: &Session) {
         if let Some(replicas) = &self.replicas {
             replicas.record_read(reader, session.read_target(), session.cached_as_of());
         }
     }
 
     /// A reader is about to be told what was kept, and was committed by then.
-    pub fn record_cached_read(&self, reader: Reader, computed_at: Instant) {
+    pub fn record_cached_read(&self, reader: ReaderId, computed_at: Instant) {
         if let Some(replicas) = &self.replicas {
             replicas.record_cached_read(reader, computed_at);
         }
@@ -124,7 +124,7 @@ impl Database {
     }
 
     /// These have written by another server.
-    pub fn record_remote_writes(&self, writers: &[Reader]) {
+    pub fn record_remote_writes(&self, writers: &[ReaderId]) {
         let Some(replicas) = &self.replicas else { return };
         for writer in writers {
             replicas.record_write(*writer);
@@ -133,7 +133,11 @@ impl Database {
 
     /// These have written with that session; answers how far the primary is, for their token. `None`
     /// without replicas, and if the primary does not say.
-    pub async fn record_write(&self, writers: &[Reader], session: &Session) -> Option<WalPosition> {
+    pub async fn record_write(
+        &self,
+        writers: &[ReaderId],
+        session: &Session,
+    ) -> Option<WalPosition> {
         let replicas = self.replicas.as_ref()?;
         let position = session.position().await;
         for writer in writers {

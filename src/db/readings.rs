@@ -26,7 +26,7 @@ use crate::domain::locale::Locale;
 use crate::domain::page::{Order, Page, PageRequest};
 use crate::domain::reading::{Karma, PrivacyLevel};
 use crate::domain::reading_list::{
-    Archive, OwnFilter, ReadingFilter, ReadingList, ReadingOrder, ReadingOrderField,
+    ArchiveFilter, OwnFilter, ReadingFilter, ReadingList, ReadingOrder, ReadingOrderField,
 };
 use crate::domain::spread::SpreadType;
 use crate::domain::viewer::Viewer;
@@ -293,7 +293,7 @@ pub async fn readings_page_by_user_id(
     let ReadingList { filter, order } = list;
     let own: Vec<Uuid> = users.iter().copied().filter(|user| viewer.is(*user)).collect();
     // What only the owner knows finds nothing of others.
-    let users = if filter.own.is_given() { own.as_slice() } else { users };
+    let users = if filter.own.is_set() { own.as_slice() } else { users };
     if users.is_empty() {
         return Ok(HashMap::new());
     }
@@ -355,7 +355,7 @@ fn searched_in_parts(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr
 
 /// How much is found depends on what is looked for, and so does the best way to find it.
 fn planning_for(filter: &ReadingFilter) -> Planning {
-    if filter.is_given() { Planning::ForTheseValues } else { Planning::ForAnyValues }
+    if filter.is_set() { Planning::ForTheseValues } else { Planning::ForAnyValues }
 }
 
 /// What everybody may find readings by, the search apart.
@@ -392,9 +392,9 @@ fn known_to_owner(filter: &OwnFilter) -> Condition {
     let archived = column(Column::ArchivedAt);
     Condition::all()
         .add_option(match archive {
-            Archive::Active => Some(archived.is_null()),
-            Archive::Archived => Some(archived.is_not_null()),
-            Archive::Any => None,
+            ArchiveFilter::Active => Some(archived.is_null()),
+            ArchiveFilter::Archived => Some(archived.is_not_null()),
+            ArchiveFilter::Any => None,
         })
         .add_option(privacy_levels.as_ref().map(|words| match words.as_slice() {
             // As the index of public readings has it.

@@ -24,7 +24,7 @@ use super::pool::{Pool, PoolRole, PoolStats};
 use crate::config::Settings;
 use crate::config::database::{DatabaseUrl, ReplicaSettings};
 use crate::domain::lock::lock;
-use crate::domain::viewer::Reader;
+use crate::domain::viewer::ReaderId;
 
 /// How far the primary had written: what a write's token holds. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ struct Seen {
 pub(super) struct Replicas {
     all: Vec<Replica>,
     settings: ReplicaSettings,
-    readers: Cache<Reader, Seen>,
+    readers: Cache<ReaderId, Seen>,
     hasher: RandomState,
     primary: Mutex<Primary>,
 }
@@ -144,7 +144,7 @@ impl Replicas {
     }
 
     /// The database that may serve a reader: the one that did, if it may.
-    pub(super) fn choose(&self, reader: Reader, token: Option<WalPosition>) -> ReadTarget {
+    pub(super) fn choose(&self, reader: ReaderId, token: Option<WalPosition>) -> ReadTarget {
         let seen = self.readers.get(&reader);
         let wrote_lately = seen.is_some_and(|seen| {
             seen.wrote_at.is_some_and(|at| at.elapsed() < self.settings.primary_after_write)
@@ -176,13 +176,13 @@ impl Replicas {
             .map_or(ReadTarget::Primary, ReadTarget::Replica)
     }
 
-    fn place_of(&self, reader: Reader) -> usize {
+    fn place_of(&self, reader: ReaderId) -> usize {
         let count = self.all.len() as u64;
         usize::try_from(self.hasher.hash_one(reader) % count).unwrap_or_default()
     }
 
     /// Somebody was served, and told besides what was kept, and was committed by then.
-    pub(super) fn record_read(&self, reader: Reader, source: ReadTarget, kept: Option<Instant>) {
+    pub(super) fn record_read(&self, reader: ReaderId, source: ReadTarget, kept: Option<Instant>) {
         let wrote_at = self.readers.get(&reader).and_then(|seen| seen.wrote_at);
         self.readers.insert(reader, Seen { source, at: Instant::now(), wrote_at });
         if let Some(computed_at) = kept {
@@ -192,7 +192,7 @@ impl Replicas {
 
     /// Somebody was told what was kept, and was committed by then: as if by the primary at that time,
     /// unless the replica that served them has it as well.
-    pub(super) fn record_cached_read(&self, reader: Reader, computed_at: Instant) {
+    pub(super) fn record_cached_read(&self, reader: ReaderId, computed_at: Instant) {
         let seen = self.readers.get(&reader);
         let has_it = match seen.map(|seen| seen.source) {
             Some(ReadTarget::Replica(index)) => self.fresh_as_of(index) >= Some(computed_at),
@@ -207,7 +207,7 @@ impl Replicas {
     }
 
     /// Somebody has written, here or on another server.
-    pub(super) fn record_write(&self, reader: Reader) {
+    pub(super) fn record_write(&self, reader: ReaderId) {
         let now = Instant::now();
         self.readers
             .insert(reader, Seen { source: ReadTarget::Primary, at: now, wrote_at: Some(now) });

@@ -22,13 +22,13 @@ use super::{DbError, Session};
 use crate::domain::reading::{Karma, ReadingStatus};
 use crate::domain::spread::SpreadType;
 use crate::domain::statistics::{
-    PeriodFigures, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, UtcOffset,
-    Weekday, Window, most_used, readings_per_week,
+    PeriodStats, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, TimeWindow,
+    UtcOffset, Weekday, most_used, readings_per_week,
 };
 use crate::domain::voice::VoiceKey;
 
 /// The complete readings of those users within a window.
-fn readings(of_users: SimpleExpr, window: Window) -> SelectStatement {
+fn readings(of_users: SimpleExpr, window: TimeWindow) -> SelectStatement {
     Query::select()
         .from(Entity)
         .and_where(of_users)
@@ -37,7 +37,7 @@ fn readings(of_users: SimpleExpr, window: Window) -> SelectStatement {
         .to_owned()
 }
 
-fn within(window: Window) -> Condition {
+fn within(window: TimeWindow) -> Condition {
     Condition::all()
         .add_option(window.from.map(|from| Column::CreatedAt.gte(from)))
         .add_option(window.to.map(|to| Column::CreatedAt.lt(to)))
@@ -97,8 +97,8 @@ fn date(day: i32) -> NaiveDate {
 pub async fn reading_groups<const N: usize>(
     session: &Session,
     users: &[Uuid],
-    window: Window,
-    parts: [Window; N],
+    window: TimeWindow,
+    parts: [TimeWindow; N],
 ) -> Result<Vec<ReadingGroup<N>>, DbError> {
     const STATEMENT: &str = "reading_groups";
     let keys =
@@ -158,7 +158,7 @@ pub async fn streaks_and_draws(
     const STATEMENT: &str = "streaks_and_draws";
     let dialect = session.dialect();
     let of_users = is_one_of(dialect, Column::UserId, users);
-    let mut days = readings(of_users, Window::default());
+    let mut days = readings(of_users, TimeWindow::default());
     days.distinct().column(Column::UserId).expr_as(LocalTime { dialect, offset }.day(), "day");
     // Dates that follow each other differ from the last one by their place from the last.
     let of_user = || WindowStatement::partition_by("user_id");
@@ -198,7 +198,7 @@ pub async fn streaks_and_draws(
 pub async fn readings_by_date(
     session: &Session,
     user: Uuid,
-    window: Window,
+    window: TimeWindow,
     offset: UtcOffset,
 ) -> Result<Vec<(NaiveDate, i64)>, DbError> {
     const STATEMENT: &str = "readings_by_date";
@@ -218,7 +218,7 @@ pub async fn readings_by_date(
 async fn tallies<K: TryGetable>(
     session: &Session,
     statement: &'static str,
-    (user, window): (Uuid, Window),
+    (user, window): (Uuid, TimeWindow),
     column: Column,
 ) -> Result<Vec<Tally<K>>, DbError> {
     let mut query = readings(Column::UserId.eq(user), window);
@@ -241,7 +241,7 @@ async fn tallies<K: TryGetable>(
 pub async fn readings_by_spread_type(
     session: &Session,
     user: Uuid,
-    window: Window,
+    window: TimeWindow,
 ) -> Result<Vec<Tally<SpreadType>>, DbError> {
     tallies(session, "readings_by_spread_type", (user, window), Column::SpreadType).await
 }
@@ -254,7 +254,7 @@ pub async fn readings_by_spread_type(
 pub async fn readings_by_voice(
     session: &Session,
     user: Uuid,
-    window: Window,
+    window: TimeWindow,
 ) -> Result<Vec<Tally<VoiceKey>>, DbError> {
     tallies(session, "readings_by_voice", (user, window), Column::CharacterVoice).await
 }
@@ -267,7 +267,7 @@ pub async fn readings_by_voice(
 pub async fn readings_by_karma(
     session: &Session,
     user: Uuid,
-    window: Window,
+    window: TimeWindow,
 ) -> Result<Vec<Tally<Karma>>, DbError> {
     tallies(session, "readings_by_karma", (user, window), Column::KarmaContext).await
 }
@@ -280,7 +280,7 @@ pub async fn readings_by_karma(
 pub async fn readings_by_rating(
     session: &Session,
     user: Uuid,
-    window: Window,
+    window: TimeWindow,
 ) -> Result<Vec<RatingTally>, DbError> {
     const STATEMENT: &str = "readings_by_rating";
     let mut rated = readings(Column::UserId.eq(user), window);
@@ -372,7 +372,7 @@ struct PatternRow {
 fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
     /// 1970 began on a Thursday, which is 3 days after a Monday.
     const FROM_MONDAY: i32 = 3;
-    let mut made = readings(Column::UserId.eq(user), Window::default());
+    let mut made = readings(Column::UserId.eq(user), TimeWindow::default());
     made.column(Column::CreatedAt).expr_as(local.day(), "day").expr_as(local.hour(), "hour");
     let hours = Query::select()
         .columns(["day", "hour"])
@@ -443,9 +443,10 @@ pub async fn readings_before_and_since(
     session: &Session,
     user: Uuid,
     [start, middle, end]: [DateTime<Utc>; 3],
-) -> Result<[PeriodFigures; 2], DbError> {
+) -> Result<[PeriodStats; 2], DbError> {
     const STATEMENT: &str = "readings_before_and_since";
-    let mut made = readings(Column::UserId.eq(user), Window { from: Some(start), to: Some(end) });
+    let mut made =
+        readings(Column::UserId.eq(user), TimeWindow { from: Some(start), to: Some(end) });
     made.column(Column::UserSatisfaction).expr_as(Column::CreatedAt.gte(middle), "is_since");
     let query = Query::select()
         .column("is_since")
@@ -460,7 +461,7 @@ pub async fn readings_before_and_since(
         let is_since: bool = cells.next()?;
         let readings = cells.next()?;
         let ratings = Ratings { sum: cells.next()?, count: cells.next()? };
-        Ok((is_since, PeriodFigures { readings, ratings }))
+        Ok((is_since, PeriodStats { readings, ratings }))
     })?;
     let of = |since: bool| rows.iter().find(|row| row.0 == since).map(|row| row.1);
     Ok([of(false).unwrap_or_default(), of(true).unwrap_or_default()])

@@ -1,4 +1,4 @@
-//! The deck: 78 cards, what they are called and what they mean.
+//! The deck: 78 cards with their names and meanings.
 
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ words! {
 }
 
 words! {
-    /// How a card lies when it is drawn.
+    /// Orientation of a drawn card.
     Orientation {
         /// As printed.
         Upright = "upright",
@@ -96,16 +96,16 @@ impl Suit {
     }
 }
 
-/// One card of the deck, as it is held in memory.
+/// One card of the deck.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Card {
     /// Key of the row.
     pub id: Uuid,
     /// Stable name, such as `major_arcana_00`.
     pub code: String,
-    /// The suit, which also tells major from minor.
+    /// Suit, which determines the card type too.
     pub suit: Suit,
-    /// Place in the suit: 0 to 21, or 1 to 14.
+    /// Number within the suit: 0 to 21 of the trumps, 1 to 14 of the others.
     pub number: i16,
     /// Name in a standard deck.
     pub standard_name: String,
@@ -117,7 +117,7 @@ pub struct Card {
     pub threat_level: i16,
     /// 1 to 122, where the card belongs to a vault.
     pub vault_number: Option<i16>,
-    /// Picture, where there is one.
+    /// URL of an image.
     pub image_url: Option<String>,
     /// Names and meanings.
     pub texts: Localized<CardText>,
@@ -137,7 +137,7 @@ pub struct CardText {
 }
 
 impl CardText {
-    /// The meaning of a card that lies so.
+    /// Meaning in that orientation.
     #[must_use]
     pub fn meaning(&self, orientation: Orientation) -> &str {
         match orientation {
@@ -148,13 +148,13 @@ impl CardText {
 }
 
 impl Card {
-    /// Whether it is one of the four court cards of a minor suit.
+    /// `true` for the four court cards of a minor suit.
     #[must_use]
     pub fn is_court(&self) -> bool {
         self.suit != Suit::MajorArcana && self.number >= FIRST_COURT_NUMBER
     }
 
-    /// The card's rank: a roman numeral for a trump, `Ace` to `Ten` or a court rank else.
+    /// Rank of the card: a roman numeral of a trump, otherwise `Ace` to `Ten` or a court rank.
     #[must_use]
     pub fn rank(&self, locale: Locale) -> &'static str {
         let ranks: &[&'static str] = match (self.suit, locale) {
@@ -175,7 +175,7 @@ const MAJOR_RANKS: [&str; 22] = [
     "XV", "XVI", "XVII", "XVIII", "XIX", "XX", "XXI",
 ];
 
-// Minor suits begin at 1.
+// Minor suits start at 1.
 const MINOR_RANKS_EN: [&str; 15] = [
     "",
     "Ace",

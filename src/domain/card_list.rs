@@ -1,4 +1,4 @@
-//! Lists of cards: what they are narrowed to and how they are ordered.
+//! Filter and order of lists of cards.
 
 use std::cmp::Ordering;
 
@@ -8,91 +8,90 @@ use super::page::Order;
 use super::range::Range;
 use super::search::{Search, folded};
 
-/// What a card must be to be listed: all of it. What is `None` may be anything, and of a list one has
-/// to fit.
+/// Filter of cards. All conditions apply; `None` matches everything, and a list matches any of its items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CardFilter {
-    /// Major or minor.
+    /// Card type.
     pub card_type: Option<CardType>,
-    /// The suit.
+    /// Suits.
     pub suits: Option<Vec<Suit>>,
-    /// How irradiated it is.
+    /// Radiation level, 0 to 1.
     pub radiation_level: Range<f64>,
-    /// How dangerous it looks.
+    /// Threat level, 1 to 10.
     pub threat_level: Range<i32>,
-    /// In its code, its standard name, or a name or a keyword of any language.
+    /// Search term in the code, the standard name, or a name or keyword of any language.
     pub search: Option<Search>,
 }
 
 impl CardFilter {
-    /// Whether the card is listed.
+    /// `true` if the card meets all conditions.
     #[must_use]
-    pub fn fits(&self, card: &Card) -> bool {
+    pub fn matches(&self, card: &Card) -> bool {
         self.card_type.is_none_or(|card_type| card.suit.card_type() == card_type)
             && self.suits.as_ref().is_none_or(|suits| suits.contains(&card.suit))
             && self.radiation_level.contains(&card.radiation_level)
             && self.threat_level.contains(&i32::from(card.threat_level))
-            && self.search.as_ref().is_none_or(|search| search.is_in(searched(card)))
+            && self.search.as_ref().is_none_or(|search| search.is_in(searched_texts(card)))
     }
 }
 
-fn searched(card: &Card) -> impl Iterator<Item = &str> {
+fn searched_texts(card: &Card) -> impl Iterator<Item = &str> {
     let of_all_languages = card.texts.iter().flat_map(|(_, text)| {
         std::iter::once(text.name.as_str()).chain(text.keywords.iter().map(String::as_str))
     });
     [card.code.as_str(), card.standard_name.as_str()].into_iter().chain(of_all_languages)
 }
 
-/// What cards are ordered by.
+/// Sort field of cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CardOrderField {
-    /// The suit, then the number.
+    /// Suit, then number.
     Deck,
-    /// The number.
+    /// Number within the suit.
     Number,
-    /// The English name, in capitals or not.
+    /// English name, case-insensitive.
     Name,
-    /// How irradiated they are.
+    /// Radiation level.
     RadiationLevel,
-    /// How dangerous they look.
+    /// Threat level.
     ThreatLevel,
 }
 
-/// How cards are ordered. What is equal is in deck order, whatever the direction.
+/// Order of cards. Ties are in deck order, in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CardOrder {
-    /// By what.
+    /// Sort field.
     pub field: CardOrderField,
-    /// Which end comes first.
+    /// Ascending or descending.
     pub order: Order,
 }
 
-/// A card's place in a list.
+/// Sort key of a card.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CardKey {
-    /// What the list is ordered by.
+    /// Value of the sort field.
     pub value: CardValue,
-    /// Its place in the deck.
+    /// Position in the deck, the tie-breaker.
     pub place: (Suit, i16),
 }
 
-/// What a list of cards is ordered by.
+/// Value of the sort field of a card.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CardValue {
-    /// Nothing but the place in the deck.
+    /// None: the position in the deck is the whole key.
     Deck,
-    /// The number.
+    /// Number within the suit.
     Number(i16),
-    /// The English name, in lower case.
+    /// English name, case-folded.
     Name(String),
-    /// How irradiated it is.
+    /// Radiation level.
     RadiationLevel(f64),
-    /// How dangerous it looks.
+    /// Threat level.
     ThreatLevel(i16),
 }
 
 impl CardOrder {
-    /// The place of a card.
+    /// Sort key of a card.
     #[must_use]
     pub fn key_of(self, card: &Card) -> CardKey {
         let value = match self.field {
@@ -105,9 +104,9 @@ impl CardOrder {
         CardKey { value, place: (card.suit, card.number) }
     }
 
-    /// Whether a place is one of a list in this order.
+    /// `true` if the key has a value of this order's sort field.
     #[must_use]
-    pub const fn knows(self, key: &CardKey) -> bool {
+    pub const fn is_key_of_order(self, key: &CardKey) -> bool {
         matches!(
             (self.field, &key.value),
             (CardOrderField::Deck, CardValue::Deck)
@@ -118,7 +117,7 @@ impl CardOrder {
         )
     }
 
-    /// Which of two places in this order comes first.
+    /// Comparison of two keys in this order.
     #[must_use]
     pub fn compare(self, one: &CardKey, other: &CardKey) -> Ordering {
         let in_deck = one.place.cmp(&other.place);
@@ -129,7 +128,7 @@ impl CardOrder {
             (CardValue::RadiationLevel(one), CardValue::RadiationLevel(other)) => {
                 one.total_cmp(other)
             }
-            // The deck, and there alone the place turns round with the direction.
+            // In deck order alone the position follows the direction.
             _ => in_deck,
         };
         self.order.of(values).then(in_deck)

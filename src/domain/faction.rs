@@ -28,15 +28,15 @@ words! {
     }
 }
 
-/// A faction, as it is held in memory.
+/// A faction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faction {
-    /// Which one.
+    /// Unique key.
     pub key: FactionKey,
     /// Such as `lawful neutral`.
     pub alignment: String,
-    /// Names.
+    /// Display names.
     pub names: Localized<String>,
-    /// The voices that its people may choose, the first one foremost.
+    /// Voices of the faction, in order of priority.
     pub voices: Vec<VoiceKey>,
 }

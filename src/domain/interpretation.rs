@@ -1,5 +1,5 @@
-//! What a voice says of a card, and of a whole reading. Deterministic: the same cards, voice,
-//! karma and language always give the same words.
+//! Interpretations of single cards and of whole readings. Deterministic: the same cards, voice, karma
+//! and language always give the same text.
 
 use super::card::{Card, Orientation};
 use super::locale::Locale;
@@ -7,27 +7,27 @@ use super::reading::Karma;
 use super::spread::{PositionText, Spread};
 use super::voice::Voice;
 
-/// A card in its place, face up.
+/// A drawn card in a position of a spread.
 #[derive(Debug, Clone, Copy)]
-pub struct Draw<'a> {
-    /// Which card.
+pub struct PlacedCard<'a> {
+    /// Card of the deck.
     pub card: &'a Card,
-    /// How it lies.
+    /// Upright or reversed.
     pub orientation: Orientation,
 }
 
-/// The words of a reading.
+/// Texts of a reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interpretation {
-    /// One text for each drawn card, in their order.
+    /// Interpretations of the drawn cards, in their order.
     pub cards: Vec<String>,
-    /// The reading as a whole.
+    /// Interpretation of the whole reading.
     pub overall: String,
-    /// One line.
+    /// Summary in one line.
     pub summary: String,
 }
 
-/// What a voice says of a card that lies alone and upright.
+/// Interpretation of a single upright card by a voice.
 #[must_use]
 pub fn interpret_card(voice: &Voice, card: &Card, locale: Locale) -> String {
     let (templates, text) = (&voice.texts.get(locale).templates, card.texts.get(locale));
@@ -45,12 +45,12 @@ pub fn interpret_card(voice: &Voice, card: &Card, locale: Locale) -> String {
     )
 }
 
-/// Composes a reading. `draws` are in the order of the spread's positions.
+/// Interpretation of a reading. `draws` are in the order of the spread's positions.
 #[must_use]
 pub fn interpret_reading(
     voice: &Voice,
     spread: &Spread,
-    draws: &[Draw<'_>],
+    draws: &[PlacedCard<'_>],
     karma: Karma,
     locale: Locale,
 ) -> Interpretation {
@@ -63,7 +63,7 @@ pub fn interpret_reading(
 
     let count = draws.len().to_string();
     let spread_name = spread.texts.get(locale).display_name.as_str();
-    // The answer rests on the last position: every spread ends with its outcome.
+    // The conclusion uses the last position, which is the outcome in every spread.
     let last = draws.last().map(|draw| draw.card.texts.get(locale));
     let name = last.map_or("", |text| text.name.as_str());
     let keyword = last.and_then(|text| text.keywords.first()).map_or("", String::as_str);
@@ -88,7 +88,7 @@ pub fn interpret_reading(
 
 fn interpret_draw(
     voice: &Voice,
-    draw: Draw<'_>,
+    draw: PlacedCard<'_>,
     position: &PositionText,
     locale: Locale,
 ) -> String {
@@ -105,7 +105,7 @@ fn interpret_draw(
     fill(&variants[variant_of(draw.card) % variants.len()], &slots)
 }
 
-/// Neighbouring cards take different sentences.
+/// Index of the template of a card: neighbouring cards get different sentences.
 fn variant_of(card: &Card) -> usize {
     usize::try_from(card.number).unwrap_or(0)
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::words::words;
 
 words! {
-    /// A language that texts come in. English is complete; others may have gaps.
+    /// Language of texts. English is complete; others may have gaps.
     Locale {
         /// English.
         En = "en",
@@ -14,8 +14,7 @@ words! {
     }
 }
 
-/// One value for each language. English is always there; it also stands in where another is
-/// missing.
+/// One value for each language. English is always present, and the fallback for a missing language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Localized<T> {
     en: T,
@@ -24,12 +23,12 @@ pub struct Localized<T> {
 }
 
 impl<T> Localized<T> {
-    /// A value in both languages.
+    /// Values in English and, optionally, in Traditional Chinese.
     pub const fn new(en: T, zh_hant: Option<T>) -> Self {
         Self { en, zh_hant }
     }
 
-    /// The value in that language, else in English.
+    /// Value in that language, with English as the fallback.
     pub fn get(&self, locale: Locale) -> &T {
         match locale {
             Locale::En => &self.en,
@@ -37,13 +36,13 @@ impl<T> Localized<T> {
         }
     }
 
-    /// The values that exist, with their languages.
+    /// Existing values with their languages.
     pub fn iter(&self) -> impl Iterator<Item = (Locale, &T)> {
         std::iter::once((Locale::En, &self.en))
             .chain(self.zh_hant.as_ref().map(|value| (Locale::ZhHant, value)))
     }
 
-    /// The same languages with other values.
+    /// Maps the values of all existing languages.
     pub fn map<'a, U>(&'a self, mut change: impl FnMut(Locale, &'a T) -> U) -> Localized<U> {
         Localized {
             en: change(Locale::En, &self.en),
@@ -51,7 +50,7 @@ impl<T> Localized<T> {
         }
     }
 
-    /// Gathers values by language; `None` where English is missing.
+    /// Collects values by language; `None` if English is missing.
     pub fn gather(values: impl IntoIterator<Item = (Locale, T)>) -> Option<Self> {
         let (mut en, mut zh_hant) = (None, None);
         for (locale, value) in values {

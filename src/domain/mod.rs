@@ -1,4 +1,4 @@
-//! Plain types and rules of the app. No I/O and no knowledge of the database or of GraphQL.
+//! Domain types and business rules. No I/O, and independent of the database and of GraphQL.
 
 pub mod card;
 pub mod card_list;

@@ -1,19 +1,19 @@
-//! Pages of a list: what is asked for and what comes back. A page begins after (or ends before) the
-//! key of a row and not at an offset, so rows that come and go between two pages shift nothing.
+//! Keyset pagination: page requests and pages. A page starts after (or ends before) the sort key of a row
+//! and not at an offset, so that rows inserted or deleted between two requests shift nothing.
 
 use std::cmp::Ordering;
 
-/// Which end of the list a page is counted from.
+/// End of the list from which a page is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// The first rows, or those after a key.
+    /// The first rows, or the rows after a key.
     Forward,
-    /// The last rows, or those before a key.
+    /// The last rows, or the rows before a key.
     Backward,
 }
 
 impl Direction {
-    /// The other one.
+    /// The opposite direction.
     #[must_use]
     pub const fn reversed(self) -> Self {
         match self {
@@ -22,7 +22,7 @@ impl Direction {
         }
     }
 
-    /// The argument that the key of such a page stands in.
+    /// Name of the cursor argument of this direction.
     #[must_use]
     pub const fn cursor_argument(self) -> &'static str {
         match self {
@@ -32,17 +32,17 @@ impl Direction {
     }
 }
 
-/// Which end of a list's order comes first.
+/// Sort order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Order {
-    /// The smallest first.
+    /// Ascending.
     Asc,
-    /// The largest first.
+    /// Descending.
     Desc,
 }
 
 impl Order {
-    /// Which of two comes first in this order, by which is the smaller.
+    /// Applies this order to the result of an ascending comparison.
     #[must_use]
     pub const fn of(self, ordering: Ordering) -> Ordering {
         match self {
@@ -52,68 +52,78 @@ impl Order {
     }
 }
 
-/// A page that is asked for. `K` is the sort key of a row, its id included.
+/// Request for a page. `K` is the sort key of a row, its id included.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageRequest<K> {
-    /// From which end.
+    /// End of the list from which rows are counted.
     pub direction: Direction,
-    /// At most so many rows.
+    /// Page size.
     pub limit: usize,
-    /// The row that the page lies next to; it is not part of it and need not exist any more.
+    /// Key of the row next to the page. That row is excluded, and need not exist any more.
     pub key: Option<K>,
-    /// Whether the length of the whole list is wanted.
+    /// Requests the length of the whole list.
     pub with_total: bool,
 }
 
-/// A page of a list, in the list's order whatever the direction.
+/// A page of a list, in the list's order in both directions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The rows.
+    /// Rows of the page.
     pub rows: Vec<T>,
-    /// Whether the list has rows after the last one here.
+    /// `true` if the list has rows after the last one of the page.
     pub has_next: bool,
-    /// Whether the list has rows before the first one here.
+    /// `true` if the list has rows before the first one of the page.
     pub has_previous: bool,
-    /// The length of the whole list, if it was asked for.
+    /// Length of the whole list, if it was requested.
+    pub total: Option<u64>,
+}
+
+/// Rows that were fetched for a page, in the direction of its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedRows<T> {
+    /// Up to [`PageRequest::fetch_limit`] rows.
+    pub rows: Vec<T>,
+    /// `true` if the list has rows on the other side of the request's key.
+    pub has_other_side: bool,
+    /// Length of the whole list, if it was requested.
     pub total: Option<u64>,
 }
 
 impl<K> PageRequest<K> {
-    /// How many rows to read: one more than wanted tells whether there are more.
+    /// Number of rows to fetch: one more than the page size, which shows if there are further rows.
     #[must_use]
-    pub const fn probe(&self) -> usize {
+    pub const fn fetch_limit(&self) -> usize {
         self.limit + 1
     }
 
-    /// Makes a page of the rows read in the direction of the request, up to [`Self::probe`] of
-    /// them, and of whether there are rows on the other side of the key.
+    /// Builds a page from its fetched rows.
     #[must_use]
-    pub fn page<T>(&self, mut read: Vec<T>, has_other_side: bool, total: Option<u64>) -> Page<T> {
-        let has_more = read.len() > self.limit;
-        read.truncate(self.limit);
+    pub fn page<T>(&self, fetched: FetchedRows<T>) -> Page<T> {
+        let FetchedRows { mut rows, has_other_side, total } = fetched;
+        let has_more = rows.len() > self.limit;
+        rows.truncate(self.limit);
         let (has_next, has_previous) = match self.direction {
             Direction::Forward => (has_more, has_other_side),
             Direction::Backward => {
-                read.reverse();
+                rows.reverse();
                 (has_other_side, has_more)
             }
         };
-        Page { rows: read, has_next, has_previous, total }
+        Page { rows, has_next, has_previous, total }
     }
 
-    /// Cuts the page out of a whole list that is in order of its keys.
+    /// Slices the page out of a whole list that is ordered by `K`'s own order.
     #[must_use]
-    pub fn page_of<T: Clone>(&self, list: &[T], key_of: impl Fn(&T) -> K) -> Page<T>
+    pub fn slice_by_key<T: Clone>(&self, list: &[T], key_of: impl Fn(&T) -> K) -> Page<T>
     where
         K: Ord,
     {
-        self.page_by(list, |item, key| key_of(item).cmp(key))
+        self.slice_by(list, |item, key| key_of(item).cmp(key))
     }
 
-    /// The same of a list whose order is not that of its keys: `compare` tells where an item lies of
-    /// a key.
+    /// Slices the page out of a whole list that is ordered by `compare`.
     #[must_use]
-    pub fn page_by<T: Clone>(&self, list: &[T], compare: impl Fn(&T, &K) -> Ordering) -> Page<T> {
+    pub fn slice_by<T: Clone>(&self, list: &[T], compare: impl Fn(&T, &K) -> Ordering) -> Page<T> {
         let (before, after) = match &self.key {
             None => match self.direction {
                 Direction::Forward => (0, 0),
@@ -124,21 +134,22 @@ impl<K> PageRequest<K> {
                 list.partition_point(|item| compare(item, key).is_le()),
             ),
         };
-        let (read, other_side): (Vec<T>, bool) = match self.direction {
+        let (rows, has_other_side): (Vec<T>, bool) = match self.direction {
             Direction::Forward => {
-                (list[after..].iter().take(self.probe()).cloned().collect(), after > 0)
+                (list[after..].iter().take(self.fetch_limit()).cloned().collect(), after > 0)
             }
             Direction::Backward => (
-                list[..before].iter().rev().take(self.probe()).cloned().collect(),
+                list[..before].iter().rev().take(self.fetch_limit()).cloned().collect(),
                 before < list.len(),
             ),
         };
-        self.page(read, other_side, self.with_total.then_some(list.len() as u64))
+        let total = self.with_total.then_some(list.len() as u64);
+        self.page(FetchedRows { rows, has_other_side, total })
     }
 }
 
 impl<T> Page<T> {
-    /// The same page of other things.
+    /// Maps the rows of the page.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page {
             rows: self.rows.into_iter().map(change).collect(),

@@ -1,72 +1,79 @@
-//! The spreads that people are shown first.
+//! Groups of popular spreads.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::spread::{Difficulty, Spread, SpreadUsage};
 
-/// A spread and how it was used.
-pub type UsedSpread = (Arc<Spread>, SpreadUsage);
+/// A spread and its usage.
+#[derive(Debug, Clone)]
+pub struct SpreadWithUsage {
+    /// The spread.
+    pub spread: Arc<Spread>,
+    /// Readings and ratings of the spread.
+    pub usage: SpreadUsage,
+}
 
-/// Groups of active spreads, for premium users or not. What is equal is ordered by id.
+/// Groups of active spreads, premium ones included. Ties are ordered by id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PopularSpreads {
-    /// The most used first.
+    /// Most used first.
     pub most_used: Vec<Arc<Spread>>,
-    /// Those that were rated: the best mean first, then the most ratings.
+    /// Rated spreads: best mean first, then most ratings.
     pub best_rated: Vec<Arc<Spread>>,
-    /// The newest first.
+    /// Newest first.
     pub newest: Vec<Arc<Spread>>,
-    /// Those for beginners, the most used first.
+    /// Spreads for beginners, most used first.
     pub beginner: Vec<Arc<Spread>>,
-    /// Those for the advanced and for experts, the most used first.
+    /// Advanced and expert spreads, most used first.
     pub advanced: Vec<Arc<Spread>>,
 }
 
 impl PopularSpreads {
-    /// The groups, each of so many spreads at most.
+    /// Groups of at most `limit` spreads each.
     #[must_use]
-    pub fn of(spreads: &[UsedSpread], limit: usize) -> Self {
+    pub fn new(spreads: &[SpreadWithUsage], limit: usize) -> Self {
         Self {
             most_used: group(spreads, limit, |_| true, by_usage),
             best_rated: group(
                 spreads,
                 limit,
-                |(_, usage)| usage.ratings > 0,
-                |(_, one), (_, other)| other.compare_ratings(*one),
+                |candidate| candidate.usage.ratings > 0,
+                |one, other| other.usage.compare_ratings(one.usage),
             ),
             newest: group(
                 spreads,
                 limit,
                 |_| true,
-                |(one, _), (other, _)| other.created_at.cmp(&one.created_at),
+                |one, other| other.spread.created_at.cmp(&one.spread.created_at),
             ),
-            beginner: group(spreads, limit, is_of(&[Difficulty::Beginner]), by_usage),
+            beginner: group(spreads, limit, has_difficulty(&[Difficulty::Beginner]), by_usage),
             advanced: group(
                 spreads,
                 limit,
-                is_of(&[Difficulty::Advanced, Difficulty::Expert]),
+                has_difficulty(&[Difficulty::Advanced, Difficulty::Expert]),
                 by_usage,
             ),
         }
     }
 }
 
-fn by_usage((_, one): &UsedSpread, (_, other): &UsedSpread) -> Ordering {
-    other.count.cmp(&one.count)
+fn by_usage(one: &SpreadWithUsage, other: &SpreadWithUsage) -> Ordering {
+    other.usage.count.cmp(&one.usage.count)
 }
 
-fn is_of(levels: &[Difficulty]) -> impl Fn(&UsedSpread) -> bool {
-    move |(spread, _)| levels.contains(&spread.difficulty)
+fn has_difficulty(levels: &[Difficulty]) -> impl Fn(&SpreadWithUsage) -> bool {
+    move |candidate| levels.contains(&candidate.spread.difficulty)
 }
 
 fn group(
-    spreads: &[UsedSpread],
+    spreads: &[SpreadWithUsage],
     limit: usize,
-    fits: impl Fn(&UsedSpread) -> bool,
-    compare: impl Fn(&UsedSpread, &UsedSpread) -> Ordering,
+    is_member: impl Fn(&SpreadWithUsage) -> bool,
+    compare: impl Fn(&SpreadWithUsage, &SpreadWithUsage) -> Ordering,
 ) -> Vec<Arc<Spread>> {
-    let mut group: Vec<_> = spreads.iter().filter(|one| one.0.is_active && fits(one)).collect();
-    group.sort_by(|one, other| compare(one, other).then(one.0.id.cmp(&other.0.id)));
-    group.into_iter().take(limit).map(|(spread, _)| Arc::clone(spread)).collect()
+    let mut group: Vec<_> =
+        spreads.iter().filter(|one| one.spread.is_active && is_member(one)).collect();
+    group.sort_by(|one, other| compare(one, other).then(one.spread.id.cmp(&other.spread.id)));
+    group.into_iter().take(limit).map(|member| Arc::clone(&member.spread)).collect()
 }

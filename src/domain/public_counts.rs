@@ -1,4 +1,4 @@
-//! What the landing page counts.
+//! Public counts of the landing page.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,23 +1,23 @@
-//! Ranges of numbers, both ends included.
+//! Inclusive ranges with optional ends, as filters have them.
 
-/// From `min` to `max`; an end that is `None` is open. Nothing lies in it where `min` is the larger.
+/// Inclusive range from `min` to `max`; `None` is unbounded. Empty if `min` exceeds `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range<T> {
-    /// The smallest.
+    /// Minimum.
     pub min: Option<T>,
-    /// The largest.
+    /// Maximum.
     pub max: Option<T>,
 }
 
 impl<T> Default for Range<T> {
-    /// Everything.
+    /// The unbounded range.
     fn default() -> Self {
         Self { min: None, max: None }
     }
 }
 
 impl<T: PartialOrd> Range<T> {
-    /// Whether the value lies in it.
+    /// `true` if the value lies within the range.
     pub fn contains(&self, value: &T) -> bool {
         self.min.as_ref().is_none_or(|min| min <= value)
             && self.max.as_ref().is_none_or(|max| value <= max)

@@ -1,9 +1,9 @@
-//! Readings: what a reading is, apart from where it is kept.
+//! Enumerations of readings, independent of their storage.
 
 use super::words::words;
 
 words! {
-    /// The tone of a reading, and what a user's karma score amounts to.
+    /// Karma context of a reading, and the grade of a user's karma score.
     Karma {
         /// 70 and above.
         Good = "good",
@@ -15,11 +15,11 @@ words! {
 }
 
 words! {
-    /// Who may see a reading.
+    /// Visibility of a reading.
     PrivacyLevel {
         /// The owner.
         Private = "private",
-        /// Until there are friends, the owner.
+        /// The owner, as long as the app has no friends.
         Friends = "friends",
         /// Everybody.
         Public = "public",
@@ -27,7 +27,7 @@ words! {
 }
 
 words! {
-    /// How far a reading has come. Only complete ones are written now.
+    /// Progress of a reading. Only complete ones are stored at present.
     ReadingStatus {
         /// Being drawn.
         Active = "active",

@@ -1,4 +1,4 @@
-//! Lists of readings: what they are narrowed to and how they are ordered.
+//! Filter and order of lists of readings.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,74 +8,74 @@ use super::reading::{Karma, PrivacyLevel};
 use super::spread::SpreadType;
 use super::voice::VoiceKey;
 
-/// A list of readings.
+/// Filter and order of a list of readings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ReadingList {
-    /// Which of them.
+    /// Filter of the list.
     pub filter: ReadingFilter,
-    /// In which order.
+    /// Order of the list.
     pub order: ReadingOrder,
 }
 
-/// What a reading must be to be listed: all of it. What is `None` may be anything, and of a list one
-/// has to fit.
+/// Filter of readings. All conditions apply; `None` matches everything, and a list matches any of its
+/// items.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct ReadingFilter {
-    /// The voice that speaks.
+    /// Voices of the interpretation.
     pub voices: Option<Vec<VoiceKey>>,
-    /// The tone.
+    /// Karma contexts.
     pub karma: Option<Vec<Karma>>,
-    /// The kind of spread.
+    /// Spread types.
     pub spread_types: Option<Vec<SpreadType>>,
-    /// It has one of these tags.
+    /// Tags of which a reading has at least one.
     pub tags_any: Option<Vec<String>>,
-    /// It has all of these tags.
+    /// Tags of which a reading has all.
     pub tags_all: Option<Vec<String>>,
-    /// It was made then or later.
+    /// Start of the creation time, included.
     pub from: Option<DateTime<Utc>>,
-    /// It was made before then.
+    /// End of the creation time, excluded.
     pub to: Option<DateTime<Utc>>,
-    /// This text is in the question or, for its owner, in the notes.
+    /// Search term in the question or, for the owner, in the notes.
     pub search: Option<String>,
-    /// What only its owner knows of a reading.
+    /// Conditions on private data of the owner.
     pub own: OwnFilter,
 }
 
-/// What only its owner knows of a reading. Nobody else finds anything by it.
+/// Conditions on private data of the owner. For others they match nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct OwnFilter {
-    /// Who may see it.
+    /// Privacy levels.
     pub privacy_levels: Option<Vec<PrivacyLevel>>,
-    /// Whether it is marked.
+    /// Favorites only, or others only.
     pub is_favorite: Option<bool>,
-    /// The folder that it is in.
+    /// Category of the reading.
     pub category: Option<Uuid>,
-    /// Whether it is in a folder.
+    /// Categorized readings only, or uncategorized ones only.
     pub has_category: Option<bool>,
-    /// How satisfying it was at least.
+    /// Minimum satisfaction rating, 1 to 5.
     pub min_satisfaction: Option<i16>,
-    /// Whether it is put away.
-    pub archive: Archive,
+    /// Archived or not.
+    pub archive: ArchiveFilter,
 }
 
-/// Whether readings are put away.
+/// Filter by archive state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum Archive {
-    /// They are not.
+pub enum ArchiveFilter {
+    /// Not archived.
     #[default]
     Active,
-    /// They are.
+    /// Archived.
     Archived,
-    /// They may be or not.
+    /// Both.
     Any,
 }
 
-/// How readings are ordered. What is equal is ordered by id in the same direction.
+/// Order of readings. Ties are ordered by id in the same direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadingOrder {
-    /// By what.
+    /// Sort field.
     pub field: ReadingOrderField,
-    /// Which end comes first.
+    /// Ascending or descending.
     pub order: Order,
 }
 
@@ -85,29 +85,29 @@ impl Default for ReadingOrder {
     }
 }
 
-/// What readings are ordered by.
+/// Sort field of readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReadingOrderField {
-    /// When they were made.
+    /// Creation time.
     CreatedAt,
-    /// When they were last changed.
+    /// Time of the last change.
     UpdatedAt,
-    /// How satisfying they were; those without a rating come last either way.
+    /// Satisfaction rating; unrated readings come last in either direction.
     Satisfaction,
 }
 
 impl OwnFilter {
-    /// Whether it leaves anything out that strangers are shown.
+    /// `true` if any condition is set.
     #[must_use]
-    pub fn is_given(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         *self != Self::default()
     }
 }
 
 impl ReadingFilter {
-    /// Whether it leaves anything out.
+    /// `true` if any condition is set.
     #[must_use]
-    pub fn is_given(&self) -> bool {
+    pub fn is_set(&self) -> bool {
         *self != Self::default()
     }
 }

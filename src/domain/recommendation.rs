@@ -1,4 +1,4 @@
-//! Which spreads suit a person: a score, and what it is made of.
+//! Recommendation of spreads: a score, and the reasons that contribute to it.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -7,56 +7,56 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::faction::FactionKey;
-use super::popular_spreads::UsedSpread;
+use super::popular_spreads::SpreadWithUsage;
 use super::reading::Karma;
 use super::spread::{Difficulty, Spread, SpreadType, SpreadUsage};
 
-/// What a person wishes for. What is `None` is left out of the score.
+/// Preferences of a person. `None` does not contribute to the score.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// How hard a spread may be to read.
+pub struct Preferences {
+    /// Preferred difficulty.
     pub difficulty: Option<Difficulty>,
-    /// The tone.
+    /// Karma context.
     pub karma: Option<Karma>,
     /// The person's faction.
     pub faction: Option<FactionKey>,
-    /// How many minutes there are.
+    /// Available time in minutes.
     pub available_minutes: Option<i32>,
-    /// The spreads that the person used of late.
+    /// Spreads that the person used recently.
     pub recent: Option<HashSet<Uuid>>,
 }
 
-/// What adds to a score, the heaviest first.
+/// Reasons that contribute to a score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecommendationReason {
-    /// It is as hard as is wished for, or one level off.
+    /// Preferred difficulty, or one level off.
     Difficulty,
-    /// It suits the tone.
+    /// Suitable for the karma context.
     Karma,
-    /// The faction favours it.
+    /// Preferred by the faction.
     Faction,
-    /// There is time enough.
+    /// Estimated time within the available time.
     Time,
-    /// It is rated well.
+    /// Well rated.
     Rating,
-    /// It is used often.
+    /// Often used.
     Popularity,
-    /// It was not used of late.
+    /// Not used recently.
     NotRecent,
 }
 
-/// A spread that suits somebody.
+/// A recommended spread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recommendation {
     /// The spread.
     pub spread: Arc<Spread>,
-    /// How well it suits, in thousandths. Whole numbers, so that 300 is not a little less.
+    /// Score in thousandths. A whole number, so that the threshold of 300 is exact.
     pub thousandths: u16,
-    /// What adds to the score, in order.
+    /// Contributing reasons, in the order of the enumeration.
     pub reasons: Vec<RecommendationReason>,
 }
 
-/// Points, in thousandths.
+/// Contributions to the score, in thousandths.
 const SAME_DIFFICULTY: u16 = 400;
 const NEAR_DIFFICULTY: u16 = 200;
 const KARMA: u16 = 200;
@@ -65,58 +65,62 @@ const TIME: u16 = 100;
 const RATING: u16 = 100;
 const POPULARITY: u16 = 50;
 const NOT_RECENT: u16 = 50;
-/// What scores less is no recommendation.
-const LEAST: u16 = 300;
-/// No score is higher.
-const MOST: u16 = 1000;
-/// Above this mean a spread is rated well.
+/// Minimum score of a recommendation.
+const SCORE_MINIMUM: u16 = 300;
+/// Maximum score.
+const SCORE_MAXIMUM: u16 = 1000;
+/// Mean rating above which a spread is well rated.
 const GOOD_RATING: i64 = 4;
-/// Above this count a spread is used often.
-const OFTEN: i64 = 100;
+/// Number of readings above which a spread is often used.
+const POPULAR_READINGS: i64 = 100;
 
-/// The active spreads that suit best, so many at most: by score, then usage, then name.
+/// The best `limit` active spreads: by score, then usage, then name.
 #[must_use]
-pub fn recommended(spreads: &[UsedSpread], wishes: &Wishes, limit: usize) -> Vec<Recommendation> {
-    let mut suiting: Vec<_> = spreads
+pub fn recommend(
+    spreads: &[SpreadWithUsage],
+    preferences: &Preferences,
+    limit: usize,
+) -> Vec<Recommendation> {
+    let mut suitable: Vec<_> = spreads
         .iter()
-        .filter(|(spread, _)| spread.is_active)
-        .map(|(spread, usage)| (judge(spread, *usage, wishes), usage.count))
-        .filter(|(recommendation, _)| recommendation.thousandths >= LEAST)
+        .filter(|candidate| candidate.spread.is_active)
+        .map(|SpreadWithUsage { spread, usage }| (score(spread, *usage, preferences), usage.count))
+        .filter(|(recommendation, _)| recommendation.thousandths >= SCORE_MINIMUM)
         .collect();
-    suiting.sort_by(|(one, one_used), (other, other_used)| {
+    suitable.sort_by(|(one, one_used), (other, other_used)| {
         Reverse((one.thousandths, one_used))
             .cmp(&Reverse((other.thousandths, other_used)))
             .then_with(|| one.spread.name.cmp(&other.spread.name))
     });
-    suiting.into_iter().take(limit).map(|(recommendation, _)| recommendation).collect()
+    suitable.into_iter().take(limit).map(|(recommendation, _)| recommendation).collect()
 }
 
-/// How well a spread suits somebody.
-fn judge(spread: &Arc<Spread>, usage: SpreadUsage, wishes: &Wishes) -> Recommendation {
+/// Score and reasons of a spread.
+fn score(spread: &Arc<Spread>, usage: SpreadUsage, preferences: &Preferences) -> Recommendation {
     let if_so = |is_so: bool, points: u16| if is_so { points } else { 0 };
-    let is_recent = wishes.recent.as_ref().map(|recent| recent.contains(&spread.id));
-    let has_time = wishes
+    let is_recent = preferences.recent.as_ref().map(|recent| recent.contains(&spread.id));
+    let has_time = preferences
         .available_minutes
         .and_then(|minutes| usize::try_from(minutes).ok())
         .is_some_and(|minutes| spread.estimated_minutes() <= minutes);
     let suits_karma =
-        wishes.karma.is_some_and(|karma| suiting(karma).contains(&spread.spread_type));
-    let is_favoured = wishes.faction.is_some() && spread.faction == wishes.faction;
-    let difficulty = wishes.difficulty.map_or(0, |wished| nearness(spread.difficulty, wished));
+        preferences.karma.is_some_and(|karma| suitable_types(karma).contains(&spread.spread_type));
+    let is_favoured = preferences.faction.is_some() && spread.faction == preferences.faction;
+    let difficulty = preferences.difficulty.map_or(0, |wished| nearness(spread.difficulty, wished));
     let points = [
         (RecommendationReason::Difficulty, difficulty),
         (RecommendationReason::Karma, if_so(suits_karma, KARMA)),
         (RecommendationReason::Faction, if_so(is_favoured, FACTION)),
         (RecommendationReason::Time, if_so(has_time, TIME)),
         (RecommendationReason::Rating, if_so(usage.is_rated_above(GOOD_RATING), RATING)),
-        (RecommendationReason::Popularity, if_so(usage.count > OFTEN, POPULARITY)),
+        (RecommendationReason::Popularity, if_so(usage.count > POPULAR_READINGS, POPULARITY)),
         (RecommendationReason::NotRecent, if_so(is_recent == Some(false), NOT_RECENT)),
     ];
     let sum: u16 = points.iter().map(|(_, points)| points).sum();
     let score = if is_recent == Some(true) { sum / 2 } else { sum };
     Recommendation {
         spread: Arc::clone(spread),
-        thousandths: score.min(MOST),
+        thousandths: score.min(SCORE_MAXIMUM),
         reasons: points
             .iter()
             .filter(|(_, points)| *points > 0)
@@ -133,8 +137,8 @@ fn nearness(difficulty: Difficulty, wished: Difficulty) -> u16 {
     }
 }
 
-/// The kinds of spreads that suit a tone.
-const fn suiting(karma: Karma) -> &'static [SpreadType] {
+/// Spread types that suit a karma context.
+const fn suitable_types(karma: Karma) -> &'static [SpreadType] {
     match karma {
         Karma::Good => &[SpreadType::VaultTecSpread, SpreadType::BrotherhoodCouncil],
         Karma::Neutral => &[SpreadType::SingleWasteland, SpreadType::WastelandSurvival],
@@ -190,8 +194,8 @@ mod tests {
         SpreadUsage { count, rating_sum, ratings }
     }
 
-    fn judged(usage: SpreadUsage, wishes: &Wishes) -> (u16, Vec<Reason>) {
-        let judged = judge(&Arc::new(spread("a")), usage, wishes);
+    fn judged(usage: SpreadUsage, wishes: &Preferences) -> (u16, Vec<Reason>) {
+        let judged = score(&Arc::new(spread("a")), usage, wishes);
         (judged.thousandths, judged.reasons)
     }
 
@@ -200,37 +204,41 @@ mod tests {
     }
 
     #[test]
-    fn each_wish_has_its_weight() {
-        let none = Wishes::default;
+    fn each_preference_has_its_weight() {
+        let none = Preferences::default;
         let wished = [
             (none(), 0, vec![]),
             (
-                Wishes { difficulty: Some(Difficulty::Intermediate), ..none() },
+                Preferences { difficulty: Some(Difficulty::Intermediate), ..none() },
                 400,
                 vec![Reason::Difficulty],
             ),
             (
-                Wishes { difficulty: Some(Difficulty::Beginner), ..none() },
+                Preferences { difficulty: Some(Difficulty::Beginner), ..none() },
                 200,
                 vec![Reason::Difficulty],
             ),
             (
-                Wishes { difficulty: Some(Difficulty::Advanced), ..none() },
+                Preferences { difficulty: Some(Difficulty::Advanced), ..none() },
                 200,
                 vec![Reason::Difficulty],
             ),
-            (Wishes { difficulty: Some(Difficulty::Expert), ..none() }, 0, vec![]),
-            (Wishes { karma: Some(Karma::Evil), ..none() }, 200, vec![Reason::Karma]),
-            (Wishes { karma: Some(Karma::Good), ..none() }, 0, vec![]),
-            (Wishes { karma: Some(Karma::Neutral), ..none() }, 0, vec![]),
-            (Wishes { faction: Some(FactionKey::Raiders), ..none() }, 300, vec![Reason::Faction]),
-            (Wishes { faction: Some(FactionKey::Ncr), ..none() }, 0, vec![]),
-            (Wishes { available_minutes: Some(13), ..none() }, 100, vec![Reason::Time]),
-            (Wishes { available_minutes: Some(12), ..none() }, 0, vec![]),
-            (Wishes { available_minutes: Some(-1), ..none() }, 0, vec![]),
-            (Wishes { recent: Some(ids(&[])), ..none() }, 50, vec![Reason::NotRecent]),
-            (Wishes { recent: Some(ids(&["b"])), ..none() }, 50, vec![Reason::NotRecent]),
-            (Wishes { recent: Some(ids(&["b", "a"])), ..none() }, 0, vec![]),
+            (Preferences { difficulty: Some(Difficulty::Expert), ..none() }, 0, vec![]),
+            (Preferences { karma: Some(Karma::Evil), ..none() }, 200, vec![Reason::Karma]),
+            (Preferences { karma: Some(Karma::Good), ..none() }, 0, vec![]),
+            (Preferences { karma: Some(Karma::Neutral), ..none() }, 0, vec![]),
+            (
+                Preferences { faction: Some(FactionKey::Raiders), ..none() },
+                300,
+                vec![Reason::Faction],
+            ),
+            (Preferences { faction: Some(FactionKey::Ncr), ..none() }, 0, vec![]),
+            (Preferences { available_minutes: Some(13), ..none() }, 100, vec![Reason::Time]),
+            (Preferences { available_minutes: Some(12), ..none() }, 0, vec![]),
+            (Preferences { available_minutes: Some(-1), ..none() }, 0, vec![]),
+            (Preferences { recent: Some(ids(&[])), ..none() }, 50, vec![Reason::NotRecent]),
+            (Preferences { recent: Some(ids(&["b"])), ..none() }, 50, vec![Reason::NotRecent]),
+            (Preferences { recent: Some(ids(&["b", "a"])), ..none() }, 0, vec![]),
         ];
         for (wishes, score, reasons) in wished {
             assert_eq!(judged(used(0, 0, 0), &wishes), (score, reasons), "{wishes:?}");
@@ -238,12 +246,12 @@ mod tests {
     }
 
     #[test]
-    fn a_tone_suits_two_kinds_of_spreads() {
+    fn a_karma_context_suits_two_types_of_spreads() {
         let suiting = |karma| {
-            let wishes = Wishes { karma: Some(karma), ..Wishes::default() };
+            let wishes = Preferences { karma: Some(karma), ..Preferences::default() };
             let suits = |spread_type: &SpreadType| {
                 let spread = Spread { spread_type: *spread_type, ..spread("a") };
-                judge(&Arc::new(spread), used(0, 0, 0), &wishes).thousandths == 200
+                score(&Arc::new(spread), used(0, 0, 0), &wishes).thousandths == 200
             };
             SpreadType::ALL.iter().copied().filter(suits).collect::<Vec<_>>()
         };
@@ -262,13 +270,13 @@ mod tests {
     fn a_spread_that_no_faction_favours_is_favoured_by_none() {
         let spread = Arc::new(Spread { faction: None, ..spread("a") });
         for faction in [None, Some(FactionKey::Raiders)] {
-            let wishes = Wishes { faction, ..Wishes::default() };
-            assert_eq!(judge(&spread, used(0, 0, 0), &wishes).thousandths, 0);
+            let wishes = Preferences { faction, ..Preferences::default() };
+            assert_eq!(score(&spread, used(0, 0, 0), &wishes).thousandths, 0);
         }
     }
 
     #[test]
-    fn good_ratings_and_use_add_without_a_wish() {
+    fn good_ratings_and_usage_add_without_a_preference() {
         let of_use = [
             (used(100, 0, 0), 0, vec![]),
             (used(101, 0, 0), 50, vec![Reason::Popularity]),
@@ -279,13 +287,13 @@ mod tests {
             (used(101, 5, 1), 150, vec![Reason::Rating, Reason::Popularity]),
         ];
         for (usage, score, reasons) in of_use {
-            assert_eq!(judged(usage, &Wishes::default()), (score, reasons), "{usage:?}");
+            assert_eq!(judged(usage, &Preferences::default()), (score, reasons), "{usage:?}");
         }
     }
 
     #[test]
     fn a_score_is_halved_for_a_recent_spread_and_capped() {
-        let mut wishes = Wishes {
+        let mut wishes = Preferences {
             difficulty: Some(Difficulty::Intermediate),
             karma: Some(Karma::Evil),
             faction: Some(FactionKey::Raiders),
@@ -309,18 +317,26 @@ mod tests {
         assert_eq!(judged(used(101, 5, 1), &wishes), (575, all));
     }
 
+    fn with_usage(spread: Spread, usage: SpreadUsage) -> SpreadWithUsage {
+        SpreadWithUsage { spread: Arc::new(spread), usage }
+    }
+
     fn names(found: &[Recommendation]) -> Vec<(&str, u16)> {
         found.iter().map(|one| (one.spread.name.as_str(), one.thousandths)).collect()
     }
 
     #[test]
-    fn what_scores_less_than_three_tenths_is_left_out() {
-        let spreads = [(Arc::new(spread("a")), used(0, 0, 0))];
+    fn spreads_that_score_less_than_three_tenths_are_not_recommended() {
+        let spreads = [with_usage(spread("a"), used(0, 0, 0))];
         let faction = Some(FactionKey::Raiders);
-        let found = recommended(&spreads, &Wishes { faction, ..Wishes::default() }, 9);
+        let found = recommend(&spreads, &Preferences { faction, ..Preferences::default() }, 9);
         assert_eq!(names(&found), [("a", 300)]);
-        let less = Wishes { karma: Some(Karma::Evil), recent: Some(ids(&[])), ..Wishes::default() };
-        assert_eq!(recommended(&spreads, &less, 9), []);
+        let less = Preferences {
+            karma: Some(Karma::Evil),
+            recent: Some(ids(&[])),
+            ..Preferences::default()
+        };
+        assert_eq!(recommend(&spreads, &less, 9), []);
     }
 
     #[test]
@@ -329,20 +345,20 @@ mod tests {
         let premium = Spread { is_premium: true, ..spread("premium") };
         let near = Spread { difficulty: Difficulty::Advanced, ..spread("near") };
         let spreads = [
-            (Arc::new(near), used(100, 0, 0)),
-            (Arc::new(spread("b")), used(1, 0, 0)),
-            (Arc::new(spread("a")), used(1, 0, 0)),
-            (Arc::new(inactive), used(3, 0, 0)),
-            (Arc::new(premium), used(2, 0, 0)),
+            with_usage(near, used(100, 0, 0)),
+            with_usage(spread("b"), used(1, 0, 0)),
+            with_usage(spread("a"), used(1, 0, 0)),
+            with_usage(inactive, used(3, 0, 0)),
+            with_usage(premium, used(2, 0, 0)),
         ];
-        let wishes = Wishes {
+        let wishes = Preferences {
             difficulty: Some(Difficulty::Intermediate),
             faction: Some(FactionKey::Raiders),
-            ..Wishes::default()
+            ..Preferences::default()
         };
         let expected = [("premium", 700), ("a", 700), ("b", 700), ("near", 500)];
         for limit in 0..5 {
-            let found = recommended(&spreads, &wishes, limit);
+            let found = recommend(&spreads, &wishes, limit);
             assert_eq!(names(&found), expected[..limit.min(4)]);
         }
     }

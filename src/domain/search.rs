@@ -1,27 +1,27 @@
-//! Searches of texts in memory.
+//! Text search in memory.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// A text as it is compared: composed, and in lower case letter by letter, so that what is around a
-/// letter does not matter.
+/// Canonical form for comparisons: NFC and lower case, letter by letter, so that the context of a letter
+/// does not matter.
 #[must_use]
 pub fn folded(text: &str) -> String {
-    // Again, because there are letters that are composed in lower case only.
+    // Normalized again, because some letters compose in lower case only.
     text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// A text that is searched for. Every character stands for itself, in capitals or not.
+/// A case-insensitive search term without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search(String);
 
 impl Search {
-    /// For that text.
+    /// Search for that term.
     #[must_use]
     pub fn new(text: &str) -> Self {
         Self(folded(text))
     }
 
-    /// Whether it is somewhere in one of these texts.
+    /// `true` if one of these texts contains the term.
     pub fn is_in<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
         texts.into_iter().any(|text| folded(text).contains(&self.0))
     }

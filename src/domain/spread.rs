@@ -10,7 +10,7 @@ use super::locale::Localized;
 use super::words::words;
 
 words! {
-    /// The kind of a spread; a reading keeps the kind that it was drawn with.
+    /// Type of a spread; a reading stores the type at its creation.
     SpreadType {
         /// One card.
         SingleWasteland = "single_wasteland",
@@ -32,69 +32,69 @@ words! {
 }
 
 words! {
-    /// How much experience a spread asks for.
+    /// Difficulty of reading a spread.
     Difficulty {
         /// A first spread.
         Beginner = "beginner",
         /// Some practice.
         Intermediate = "intermediate",
-        /// Many positions that bear on each other.
+        /// Many positions that relate to each other.
         Advanced = "advanced",
         /// For experts.
         Expert = "expert",
     }
 }
 
-/// A spread, as it is held in memory.
+/// A spread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spread {
     /// Key of the row.
     pub id: Uuid,
     /// Stable name, such as `celtic_cross`.
     pub name: String,
-    /// Its kind.
+    /// Type of the spread.
     pub spread_type: SpreadType,
-    /// How hard it is to read.
+    /// Difficulty of reading it.
     pub difficulty: Difficulty,
-    /// The faction that favours it.
+    /// Faction that prefers it.
     pub faction: Option<FactionKey>,
     /// 0 to 1; flavour only.
     pub radiation_sensitivity: f64,
-    /// The vault that it comes from, 1 to 122.
+    /// Vault of origin, 1 to 122.
     pub vault_origin: Option<i16>,
-    /// Whether new readings may use it.
+    /// Available for new readings.
     pub is_active: bool,
-    /// Whether only premium users may use it.
+    /// Available to premium users only.
     pub is_premium: bool,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
     /// Names and descriptions.
     pub texts: Localized<SpreadText>,
-    /// In order; as many as cards are drawn.
+    /// Positions in order, one for each drawn card.
     pub positions: Vec<Position>,
 }
 
 /// A spread's texts in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpreadText {
-    /// Name for people.
+    /// Display name.
     pub display_name: String,
-    /// What it is for and how the cards lie.
+    /// Purpose and layout.
     pub description: String,
-    /// How to read the cards together.
+    /// Guide to reading the cards together.
     pub interpretation_guide: Option<String>,
 }
 
-/// One place of a spread.
+/// One position of a spread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
-    /// From 1, without gaps.
+    /// Number from 1, without gaps.
     pub number: i16,
-    /// Where it lies, 0 to 1 from the left.
+    /// Horizontal coordinate, 0 to 1 from the left.
     pub x: Option<f64>,
-    /// Where it lies, 0 to 1 from the top.
+    /// Vertical coordinate, 0 to 1 from the top.
     pub y: Option<f64>,
-    /// How the card is turned, in degrees.
+    /// Rotation of the card, in degrees.
     pub rotation: Option<f64>,
     /// Name and meaning.
     pub texts: Localized<PositionText>,
@@ -103,39 +103,39 @@ pub struct Position {
 /// A position's texts in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PositionText {
-    /// What the place is called.
+    /// Name of the position.
     pub name: String,
-    /// What a card there speaks of.
+    /// Subject of a card in this position.
     pub meaning: String,
 }
 
 impl Spread {
-    /// How many cards it takes, which is how many positions it has.
+    /// Number of cards, which is the number of positions.
     #[must_use]
     pub fn card_count(&self) -> usize {
         self.positions.len()
     }
 
-    /// How long a reading with it takes: two minutes a card and five to settle.
+    /// Estimated duration of a reading: two minutes a card, and five.
     #[must_use]
     pub fn estimated_minutes(&self) -> usize {
         2 * self.card_count() + 5
     }
 }
 
-/// How a spread was used and rated.
+/// Usage and ratings of a spread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SpreadUsage {
-    /// Readings that used it.
+    /// Number of readings with the spread.
     pub count: i64,
-    /// The sum of their satisfaction ratings.
+    /// Sum of their satisfaction ratings.
     pub rating_sum: i64,
-    /// How many of them were rated.
+    /// Number of ratings.
     pub ratings: i64,
 }
 
 impl SpreadUsage {
-    /// The mean rating, to one decimal; `None` of none.
+    /// Mean rating, to one decimal; `None` without ratings.
     #[must_use]
     pub fn mean_rating(self) -> Option<f64> {
         #[expect(clippy::cast_precision_loss, reason = "ratings are far fewer than 2^52")]
@@ -143,13 +143,13 @@ impl SpreadUsage {
         (self.ratings > 0).then(|| mean(self.rating_sum, self.ratings))
     }
 
-    /// Whether the exact mean rating is above that; it is not where there is none.
+    /// `true` if the exact mean rating exceeds `rating`; `false` without ratings.
     #[must_use]
     pub fn is_rated_above(self, rating: i64) -> bool {
         self.rating_sum > rating.saturating_mul(self.ratings)
     }
 
-    /// Which of two that were rated is rated lower: by the exact mean, then by how many rated it.
+    /// Comparison of two rated spreads by the exact mean, then by the number of ratings.
     #[must_use]
     pub fn compare_ratings(self, other: Self) -> Ordering {
         let product = |sum: i64, count: i64| i128::from(sum) * i128::from(count);

@@ -1,4 +1,4 @@
-//! Lists of spreads: what they are narrowed to and how they are ordered.
+//! Filter and order of lists of spreads.
 
 use std::cmp::Ordering;
 
@@ -11,41 +11,41 @@ use super::range::Range;
 use super::search::Search;
 use super::spread::{Difficulty, Spread, SpreadType};
 
-/// What a spread must be to be listed: all of it. What is `None` may be anything, and of a list one
-/// has to fit.
+/// Filter of spreads. All conditions apply; `None` matches everything, and a list matches any of its
+/// items.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SpreadFilter {
-    /// Its kind.
+    /// Spread types.
     pub spread_types: Option<Vec<SpreadType>>,
-    /// How hard it is to read.
+    /// Difficulties.
     pub difficulties: Option<Vec<Difficulty>>,
-    /// How many cards it takes.
+    /// Number of cards.
     pub card_count: Range<i32>,
-    /// The faction that favours it.
+    /// Faction that prefers the spread.
     pub faction: Option<FactionKey>,
-    /// Whether it is for premium users only.
+    /// Premium spreads only, or others only.
     pub is_premium: Option<bool>,
-    /// Whether those are listed that new readings may not use.
+    /// Includes spreads that are not available for new readings.
     pub includes_inactive: bool,
-    /// In its name, or in a display name or a description of any language.
+    /// Search term in the name, or in a display name or description of any language.
     pub search: Option<Search>,
 }
 
 impl SpreadFilter {
-    /// Whether the spread is listed.
+    /// `true` if the spread meets all conditions.
     #[must_use]
-    pub fn fits(&self, spread: &Spread) -> bool {
+    pub fn matches(&self, spread: &Spread) -> bool {
         (self.includes_inactive || spread.is_active)
             && self.spread_types.as_ref().is_none_or(|types| types.contains(&spread.spread_type))
             && self.difficulties.as_ref().is_none_or(|levels| levels.contains(&spread.difficulty))
             && self.card_count.contains(&i32::try_from(spread.card_count()).unwrap_or(i32::MAX))
             && self.faction.is_none_or(|faction| spread.faction == Some(faction))
             && self.is_premium.is_none_or(|is_premium| spread.is_premium == is_premium)
-            && self.search.as_ref().is_none_or(|search| search.is_in(searched(spread)))
+            && self.search.as_ref().is_none_or(|search| search.is_in(searched_texts(spread)))
     }
 }
 
-fn searched(spread: &Spread) -> impl Iterator<Item = &str> {
+fn searched_texts(spread: &Spread) -> impl Iterator<Item = &str> {
     let of_all_languages = spread
         .texts
         .iter()
@@ -53,53 +53,52 @@ fn searched(spread: &Spread) -> impl Iterator<Item = &str> {
     std::iter::once(spread.name.as_str()).chain(of_all_languages)
 }
 
-/// What spreads are ordered by.
+/// Sort field of spreads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpreadOrderField {
-    /// How many readings used them.
+    /// Number of readings.
     UsageCount,
-    /// The stable name.
+    /// Stable name.
     Name,
-    /// How many cards they take.
+    /// Number of cards.
     CardCount,
-    /// When they were made.
+    /// Creation time.
     CreatedAt,
 }
 
-/// How spreads are ordered. What is equal is ordered by id, the smallest first, whatever the
-/// direction.
+/// Order of spreads. Ties are ordered by id, ascending in either direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpreadOrder {
-    /// By what.
+    /// Sort field.
     pub field: SpreadOrderField,
-    /// Which end comes first.
+    /// Ascending or descending.
     pub order: Order,
 }
 
-/// A spread's place in a list.
+/// Sort key of a spread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpreadKey {
-    /// What the list is ordered by.
+    /// Value of the sort field.
     pub value: SpreadValue,
-    /// Key of the row.
+    /// Id of the spread, the tie-breaker.
     pub id: Uuid,
 }
 
-/// What a list of spreads is ordered by. In one list all are of one kind.
+/// Value of the sort field of a spread. All keys of one list have the same variant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SpreadValue {
-    /// How many readings used it.
+    /// Number of readings.
     UsageCount(i64),
-    /// The stable name.
+    /// Stable name.
     Name(String),
-    /// How many cards it takes.
+    /// Number of cards.
     CardCount(usize),
-    /// When it was made.
+    /// Creation time.
     CreatedAt(DateTime<Utc>),
 }
 
 impl SpreadOrder {
-    /// The place of a spread that so many readings used.
+    /// Sort key of a spread with that number of readings.
     #[must_use]
     pub fn key_of(self, spread: &Spread, usage_count: i64) -> SpreadKey {
         let value = match self.field {
@@ -111,9 +110,9 @@ impl SpreadOrder {
         SpreadKey { value, id: spread.id }
     }
 
-    /// Whether a place is one of a list in this order.
+    /// `true` if the key has a value of this order's sort field.
     #[must_use]
-    pub const fn knows(self, key: &SpreadKey) -> bool {
+    pub const fn is_key_of_order(self, key: &SpreadKey) -> bool {
         matches!(
             (self.field, &key.value),
             (SpreadOrderField::UsageCount, SpreadValue::UsageCount(_))
@@ -123,7 +122,7 @@ impl SpreadOrder {
         )
     }
 
-    /// Which of two places in this order comes first.
+    /// Comparison of two keys in this order.
     #[must_use]
     pub fn compare(self, one: &SpreadKey, other: &SpreadKey) -> Ordering {
         self.order.of(one.value.cmp(&other.value)).then(one.id.cmp(&other.id))

@@ -1,4 +1,4 @@
-//! Figures of somebody's readings: what is counted, and the rules that are no sums.
+//! Statistics of a user's readings: types, and the rules that are not sums.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use super::reading::Karma;
 use super::voice::VoiceKey;
 use super::words::words;
 
-/// How many ratings a trend takes at least.
+/// Minimum number of ratings of a trend.
 const RATINGS_OF_A_TREND: i64 = 4;
-/// By how many tenths the mean of one half must differ from the other's to be a trend.
+/// Minimum difference of the means of both halves for a trend, in tenths.
 const TENTHS_OF_A_TREND: i64 = 3;
 
 words! {
@@ -38,31 +38,31 @@ words! {
 }
 
 words! {
-    /// Whether readings satisfy more and more.
+    /// Trend of satisfaction ratings.
     SatisfactionTrend {
-        /// They do.
+        /// Improving ratings.
         Increasing = "increasing",
-        /// Less and less.
+        /// Declining ratings.
         Decreasing = "decreasing",
-        /// Neither.
+        /// No clear trend.
         Stable = "stable",
     }
 }
 
 words! {
-    /// Whether there is more or less than before.
+    /// Direction of a change between two periods.
     ChangeDirection {
         /// More.
         Up = "up",
         /// Less.
         Down = "down",
-        /// As much.
+        /// Equal.
         Same = "same",
     }
 }
 
 impl ChangeDirection {
-    /// From the one number to the other.
+    /// Direction of the change from `previous` to `current`.
     #[must_use]
     pub fn from_to(previous: i64, current: i64) -> Self {
         match current.cmp(&previous) {
@@ -73,11 +73,11 @@ impl ChangeDirection {
     }
 }
 
-/// How many minutes somebody's clock is ahead of UTC: where their days begin.
+/// Offset of a user's clock from UTC, in minutes, which determines where their days start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UtcOffset(pub i32);
 
-/// In minutes, with a sign.
+/// Minutes with a sign.
 impl fmt::Display for UtcOffset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:+}", self.0)
@@ -89,48 +89,48 @@ impl UtcOffset {
         TimeDelta::minutes(self.0.into())
     }
 
-    /// The date on that clock.
+    /// Local date of a time.
     #[must_use]
     pub fn date_of(self, time: DateTime<Utc>) -> NaiveDate {
         (time + self.ahead()).date_naive()
     }
 
-    /// When that date begins there.
+    /// Start of a local date.
     #[must_use]
     pub fn start_of(self, date: NaiveDate) -> DateTime<Utc> {
         date.and_time(NaiveTime::MIN).and_utc() - self.ahead()
     }
 
-    /// From the start of the one date to the start of the other.
+    /// Window from the start of `first` to the start of `end`.
     #[must_use]
-    pub fn between(self, first: NaiveDate, end: NaiveDate) -> Window {
-        Window { from: Some(self.start_of(first)), to: Some(self.start_of(end)) }
+    pub fn between(self, first: NaiveDate, end: NaiveDate) -> TimeWindow {
+        TimeWindow { from: Some(self.start_of(first)), to: Some(self.start_of(end)) }
     }
 
-    /// The week of a time, from Monday.
+    /// Local week of a time, from Monday.
     #[must_use]
-    pub fn week_of(self, time: DateTime<Utc>) -> Window {
+    pub fn week_of(self, time: DateTime<Utc>) -> TimeWindow {
         let date = self.date_of(time);
         let monday = date - Days::new(date.weekday().num_days_from_monday().into());
         self.between(monday, monday + Days::new(7))
     }
 
-    /// The calendar month of a time.
+    /// Local calendar month of a time.
     #[must_use]
-    pub fn month_of(self, time: DateTime<Utc>) -> Window {
+    pub fn month_of(self, time: DateTime<Utc>) -> TimeWindow {
         let date = self.date_of(time);
         let first = date - Days::new(date.day0().into());
         self.between(first, first + chrono::Months::new(1))
     }
 }
 
-/// So many dates in their order, of which today is the last.
+/// The last `days` dates in ascending order, today included.
 #[must_use]
 pub fn dates_until(today: NaiveDate, days: u16) -> Vec<NaiveDate> {
     (0..days).rev().map(|before| today - Days::new(before.into())).collect()
 }
 
-/// So many numbers, in JSON as a list: serde knows no array whose length is a parameter.
+/// JSON lists for arrays of generic length, which serde does not support.
 mod numbers {
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -151,184 +151,184 @@ mod numbers {
     }
 }
 
-/// A time span, `[from, to)`. `None` is without end.
+/// Time window `[from, to)`; `None` is unbounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Window {
-    /// Its first moment.
+pub struct TimeWindow {
+    /// Start, included.
     pub from: Option<DateTime<Utc>>,
-    /// Its end.
+    /// End, excluded.
     pub to: Option<DateTime<Utc>>,
 }
 
-impl Window {
-    /// So many times 24 hours before a time.
+impl TimeWindow {
+    /// Window of `days` times 24 hours before `end`.
     #[must_use]
     pub fn before(end: DateTime<Utc>, days: u16) -> Self {
         Self { from: Some(end - TimeDelta::days(days.into())), to: Some(end) }
     }
 }
 
-/// A minute of the clock. Windows that roll on with the time end where the minute of the question ends:
-/// within a minute they are the same for everybody who asks, and hold all that was made before.
+/// A minute of the clock. Rolling windows end with the minute of the request: within a minute they are
+/// equal for all requests, so that they can be cached, and include all earlier readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Minute(DateTime<Utc>);
 
 impl Minute {
-    /// The minute of a time.
+    /// Minute that contains a time.
     #[must_use]
     pub fn of(time: DateTime<Utc>) -> Self {
         Self(time.duration_trunc(TimeDelta::minutes(1)).unwrap_or(time))
     }
 
-    /// Its first moment. It is of the same day as the rest of it on every clock.
+    /// Start of the minute. It has the same date as the rest of the minute at every offset.
     #[must_use]
     pub fn start(self) -> DateTime<Utc> {
         self.0
     }
 
-    /// When it is over.
+    /// End of the minute.
     #[must_use]
     pub fn end(self) -> DateTime<Utc> {
         self.0 + TimeDelta::minutes(1)
     }
 }
 
-/// As a number, of seconds since 1970.
+/// Seconds since 1970.
 impl fmt::Display for Minute {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.0.timestamp())
     }
 }
 
-/// How often something was used.
+/// Usage count of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally<K> {
-    /// What.
+    /// Counted key.
     pub key: K,
-    /// How often.
+    /// Number of uses.
     pub count: i64,
-    /// When last.
+    /// Time of the last use.
     pub last_used_at: DateTime<Utc>,
 }
 
-/// The most used first, of those the last used, of those by name.
+/// Sorts by count descending, then most recently used first, then by name.
 pub fn sort_by_use<K: Copy, N: Ord>(tallies: &mut [Tally<K>], name: impl Fn(K) -> N) {
     tallies.sort_by_cached_key(|tally| {
         (Reverse(tally.count), Reverse(tally.last_used_at), name(tally.key))
     });
 }
 
-/// What is used most.
+/// The most used key.
 #[must_use]
 pub fn most_used<K: Copy, N: Ord>(mut tallies: Vec<Tally<K>>, name: impl Fn(K) -> N) -> Option<K> {
     sort_by_use(&mut tallies, name);
     tallies.first().map(|tally| tally.key)
 }
 
-/// How often a user drew a card.
+/// Number of draws of a card by a user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardTally {
-    /// Which card.
+    /// Card id.
     pub card: Uuid,
-    /// How often upright.
+    /// Number of upright draws.
     pub upright: i32,
-    /// How often upside down.
+    /// Number of reversed draws.
     pub reversed: i32,
-    /// When last.
+    /// Time of the last draw.
     pub last_drawn_at: DateTime<Utc>,
 }
 
-/// How many readings have a rating.
+/// Number of readings with a rating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RatingTally {
-    /// The rating.
+    /// Satisfaction rating, 1 to 5.
     pub rating: i16,
-    /// Whether they are of the later half of all rated ones. Of an odd number the middle one is.
+    /// `true` for the later half of all rated readings, the middle one of an odd number included.
     pub is_late: bool,
-    /// How many.
+    /// Number of readings.
     pub readings: i64,
 }
 
-/// What the readings of a time come to.
+/// Statistics of the readings of a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeriodFigures {
-    /// How many.
+pub struct PeriodStats {
+    /// Number of readings.
     pub readings: i64,
-    /// How satisfying.
+    /// Satisfaction ratings.
     pub ratings: Ratings,
 }
 
-/// What a user's readings come to.
+/// Statistics of all readings of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct UserFigures {
-    /// All of them, and how many were made in this month, this week and the last 7 days.
+pub struct UserReadingStats {
+    /// Summary, with the counts of this month, this week and the last 7 days.
     pub summary: Summary<3>,
-    /// Cards drawn.
+    /// Number of drawn cards.
     pub draws: i64,
     /// Consecutive dates with a reading, up to today or yesterday.
     pub current_streak_days: i64,
 }
 
-impl UserFigures {
-    /// Of no readings.
+impl UserReadingStats {
+    /// Statistics without readings.
     #[must_use]
     pub fn none() -> Self {
         Self { summary: Summary::of(&[]), draws: 0, current_streak_days: 0 }
     }
 }
 
-/// Readings of a user with the same spread, voice and karma context.
+/// Readings of a user with the same spread, voice and karma context, counted in `N` windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadingGroup<const N: usize> {
-    /// Whose.
+    /// Owner.
     pub user: Uuid,
-    /// With which spread.
+    /// Spread id.
     pub spread: Uuid,
-    /// In which voice.
+    /// Voice.
     pub voice: VoiceKey,
-    /// In which tone.
+    /// Karma context.
     pub karma: Karma,
-    /// How many.
+    /// Number of readings.
     pub readings: i64,
-    /// When the newest was made.
+    /// Creation time of the newest reading.
     pub last_made_at: DateTime<Utc>,
-    /// How satisfying they were.
+    /// Satisfaction ratings.
     pub ratings: Ratings,
-    /// How many were made within several windows.
+    /// Number of readings within each window.
     pub within: [i64; N],
 }
 
-/// A sum of ratings.
+/// Sum and number of ratings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ratings {
-    /// Of all.
+    /// Sum of all ratings.
     pub sum: i64,
-    /// How many.
+    /// Number of ratings.
     pub count: i64,
 }
 
 impl Ratings {
-    /// Adds others.
+    /// Adds other ratings.
     pub fn add(&mut self, other: Self) {
         self.sum += other.sum;
         self.count += other.count;
     }
 
-    /// The mean to one decimal; `None` of nothing.
+    /// Mean to one decimal; `None` without ratings.
     #[must_use]
     pub fn mean(self) -> Option<f64> {
         mean(self.sum, self.count)
     }
 }
 
-/// A mean to one decimal; `None` of nothing.
+/// Mean to one decimal; `None` if `count` is 0.
 #[must_use]
 pub fn mean(sum: i64, count: i64) -> Option<f64> {
-    // Rounded in whole numbers: 0.05 is none for a computer.
+    // Rounded in whole numbers, because 0.05 has no exact binary representation.
     (count > 0).then(|| number((20 * sum + count) / (2 * count)) / 10.0)
 }
 
-/// So many percent, to one decimal; 0 of nothing.
+/// Percentage to one decimal; 0 if `whole` is 0.
 #[must_use]
 pub fn percent(part: i64, whole: i64) -> f64 {
     mean(part * 100, whole).unwrap_or_default()
@@ -339,26 +339,26 @@ const fn number(count: i64) -> f64 {
     count as f64
 }
 
-/// What all readings of a user come to.
+/// Summary of a user's readings, with counts in `N` windows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary<const N: usize> {
-    /// How many.
+    /// Number of readings.
     pub readings: i64,
-    /// How many were made within several windows.
+    /// Number of readings within each window.
     #[serde(with = "numbers")]
     pub within: [i64; N],
-    /// How satisfying they were.
+    /// Satisfaction ratings.
     pub ratings: Ratings,
-    /// The voice used most.
+    /// Most used voice.
     pub favorite_voice: Option<VoiceKey>,
-    /// The spread used most.
+    /// Id of the most used spread.
     pub favorite_spread: Option<Uuid>,
-    /// How many in each tone, in the order of [`Karma::ALL`].
+    /// Number of readings by karma context, in the order of [`Karma::ALL`].
     pub karma: [i64; Karma::ALL.len()],
 }
 
 impl<const N: usize> Summary<N> {
-    /// Of a user's readings.
+    /// Summary of the groups of one user.
     #[must_use]
     pub fn of(groups: &[ReadingGroup<N>]) -> Self {
         let mut within = [0; N];
@@ -398,30 +398,31 @@ fn tallies<K: Copy + Ord, const N: usize>(
     by_key.into_values().collect()
 }
 
-/// Consecutive dates with a reading, of which none is missing.
+/// Consecutive dates with a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Streak {
-    /// The last of them.
+    /// Last date.
     pub last_date: NaiveDate,
-    /// How many.
+    /// Number of days.
     pub days: i64,
 }
 
 impl Streak {
-    /// How many days it has come to: it goes on today if its last date was yesterday.
+    /// Number of days of a current streak, whose last date is today or yesterday; otherwise 0.
     #[must_use]
     pub fn days_as_of(self, today: NaiveDate) -> i64 {
         if self.last_date + Days::new(1) >= today { self.days } else { 0 }
     }
 }
 
-/// Whether the later half of ratings is better than the earlier one; `None` of too few.
+/// Trend from the earlier half of ratings to the later one; `None` with too few ratings.
 #[must_use]
 pub fn trend(early: Ratings, late: Ratings) -> Option<SatisfactionTrend> {
     if early.count + late.count < RATINGS_OF_A_TREND {
         return None;
     }
-    // The difference of the means times both counts, in whole numbers: 0.3 is none for a computer.
+    // Difference of the means times both counts, in whole numbers, because 0.3 has no exact binary
+    // representation.
     let difference = 10 * (late.sum * early.count - early.sum * late.count);
     let least = TENTHS_OF_A_TREND * early.count * late.count;
     Some(if difference > least {
@@ -433,8 +434,8 @@ pub fn trend(early: Ratings, late: Ratings) -> Option<SatisfactionTrend> {
     })
 }
 
-/// How many readings a week, to one decimal, over the time from the first to the last; less than a
-/// week counts as one. 0 of a single one.
+/// Readings per week, to one decimal, from the first to the last reading; less than a week counts as one
+/// week. 0 for a single reading.
 #[must_use]
 pub fn readings_per_week(readings: i64, first: DateTime<Utc>, last: DateTime<Utc>) -> f64 {
     if readings <= 1 {
@@ -444,15 +445,15 @@ pub fn readings_per_week(readings: i64, first: DateTime<Utc>, last: DateTime<Utc
     (number(readings) / weeks.max(1.0) * 10.0).round() / 10.0
 }
 
-/// When somebody makes their readings.
+/// Temporal patterns of a user's readings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadingPatterns {
-    /// The day of the week with the most readings.
+    /// Weekday with the most readings.
     pub busiest_weekday: Option<Weekday>,
-    /// The hour of the day with the most readings, 0 to 23.
+    /// Hour of the day with the most readings, 0 to 23.
     pub busiest_hour: Option<i32>,
-    /// How many a week.
+    /// Readings per week.
     pub readings_per_week: f64,
-    /// The most consecutive dates with a reading.
+    /// Maximum number of consecutive dates with a reading.
     pub longest_streak_days: i64,
 }

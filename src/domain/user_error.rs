@@ -1,75 +1,75 @@
-//! What a person can put right: an empty question, a taken name, a wrong password.
+//! User errors: invalid input that a person can correct, such as a taken name or a wrong password.
 
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
-/// Why an input is refused.
+/// Reason for which an input is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserErrorCode {
-    /// It must be given.
+    /// Missing value.
     Required,
-    /// It has too few characters.
+    /// Too few characters.
     TooShort,
-    /// It has too many characters.
+    /// Too many characters.
     TooLong,
-    /// There are too many of them.
+    /// Too many items.
     TooMany,
-    /// The number or time is too small or too large.
+    /// Number or time out of range.
     OutOfRange,
-    /// It is not of the right form.
+    /// Invalid format.
     Invalid,
-    /// Somebody, or something, has it already.
+    /// Name already in use.
     Taken,
-    /// What it refers to is not there.
+    /// Reference to a missing object.
     NotFound,
-    /// Somebody was faster.
+    /// Concurrent change of the same object.
     Conflict,
-    /// The name or the password is wrong.
+    /// Wrong name or password.
     BadCredentials,
-    /// The account is locked for a while.
+    /// Temporarily locked account.
     AccountLocked,
-    /// The login is over.
+    /// Ended login.
     SessionExpired,
-    /// No more readings today.
+    /// Exhausted daily quota of readings.
     ReadingLimit,
-    /// The spread is not offered any more.
+    /// Spread that is not available for new readings.
     SpreadInactive,
-    /// The share link is over.
+    /// Closed share link.
     ShareClosed,
 }
 
-/// One thing that a person can put right.
+/// One error that a person can correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserError {
-    /// Where it stands in the input: `tags`, `3`.
+    /// Path in the input: `tags`, `3`.
     pub field: Vec<String>,
-    /// Why it is refused.
+    /// Reason of the rejection.
     pub code: UserErrorCode,
-    /// For people.
+    /// Message for people.
     pub message: String,
-    /// The least that is allowed, where that is the matter.
+    /// Allowed minimum, of errors about a length or a range.
     pub min: Option<i32>,
-    /// The most that is allowed.
+    /// Allowed maximum, of errors about a length or a range.
     pub max: Option<i32>,
-    /// When the day's limit begins anew.
+    /// Reset time of the daily quota, of `ReadingLimit`.
     pub resets_at: Option<DateTime<Utc>>,
-    /// When the account is open again.
+    /// End of the lock, of `AccountLocked`.
     pub locked_until: Option<DateTime<Utc>>,
 }
 
 impl UserError {
-    /// About a field of the input.
+    /// Error about a field of the input.
     #[must_use]
     pub fn new(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
-        let mut error = Self::of_whole(code, message);
+        let mut error = Self::whole_input(code, message);
         error.field.push(field.to_owned());
         error
     }
 
-    /// About the input as a whole.
+    /// Error about the whole input.
     #[must_use]
-    pub fn of_whole(code: UserErrorCode, message: impl Into<String>) -> Self {
+    pub fn whole_input(code: UserErrorCode, message: impl Into<String>) -> Self {
         Self {
             field: Vec::new(),
             code,
@@ -81,13 +81,13 @@ impl UserError {
         }
     }
 
-    /// Says how many are allowed: characters, items.
+    /// Adds the allowed number of characters or items.
     #[must_use]
     pub fn within_count(self, bounds: &RangeInclusive<usize>) -> Self {
         self.within(i32::try_from(*bounds.start()).ok(), i32::try_from(*bounds.end()).ok())
     }
 
-    /// Says what is allowed.
+    /// Adds the allowed range.
     #[must_use]
     pub fn within(mut self, min: Option<i32>, max: Option<i32>) -> Self {
         (self.min, self.max) = (min, max);

@@ -1,4 +1,4 @@
-//! Who asks. Everything that a person may or may not see is decided from this.
+//! The viewer of a request: the identity that all authorization is based on.
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,19 +6,18 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The person on whose behalf a request runs, as its token says. Whether they are an admin is not
-/// kept here: that is read from the database when it matters, because a token may be older than a
-/// demotion.
+/// Identity of a request's access token. The admin role is no part of it: it is read from the database
+/// when needed, because a token may be older than a demotion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {
-    /// Nobody signed in.
+    /// Not signed in.
     Anonymous,
     /// A signed-in user.
     User(Uuid),
 }
 
 impl Viewer {
-    /// The signed-in user's id.
+    /// Id of the signed-in user.
     #[must_use]
     pub const fn user_id(self) -> Option<Uuid> {
         match self {
@@ -27,42 +26,41 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer is that user.
+    /// `true` if the viewer is that user.
     #[must_use]
     pub fn is(self, user_id: Uuid) -> bool {
         self.user_id() == Some(user_id)
     }
 }
 
-/// Who reads: whose own writes must be there, and who must not go back in time. Servers tell each other
-/// so in JSON.
+/// Identity of a client for read-your-writes and monotonic reads. Servers exchange it as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reader {
+pub enum ReaderId {
     /// A signed-in user.
     Account(Uuid),
     /// An address.
     Address(IpAddr),
 }
 
-/// The viewer of a request as it goes on: who logs in is the viewer of what comes after.
+/// Current viewer of a request: a login during the request changes it.
 #[derive(Debug, Clone)]
 pub struct CurrentViewer(Arc<RwLock<Viewer>>);
 
 impl CurrentViewer {
-    /// That one, to begin with.
+    /// Starts with that viewer.
     #[must_use]
     pub fn new(viewer: Viewer) -> Self {
         Self(Arc::new(RwLock::new(viewer)))
     }
 
-    /// Who it is now.
+    /// Current viewer.
     #[must_use]
     pub fn get(&self) -> Viewer {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on it is that one.
+    /// Replaces the viewer.
     pub fn set(&self, viewer: Viewer) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = viewer;
     }

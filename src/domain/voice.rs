@@ -1,4 +1,4 @@
-//! Voices: the characters that phrase an interpretation, each in its own manner.
+//! Voices: characters with sentence templates for interpretations.
 
 use serde::{Deserialize, Serialize};
 
@@ -40,31 +40,31 @@ words! {
     }
 }
 
-/// A voice, as it is held in memory.
+/// A voice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voice {
-    /// Which one.
+    /// Unique key.
     pub key: VoiceKey,
-    /// Such as `analytical`.
+    /// Tone, such as `analytical`.
     pub tone: String,
-    /// Such as `technical`.
+    /// Style of vocabulary, such as `technical`.
     pub vocabulary_style: String,
-    /// The faction that it speaks for, if one: a word, because a voice may outlive it.
+    /// Faction that it speaks for.
     pub faction: Option<super::faction::FactionKey>,
-    /// Name and templates.
+    /// Names and templates.
     pub texts: Localized<VoiceText>,
 }
 
 /// A voice's texts in one language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VoiceText {
-    /// Name for people.
+    /// Display name.
     pub display_name: String,
-    /// How it phrases things.
+    /// Sentence templates.
     pub templates: VoiceTemplates,
 }
 
-/// The sentences that a voice fills in. Slots are in braces: `{card}`, `{keyword}`, `{meaning}`,
+/// Sentence templates of a voice. Slots are in braces: `{card}`, `{keyword}`, `{meaning}`,
 /// `{position}`, `{spread}`, `{count}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,21 +77,21 @@ pub struct VoiceTemplates {
     pub drawn_upright: [String; 2],
     /// A reversed card in its position: the same slots.
     pub drawn_reversed: [String; 2],
-    /// How good karma colours a reading.
+    /// Sentence for good karma.
     pub karma_good: String,
-    /// How neutral karma colours a reading.
+    /// Sentence for neutral karma.
     pub karma_neutral: String,
-    /// How evil karma colours a reading.
+    /// Sentence for evil karma.
     pub karma_evil: String,
-    /// Begins a reading: `{spread}`, `{count}`.
+    /// Opening of a reading: `{spread}`, `{count}`.
     pub reading_opening: String,
-    /// Ends a reading: `{card}`.
+    /// Closing of a reading: `{card}`.
     pub reading_closing: String,
-    /// A reading in one line: `{card}`, `{keyword}`.
+    /// Summary of a reading in one line: `{card}`, `{keyword}`.
     pub summary: String,
 }
 
-/// The sentence with which a voice introduces a card of each suit.
+/// Opening sentences of a voice, one for each suit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "a field a suit")]
@@ -104,7 +104,7 @@ pub struct CardOpenings {
 }
 
 impl CardOpenings {
-    /// The sentence for a card of that suit.
+    /// Opening sentence for a card of that suit.
     #[must_use]
     pub fn of(&self, suit: Suit) -> &str {
         match suit {

@@ -95,16 +95,16 @@ impl CardOrder {
         let order = card_list::CardOrder { field: self.field.into(), order: self.direction.into() };
         let list = list_name("cards", self.field, self.direction);
         let page = arguments.request::<CardKey>(context, &request.limits, &list)?;
-        let page = of_order(page, |key| order.knows(key))?;
+        let page = of_order(page, |key| order.is_key_of_order(key))?;
         let of_type = async || Ok(request.catalogue.cards_of_type(filter.card_type).collect());
         let of_type = request.cached(&keys::cards_list(filter.card_type), of_type()).await?;
         let mut cards: Vec<_> = of_type
             .iter()
-            .filter(|card| filter.fits(card))
+            .filter(|card| filter.matches(card))
             .map(|card| (order.key_of(card), card))
             .collect();
         cards.sort_by(|(one, _), (other, _)| order.compare(one, other));
-        let page = page.page_by(&cards, |(place, _), key| order.compare(place, key));
+        let page = page.slice_by(&cards, |(place, _), key| order.compare(place, key));
         Ok(Connection::new(&list, page, |(key, _)| key.clone(), |(_, card)| Card::of(card)))
     }
 }

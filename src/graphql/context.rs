@@ -26,7 +26,7 @@ use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
-use crate::services::tokens::AccessToken;
+use crate::services::tokens::AccessClaims;
 
 /// Where a request comes from.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Caller {
     /// Its address.
     pub address: IpAddr,
     /// Its access token, checked.
-    pub access: Option<AccessToken>,
+    pub access: Option<AccessClaims>,
     /// The refresh token in its cookie.
     pub cookie: Option<String>,
     /// Whether the page that sent it may use the cookie.

@@ -74,13 +74,13 @@ pub enum ApiError {
 pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserError>>, ApiError> {
     Err(match result {
         Ok(done) => return Ok(Ok(done)),
-        Err(ServiceError::Refused(errors)) => {
+        Err(ServiceError::UserErrors(errors)) => {
             return Ok(Err(errors.into_iter().map(UserError::from).collect()));
         }
         Err(ServiceError::NotFound(what)) => ApiError::NotFound(what),
         Err(ServiceError::Unauthenticated) => ApiError::Unauthenticated,
         Err(ServiceError::Forbidden) => ApiError::Forbidden("only admins may see or do this"),
-        Err(ServiceError::Throttled { what, retry_after }) => {
+        Err(ServiceError::RateLimited { resource: what, retry_after }) => {
             // Rounded up: a client that waits so long is let in.
             let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             ApiError::RateLimited { what, retry_after_ms: retry_after_ms.saturating_add(1) }
@@ -88,9 +88,9 @@ pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserEr
         Err(ServiceError::BadInput { argument, message }) => {
             ApiError::BadInput { argument, message }
         }
-        Err(ServiceError::Busy) => ApiError::Busy,
+        Err(ServiceError::Overloaded) => ApiError::Busy,
         Err(ServiceError::Database(error)) => ApiError::Database(error),
-        Err(ServiceError::Secret(cause)) => ApiError::Secret(cause.to_string()),
+        Err(ServiceError::Crypto(cause)) => ApiError::Secret(cause.to_string()),
     })
 }
 

@@ -9,7 +9,7 @@ use super::scalars::DateTime;
 use crate::config::content;
 use crate::domain::page::Order;
 use crate::domain::range::Range;
-use crate::services::input::normalized;
+use crate::services::validation::normalized;
 
 /// Which end of an order comes first. Items without a value come last either way.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]

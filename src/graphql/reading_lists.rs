@@ -22,7 +22,7 @@ use super::words::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::page::{Order, Page, PageRequest};
-use crate::domain::reading_list::{self, Archive, OwnFilter};
+use crate::domain::reading_list::{self, ArchiveFilter, OwnFilter};
 
 /// Which readings: all of what is given must fit. Of a list one item has to fit, so an empty list fits
 /// nothing.
@@ -73,7 +73,7 @@ pub struct PublicReadingFilter {
 
 /// Whether readings are archived.
 #[derive(Enum, Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[graphql(remote = "Archive")]
+#[graphql(remote = "ArchiveFilter")]
 pub enum ArchiveState {
     /// They are not.
     #[default]

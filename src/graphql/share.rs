@@ -16,7 +16,7 @@ use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingRow, ReadingTexts};
 use crate::db::shares::{ShareRow, SharedReadingRow};
 use crate::loaders::DrawnCardsOfReading;
-use crate::services::shares::{self, Shared};
+use crate::services::shares::{self, ShareAccess};
 
 /// Fields of the query type that answer shared readings.
 #[derive(Default)]
@@ -56,13 +56,13 @@ pub enum ShareStatus {
 }
 
 /// What a share link leads to.
-pub struct SharedReading(pub Shared);
+pub struct SharedReading(pub ShareAccess);
 
 impl SharedReading {
     fn open(&self) -> Option<&SharedReadingRow> {
         match &self.0 {
-            Shared::Open(row) => Some(row),
-            Shared::PasswordRequired | Shared::Expired | Shared::Revoked => None,
+            ShareAccess::Open(row) => Some(row),
+            ShareAccess::PasswordRequired | ShareAccess::Expired | ShareAccess::Revoked => None,
         }
     }
 }
@@ -73,10 +73,10 @@ impl SharedReading {
     /// What has become of the link.
     async fn status(&self) -> ShareStatus {
         match self.0 {
-            Shared::Open(_) => ShareStatus::Open,
-            Shared::PasswordRequired => ShareStatus::PasswordRequired,
-            Shared::Expired => ShareStatus::Expired,
-            Shared::Revoked => ShareStatus::Revoked,
+            ShareAccess::Open(_) => ShareStatus::Open,
+            ShareAccess::PasswordRequired => ShareStatus::PasswordRequired,
+            ShareAccess::Expired => ShareStatus::Expired,
+            ShareAccess::Revoked => ShareStatus::Revoked,
         }
     }
 
@@ -237,7 +237,7 @@ impl ShareLink {
 
     /// The address to give to others.
     async fn url(&self, context: &Context<'_>) -> Url {
-        Url(shares::url_of(&request(context).services, &self.0))
+        Url(shares::share_url(&request(context).services, &self.0))
     }
 
     /// What its page is called, at most 100 characters; null if nothing was said.

@@ -107,9 +107,9 @@ impl SpreadOrder {
             spread_list::SpreadOrder { field: self.field.into(), order: self.direction.into() };
         let list = list_name("spreads", self.field, self.direction);
         let page = arguments.request::<SpreadKey>(context, &request.limits, &list)?;
-        let page = of_order(page, |key| order.knows(key))?;
+        let page = of_order(page, |key| order.is_key_of_order(key))?;
         let offered = offered_spreads(request, filter.includes_inactive).await?;
-        let found: Vec<_> = offered.iter().filter(|spread| filter.fits(spread)).collect();
+        let found: Vec<_> = offered.iter().filter(|spread| filter.matches(spread)).collect();
         let usage = match self.field {
             SpreadOrderField::UsageCount => {
                 usage_of(request, found.iter().map(|spread| spread.id)).await?
@@ -122,7 +122,7 @@ impl SpreadOrder {
             .map(|spread| (order.key_of(spread, count_of(spread.id)), spread))
             .collect();
         spreads.sort_by(|(one, _), (other, _)| order.compare(one, other));
-        let page = page.page_by(&spreads, |(place, _), key| order.compare(place, key));
+        let page = page.slice_by(&spreads, |(place, _), key| order.compare(place, key));
         Ok(Connection::new(&list, page, |(key, _)| key.clone(), |(_, spread)| Spread::of(spread)))
     }
 }
@@ -136,7 +136,14 @@ pub async fn offered_spreads(
     request: &RequestContext,
     includes_inactive: bool,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
-    let offered = async || Ok(request.catalogue.offered_spreads(includes_inactive).collect());
+    let catalogue = &request.catalogue;
+    let offered = async || {
+        Ok(if includes_inactive {
+            catalogue.spreads().to_vec()
+        } else {
+            catalogue.active_spreads().collect()
+        })
+    };
     request.cached(&keys::spreads_list(includes_inactive), offered()).await
 }
 

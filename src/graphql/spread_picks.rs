@@ -14,8 +14,8 @@ use super::spread::{Spread, usage_of};
 use super::spread_lists::offered_spreads;
 use super::words::{Difficulty, FactionKey, Karma};
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
-use crate::domain::popular_spreads::{self, UsedSpread};
-use crate::domain::recommendation::{self, Recommendation, Wishes, recommended};
+use crate::domain::popular_spreads::{self, SpreadWithUsage};
+use crate::domain::recommendation::{self, Preferences, Recommendation, recommend};
 use crate::domain::spread;
 
 /// Fields of the query type that pick spreads.
@@ -32,7 +32,7 @@ impl SpreadPicksQuery {
     ) -> Result<PopularSpreads, ApiError> {
         let limit = list_limit(limit, &POPULAR_SPREADS)?;
         let spreads = active_spreads(request(context)).await?;
-        Ok(PopularSpreads(popular_spreads::PopularSpreads::of(&spreads, limit)))
+        Ok(PopularSpreads(popular_spreads::PopularSpreads::new(&spreads, limit)))
     }
 
     /// The active spreads that suit somebody best, those for premium users only among them. A score is
@@ -49,15 +49,19 @@ impl SpreadPicksQuery {
         let limit = list_limit(limit, &RECOMMENDED_SPREADS)?;
         let wishes = input.unwrap_or_default().read(request.limits.ids)?;
         let spreads = active_spreads(request).await?;
-        Ok(recommended(&spreads, &wishes, limit).into_iter().map(SpreadRecommendation).collect())
+        Ok(recommend(&spreads, &wishes, limit).into_iter().map(SpreadRecommendation).collect())
     }
 }
 
-async fn active_spreads(request: &RequestContext) -> Result<Vec<UsedSpread>, ApiError> {
+async fn active_spreads(request: &RequestContext) -> Result<Vec<SpreadWithUsage>, ApiError> {
     let active = offered_spreads(request, false).await?;
     let usage = usage_of(request, active.iter().map(|spread| spread.id)).await?;
     let used = |spread: &Arc<spread::Spread>| usage.get(&spread.id).copied().unwrap_or_default();
-    Ok(active.iter().map(|spread| (Arc::clone(spread), used(spread))).collect())
+    let with_usage = |spread: &Arc<spread::Spread>| SpreadWithUsage {
+        usage: used(spread),
+        spread: Arc::clone(spread),
+    };
+    Ok(active.iter().map(with_usage).collect())
 }
 
 /// Active spreads in groups. What is equal is ordered by id.
@@ -116,9 +120,9 @@ impl RecommendedSpreadsInput {
     /// # Errors
     ///
     /// There are too many ids, or one is not that of a spread.
-    fn read(self, maximum: usize) -> Result<Wishes, ApiError> {
+    fn read(self, maximum: usize) -> Result<Preferences, ApiError> {
         let recent = self.recent_spread_ids.map(|ids| read_ids(&ids, maximum)).transpose()?;
-        Ok(Wishes {
+        Ok(Preferences {
             difficulty: self.difficulty.map(Into::into),
             karma: self.karma.map(Into::into),
             faction: self.faction.map(Into::into),

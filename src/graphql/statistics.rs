@@ -28,8 +28,8 @@ use crate::db::user_card_stats::user_cards;
 use crate::domain::reading;
 use crate::domain::spread;
 use crate::domain::statistics::{
-    self, PeriodFigures, RatingTally, Ratings, Summary, Tally, UserFigures, UtcOffset, Window,
-    dates_until, percent, sort_by_use,
+    self, PeriodStats, RatingTally, Ratings, Summary, Tally, TimeWindow, UserReadingStats,
+    UtcOffset, dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
 use crate::loaders::FiguresOfUser;
@@ -129,9 +129,9 @@ fn chart_days(days: i32) -> Result<u16, ApiError> {
 }
 
 /// An empty range finds nothing.
-fn window(range: Option<DateTimeRange>) -> Window {
+fn window(range: Option<DateTimeRange>) -> TimeWindow {
     let range = range.unwrap_or_default();
-    Window { from: range.from.map(|from| from.0), to: range.to.map(|to| to.0) }
+    TimeWindow { from: range.from.map(|from| from.0), to: range.to.map(|to| to.0) }
 }
 
 /// What somebody's readings come to. Counted are complete readings, archived ones included; days,
@@ -179,10 +179,10 @@ pub(super) async fn user_stats(
     let key = keys::user_stats(user, offset, request.minute());
     let figures = async || {
         let figures = loader.load_one(FiguresOfUser { user, offset }).await?;
-        Ok(figures.map_or_else(UserFigures::none, |figures| *figures))
+        Ok(figures.map_or_else(UserReadingStats::none, |figures| *figures))
     };
     let figures = request.cached(&key, figures()).await?;
-    let UserFigures { summary, draws, current_streak_days } = *figures;
+    let UserReadingStats { summary, draws, current_streak_days } = *figures;
     let [this_month, this_week, last_7_days] = summary.within;
     Ok(UserStats {
         id: statistics_id("UserStats", user, offset),
@@ -231,10 +231,10 @@ impl Analytics {
     async fn summary_of(
         &self,
         request: &RequestContext,
-        window: Window,
+        window: TimeWindow,
     ) -> Result<AnalyticsSummary, DbError> {
         let minute = request.minute();
-        let rolling = ROLLING.map(|days| Window::before(minute.end(), days));
+        let rolling = ROLLING.map(|days| TimeWindow::before(minute.end(), days));
         let session = request.session.for_field("Analytics.summary");
         let groups = async || {
             let groups = reading_groups(&session, &[self.user], window, rolling).await?;
@@ -282,7 +282,8 @@ impl Analytics {
     ) -> Result<SatisfactionAnalytics, ApiError> {
         let (minute, days) = (request.minute(), chart_days(days)?);
         let session = request.session.for_field("Analytics.satisfaction");
-        let ratings = readings_by_rating(&session, self.user, Window::before(minute.end(), days));
+        let ratings =
+            readings_by_rating(&session, self.user, TimeWindow::before(minute.end(), days));
         let key = keys::analytics_satisfaction(self.user, days, minute);
         Ok(SatisfactionAnalytics::of(&request.cached(&key, ratings).await?))
     }
@@ -658,7 +659,7 @@ pub struct PeriodSummary {
 }
 
 impl PeriodSummary {
-    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], figures: PeriodFigures) -> Self {
+    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], figures: PeriodStats) -> Self {
         Self {
             from: DateTime(from),
             to: DateTime(to),

@@ -21,13 +21,14 @@ use crate::cache::scope::Scope;
 use crate::db::categories::CategoryRow;
 use crate::db::reading_writes::TagRow;
 use crate::db::users::{UserRow, user_by_username};
+use crate::domain::page::FetchedRows;
 use crate::domain::reading;
 use crate::domain::reading_list::{
     ReadingList, ReadingOrder as ReadingListOrder, ReadingOrderField,
 };
 use crate::domain::user::fold_username;
 use crate::loaders::ReadingsPageOfUser;
-use crate::services::readings::{self, Quota};
+use crate::services::readings::{self, DailyQuota};
 use crate::services::tags;
 
 /// Fields of the query type that answer people.
@@ -137,7 +138,7 @@ impl User {
 
     /// What the user's karma amounts to.
     async fn karma(&self) -> Karma {
-        reading::Karma::of_score(self.0.karma_score).into()
+        reading::Karma::from_score(self.0.karma_score).into()
     }
 
     /// When the user registered.
@@ -180,7 +181,9 @@ impl User {
             columns,
         };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
-        let page = loaded.unwrap_or_else(|| page.page(Vec::new(), false, Some(0)));
+        let page = loaded.unwrap_or_else(|| {
+            page.page(FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(0) })
+        });
         Ok(ReadingPage { list: name, page })
     }
 
@@ -289,7 +292,7 @@ async fn tags_page(
     let all = request.loaders.tags_by_user_id.load_one(owner).await?.unwrap_or_default();
     let search = search_text(search)?;
     let listed = tags::list(&all, search.as_deref(), order.into());
-    let page = page.page_of(&listed, |row| TagKey::of(order, row));
+    let page = page.slice_by_key(&listed, |row| TagKey::of(order, row));
     let key = |row: &TagRow| TagKey::of(order, row);
     Ok(Connection::new(order.list(), page, key, |row| Tag { owner, row }))
 }
@@ -310,7 +313,7 @@ pub struct ReadingQuota {
 }
 
 impl ReadingQuota {
-    fn of(user: Uuid, Quota { limit, used, resets_at }: Quota) -> Self {
+    fn of(user: Uuid, DailyQuota { limit, used, resets_at }: DailyQuota) -> Self {
         let id = opaque_id("ReadingQuota", &user.simple().to_string());
         let remaining = (limit - used).max(0);
         Self { id, limit, used, remaining, resets_at: DateTime(resets_at) }

@@ -28,8 +28,8 @@ use super::state::{App, GRAPHQL_PATH};
 use super::viewer::client_address;
 use crate::cache::answers::KeptAnswer;
 use crate::config::cache::KNOWN_BYTES;
-use crate::domain::viewer::Reader;
-use crate::services::throttle::Key;
+use crate::domain::viewer::ReaderId;
+use crate::services::rate_limits::RateLimitKey;
 
 /// The service of all connections.
 #[derive(Clone)]
@@ -94,9 +94,9 @@ impl FastPath {
         let Hit { entry, cached } = hit;
         let services = &self.app.services;
         let address = client_address(request.extensions(), request.headers(), &services.settings);
-        let remaining = services.throttle.request(Key::address(address)).ok()?;
+        let remaining = services.rate_limits.check_request(RateLimitKey::address(address)).ok()?;
         services.cache.count_answer();
-        self.app.database.record_cached_read(Reader::Address(address), cached.head.made_by);
+        self.app.database.record_cached_read(ReaderId::Address(address), cached.head.made_by);
 
         let tag = cached.head.tag.clone();
         let is_not_modified = request.method() == Method::GET

@@ -2,14 +2,14 @@
 
 use axum::http::{HeaderName, HeaderValue};
 
-use crate::services::throttle::Remaining;
+use crate::services::rate_limits::LimitStatus;
 
 /// Name of the header.
 pub const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Header value: requests that may be sent at once (`r`), and seconds until the whole limit is back (`t`).
 #[must_use]
-pub fn rate_limit(remaining: &Remaining) -> Option<HeaderValue> {
-    let seconds = remaining.whole_after.as_millis().div_ceil(1_000);
-    HeaderValue::try_from(format!("\"requests\";r={};t={seconds}", remaining.amount)).ok()
+pub fn rate_limit(remaining: &LimitStatus) -> Option<HeaderValue> {
+    let seconds = remaining.reset_after.as_millis().div_ceil(1_000);
+    HeaderValue::try_from(format!("\"requests\";r={};t={seconds}", remaining.remaining)).ok()
 }

@@ -26,8 +26,8 @@ use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, settled};
 use crate::services::catalogue::Catalogue;
-use crate::services::shares::{Shared, open};
-use crate::services::throttle::Key;
+use crate::services::rate_limits::RateLimitKey;
+use crate::services::shares::{ShareAccess, open};
 
 const STYLE: &str = "body{font:1.1rem/1.6 Georgia,serif;max-width:38rem;margin:3rem auto;padding:0 1rem;\
                      color:#222;background:#faf8f2}h1{line-height:1.2}h2{margin-bottom:0}\
@@ -56,26 +56,26 @@ pub async fn page(
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
     let address = client_address(&parts.extensions, &parts.headers, &app.services.settings);
-    match find(&app, Key::address(address), &token).await {
+    match find(&app, RateLimitKey::address(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),
         Err(error) => GraphqlResponse::from(HttpError::from(error)).into_response(&id),
     }
 }
 
-async fn find(app: &App, key: Key, token: &str) -> Result<Option<Page>, ApiError> {
-    settled(app.services.throttle.request(key))?;
+async fn find(app: &App, key: RateLimitKey, token: &str) -> Result<Option<Page>, ApiError> {
+    settled(app.services.rate_limits.check_request(key))?;
     let session = app.database.session();
     let opened = settled(open(&session, &app.services, token, None).await)?;
     Ok(match opened {
         None => None,
-        Some(Shared::Open(row)) => Some(Page::of(app, &session, &row).await?),
-        Some(Shared::PasswordRequired) => Some(Page::bare(
+        Some(ShareAccess::Open(row)) => Some(Page::of(app, &session, &row).await?),
+        Some(ShareAccess::PasswordRequired) => Some(Page::bare(
             StatusCode::OK,
             "A shared reading",
             "This reading is protected by a password. Open it in the app. 這個解讀受密碼保護，請在應用程式中開啟。",
         )),
-        Some(Shared::Expired | Shared::Revoked) => Some(Page::bare(
+        Some(ShareAccess::Expired | ShareAccess::Revoked) => Some(Page::bare(
             StatusCode::GONE,
             "A shared reading",
             "This link is closed. 這個連結已經關閉。",

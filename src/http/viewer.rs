@@ -15,7 +15,7 @@ use super::graphql::error::HttpError;
 use super::state::GRAPHQL_PATH;
 use crate::config::Settings;
 use crate::graphql::context::{Caller, CookieChange};
-use crate::services::tokens::{AccessToken, Tokens};
+use crate::services::tokens::{AccessClaims, TokenIssuer};
 
 /// Name of the cookie that holds a refresh token, for clients that ask for one.
 const COOKIE: &str = "refresh_token";
@@ -42,7 +42,7 @@ pub fn caller(parts: &Parts, settings: &Settings) -> Caller {
 pub fn client_address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> IpAddr {
     let peer = extensions.get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    forwarded_address(peer, headers, &settings.throttle.trusted_proxies)
+    forwarded_address(peer, headers, &settings.rate_limits.trusted_proxies)
 }
 
 /// The verified access token of a request; `None` without an `Authorization` header. An invalid header is an
@@ -53,8 +53,8 @@ pub fn client_address(extensions: &Extensions, headers: &HeaderMap, settings: &S
 /// The header is no bearer token, there are several, or the token has expired or is not ours.
 pub fn access_token(
     headers: &HeaderMap,
-    tokens: &Tokens,
-) -> Result<Option<AccessToken>, HttpError> {
+    tokens: &TokenIssuer,
+) -> Result<Option<AccessClaims>, HttpError> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let Some(authorization) = all.next() else { return Ok(None) };
     if all.next().is_some() {
@@ -69,7 +69,7 @@ pub fn access_token(
         .ok_or_else(|| {
             HttpError::unauthenticated("the `authorization` header must be `Bearer` and a token")
         })?;
-    let access = tokens.check(token);
+    let access = tokens.verify_access_token(token);
     access.map(Some).map_err(|error| HttpError::unauthenticated(error.to_string()))
 }
 

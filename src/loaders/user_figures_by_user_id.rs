@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::Load;
 use crate::db::statistics::{reading_groups, streaks_and_draws};
 use crate::db::{DbError, Session};
-use crate::domain::statistics::{Minute, ReadingGroup, Summary, UserFigures, UtcOffset, Window};
+use crate::domain::statistics::{
+    Minute, ReadingGroup, Summary, TimeWindow, UserReadingStats, UtcOffset,
+};
 
 /// Whose readings, and where their days begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +30,7 @@ const WEEK: u16 = 7;
 
 impl Load for UserFiguresByUserId {
     type Key = FiguresOfUser;
-    type Value = Arc<UserFigures>;
+    type Value = Arc<UserReadingStats>;
 
     async fn load(
         &self,
@@ -56,12 +58,12 @@ impl UserFiguresByUserId {
         session: &Session,
         users: &[Uuid],
         offset: UtcOffset,
-    ) -> Result<Vec<(Uuid, UserFigures)>, DbError> {
+    ) -> Result<Vec<(Uuid, UserReadingStats)>, DbError> {
         let Self(minute) = self;
         let now = minute.start();
         let windows =
-            [offset.month_of(now), offset.week_of(now), Window::before(minute.end(), WEEK)];
-        let groups = reading_groups(session, users, Window::default(), windows).await?;
+            [offset.month_of(now), offset.week_of(now), TimeWindow::before(minute.end(), WEEK)];
+        let groups = reading_groups(session, users, TimeWindow::default(), windows).await?;
         let days = streaks_and_draws(session, users, offset).await?;
         let mut groups_of: HashMap<Uuid, Vec<ReadingGroup<3>>> = HashMap::new();
         for group in groups {
@@ -73,7 +75,7 @@ impl UserFiguresByUserId {
         let figures = |user: &Uuid| {
             let groups = groups_of.get(user).map_or(&[][..], Vec::as_slice);
             let days = days.get(user);
-            UserFigures {
+            UserReadingStats {
                 summary: Summary::of(groups),
                 draws: days.map_or(0, |days| days.draws),
                 current_streak_days: days.map_or(0, |days| days.streak.days_as_of(today)),

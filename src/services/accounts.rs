@@ -1,7 +1,7 @@
-//! Accounts: registering, logging in, passwords, profiles, and the end of an account.
+//! Accounts: registration, login, passwords, profiles and deletion.
 //!
-//! Passwords are hashed and checked while no connection to the database is held, because that takes
-//! longer than all statements together.
+//! Passwords are hashed and verified while no database connection is held, because that takes longer
+//! than all statements together.
 
 use std::net::IpAddr;
 
@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
-use super::idempotency::{Repeatable, Who, made_before};
-use super::input::{Checks, Lines, is_invisible, normalized};
-use super::logins::{self, Login};
-use super::throttle::Key;
-use super::writes::Write;
+use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::logins::{self, TokenPair};
+use super::rate_limits::RateLimitKey;
+use super::validation::{Lines, Validator, is_invisible, normalized};
+use super::write_transaction::WriteTransaction;
 use crate::cache::changes::Change;
 use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
 use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_user};
@@ -32,12 +32,12 @@ use crate::domain::user::fold_username;
 use crate::domain::user_error::{UserError, UserErrorCode};
 use crate::domain::voice::VoiceKey;
 
-/// The karma of a new user.
-const FIRST_KARMA: i16 = 50;
-/// Characters that a display name may not have: they mean something to programs that show it.
-const NOT_IN_DISPLAY_NAMES: &str = r"<>{}\|^~[]`";
+/// Karma score of a new user.
+const INITIAL_KARMA: i16 = 50;
+/// Characters that are not allowed in a display name, because markup and shells interpret them.
+const FORBIDDEN_IN_DISPLAY_NAMES: &str = r"<>{}\|^~[]`";
 
-/// Somebody who wants an account. It holds a password, so it has no `Debug`.
+/// Input of a registration. It holds a password, so it has no `Debug`.
 #[expect(missing_docs, reason = "a field an input")]
 pub struct Registration {
     pub email: String,
@@ -48,33 +48,33 @@ pub struct Registration {
     pub idempotency_key: Option<String>,
 }
 
-/// What a repetition of a registration is told by; the password is checked instead.
+/// Part of a registration that its idempotency key covers. The password is verified instead.
 #[derive(Serialize)]
-struct Repeated<'a> {
+struct RegistrationFingerprint<'a> {
     username: &'a str,
     display_name: Option<&'a str>,
     faction: FactionKey,
 }
 
-/// Makes an account and begins its first login.
+/// Creates an account and its first login. Returns the tokens and the user's id.
 ///
 /// # Errors
 ///
-/// The input is refused, the e-mail address or username is taken, or a statement fails.
+/// `UserErrors` for invalid input or a taken e-mail address or username, `RateLimited`, `Overloaded`.
 pub async fn register(
     session: &Session,
     services: &Services,
     address: IpAddr,
     registration: Registration,
-) -> Result<(Login, Uuid), ServiceError> {
-    services.throttle.registration(address)?;
-    let (user, repeatable) = checked_registration(services, &registration)?;
+) -> Result<(TokenPair, Uuid), ServiceError> {
+    services.rate_limits.check_registration(address)?;
+    let (user, idempotent) = checked_registration(services, &registration)?;
     let password = registration.password;
     let hash = services.passwords.hash(password.clone()).await?;
     let user = users::Model { password_hash: hash, ..user };
-    let repeatable = repeatable.as_ref();
+    let idempotent = idempotent.as_ref();
     let made = services.write(session, |transaction| async move {
-        let (id, is_new) = insert_user(&transaction, services, user, repeatable).await?;
+        let (id, is_new) = insert_user(&transaction, services, user, idempotent).await?;
         let login =
             if is_new { Some(logins::begin(&transaction, services, id).await?) } else { None };
         Ok((id, login))
@@ -88,45 +88,51 @@ pub async fn register(
     begin_login(session, services, before).await
 }
 
-/// Makes an account from the command line, without a login.
+/// Creates an account from the command line, without a login.
 ///
 /// # Errors
 ///
-/// The input is refused, the e-mail address or username is taken, or a statement fails.
+/// `UserErrors` for invalid input or a taken e-mail address or username.
 pub async fn create(
     session: &Session,
     services: &Services,
     registration: Registration,
-    is_admin: bool,
+    role: Option<Role>,
 ) -> Result<Uuid, ServiceError> {
     let (user, _) = checked_registration(services, &registration)?;
     let password_hash = services.passwords.hash(registration.password).await?;
-    let user = users::Model { password_hash, is_admin, last_login_at: None, ..user };
+    let user = users::Model {
+        password_hash,
+        is_admin: role == Some(Role::Admin),
+        is_premium: role == Some(Role::Premium),
+        last_login_at: None,
+        ..user
+    };
     let made = services.write(session, |transaction| async move {
         insert_user(&transaction, services, user, None).await
     });
     Ok(made.await?.0)
 }
 
-/// Writes a user and answers their id, or that of the user whom the same request made before, and
-/// whether they are new.
+/// Inserts a user. Returns its id and `true`, or `false` and the id of the user that an earlier request
+/// with the same idempotency key created.
 async fn insert_user(
-    transaction: &Write,
+    transaction: &WriteTransaction,
     services: &Services,
     user: users::Model,
-    repeatable: Option<&Repeatable>,
+    idempotent: Option<&IdempotentRequest>,
 ) -> Result<(Uuid, bool), ServiceError> {
-    if let Some(id) = made_before(transaction, services, repeatable, user.id).await? {
+    if let Some(id) = claim_idempotency_key(transaction, services, idempotent, user.id).await? {
         return Ok((id, false));
     }
     let (id, email, username) = (user.id, user.email.clone(), user.username.clone());
-    transaction.changes(Change::UserRegistered { username: username.clone() });
+    transaction.invalidate(Change::UserRegistered { username: username.clone() });
     if !user_insert(transaction, user).await? {
         let taken = taken_names(transaction, &email, &username).await?;
-        let mut checks = Checks::default();
+        let mut validator = Validator::default();
         let mut refuse = |field: &str, what: &str| {
             let message = format!("this {what} is taken");
-            checks.refuse(UserError::new(field, UserErrorCode::Taken, message));
+            validator.reject(UserError::new(field, UserErrorCode::Taken, message));
         };
         if taken.email || !taken.username {
             refuse("email", "e-mail address");
@@ -134,7 +140,7 @@ async fn insert_user(
         if taken.username {
             refuse("username", "username");
         }
-        checks.finish()?;
+        validator.finish()?;
     }
     let delta = CounterDelta { users: 1, ..CounterDelta::default() };
     counter_delta_insert(transaction, delta, services.clock.now()).await?;
@@ -144,20 +150,20 @@ async fn insert_user(
 fn checked_registration(
     services: &Services,
     registration: &Registration,
-) -> Result<(users::Model, Option<Repeatable>), ServiceError> {
+) -> Result<(users::Model, Option<IdempotentRequest>), ServiceError> {
     let now = services.clock.now();
-    let mut checks = Checks::default();
-    let email = checked_email(&mut checks, &registration.email);
-    let username = checked_username(&mut checks, &registration.username);
-    checked_password(&mut checks, "password", &registration.password);
+    let mut validator = Validator::default();
+    let email = checked_email(&mut validator, &registration.email);
+    let username = checked_username(&mut validator, &registration.username);
+    checked_password(&mut validator, "password", &registration.password);
     let display_name = registration.display_name.as_deref();
-    let display_name = checked_display_name(&mut checks, display_name);
-    checks.finish()?;
-    let repeatable = Repeatable::new(
-        Who::Newcomer { email: &email },
+    let display_name = checked_display_name(&mut validator, display_name);
+    validator.finish()?;
+    let idempotent = IdempotentRequest::new(
+        KeyOwner::Unregistered { email: &email },
         "register",
         registration.idempotency_key.as_deref(),
-        &Repeated {
+        &RegistrationFingerprint {
             username: &username,
             display_name: display_name.as_deref(),
             faction: registration.faction,
@@ -171,7 +177,7 @@ fn checked_registration(
         password_hash: String::new(),
         bio: None,
         faction: registration.faction,
-        karma_score: FIRST_KARMA,
+        karma_score: INITIAL_KARMA,
         preferred_voice: VoiceKey::PipBoy,
         is_active: true,
         is_verified: false,
@@ -183,18 +189,18 @@ fn checked_registration(
         created_at: now,
         updated_at: now,
     };
-    Ok((user, repeatable))
+    Ok((user, idempotent))
 }
 
-/// An e-mail address as it is stored and sought.
+/// Canonical form of an e-mail address, in which it is stored and compared.
 fn fold_email(email: &str) -> String {
-    // Again, because there are letters that are composed in lower case only.
+    // Normalized again, because some letters compose in lower case only.
     normalized(&normalized(email).to_lowercase())
 }
 
-fn checked_email(checks: &mut Checks, email: &str) -> String {
-    let email = checks.text("email", &fold_email(email), &EMAIL, Lines::One);
-    // Whether mail arrives there is found out by sending some; this finds slips.
+fn checked_email(validator: &mut Validator, email: &str) -> String {
+    let email = validator.text("email", &fold_email(email), &EMAIL, Lines::Single);
+    // This finds typing errors; only a message that was sent proves that an address exists.
     let is_address = email.split_once('@').is_some_and(|(name, host)| {
         !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
     });
@@ -202,25 +208,25 @@ fn checked_email(checks: &mut Checks, email: &str) -> String {
         && (!is_address || email.contains(char::is_whitespace) || email.contains(is_invisible))
     {
         let message = "email must be an address such as ada@example.com";
-        checks.refuse(UserError::new("email", UserErrorCode::Invalid, message));
+        validator.reject(UserError::new("email", UserErrorCode::Invalid, message));
     }
     email
 }
 
-fn checked_username(checks: &mut Checks, username: &str) -> String {
-    let username = checks.text("username", &fold_username(username), &USERNAME, Lines::One);
+fn checked_username(validator: &mut Validator, username: &str) -> String {
+    let username = validator.text("username", &fold_username(username), &USERNAME, Lines::Single);
     if username.contains('@') {
         let message = "username may not have an @, which e-mail addresses have";
-        checks.refuse(UserError::new("username", UserErrorCode::Invalid, message));
+        validator.reject(UserError::new("username", UserErrorCode::Invalid, message));
     }
     if username.contains(is_invisible) {
         let message = "username may not have characters that show nothing";
-        checks.refuse(UserError::new("username", UserErrorCode::Invalid, message));
+        validator.reject(UserError::new("username", UserErrorCode::Invalid, message));
     }
     username
 }
 
-fn checked_password(checks: &mut Checks, field: &str, password: &str) {
+fn checked_password(validator: &mut Validator, field: &str, password: &str) {
     let (count, min, max) = (password.chars().count(), *PASSWORD.start(), *PASSWORD.end());
     let (code, message) = if count == 0 {
         (UserErrorCode::Required, format!("{field} is missing"))
@@ -238,56 +244,58 @@ fn checked_password(checks: &mut Checks, field: &str, password: &str) {
         return;
     };
     let error = UserError::new(field, code, message);
-    checks.refuse(error.within_count(&PASSWORD));
+    validator.reject(error.within_count(&PASSWORD));
 }
 
-fn checked_display_name(checks: &mut Checks, name: Option<&str>) -> Option<String> {
-    let name = checks.optional_text("displayName", name, &DISPLAY_NAME, Lines::One)?;
-    if name.contains(|character| NOT_IN_DISPLAY_NAMES.contains(character)) {
-        let message = format!("displayName may have none of {NOT_IN_DISPLAY_NAMES}");
-        checks.refuse(UserError::new("displayName", UserErrorCode::Invalid, message));
+fn checked_display_name(validator: &mut Validator, name: Option<&str>) -> Option<String> {
+    let name = validator.optional_text("displayName", name, &DISPLAY_NAME, Lines::Single)?;
+    if name.contains(|character| FORBIDDEN_IN_DISPLAY_NAMES.contains(character)) {
+        let message = format!("displayName may have none of {FORBIDDEN_IN_DISPLAY_NAMES}");
+        validator.reject(UserError::new("displayName", UserErrorCode::Invalid, message));
     }
     Some(name)
 }
 
-/// Begins a login of the user with that e-mail address or username.
+/// Logs in the user with that e-mail address or username.
 ///
 /// # Errors
 ///
-/// `BAD_CREDENTIALS`, whatever is wrong; `ACCOUNT_LOCKED` only where the password is right; too many
-/// attempts; or a statement fails.
+/// `BAD_CREDENTIALS` for an unknown name and for a wrong password alike; `ACCOUNT_LOCKED` only with the
+/// right password; `RateLimited` after too many attempts.
 pub async fn log_in(
     session: &Session,
     services: &Services,
     address: IpAddr,
     login: &str,
     password: String,
-) -> Result<(Login, Uuid), ServiceError> {
+) -> Result<(TokenPair, Uuid), ServiceError> {
     let login = if login.contains('@') { fold_email(login) } else { fold_username(login) };
-    services.throttle.attempt(address)?;
-    // PostgreSQL has no such texts and would fail on the question.
+    services.rate_limits.check_login_attempt(address)?;
+    // PostgreSQL rejects texts with NUL as parameters.
     let credentials =
         if login.contains('\0') { None } else { credentials_by_login(session, &login).await? };
-    // One count for an account, however it is named.
-    let key = credentials.as_ref().map_or_else(|| Key::name(&login), |row| Key::Account(row.id));
-    services.throttle.known_failures(key)?;
+    // One limit for an account, whether it is named by e-mail address or username.
+    let key = credentials
+        .as_ref()
+        .map_or_else(|| RateLimitKey::name(&login), |row| RateLimitKey::Account(row.id));
+    services.rate_limits.check_login_failures(key)?;
     let credentials = match verified(session, services, credentials, password).await {
-        Err(ServiceError::Refused(errors)) => {
-            services.throttle.wrong_password(key);
-            return Err(ServiceError::Refused(errors));
+        Err(ServiceError::UserErrors(errors)) => {
+            services.rate_limits.record_login_failure(key);
+            return Err(ServiceError::UserErrors(errors));
         }
         verified => verified?,
     };
     begin_login(session, services, credentials).await
 }
 
-/// Begins a login of a user whose password was given, unless the account is locked or has another
-/// password by now.
+/// Starts a login of a user whose password was verified, unless the account was locked or its password
+/// changed meanwhile.
 async fn begin_login(
     session: &Session,
     services: &Services,
     credentials: CredentialsRow,
-) -> Result<(Login, Uuid), ServiceError> {
+) -> Result<(TokenPair, Uuid), ServiceError> {
     let begun = session.transaction(|transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
         let now = services.clock.now();
@@ -300,10 +308,10 @@ async fn begin_login(
     begun.await
 }
 
-/// The right password was given while the account is locked, or was changed at the same time.
+/// Error for a verified password of an account that is locked, or whose password changed meanwhile.
 fn locked(locked_until: Option<chrono::DateTime<chrono::Utc>>) -> ServiceError {
     let Some(until) = locked_until else { return bad_credentials() };
-    let mut error = UserError::of_whole(
+    let mut error = UserError::whole_input(
         UserErrorCode::AccountLocked,
         format!("the account is locked until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true)),
     );
@@ -312,11 +320,12 @@ fn locked(locked_until: Option<chrono::DateTime<chrono::Utc>>) -> ServiceError {
 }
 
 fn bad_credentials() -> ServiceError {
-    UserError::of_whole(UserErrorCode::BadCredentials, "the name or the password is wrong").into()
+    UserError::whole_input(UserErrorCode::BadCredentials, "the name or the password is wrong")
+        .into()
 }
 
-/// The credentials, if the password is theirs. If not, the failure is noted; for a name that nobody
-/// has the same is done, to nobody.
+/// Returns the credentials if the password is right. A wrong one is recorded; for an unknown name the
+/// same statements run against the nil id, so that both take the same time.
 async fn verified(
     session: &Session,
     services: &Services,
@@ -325,19 +334,19 @@ async fn verified(
 ) -> Result<CredentialsRow, ServiceError> {
     session.release().await;
     let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-    let is_right = services.passwords.matches(password, hash).await?;
+    let is_right = services.passwords.verify(password, hash).await?;
     if let Some(credentials) = credentials {
         if is_right {
             return Ok(credentials);
         }
-        note_failure(session, services, credentials.id).await?;
+        record_failure(session, services, credentials.id).await?;
     } else {
-        note_failure(session, services, Uuid::nil()).await?;
+        record_failure(session, services, Uuid::nil()).await?;
     }
     Err(bad_credentials())
 }
 
-async fn note_failure(
+async fn record_failure(
     session: &Session,
     services: &Services,
     user: Uuid,
@@ -345,38 +354,38 @@ async fn note_failure(
     let auth = &services.settings.auth;
     let now = services.clock.now();
     let times = (now, now + auth.lock_out);
-    let noted = session.transaction(|transaction| async move {
+    let recorded = session.transaction(|transaction| async move {
         user_login_failed(&transaction, user, times, auth.login_failures).await
     });
-    Ok(noted.await?)
+    Ok(recorded.await?)
 }
 
-/// The viewer's own credentials, if the password is theirs. Wrong ones count as at a login.
+/// Returns the viewer's credentials if the password is right. Wrong passwords count as at a login.
 async fn verified_viewer(
     session: &Session,
     services: &Services,
-    (viewer, address): (Uuid, IpAddr),
-    (field, password): (&str, String),
+    client: Client,
+    password: PasswordInput,
 ) -> Result<CredentialsRow, ServiceError> {
-    let name = Key::Account(viewer);
-    services.throttle.attempt(address)?;
-    services.throttle.known_failures(name)?;
-    let credentials = credentials_by_id(session, viewer).await?;
+    let key = RateLimitKey::Account(client.viewer);
+    services.rate_limits.check_login_attempt(client.address)?;
+    services.rate_limits.check_login_failures(key)?;
+    let credentials = credentials_by_id(session, client.viewer).await?;
     let credentials = credentials.ok_or(ServiceError::Unauthenticated)?;
-    match verified(session, services, Some(credentials), password).await {
-        Err(ServiceError::Refused(mut errors)) => {
-            services.throttle.wrong_password(name);
+    match verified(session, services, Some(credentials), password.value).await {
+        Err(ServiceError::UserErrors(mut errors)) => {
+            services.rate_limits.record_login_failure(key);
             for error in &mut errors {
-                error.field = vec![field.to_owned()];
+                error.field = vec![password.field.to_owned()];
                 "the password is wrong".clone_into(&mut error.message);
             }
-            Err(ServiceError::Refused(errors))
+            Err(ServiceError::UserErrors(errors))
         }
         verified => unlocked(services, verified?),
     }
 }
 
-/// Refuses a right password while the account is locked.
+/// Rejects verified credentials while the account is locked.
 fn unlocked(
     services: &Services,
     credentials: CredentialsRow,
@@ -387,22 +396,38 @@ fn unlocked(
     }
 }
 
-/// Changes the viewer's password, ends all their logins and begins a new one.
+/// A signed-in viewer and the address of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// The viewer's user id.
+    pub viewer: Uuid,
+    /// Client address, for rate limits.
+    pub address: IpAddr,
+}
+
+/// A password with its input field, to which a user error refers. A secret, so it has no `Debug`.
+struct PasswordInput {
+    field: &'static str,
+    value: String,
+}
+
+/// Changes the viewer's password, revokes all their logins and starts a new one.
 ///
 /// # Errors
 ///
-/// The old password is wrong, the new one is refused, or a statement fails.
+/// `UserErrors` for a wrong current or an invalid new password, `RateLimited`, `Overloaded`.
 pub async fn change_password(
     session: &Session,
     services: &Services,
-    who: (Uuid, IpAddr),
+    client: Client,
     current: String,
     new: String,
-) -> Result<Login, ServiceError> {
-    let mut checks = Checks::default();
-    checked_password(&mut checks, "newPassword", &new);
-    checks.finish()?;
-    let credentials = verified_viewer(session, services, who, ("currentPassword", current)).await?;
+) -> Result<TokenPair, ServiceError> {
+    let mut validator = Validator::default();
+    checked_password(&mut validator, "newPassword", &new);
+    validator.finish()?;
+    let current = PasswordInput { field: "currentPassword", value: current };
+    let credentials = verified_viewer(session, services, client, current).await?;
     let hash = services.passwords.hash(new).await?;
     let now = services.clock.now();
     let changed = session.transaction(|transaction| async move {
@@ -416,7 +441,7 @@ pub async fn change_password(
     changed.await
 }
 
-/// What the viewer wants of their profile; `None` keeps, an inner `None` clears.
+/// Changes of a profile: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct ProfileInput {
@@ -431,56 +456,61 @@ pub struct ProfileInput {
 ///
 /// # Errors
 ///
-/// The input is refused, the username is taken, or a statement fails.
+/// `UserErrors` for invalid input or a taken username.
 pub async fn update_profile(
     session: &Session,
     services: &Services,
     viewer: Uuid,
     input: ProfileInput,
 ) -> Result<UserRow, ServiceError> {
-    let mut checks = Checks::default();
+    let mut validator = Validator::default();
     let ProfileInput { username, display_name, bio, faction, preferred_voice } = input;
     let change = ProfileChange {
-        username: username.map(|name| checked_username(&mut checks, &name.unwrap_or_default())),
-        display_name: display_name.map(|name| checked_display_name(&mut checks, name.as_deref())),
-        bio: bio.map(|bio| checks.optional_text("bio", bio.as_deref(), &BIO, Lines::Many)),
-        faction: checks.required("faction", faction),
-        preferred_voice: checks.required("preferredVoice", preferred_voice),
+        username: username.map(|name| checked_username(&mut validator, &name.unwrap_or_default())),
+        display_name: display_name
+            .map(|name| checked_display_name(&mut validator, name.as_deref())),
+        bio: bio.map(|bio| validator.optional_text("bio", bio.as_deref(), &BIO, Lines::Multiple)),
+        faction: validator.required("faction", faction),
+        preferred_voice: validator.required("preferredVoice", preferred_voice),
     };
-    checks.finish()?;
+    validator.finish()?;
     let now = services.clock.now();
     let changed = services.write(session, |transaction| async move {
-        // A new name is a new key: two that both held the row would each wait for the other to let go.
+        // A new username changes a unique key, which needs a stronger lock: two transactions that both
+        // held KEY SHARE would deadlock.
         let before = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let username = change.username.clone().unwrap_or_else(|| before.username.clone());
-        transaction
-            .changes(Change::UserChanged { user: viewer, usernames: [before.username, username] });
+        transaction.invalidate(Change::UserChanged {
+            user: viewer,
+            usernames: [before.username, username],
+        });
         let changed = user_profile_change(&transaction, viewer, change, now).await?;
         changed.ok_or_else(|| {
-            ServiceError::refused("username", UserErrorCode::Taken, "this username is taken")
+            ServiceError::user_error("username", UserErrorCode::Taken, "this username is taken")
         })
     });
     changed.await
 }
 
-/// Deletes the viewer's account and everything that is theirs.
+/// Deletes the viewer's account and all their data.
 ///
 /// # Errors
 ///
-/// The password is wrong, or a statement fails.
+/// `UserErrors` for a wrong password, `RateLimited`, `Overloaded`.
 pub async fn delete(
     session: &Session,
     services: &Services,
-    who: (Uuid, IpAddr),
+    client: Client,
     password: String,
 ) -> Result<(), ServiceError> {
-    let credentials = verified_viewer(session, services, who, ("password", password)).await?;
+    let password = PasswordInput { field: "password", value: password };
+    let credentials = verified_viewer(session, services, client, password).await?;
     let now = services.clock.now();
     let deleted = services.write(session, |transaction| async move {
         let id = credentials.id;
         let UserRow { username, .. } = lock_viewer(&transaction, id, ViewerLock::Exclusive).await?;
-        transaction.changes(Change::UserDeleted { user: id, username });
-        // Again, now that nobody changes it.
+        transaction.invalidate(Change::UserDeleted { user: id, username });
+        // Checked again under the lock.
         let is_now = credentials_by_id(&transaction, id).await?;
         let is_now = unlocked(services, is_now.ok_or(ServiceError::Unauthenticated)?)?;
         if is_now.password_hash != credentials.password_hash {
@@ -493,11 +523,11 @@ pub async fn delete(
     deleted.await
 }
 
-/// The viewer of a mutation, whose row the transaction holds from now on.
+/// Locks and returns the viewer's row, before any other row of the transaction.
 ///
 /// # Errors
 ///
-/// They exist no more or are deactivated, or the statement fails.
+/// `Unauthenticated` if the viewer was deleted or deactivated.
 pub(super) async fn lock_viewer(
     transaction: &Transaction,
     viewer: Uuid,
@@ -506,11 +536,7 @@ pub(super) async fn lock_viewer(
     viewer_locked(transaction, viewer, lock).await?.ok_or(ServiceError::Unauthenticated)
 }
 
-/// Gives a user a role, from the command line; answers whether there is such a user.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Gives a user a role, from the command line. Returns `false` if there is no such user.
 pub async fn promote(
     session: &Session,
     services: &Services,

@@ -1,15 +1,16 @@
-//! What operators change: cards, spreads and locks of accounts. Each change is in the log with who
-//! made it.
+//! Mutations of admins: cards, spreads, locks of accounts, cache invalidation. Each is logged with the
+//! admin's id.
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
-use super::input::{Checks, Lines};
-use super::upkeep::reload_catalogue;
+use super::maintenance::reload_catalogue;
+use super::validation::{Lines, Validator};
 use crate::cache::changes::Change;
 use crate::cache::pattern::Pattern;
 use crate::config::content::{
@@ -31,41 +32,41 @@ use crate::domain::locale::Locale;
 use crate::domain::spread::{Difficulty, Spread};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// Refuses who is no admin. The role is read from the database, within the transaction that uses it.
-async fn hold_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
+/// Locks the viewer's row and requires the admin role, which is read within the transaction that uses it.
+async fn lock_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
     let user = lock_viewer(transaction, viewer, ViewerLock::Shared).await?;
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
 }
 
-/// Drops what is cached under keys of a pattern, on all servers; answers how many values there were on
-/// this one. Only for whom the caller has found to be an admin.
+/// Invalidates all cache entries whose keys match a pattern, on all servers. Returns the number of removed
+/// entries on this one. The caller has verified the admin role.
 ///
 /// # Errors
 ///
-/// The text is no pattern, or a statement fails.
+/// `UserErrors` for an invalid pattern, `RateLimited`.
 pub async fn invalidate_cache(
     session: &Session,
     services: &Services,
     admin: Uuid,
     pattern: &str,
 ) -> Result<usize, ServiceError> {
-    services.throttle.admin(admin)?;
+    services.rate_limits.check_admin_mutation(admin)?;
     let pattern = Pattern::parse(pattern).map_err(|error| {
-        ServiceError::refused("pattern", UserErrorCode::Invalid, error.to_string())
+        ServiceError::user_error("pattern", UserErrorCode::Invalid, error.to_string())
     })?;
     let removed = services.cache.invalidate(&pattern).await;
     let change = Change::Invalidated { pattern: pattern.clone() };
     services
         .write(session, |write| async move {
-            write.changes(change);
+            write.invalidate(change);
             Ok(())
         })
         .await?;
-    tracing::info!(%admin, %pattern, removed, "an admin invalidated a part of the cache");
+    tracing::info!(%admin, %pattern, removed, "admin invalidated cache entries");
     Ok(removed)
 }
 
-/// What an admin wants of a card; `None` keeps, an inner `None` clears.
+/// Changes of a card: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct CardUpdate {
@@ -79,26 +80,27 @@ pub struct CardUpdate {
     pub image_url: Option<Option<String>>,
 }
 
-/// Changes a card, and its texts in one language. Answers the card as it is then.
+/// Changes a card, and its texts in one language. Returns the updated card.
 ///
 /// # Errors
 ///
-/// The viewer is no admin, there is no such card, the input is refused, or a statement fails.
+/// `Forbidden` for others than admins, `NotFound`, `UserErrors` for invalid input, `RateLimited`.
 pub async fn update_card(
     session: &Session,
     services: &Services,
     admin: Uuid,
-    (id, locale): (Uuid, Locale),
+    id: Uuid,
+    locale: Locale,
     update: CardUpdate,
 ) -> Result<Arc<Card>, ServiceError> {
-    services.throttle.admin(admin)?;
+    services.rate_limits.check_admin_mutation(admin)?;
     let now = services.clock.now();
     let (change, texts) = checked_card(update);
     let is_known = services.catalogue().card(id).is_some();
     services
         .write(session, |transaction| async move {
-            hold_admin(&transaction, admin).await?;
-            transaction.changes(Change::CatalogueReplaced);
+            lock_admin(&transaction, admin).await?;
+            transaction.invalidate(Change::CatalogueReplaced);
             if !is_known {
                 return Err(ServiceError::NotFound("card"));
             }
@@ -108,53 +110,53 @@ pub async fn update_card(
             Ok(())
         })
         .await?;
-    tracing::info!(%admin, card = %id, locale = %locale, "an admin changed a card");
+    tracing::info!(%admin, card = %id, locale = %locale, "admin updated a card");
     let catalogue = reload_catalogue(services, session).await?;
     catalogue.card(id).cloned().ok_or(ServiceError::NotFound("card"))
 }
 
 fn checked_card(update: CardUpdate) -> (Result<CardChange, ServiceError>, CardTextChange) {
-    let mut checks = Checks::default();
-    let meaning = |checks: &mut Checks, field: &str, text: Option<Option<String>>| {
-        checks
+    let mut validator = Validator::default();
+    let meaning = |validator: &mut Validator, field: &str, text: Option<Option<String>>| {
+        validator
             .required(field, text)
-            .map(|text| checks.text(field, &text, &CARD_MEANING, Lines::Many))
+            .map(|text| validator.text(field, &text, &CARD_MEANING, Lines::Multiple))
     };
     let texts = CardTextChange {
-        name: checks
+        name: validator
             .required("name", update.name)
-            .map(|name| checks.text("name", &name, &CARD_NAME, Lines::One)),
-        upright_meaning: meaning(&mut checks, "uprightMeaning", update.upright_meaning),
-        reversed_meaning: meaning(&mut checks, "reversedMeaning", update.reversed_meaning),
-        keywords: checks
+            .map(|name| validator.text("name", &name, &CARD_NAME, Lines::Single)),
+        upright_meaning: meaning(&mut validator, "uprightMeaning", update.upright_meaning),
+        reversed_meaning: meaning(&mut validator, "reversedMeaning", update.reversed_meaning),
+        keywords: validator
             .required("keywords", update.keywords)
-            .map(|keywords| checked_keywords(&mut checks, &keywords)),
+            .map(|keywords| checked_keywords(&mut validator, &keywords)),
     };
-    let radiation = checks.required("radiationLevel", update.radiation_level);
-    let threat = checks.required("threatLevel", update.threat_level);
+    let radiation = validator.required("radiationLevel", update.radiation_level);
+    let threat = validator.required("threatLevel", update.threat_level);
     let change = CardChange {
         radiation_level: radiation
-            .map(|level| checks.fraction("radiationLevel", level, &RADIATION_LEVEL)),
-        threat_level: threat.map(|level| checks.number("threatLevel", level, &THREAT_LEVEL)),
+            .map(|level| validator.fraction("radiationLevel", level, &RADIATION_LEVEL)),
+        threat_level: threat.map(|level| validator.number("threatLevel", level, &THREAT_LEVEL)),
         vault_number: update
             .vault_number
-            .map(|vault| vault.map(|vault| checks.number("vaultNumber", vault, &VAULT))),
-        image_url: update
-            .image_url
-            .map(|url| checks.optional_text("imageUrl", url.as_deref(), &IMAGE_URL, Lines::One)),
+            .map(|vault| vault.map(|vault| validator.number("vaultNumber", vault, &VAULT))),
+        image_url: update.image_url.map(|url| {
+            validator.optional_text("imageUrl", url.as_deref(), &IMAGE_URL, Lines::Single)
+        }),
     };
-    (checks.finish().map(|()| change), texts)
+    (validator.finish().map(|()| change), texts)
 }
 
-fn checked_keywords(checks: &mut Checks, keywords: &[String]) -> Vec<String> {
-    checks.count("keywords", keywords.len(), &KEYWORDS);
+fn checked_keywords(validator: &mut Validator, keywords: &[String]) -> Vec<String> {
+    validator.count("keywords", keywords.len(), &KEYWORDS);
     let keyword = |(index, word): (usize, &String)| {
-        checks.text_at(&["keywords", &index.to_string()], word, &KEYWORD, Lines::One)
+        validator.text_at(&["keywords", &index.to_string()], word, &KEYWORD, Lines::Single)
     };
     keywords.iter().enumerate().map(keyword).collect()
 }
 
-/// What an admin wants of a spread; `None` keeps, an inner `None` clears.
+/// Changes of a spread: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct SpreadUpdate {
@@ -168,28 +170,29 @@ pub struct SpreadUpdate {
     pub positions: Option<Option<Vec<PositionChange>>>,
 }
 
-/// Changes a spread, and its texts in one language. Readings that used it keep what its positions
-/// were called. Answers the spread as it is then.
+/// Changes a spread, and its texts in one language. Existing readings keep the names of their positions.
+/// Returns the updated spread.
 ///
 /// # Errors
 ///
-/// The viewer is no admin, there is no such spread, the input is refused, or a statement fails.
+/// `Forbidden` for others than admins, `NotFound`, `UserErrors` for invalid input, `RateLimited`.
 pub async fn update_spread(
     session: &Session,
     services: &Services,
     admin: Uuid,
-    (id, locale): (Uuid, Locale),
+    id: Uuid,
+    locale: Locale,
     update: SpreadUpdate,
 ) -> Result<Arc<Spread>, ServiceError> {
-    services.throttle.admin(admin)?;
+    services.rate_limits.check_admin_mutation(admin)?;
     let now = services.clock.now();
     let spread = services.catalogue().spread(id).cloned();
     let positions = spread.as_ref().map_or(0, |spread| spread.positions.len());
     let checked = checked_spread(update, locale, positions);
     services
         .write(session, |transaction| async move {
-            hold_admin(&transaction, admin).await?;
-            transaction.changes(Change::CatalogueReplaced);
+            lock_admin(&transaction, admin).await?;
+            transaction.invalidate(Change::CatalogueReplaced);
             if spread.is_none() {
                 return Err(ServiceError::NotFound("spread"));
             }
@@ -202,7 +205,7 @@ pub async fn update_spread(
             Ok(())
         })
         .await?;
-    tracing::info!(%admin, spread = %id, locale = %locale, "an admin changed a spread");
+    tracing::info!(%admin, spread = %id, locale = %locale, "admin updated a spread");
     let catalogue = reload_catalogue(services, session).await?;
     catalogue.spread(id).cloned().ok_or(ServiceError::NotFound("spread"))
 }
@@ -218,48 +221,48 @@ fn checked_spread(
     locale: Locale,
     before: usize,
 ) -> Result<CheckedSpread, ServiceError> {
-    let mut checks = Checks::default();
-    let display_name = checks.required("displayName", update.display_name);
-    let description = checks.required("description", update.description);
+    let mut validator = Validator::default();
+    let display_name = validator.required("displayName", update.display_name);
+    let description = validator.required("description", update.description);
     let texts = SpreadTextChange {
         display_name: display_name
-            .map(|name| checks.text("displayName", &name, &SPREAD_NAME, Lines::One)),
+            .map(|name| validator.text("displayName", &name, &SPREAD_NAME, Lines::Single)),
         description: description
-            .map(|text| checks.text("description", &text, &SPREAD_DESCRIPTION, Lines::Many)),
+            .map(|text| validator.text("description", &text, &SPREAD_DESCRIPTION, Lines::Multiple)),
         interpretation_guide: update.interpretation_guide.map(|guide| {
             let field = "interpretationGuide";
-            checks.optional_text(field, guide.as_deref(), &SPREAD_GUIDE, Lines::Many)
+            validator.optional_text(field, guide.as_deref(), &SPREAD_GUIDE, Lines::Multiple)
         }),
     };
     let change = SpreadChange {
-        difficulty: checks.required("difficulty", update.difficulty),
+        difficulty: validator.required("difficulty", update.difficulty),
         faction: update.faction,
-        is_active: checks.required("isActive", update.is_active),
-        is_premium: checks.required("isPremium", update.is_premium),
+        is_active: validator.required("isActive", update.is_active),
+        is_premium: validator.required("isPremium", update.is_premium),
     };
-    let positions = checks
+    let positions = validator
         .required("positions", update.positions)
-        .map(|positions| checked_positions(&mut checks, positions, locale, before));
-    checks.finish()?;
+        .map(|positions| checked_positions(&mut validator, positions, locale, before));
+    validator.finish()?;
     Ok(CheckedSpread { change, texts, positions })
 }
 
 fn checked_positions(
-    checks: &mut Checks,
+    validator: &mut Validator,
     positions: Vec<PositionChange>,
     locale: Locale,
     before: usize,
 ) -> Vec<PositionChange> {
     const FIELD: &str = "positions";
     let count = positions.len();
-    checks.count(FIELD, count, &POSITIONS);
+    validator.count(FIELD, count, &POSITIONS);
     if locale != Locale::En && count > before {
         let message = "a new position needs its English texts first";
-        checks.refuse(UserError::new(FIELD, UserErrorCode::Invalid, message));
+        validator.reject(UserError::new(FIELD, UserErrorCode::Invalid, message));
     }
     if positions.iter().zip(1..).any(|(position, number)| position.number != number) {
         let message = "positions must be numbered from 1 without gaps, in order";
-        checks.refuse(UserError::new(FIELD, UserErrorCode::Invalid, message));
+        validator.reject(UserError::new(FIELD, UserErrorCode::Invalid, message));
     }
     let checked = |(index, position): (usize, PositionChange)| {
         let index = index.to_string();
@@ -270,54 +273,79 @@ fn checked_positions(
         ];
         for (field, number, bounds) in places {
             if let Some(number) = number {
-                checks.fraction_at(&[FIELD, &index, field], number, bounds);
+                validator.fraction_at(&[FIELD, &index, field], number, bounds);
             }
         }
         let mut text = |field: &str, text: &str, characters, lines| {
-            checks.text_at(&[FIELD, &index, field], text, characters, lines)
+            validator.text_at(&[FIELD, &index, field], text, characters, lines)
         };
         PositionChange {
-            name: text("name", &position.name, &POSITION_NAME, Lines::One),
-            meaning: text("meaning", &position.meaning, &POSITION_MEANING, Lines::Many),
+            name: text("name", &position.name, &POSITION_NAME, Lines::Single),
+            meaning: text("meaning", &position.meaning, &POSITION_MEANING, Lines::Multiple),
             ..position
         }
     };
     positions.into_iter().enumerate().map(checked).collect()
 }
 
-/// Locks a user for a while, which ends their logins, or opens their account. Answers the user as they
-/// are then.
+/// Locks a user for the configured time and revokes their logins. Returns the updated user.
 ///
 /// # Errors
 ///
-/// The viewer is no admin, there is no such user, or a statement fails.
-pub async fn set_lock(
+/// `Forbidden` for others than admins, `NotFound`, `UserErrors` for the admin's own account,
+/// `RateLimited`.
+pub async fn lock_user(
     session: &Session,
     services: &Services,
     admin: Uuid,
     user: Uuid,
-    is_locked: bool,
 ) -> Result<AdminUserRow, ServiceError> {
-    services.throttle.admin(admin)?;
-    if admin == user && is_locked {
+    services.rate_limits.check_admin_mutation(admin)?;
+    if admin == user {
         let message = "you cannot lock yourself";
-        return Err(ServiceError::refused("userId", UserErrorCode::Invalid, message));
+        return Err(ServiceError::user_error("userId", UserErrorCode::Invalid, message));
     }
+    let locked_until = services.clock.now() + services.settings.auth.admin_lock;
+    set_lock(session, services, admin, user, Some(locked_until)).await
+}
+
+/// Unlocks a user. Returns the updated user.
+///
+/// # Errors
+///
+/// `Forbidden` for others than admins, `NotFound`, `RateLimited`.
+pub async fn unlock_user(
+    session: &Session,
+    services: &Services,
+    admin: Uuid,
+    user: Uuid,
+) -> Result<AdminUserRow, ServiceError> {
+    services.rate_limits.check_admin_mutation(admin)?;
+    set_lock(session, services, admin, user, None).await
+}
+
+async fn set_lock(
+    session: &Session,
+    services: &Services,
+    admin: Uuid,
+    user: Uuid,
+    locked_until: Option<DateTime<Utc>>,
+) -> Result<AdminUserRow, ServiceError> {
     let now = services.clock.now();
-    let until = is_locked.then(|| now + services.settings.auth.admin_lock);
     let changed = session.transaction(|transaction| async move {
-        hold_admin(&transaction, admin).await?;
-        if !user_set_lock(&transaction, user, until, now).await? {
+        lock_admin(&transaction, admin).await?;
+        if !user_set_lock(&transaction, user, locked_until, now).await? {
             return Err(ServiceError::NotFound("user"));
         }
-        if is_locked {
-            // Else a login that was begun before would go on.
+        if locked_until.is_some() {
+            // Otherwise existing logins would stay valid.
             logins_revoke_all(&transaction, user, now).await?;
         }
         let row = admin_user_by_id(&transaction, user).await?;
         row.ok_or(ServiceError::NotFound("user"))
     });
     let changed = changed.await?;
-    tracing::info!(%admin, %user, is_locked, "an admin changed a lock");
+    let is_locked = locked_until.is_some();
+    tracing::info!(%admin, %user, is_locked, "admin changed the lock of an account");
     Ok(changed)
 }

@@ -1,5 +1,5 @@
-//! The reference data in memory. It is small and changes by an admin's hand only, so requests read
-//! it without a statement. Another server's admin may have changed it: the upkeep looks.
+//! The reference data in memory. It is small and only admins change it, so requests read it without a
+//! statement. Maintenance reloads it after a change on another server.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Reads everything from the database.
+    /// Loads all reference data from the database.
     ///
     /// # Errors
     ///
-    /// A statement fails, or a text that must be there is missing.
+    /// `MissingReferenceData` if an English text is missing.
     pub async fn load(session: &Session) -> Result<Self, DbError> {
-        // First: what is changed while the rest is read shows as a change.
+        // Read first: a change during the rest of the load then causes another reload.
         let changed_at = reference_changed_at(session).await?;
         let cards = load_cards(session).await?;
         let spreads = load_spreads(session).await?;
@@ -53,7 +53,7 @@ impl Catalogue {
         })
     }
 
-    /// When a card or a spread was last changed that is here as it is then.
+    /// Time of the last change of a card or a spread that is loaded.
     #[must_use]
     pub fn changed_at(&self) -> Option<DateTime<Utc>> {
         self.changed_at
@@ -65,7 +65,7 @@ impl Catalogue {
         &self.cards
     }
 
-    /// The cards of a type in deck order; all of them where none is named.
+    /// Cards of a type in deck order; all cards for `None`.
     pub fn cards_of_type(&self, card_type: Option<CardType>) -> impl Iterator<Item = Arc<Card>> {
         let is_of_type = move |card: &&Arc<Card>| {
             card_type.is_none_or(|card_type| card.suit.card_type() == card_type)
@@ -85,13 +85,13 @@ impl Catalogue {
         self.card_by_code.get(code)
     }
 
-    /// How many cards a suit has.
+    /// Number of cards of a suit.
     #[must_use]
     pub fn card_count(&self, suit: Suit) -> usize {
         self.cards.iter().filter(|card| card.suit == suit).count()
     }
 
-    /// What a voice says of a card.
+    /// Interpretation of a card by a voice.
     #[must_use]
     pub fn interpretation(&self, card: Uuid, voice: VoiceKey, locale: Locale) -> Option<&str> {
         self.interpretations.get(&(card, voice)).map(|text| text.get(locale).as_str())
@@ -103,10 +103,9 @@ impl Catalogue {
         &self.spreads
     }
 
-    /// The spreads that are offered, or all, by name.
-    pub fn offered_spreads(&self, includes_inactive: bool) -> impl Iterator<Item = Arc<Spread>> {
-        let is_offered = move |spread: &&Arc<Spread>| includes_inactive || spread.is_active;
-        self.spreads.iter().filter(is_offered).cloned()
+    /// Spreads that are available for new readings, by name.
+    pub fn active_spreads(&self) -> impl Iterator<Item = Arc<Spread>> {
+        self.spreads.iter().filter(|spread| spread.is_active).cloned()
     }
 
     /// The spread of that id, inactive or not.
@@ -140,11 +139,11 @@ impl Catalogue {
     }
 }
 
-/// Texts by what they belong to.
-struct Texts<K, T>(HashMap<K, Vec<(Locale, T)>>);
+/// Texts in all languages by the key of their owner.
+struct TextsByKey<K, T>(HashMap<K, Vec<(Locale, T)>>);
 
-impl<K: std::hash::Hash + Eq + std::fmt::Debug, T> Texts<K, T> {
-    fn of(texts: impl IntoIterator<Item = (K, Locale, T)>) -> Self {
+impl<K: std::hash::Hash + Eq + std::fmt::Debug, T> TextsByKey<K, T> {
+    fn new(texts: impl IntoIterator<Item = (K, Locale, T)>) -> Self {
         let mut all: HashMap<K, Vec<(Locale, T)>> = HashMap::new();
         for (key, locale, text) in texts {
             all.entry(key).or_default().push((locale, text));
@@ -160,7 +159,7 @@ impl<K: std::hash::Hash + Eq + std::fmt::Debug, T> Texts<K, T> {
 }
 
 async fn load_cards(session: &Session) -> Result<Vec<Arc<Card>>, DbError> {
-    let mut texts = Texts::of(cards::card_texts_all(session).await?.into_iter().map(|row| {
+    let mut texts = TextsByKey::new(cards::card_texts_all(session).await?.into_iter().map(|row| {
         let text = CardText {
             name: row.name,
             upright: row.upright_meaning,
@@ -188,7 +187,7 @@ async fn load_cards(session: &Session) -> Result<Vec<Arc<Card>>, DbError> {
             }))
         })
         .collect::<Result<Vec<_>, DbError>>()?;
-    // The database orders suits as words; the deck has an order of its own.
+    // The database orders suits alphabetically; the deck has an order of its own.
     all.sort_by_key(|card| (card.suit, card.number));
     Ok(all)
 }
@@ -198,8 +197,9 @@ async fn load_interpretations(
 ) -> Result<HashMap<(Uuid, VoiceKey), Localized<String>>, DbError> {
     let rows = cards::card_interpretations_all(session).await?;
     let keys: Vec<_> = rows.iter().map(|row| (row.card_id, row.voice)).collect();
-    let mut texts =
-        Texts::of(rows.into_iter().map(|row| ((row.card_id, row.voice), row.locale, row.text)));
+    let mut texts = TextsByKey::new(
+        rows.into_iter().map(|row| ((row.card_id, row.voice), row.locale, row.text)),
+    );
     let mut all = HashMap::with_capacity(keys.len());
     for key in keys {
         if let std::collections::hash_map::Entry::Vacant(vacant) = all.entry(key) {
@@ -210,16 +210,17 @@ async fn load_interpretations(
 }
 
 async fn load_spreads(session: &Session) -> Result<Vec<Arc<Spread>>, DbError> {
-    let mut texts = Texts::of(spreads::spread_texts_all(session).await?.into_iter().map(|row| {
-        let text = SpreadText {
-            display_name: row.display_name,
-            description: row.description,
-            interpretation_guide: row.interpretation_guide,
-        };
-        (row.spread_id, row.locale, text)
-    }));
+    let mut texts =
+        TextsByKey::new(spreads::spread_texts_all(session).await?.into_iter().map(|row| {
+            let text = SpreadText {
+                display_name: row.display_name,
+                description: row.description,
+                interpretation_guide: row.interpretation_guide,
+            };
+            (row.spread_id, row.locale, text)
+        }));
     let mut position_texts =
-        Texts::of(spreads::position_texts_all(session).await?.into_iter().map(|row| {
+        TextsByKey::new(spreads::position_texts_all(session).await?.into_iter().map(|row| {
             let text = PositionText { name: row.name, meaning: row.meaning };
             ((row.spread_id, row.number), row.locale, text)
         }));
@@ -259,10 +260,11 @@ async fn load_spreads(session: &Session) -> Result<Vec<Arc<Spread>>, DbError> {
 }
 
 async fn load_voices(session: &Session) -> Result<Vec<Arc<Voice>>, DbError> {
-    let mut texts = Texts::of(voices::voice_texts_all(session).await?.into_iter().map(|row| {
-        let text = VoiceText { display_name: row.display_name, templates: row.templates.0 };
-        (row.voice, row.locale, text)
-    }));
+    let mut texts =
+        TextsByKey::new(voices::voice_texts_all(session).await?.into_iter().map(|row| {
+            let text = VoiceText { display_name: row.display_name, templates: row.templates.0 };
+            (row.voice, row.locale, text)
+        }));
     let rows = voices::voices_all(session).await?;
     rows.into_iter()
         .map(|row| {
@@ -278,7 +280,7 @@ async fn load_voices(session: &Session) -> Result<Vec<Arc<Voice>>, DbError> {
 }
 
 async fn load_factions(session: &Session) -> Result<Vec<Arc<Faction>>, DbError> {
-    let mut names = Texts::of(
+    let mut names = TextsByKey::new(
         factions::faction_texts_all(session)
             .await?
             .into_iter()

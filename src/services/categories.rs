@@ -1,4 +1,4 @@
-//! A user's own folders for readings.
+//! Categories: a user's own folders for readings.
 
 use serde::Serialize;
 use uuid::Uuid;
@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
-use super::idempotency::{Repeatable, Who, made_before};
-use super::input::{Checks, Lines};
+use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::validation::{Lines, Validator};
 use crate::cache::changes::Change;
 use crate::config::content::{CATEGORIES, CATEGORY_DESCRIPTION, CATEGORY_ICON, CATEGORY_NAME};
 use crate::db::Session;
@@ -19,7 +19,7 @@ use crate::db::reading_writes::readings_clear_category;
 use crate::db::users::{UserRow, ViewerLock};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// A folder that somebody wants.
+/// Input of a new category.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct CategoryInput {
@@ -29,11 +29,12 @@ pub struct CategoryInput {
     pub description: Option<String>,
 }
 
-/// Makes a folder. Answers it, or what the same request made before, and whose it is.
+/// Creates a category. Returns it, or the one that an earlier request with the same idempotency key
+/// created, and the viewer.
 ///
 /// # Errors
 ///
-/// The input is refused, there is one of that name, there are too many, or a statement fails.
+/// `UserErrors` for invalid input, a taken name or too many categories.
 pub async fn create(
     session: &Session,
     services: &Services,
@@ -41,35 +42,38 @@ pub async fn create(
     input: CategoryInput,
     idempotency_key: Option<&str>,
 ) -> Result<(Option<CategoryRow>, UserRow), ServiceError> {
-    let repeatable = Repeatable::new(Who::User(viewer), "createCategory", idempotency_key, &input)?;
+    let idempotent =
+        IdempotentRequest::new(KeyOwner::User(viewer), "createCategory", idempotency_key, &input)?;
     let now = services.clock.now();
-    let mut checks = Checks::default();
+    let mut validator = Validator::default();
     let category = CategoryRow {
         id: Uuid::now_v7(),
         user_id: viewer,
-        name: checks.text("name", &input.name, &CATEGORY_NAME, Lines::One),
-        color: color(&mut checks, &input.color),
-        icon: checks.optional_text("icon", input.icon.as_deref(), &CATEGORY_ICON, Lines::One),
-        description: checks.optional_text(
+        name: validator.text("name", &input.name, &CATEGORY_NAME, Lines::Single),
+        color: color(&mut validator, &input.color),
+        icon: validator.optional_text("icon", input.icon.as_deref(), &CATEGORY_ICON, Lines::Single),
+        description: validator.optional_text(
             "description",
             input.description.as_deref(),
             &CATEGORY_DESCRIPTION,
-            Lines::Many,
+            Lines::Multiple,
         ),
         created_at: now,
         updated_at: now,
     };
-    checks.finish()?;
-    let repeatable = repeatable.as_ref();
+    validator.finish()?;
+    let idempotent = idempotent.as_ref();
     let created = session.transaction(|transaction| async move {
         let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
-        if let Some(before) = made_before(&transaction, services, repeatable, category.id).await? {
+        if let Some(before) =
+            claim_idempotency_key(&transaction, services, idempotent, category.id).await?
+        {
             let before = categories_by_id(&transaction, viewer, &[before]).await?;
             return Ok((before.into_iter().next(), user));
         }
         if categories_of_user(&transaction, viewer).await?.len() >= CATEGORIES {
             let message = format!("you have {CATEGORIES} categories, which is the most");
-            let error = UserError::of_whole(UserErrorCode::TooMany, message);
+            let error = UserError::whole_input(UserErrorCode::TooMany, message);
             return Err(error.within(None, i32::try_from(CATEGORIES).ok()).into());
         }
         if !category_insert(&transaction, category.clone()).await? {
@@ -81,22 +85,22 @@ pub async fn create(
 }
 
 fn taken() -> ServiceError {
-    ServiceError::refused("name", UserErrorCode::Taken, "you have a category of this name")
+    ServiceError::user_error("name", UserErrorCode::Taken, "you have a category of this name")
 }
 
-fn color(checks: &mut Checks, color: &str) -> String {
+fn color(validator: &mut Validator, color: &str) -> String {
     let color = color.trim().to_lowercase();
     let is_color = color.strip_prefix('#').is_some_and(|digits| {
         digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
     });
     if !is_color {
         let message = "color must be of the form #rrggbb";
-        checks.refuse(UserError::new("color", UserErrorCode::Invalid, message));
+        validator.reject(UserError::new("color", UserErrorCode::Invalid, message));
     }
     color
 }
 
-/// What the owner wants of a folder; `None` keeps, an inner `None` clears.
+/// Changes of a category: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct CategoryUpdate {
@@ -106,12 +110,11 @@ pub struct CategoryUpdate {
     pub description: Option<Option<String>>,
 }
 
-/// Changes a folder of the viewer's.
+/// Changes a category of the viewer.
 ///
 /// # Errors
 ///
-/// The input is refused, there is another of that name, the viewer has no such folder, or a statement
-/// fails.
+/// `UserErrors` for invalid input or a taken name, `NotFound` if the viewer has no such category.
 pub async fn update(
     session: &Session,
     services: &Services,
@@ -120,19 +123,19 @@ pub async fn update(
     update: CategoryUpdate,
 ) -> Result<CategoryRow, ServiceError> {
     let now = services.clock.now();
-    let mut checks = Checks::default();
-    let name = checks
+    let mut validator = Validator::default();
+    let name = validator
         .required("name", update.name)
-        .map(|name| checks.text("name", &name, &CATEGORY_NAME, Lines::One));
-    let color = checks.required("color", update.color).map(|one| color(&mut checks, &one));
-    let icon = update
-        .icon
-        .map(|icon| checks.optional_text("icon", icon.as_deref(), &CATEGORY_ICON, Lines::One));
+        .map(|name| validator.text("name", &name, &CATEGORY_NAME, Lines::Single));
+    let color = validator.required("color", update.color).map(|one| color(&mut validator, &one));
+    let icon = update.icon.map(|icon| {
+        validator.optional_text("icon", icon.as_deref(), &CATEGORY_ICON, Lines::Single)
+    });
     let description = update.description.map(|text| {
         let characters = &CATEGORY_DESCRIPTION;
-        checks.optional_text("description", text.as_deref(), characters, Lines::Many)
+        validator.optional_text("description", text.as_deref(), characters, Lines::Multiple)
     });
-    checks.finish()?;
+    validator.finish()?;
     let changed = session.transaction(|transaction| async move {
         lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let before = categories_by_id(&transaction, viewer, &[id]).await?.into_iter().next();
@@ -153,11 +156,11 @@ pub async fn update(
     changed.await
 }
 
-/// Deletes a folder of the viewer's; its readings stay. Answers how many there were, and the viewer.
+/// Deletes a category of the viewer; its readings stay. Returns the number of its readings, and the viewer.
 ///
 /// # Errors
 ///
-/// The viewer has no such folder, or a statement fails.
+/// `NotFound` if the viewer has no such category.
 pub async fn delete(
     session: &Session,
     services: &Services,
@@ -169,7 +172,7 @@ pub async fn delete(
         let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let category = category_locked(&transaction, viewer, id).await?;
         category.ok_or(ServiceError::NotFound("category"))?;
-        transaction.changes(Change::ReadingsChanged { owner: viewer });
+        transaction.invalidate(Change::ReadingsChanged { owner: viewer });
         let readings = readings_clear_category(&transaction, viewer, id, now).await?;
         category_delete(&transaction, viewer, id).await?;
         Ok((readings, user))

@@ -1,4 +1,4 @@
-//! What time it is.
+//! The clock of limits, lock-outs and lifetimes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -8,28 +8,28 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::db;
 use crate::domain::lock::lock;
 
-/// The clock that limits, lock-outs and lifetimes go by. Tests put it forward.
+/// A clock that tests can stop and advance.
 #[derive(Debug, Default)]
 pub struct Clock {
     ahead_microseconds: AtomicI64,
-    /// Where it stands, if it does, without what it was put forward by.
+    /// Time of a stopped clock, without the offset by which it was advanced.
     stopped_at: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Clock {
-    /// The time, as the databases keep it.
+    /// Current time, truncated to the precision of the databases.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         let time = lock(&self.stopped_at).unwrap_or_else(db::now);
         time + TimeDelta::microseconds(self.ahead_microseconds.load(Ordering::Relaxed))
     }
 
-    /// Stops the clock: it is moved by [`Clock::advance`] only.
+    /// Stops the clock; from then on only [`Clock::advance`] moves it.
     pub fn stop(&self) {
         *lock(&self.stopped_at) = Some(db::now());
     }
 
-    /// Puts the clock forward, or back.
+    /// Moves the clock forward, or back by a negative offset.
     pub fn advance(&self, by: TimeDelta) {
         let microseconds = by.num_microseconds().unwrap_or_default();
         self.ahead_microseconds.fetch_add(microseconds, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Why the app does not do what it was asked to.
+//! The error type of all services. The API's error codes are derived from it by an exhaustive match.
 
 use std::time::Duration;
 
@@ -6,73 +6,73 @@ use super::passwords::PasswordError;
 use crate::db::DbError;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// Why something was not done. Nothing of it was: what it had written was taken back.
+/// Failure of a service call. Its transaction was rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// A person can put it right.
-    #[error("the input is refused")]
-    Refused(Vec<UserError>),
-    /// What it is about is missing, or is not the viewer's: nobody can tell which.
+    /// Input that a person can correct.
+    #[error("invalid input")]
+    UserErrors(Vec<UserError>),
+    /// The target does not exist or is not the viewer's; the two are indistinguishable on purpose.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The viewer exists no more or is deactivated.
+    /// The viewer was deleted or deactivated.
     #[error("the access token belongs to no active user")]
     Unauthenticated,
-    /// It is for admins.
+    /// The viewer is not an admin.
     #[error("only admins may do this")]
     Forbidden,
-    /// It was asked for too often.
-    #[error("too many {what}")]
-    Throttled {
-        /// Of what.
-        what: &'static str,
-        /// When to try again.
+    /// A rate limit was exceeded.
+    #[error("too many {resource}")]
+    RateLimited {
+        /// Limited resource, as a plural noun.
+        resource: &'static str,
+        /// Time until the next attempt can succeed.
         retry_after: Duration,
     },
-    /// A programmer must put it right.
+    /// An argument that a client must never send.
     #[error("{message}")]
     BadInput {
-        /// Where it stands.
+        /// Name of the argument.
         argument: &'static str,
-        /// What is wrong.
+        /// Explanation for a programmer.
         message: String,
     },
-    /// There is too much to do.
-    #[error("too much to do")]
-    Busy,
-    /// The database failed.
+    /// A queue or a concurrency limit is full.
+    #[error("overloaded")]
+    Overloaded,
+    /// A database error.
     #[error(transparent)]
     Database(#[from] DbError),
     /// A password could not be hashed or a token not be signed.
-    #[error("a secret could not be made")]
-    Secret(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("hashing or signing failed")]
+    Crypto(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl ServiceError {
-    /// One thing that a person can put right, about a field of the input.
+    /// One user error about a field of the input.
     #[must_use]
-    pub fn refused(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
-        Self::Refused(vec![UserError::new(field, code, message)])
+    pub fn user_error(field: &str, code: UserErrorCode, message: impl Into<String>) -> Self {
+        Self::UserErrors(vec![UserError::new(field, code, message)])
     }
 }
 
 impl From<UserError> for ServiceError {
     fn from(error: UserError) -> Self {
-        Self::Refused(vec![error])
+        Self::UserErrors(vec![error])
     }
 }
 
 impl From<PasswordError> for ServiceError {
     fn from(error: PasswordError) -> Self {
         match error {
-            PasswordError::Busy => Self::Busy,
-            error => Self::Secret(Box::new(error)),
+            PasswordError::QueueFull => Self::Overloaded,
+            error => Self::Crypto(Box::new(error)),
         }
     }
 }
 
 impl From<jsonwebtoken::errors::Error> for ServiceError {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
-        Self::Secret(Box::new(error))
+        Self::Crypto(Box::new(error))
     }
 }

@@ -1,5 +1,5 @@
-//! Who has an export written: one for each user, and so many in all. An export reads much and holds a
-//! batch of it in memory for as long as its client is slow.
+//! Concurrency limit of exports: one for each user, and a maximum over all users. An export reads much
+//! and holds a batch in memory for as long as its client is slow.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -10,48 +10,48 @@ use super::error::ServiceError;
 use crate::config::export::EXPORT_RETRY_AFTER;
 use crate::domain::lock::lock;
 
-/// The exports of the process.
-pub struct Exports {
-    maximum: usize,
-    running: Running,
+/// Permits of running exports in this process.
+pub struct ExportPermits {
+    limit: usize,
+    active_users: ActiveUsers,
 }
 
-type Running = Arc<Mutex<HashSet<Uuid>>>;
+type ActiveUsers = Arc<Mutex<HashSet<Uuid>>>;
 
-impl Exports {
-    /// So many at the same time.
+impl ExportPermits {
+    /// At most `limit` exports at the same time.
     #[must_use]
-    pub fn new(maximum: usize) -> Self {
-        Self { maximum, running: Running::default() }
+    pub fn new(limit: usize) -> Self {
+        Self { limit, active_users: ActiveUsers::default() }
     }
 
-    /// Begins an export for that user, which lasts until the answer is dropped.
+    /// Acquires a permit for an export of that user; dropping it releases it.
     ///
     /// # Errors
     ///
-    /// The user has one, or there are as many as may be.
-    pub fn begin(&self, user: Uuid) -> Result<ExportTurn, ServiceError> {
-        let mut running = lock(&self.running);
-        if running.contains(&user) {
-            let what = "exports at the same time";
-            return Err(ServiceError::Throttled { what, retry_after: EXPORT_RETRY_AFTER });
+    /// `RateLimited` if the user has a running export, `Overloaded` at the limit.
+    pub fn acquire(&self, user: Uuid) -> Result<ExportPermit, ServiceError> {
+        let mut active_users = lock(&self.active_users);
+        if active_users.contains(&user) {
+            let resource = "exports at the same time";
+            return Err(ServiceError::RateLimited { resource, retry_after: EXPORT_RETRY_AFTER });
         }
-        if running.len() >= self.maximum {
-            return Err(ServiceError::Busy);
+        if active_users.len() >= self.limit {
+            return Err(ServiceError::Overloaded);
         }
-        running.insert(user);
-        Ok(ExportTurn { user, running: Arc::clone(&self.running) })
+        active_users.insert(user);
+        Ok(ExportPermit { user, active_users: Arc::clone(&self.active_users) })
     }
 }
 
-/// The right to have an export written.
-pub struct ExportTurn {
+/// Permit to run one export.
+pub struct ExportPermit {
     user: Uuid,
-    running: Running,
+    active_users: ActiveUsers,
 }
 
-impl Drop for ExportTurn {
+impl Drop for ExportPermit {
     fn drop(&mut self) {
-        lock(&self.running).remove(&self.user);
+        lock(&self.active_users).remove(&self.user);
     }
 }

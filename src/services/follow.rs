@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
-use super::upkeep::reload_catalogue;
+use super::maintenance::reload_catalogue;
 use crate::cache::changes::Change;
 use crate::cache::shared::{Heard, Said, Shared, Unanswered};
 use crate::db::cache_outbox::outbox_poll;

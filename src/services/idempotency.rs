@@ -1,5 +1,5 @@
-//! Keys by which a client that lost an answer asks again: the second time it gets what the first time
-//! made, and nothing new is made.
+//! Idempotency keys: a client that lost the response repeats its request with the same key and gets the
+//! object that the first request created.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -7,15 +7,14 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
-use super::input::normalized;
-use super::logins::hex;
+use super::validation::normalized;
 use crate::config::content::IDEMPOTENCY_KEY;
 use crate::db::Transaction;
 use crate::db::idempotency_keys::{idempotency_key, idempotency_key_claim};
 
-/// A request that may be repeated.
+/// A request with an idempotency key.
 #[derive(Debug)]
-pub struct Repeatable {
+pub struct IdempotentRequest {
     scope: String,
     user: Option<Uuid>,
     operation: &'static str,
@@ -23,15 +22,14 @@ pub struct Repeatable {
     request_hash: String,
 }
 
-impl Repeatable {
-    /// A request of a user with that key and that input, or of somebody who is about to be one, whom
-    /// the e-mail address tells apart. Nothing where there is no key.
+impl IdempotentRequest {
+    /// A request of `owner` with that key and that input; `None` without a key.
     ///
     /// # Errors
     ///
-    /// The key is empty or too long.
+    /// `BadInput` if the key is empty, too long or has control characters.
     pub fn new(
-        who: Who<'_>,
+        owner: KeyOwner<'_>,
         operation: &'static str,
         key: Option<&str>,
         input: &impl Serialize,
@@ -49,46 +47,46 @@ impl Repeatable {
             });
         }
         let input =
-            serde_json::to_vec(input).map_err(|error| ServiceError::Secret(error.into()))?;
-        let (scope, user) = match who {
-            Who::User(id) => (id.simple().to_string(), Some(id)),
-            Who::Newcomer { email } => (hex(&Sha256::digest(email)), None),
+            serde_json::to_vec(input).map_err(|error| ServiceError::Crypto(error.into()))?;
+        let (scope, user) = match owner {
+            KeyOwner::User(id) => (id.simple().to_string(), Some(id)),
+            KeyOwner::Unregistered { email } => (hex::encode(Sha256::digest(email)), None),
         };
-        let request_hash = hex(&Sha256::digest(input));
+        let request_hash = hex::encode(Sha256::digest(input));
         Ok(Some(Self { scope, user, operation, key, request_hash }))
     }
 }
 
-/// Who asks.
+/// Owner of an idempotency key: keys of different owners are independent.
 #[derive(Debug, Clone, Copy)]
-pub enum Who<'a> {
+pub enum KeyOwner<'a> {
     /// A user.
     User(Uuid),
-    /// Somebody who is about to be one.
-    Newcomer {
-        /// Folded.
+    /// Somebody who registers.
+    Unregistered {
+        /// Folded e-mail address.
         email: &'a str,
     },
 }
 
-/// Keeps the key with the id of what is about to be made. Answers the id of what was made before, if
-/// the request is a repetition.
+/// Stores the key with the id of the object that is about to be created. Returns the id of the object
+/// that an earlier request with this key created, if there was one.
 ///
 /// # Errors
 ///
-/// The key was used with another input, or a statement fails.
-pub async fn made_before(
+/// `BadInput` if the key was used with another input.
+pub async fn claim_idempotency_key(
     transaction: &Transaction,
     services: &Services,
-    request: Option<&Repeatable>,
-    new: Uuid,
+    request: Option<&IdempotentRequest>,
+    new_id: Uuid,
 ) -> Result<Option<Uuid>, ServiceError> {
     let Some(request) = request else { return Ok(None) };
     let now = services.clock.now();
     let row = idempotency_key(
         (request.scope.clone(), request.operation, request.key.clone()),
         (request.user, request.request_hash.clone()),
-        new,
+        new_id,
         (now, now + services.settings.content.idempotency_lifetime),
     );
     let Some(before) = idempotency_key_claim(transaction, row, now).await? else { return Ok(None) };

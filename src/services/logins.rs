@@ -1,11 +1,9 @@
-//! Logins: what a right password gives, an access token for minutes and a refresh token for weeks.
+//! Logins and their tokens: a short-lived access token and a rotating refresh token.
 //!
-//! A refresh token is exchanged once. The tokens that followed from one login are a family; one that
-//! is presented again ends the family, because somebody else may have it. The exception is a client
-//! that lost the answer, or has two tabs: for a short while, and as long as what it was exchanged for
-//! was not used, a token gives another successor and the first one dies.
-
-use std::fmt::Write as _;
+//! A refresh token is exchanged once. All refresh tokens of a login are a family; reuse of one revokes
+//! the login, because the token may be stolen. The exception is a client that lost the response, or has
+//! two tabs: within a grace period, and while its successor is unused, a token is exchanged again and
+//! the unused successor is revoked.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +14,7 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
-use super::tokens::AccessToken;
+use super::tokens::AccessClaims;
 use crate::db::login_sessions::{
     LoginRow, RefreshTokenRow, login_insert, login_locked, login_revoke, logins_revoke_all,
     refresh_token_by_hash, refresh_token_by_id, refresh_token_insert, refresh_token_revoke,
@@ -29,28 +27,24 @@ use crate::domain::user_error::{UserError, UserErrorCode};
 /// Random bytes of a refresh token.
 const TOKEN_BYTES: usize = 32;
 
-/// What a client keeps of a login. It is a secret, so it has no `Debug`.
-pub struct Login {
-    /// Good for minutes.
+/// Tokens of a login. They are secrets, so it has no `Debug`.
+pub struct TokenPair {
+    /// JWT, valid for minutes.
     pub access_token: String,
-    /// Until then.
+    /// Expiry of the access token.
     pub access_token_expires_at: DateTime<Utc>,
-    /// Good for weeks, once.
+    /// Random token, valid for weeks and exchanged once.
     pub refresh_token: String,
-    /// Until then.
+    /// Expiry of the refresh token.
     pub refresh_token_expires_at: DateTime<Utc>,
 }
 
-/// Begins a login of a user.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Starts a login of a user.
 pub async fn begin(
     transaction: &Transaction,
     services: &Services,
     user: Uuid,
-) -> Result<Login, ServiceError> {
+) -> Result<TokenPair, ServiceError> {
     let now = services.clock.now();
     let login = LoginRow {
         id: Uuid::now_v7(),
@@ -61,15 +55,21 @@ pub async fn begin(
         updated_at: now,
     };
     login_insert(transaction, login.clone()).await?;
-    Ok(renew(transaction, services, &login).await?.0)
+    Ok(issue_tokens(transaction, services, &login).await?.tokens)
 }
 
-/// Another pair of tokens of a login, and the id of the new refresh token.
-async fn renew(
+/// A new pair of tokens, and the row id of its refresh token.
+struct IssuedTokens {
+    tokens: TokenPair,
+    refresh_token_id: Uuid,
+}
+
+/// Issues a pair of tokens of a login.
+async fn issue_tokens(
     transaction: &Transaction,
     services: &Services,
     login: &LoginRow,
-) -> Result<(Login, Uuid), ServiceError> {
+) -> Result<IssuedTokens, ServiceError> {
     let now = services.clock.now();
     let secret: [u8; TOKEN_BYTES] = rand::rng().random();
     let refresh_token = URL_SAFE_NO_PAD.encode(secret);
@@ -86,29 +86,29 @@ async fn renew(
         created_at: now,
         updated_at: now,
     };
-    let id = row.id;
+    let refresh_token_id = row.id;
     refresh_token_insert(transaction, row).await?;
-    let of_login = AccessToken { user: login.user_id, login: Some(login.id) };
-    let access = services.tokens.issue(of_login, now)?;
-    let login = Login {
+    let of_login = AccessClaims { user: login.user_id, login: Some(login.id) };
+    let access = services.tokens.issue_access_token(of_login, now)?;
+    let tokens = TokenPair {
         access_token: access.token,
         access_token_expires_at: access.expires_at,
         refresh_token,
         refresh_token_expires_at: expires_at,
     };
-    Ok((login, id))
+    Ok(IssuedTokens { tokens, refresh_token_id })
 }
 
-/// Exchanges a refresh token.
+/// Exchanges a refresh token for a new pair of tokens.
 ///
 /// # Errors
 ///
-/// `SESSION_EXPIRED` if it is none of ours, over, or was used before; or a statement fails.
+/// `SESSION_EXPIRED` if the token is unknown, expired, revoked or reused.
 pub async fn refresh(
     session: &Session,
     services: &Services,
     token: &str,
-) -> Result<(Login, UserRow), ServiceError> {
+) -> Result<(TokenPair, UserRow), ServiceError> {
     let hash = hash_of(token);
     let exchanged = session
         .transaction(|transaction| async move { exchange(&transaction, services, &hash).await })
@@ -116,12 +116,13 @@ pub async fn refresh(
     exchanged.ok_or_else(expired)
 }
 
-/// Answers nothing, and keeps what was written, where the token is good no more.
+/// Returns `None` for an invalid token. That is no error, so that the revocation of a reused token's login
+/// is committed.
 async fn exchange(
     transaction: &Transaction,
     services: &Services,
     hash: &str,
-) -> Result<Option<(Login, UserRow)>, ServiceError> {
+) -> Result<Option<(TokenPair, UserRow)>, ServiceError> {
     let now = services.clock.now();
     let Some(found) = refresh_token_by_hash(transaction, hash).await? else { return Ok(None) };
     let Some(user) = viewer_locked(transaction, found.user_id, ViewerLock::Shared).await? else {
@@ -131,11 +132,11 @@ async fn exchange(
     if login.revoked_at.is_some() || login.expires_at <= now {
         return Ok(None);
     }
-    // Again, because somebody may have used it before the login was locked.
+    // Read again, because the token may have been used before the login was locked.
     let Some(token) = refresh_token_by_id(transaction, found.id).await? else { return Ok(None) };
     let mut used_at = now;
     if token.revoked_at.is_some() {
-        // One that died because its forerunner was presented again: its holder comes late.
+        // Revoked when its predecessor was exchanged again: this use is a reuse.
         login_revoke(transaction, user.id, login.id, now).await?;
         return Ok(None);
     }
@@ -156,80 +157,83 @@ async fn exchange(
         refresh_token_revoke(transaction, unused.id, now).await?;
         used_at = first_use;
     }
-    let (renewed, successor) = renew(transaction, services, &login).await?;
-    refresh_token_use(transaction, token.id, successor, used_at, now).await?;
-    Ok(Some((renewed, user)))
+    let issued = issue_tokens(transaction, services, &login).await?;
+    refresh_token_use(transaction, token.id, issued.refresh_token_id, used_at, now).await?;
+    Ok(Some((issued.tokens, user)))
 }
 
-/// Which login ends.
+/// Token that identifies the login to revoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogOut<'a> {
-    /// The one that this refresh token is of.
-    OfToken(&'a str),
-    /// The one that this access token came from.
-    OfAccess(AccessToken),
+pub enum LogoutTarget<'a> {
+    /// A refresh token of the login.
+    RefreshToken(&'a str),
+    /// Verified claims of an access token.
+    AccessToken(AccessClaims),
 }
 
-/// Ends a login, or all logins of its user; answers whether there was one.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Extent of a logout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogoutScope {
+    /// The login of the token.
+    ThisLogin,
+    /// All logins of its user.
+    AllLogins,
+}
+
+/// Revokes a login, or all logins of its user. Returns `false` if there was none to revoke.
 pub async fn log_out(
     session: &Session,
     services: &Services,
-    which: LogOut<'_>,
-    everywhere: bool,
+    target: LogoutTarget<'_>,
+    scope: LogoutScope,
 ) -> Result<bool, ServiceError> {
     let now = services.clock.now();
     session
         .transaction(|transaction| async move {
-            let of = match which {
-                LogOut::OfAccess(AccessToken { user, login }) => Some((user, login)),
-                LogOut::OfToken(token) => of_token(&transaction, token, now).await?,
+            let claims = match target {
+                LogoutTarget::AccessToken(claims) => Some(claims),
+                LogoutTarget::RefreshToken(token) => {
+                    claims_of_refresh_token(&transaction, token, now).await?
+                }
             };
-            let ended = match of {
-                Some((user, _)) if everywhere => logins_revoke_all(&transaction, user, now).await?,
-                Some((user, Some(login))) => login_revoke(&transaction, user, login, now).await?,
-                _ => 0,
+            let Some(AccessClaims { user, login }) = claims else { return Ok(false) };
+            let revoked = match (scope, login) {
+                (LogoutScope::AllLogins, _) => logins_revoke_all(&transaction, user, now).await?,
+                (LogoutScope::ThisLogin, Some(login)) => {
+                    login_revoke(&transaction, user, login, now).await?
+                }
+                (LogoutScope::ThisLogin, None) => 0,
             };
-            Ok(ended > 0)
+            Ok(revoked > 0)
         })
         .await
 }
 
-/// The user and the login of a refresh token, unless the login is over: an old token ends nothing.
-async fn of_token(
+/// User and login of a refresh token, unless the login has ended.
+async fn claims_of_refresh_token(
     transaction: &Transaction,
     token: &str,
     now: DateTime<Utc>,
-) -> Result<Option<(Uuid, Option<Uuid>)>, ServiceError> {
+) -> Result<Option<AccessClaims>, ServiceError> {
     let token = refresh_token_by_hash(transaction, &hash_of(token)).await?;
     let Some(token) = token else { return Ok(None) };
     let login = login_locked(transaction, token.family_id).await?;
     let login = login.filter(|login| login.revoked_at.is_none() && login.expires_at > now);
-    Ok(login.map(|login| (login.user_id, Some(login.id))))
+    Ok(login.map(|login| AccessClaims { user: login.user_id, login: Some(login.id) }))
 }
 
 fn expired() -> ServiceError {
-    UserError::of_whole(UserErrorCode::SessionExpired, "the session is over; log in again").into()
+    UserError::whole_input(UserErrorCode::SessionExpired, "the session is over; log in again")
+        .into()
 }
 
-/// There is no refresh token at all.
+/// User error for a request without a refresh token.
 #[must_use]
 pub fn no_session() -> UserError {
-    UserError::of_whole(UserErrorCode::SessionExpired, "there is no session; log in")
+    UserError::whole_input(UserErrorCode::SessionExpired, "there is no session; log in")
 }
 
-/// A refresh token as it is stored.
+/// SHA-256 of a refresh token in hexadecimal, as it is stored.
 fn hash_of(token: &str) -> String {
-    hex(&Sha256::digest(token))
-}
-
-/// As hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(Sha256::digest(token))
 }

@@ -1,4 +1,5 @@
-//! What the app does, apart from how it is asked over HTTP and GraphQL.
+//! Business logic, independent of HTTP and GraphQL: a module a noun, and the background tasks
+//! (`maintenance` and the outbox poller).
 
 pub mod accounts;
 pub mod admin;
@@ -9,18 +10,18 @@ pub mod error;
 pub mod exports;
 pub mod follow;
 pub mod idempotency;
-pub mod input;
 pub mod logins;
+pub mod maintenance;
 pub mod passwords;
+pub mod rate_limits;
 pub mod readings;
 pub mod reference;
 pub mod seed;
 pub mod shares;
 pub mod tags;
-pub mod throttle;
 pub mod tokens;
-pub mod upkeep;
-pub mod writes;
+pub mod validation;
+pub mod write_transaction;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -29,57 +30,57 @@ use crate::cache::changes::Change;
 use crate::config::Settings;
 use catalogue::Catalogue;
 use clock::Clock;
-use exports::Exports;
-use passwords::Passwords;
-use shares::ShareAccesses;
-use throttle::Throttle;
-use tokens::Tokens;
+use exports::ExportPermits;
+use passwords::PasswordHasher;
+use rate_limits::RateLimits;
+use shares::ShareAccessCounter;
+use tokens::TokenIssuer;
 
-/// What the app needs to do anything, apart from the database. One for the process.
+/// Shared state of all services, apart from the database. One for the process.
 pub struct Services {
-    /// All settings.
+    /// Settings of the process.
     pub settings: Settings,
-    /// What time it is.
+    /// Clock of limits and lifetimes.
     pub clock: Clock,
-    /// Makes and checks tokens.
-    pub tokens: Tokens,
-    /// Hashes and checks passwords.
-    pub passwords: Passwords,
-    /// How often one may ask.
-    pub throttle: Throttle,
-    /// Accesses of share links that are not written yet.
-    pub share_accesses: ShareAccesses,
-    /// Exports that are being written.
-    pub exports: Exports,
-    /// What is kept of what was computed.
+    /// Issuer and verifier of signed tokens.
+    pub tokens: TokenIssuer,
+    /// Password hashing, on threads of its own.
+    pub passwords: PasswordHasher,
+    /// Rate limits of addresses and accounts.
+    pub rate_limits: RateLimits,
+    /// Accesses of share links that are not yet written to the database.
+    pub share_accesses: ShareAccessCounter,
+    /// Permits of running exports.
+    pub exports: ExportPermits,
+    /// Cache of values and responses.
     pub cache: Cache,
     catalogue: RwLock<Arc<Catalogue>>,
 }
 
 impl Services {
-    /// With these settings and that reference data.
+    /// Services with these settings and that reference data.
     #[must_use]
     pub fn new(settings: Settings, catalogue: Catalogue) -> Self {
         Self {
             clock: Clock::default(),
-            tokens: Tokens::new(&settings.auth),
-            passwords: Passwords::new(settings.auth.password_queue),
-            throttle: Throttle::new(&settings.throttle),
-            share_accesses: ShareAccesses::default(),
-            exports: Exports::new(settings.export.exports),
+            tokens: TokenIssuer::new(&settings.auth),
+            passwords: PasswordHasher::new(settings.auth.password_queue),
+            rate_limits: RateLimits::new(&settings.rate_limits),
+            share_accesses: ShareAccessCounter::default(),
+            exports: ExportPermits::new(settings.export.exports),
             cache: Cache::new(&settings.cache),
             catalogue: RwLock::new(Arc::new(catalogue)),
             settings,
         }
     }
 
-    /// The reference data as it is now.
+    /// Current reference data.
     #[must_use]
     pub fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other reference data in its place, for requests from now on.
+    /// Replaces the reference data for subsequent requests and purges the values computed from it.
     pub async fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
         self.cache.purge(&[Change::CatalogueReplaced]).await;

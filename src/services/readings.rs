@@ -1,4 +1,4 @@
-//! Readings: drawing cards, making a reading, changing and deleting it.
+//! Readings: drawing cards, creating, updating and deleting a reading, and the daily quota.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::Services;
 use super::accounts::lock_viewer;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
-use super::idempotency::{Repeatable, Who, made_before};
-use super::input::{Checks, Lines};
+use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::validation::{Lines, Validator};
 use crate::cache::changes::Change;
 use crate::config::content::{DRAW, FOCUS_AREA, MOOD, NOTES, QUESTION, RADIATION};
 use crate::db::categories::category_locked_shared;
@@ -31,33 +31,33 @@ use crate::db::user_card_stats::{self, user_cards_add, user_cards_subtract};
 use crate::db::users::{UserRow, ViewerLock};
 use crate::db::{Session, Transaction};
 use crate::domain::card::{Card, Orientation, Suit};
-use crate::domain::interpretation::{Draw, interpret_reading};
+use crate::domain::interpretation::{PlacedCard, interpret_reading};
 use crate::domain::locale::Locale;
 use crate::domain::reading::{Karma, PrivacyLevel, ReadingStatus};
 use crate::domain::spread::Spread;
 use crate::domain::user_error::{UserError, UserErrorCode};
 use crate::domain::voice::VoiceKey;
 
-/// A card as it was drawn.
+/// A drawn card.
 #[derive(Debug, Clone)]
 pub struct DrawnCard {
-    /// Which card.
+    /// Card of the deck.
     pub card: Arc<Card>,
-    /// How it lies.
+    /// Upright or reversed.
     pub orientation: Orientation,
 }
 
-/// Draws so many different cards: each order of the deck and each way to lie is as likely as any
-/// other, and nobody can foretell them. Nothing else has a say in it.
+/// Draws `count` different cards. All orders of the deck and both orientations are equally likely, and
+/// unpredictable: nothing else influences the draw.
 #[must_use]
 pub fn draw(deck: &[Arc<Card>], count: usize) -> Vec<DrawnCard> {
     let mut rng = rand::rng();
     let mut order: Vec<usize> = (0..deck.len()).collect();
     let (drawn, _) = order.partial_shuffle(&mut rng, count);
-    drawn.iter().map(|index| lay(&deck[*index], &mut rng)).collect()
+    drawn.iter().map(|index| oriented(&deck[*index], &mut rng)).collect()
 }
 
-/// Draws so many cards, each from the whole deck.
+/// Draws `count` cards, each from the whole deck.
 #[must_use]
 pub fn draw_with_duplicates(deck: &[Arc<Card>], count: usize) -> Vec<DrawnCard> {
     let mut rng = rand::rng();
@@ -65,36 +65,36 @@ pub fn draw_with_duplicates(deck: &[Arc<Card>], count: usize) -> Vec<DrawnCard> 
         .map(|_| rng.random_range(0..deck.len()))
         .collect::<Vec<_>>()
         .into_iter()
-        .map(|index| lay(&deck[index], &mut rng))
+        .map(|index| oriented(&deck[index], &mut rng))
         .collect()
 }
 
-fn lay(card: &Arc<Card>, rng: &mut ThreadRng) -> DrawnCard {
+fn oriented(card: &Arc<Card>, rng: &mut ThreadRng) -> DrawnCard {
     let orientation = if rng.random() { Orientation::Upright } else { Orientation::Reversed };
     DrawnCard { card: Arc::clone(card), orientation }
 }
 
-/// What cards to draw for nobody's reading.
+/// Input of a draw without a reading.
 #[derive(Debug, Clone, Copy)]
 pub struct DrawInput {
-    /// How many.
+    /// Number of cards, 1 to 10.
     pub count: i32,
-    /// From one suit only.
+    /// The only suit to draw from.
     pub suit: Option<Suit>,
-    /// Without the trumps.
+    /// Excludes the trumps.
     pub exclude_major_arcana: bool,
-    /// Each from the whole deck.
+    /// Draws each card from the whole deck.
     pub allow_duplicates: bool,
 }
 
-/// Draws cards. The draw is neither kept nor counted.
+/// Draws cards. The draw is neither stored nor counted.
 ///
 /// # Errors
 ///
-/// The count is out of range, or the deck has none of the cards that are left.
+/// `UserErrors` if the count is out of range, or no card matches the input.
 pub fn draw_cards(catalogue: &Catalogue, input: DrawInput) -> Result<Vec<DrawnCard>, ServiceError> {
-    let mut checks = Checks::default();
-    let count = checks.number("count", input.count, &DRAW);
+    let mut validator = Validator::default();
+    let count = validator.number("count", input.count, &DRAW);
     let deck: Vec<Arc<Card>> = catalogue
         .cards()
         .iter()
@@ -104,14 +104,14 @@ pub fn draw_cards(catalogue: &Catalogue, input: DrawInput) -> Result<Vec<DrawnCa
         .collect();
     if deck.is_empty() {
         let message = "the major arcana are excluded, and no other suit is asked for";
-        checks.refuse(UserError::new("suit", UserErrorCode::Invalid, message));
+        validator.reject(UserError::new("suit", UserErrorCode::Invalid, message));
     }
-    checks.finish()?;
+    validator.finish()?;
     let count = usize::try_from(count).unwrap_or_default();
     Ok(if input.allow_duplicates { draw_with_duplicates(&deck, count) } else { draw(&deck, count) })
 }
 
-/// What somebody asks the cards.
+/// Input of a new reading.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct ReadingInput {
@@ -129,45 +129,45 @@ pub struct ReadingInput {
     pub locale: Locale,
 }
 
-/// A reading that was made, now or by the same request before.
-pub struct Created {
-    /// The reading; nothing if the one that was made before exists no more.
+/// Result of [`create`].
+pub struct CreatedReading {
+    /// The reading; `None` if an earlier request created it and it was deleted since.
     pub reading: Option<ReadingRow>,
-    /// Whose it is.
+    /// The owner.
     pub viewer: UserRow,
 }
 
-/// Draws cards for a spread, has the voice say what they mean, and keeps the reading.
+/// Draws cards for a spread, composes the interpretation, and stores the reading.
 ///
 /// # Errors
 ///
-/// The input is refused, the day's limit is reached, or a statement fails.
+/// `UserErrors` for invalid input or an exhausted daily quota.
 pub async fn create(
     session: &Session,
     services: &Services,
     viewer: Uuid,
     input: ReadingInput,
     idempotency_key: Option<&str>,
-) -> Result<Created, ServiceError> {
-    let repeatable = Repeatable::new(Who::User(viewer), "createReading", idempotency_key, &input)?;
+) -> Result<CreatedReading, ServiceError> {
+    let idempotent =
+        IdempotentRequest::new(KeyOwner::User(viewer), "createReading", idempotency_key, &input)?;
     let catalogue = services.catalogue();
     let (input, spread) = checked(&catalogue, input)?;
-    let (repeatable, spread, catalogue) = (repeatable.as_ref(), &spread, &catalogue);
+    let (idempotent, spread, catalogue) = (idempotent.as_ref(), &spread, &catalogue);
     let created = services.write(session, |transaction| async move {
         let user = lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         let id = Uuid::now_v7();
-        if let Some(before) = made_before(&transaction, services, repeatable, id).await? {
+        if let Some(before) = claim_idempotency_key(&transaction, services, idempotent, id).await? {
             let reading = own_reading_by_id(&transaction, viewer, before).await?;
-            return Ok(Created { reading, viewer: user });
+            return Ok(CreatedReading { reading, viewer: user });
         }
         take_from_limit(&transaction, services, &user).await?;
         check_spread(spread, &user)?;
         if let Some(category) = input.category {
-            hold_category(&transaction, viewer, category).await?;
+            lock_category(&transaction, viewer, category).await?;
         }
         let now = services.clock.now();
-        let composed = compose(catalogue, spread, &user, input, (id, now))?;
-        let Composed { reading, cards } = composed;
+        let NewReading { reading, cards } = compose(catalogue, spread, &user, input, id, now)?;
         let draws: Vec<_> = cards
             .iter()
             .map(|card| user_card_stats::Draw {
@@ -177,11 +177,11 @@ pub async fn create(
             .collect();
         reading_insert(&transaction, reading.clone(), cards).await?;
         user_cards_add(&transaction, viewer, &draws, (now, now)).await?;
-        transaction.changes(changed_reading(viewer, id, [reading.privacy_level; 2]));
+        transaction.invalidate(reading_changed(viewer, id, [reading.privacy_level; 2]));
         let card_ids = draws.into_iter().map(|draw| draw.card_id);
         let delta = CounterDelta::reading(spread.id, card_ids, None);
         counter_delta_insert(&transaction, delta, now).await?;
-        Ok(Created { reading: Some(reading.into()), viewer: user })
+        Ok(CreatedReading { reading: Some(reading.into()), viewer: user })
     });
     created.await
 }
@@ -190,25 +190,37 @@ fn checked(
     catalogue: &Catalogue,
     input: ReadingInput,
 ) -> Result<(ReadingInput, Arc<Spread>), ServiceError> {
-    let mut checks = Checks::default();
-    let optional = |checks: &mut Checks, field, text: Option<String>, characters, lines| {
-        checks.optional_text(field, text.as_deref(), characters, lines)
+    let mut validator = Validator::default();
+    let optional = |validator: &mut Validator, field, text: Option<String>, characters, lines| {
+        validator.optional_text(field, text.as_deref(), characters, lines)
     };
     let input = ReadingInput {
-        question: checks.text("question", &input.question, &QUESTION, Lines::Many),
-        focus_area: optional(&mut checks, "focusArea", input.focus_area, &FOCUS_AREA, Lines::One),
-        notes: optional(&mut checks, "notes", input.notes, &NOTES, Lines::Many),
-        tags: checks.tags("tags", &input.tags),
-        mood_before: optional(&mut checks, "moodBefore", input.mood_before, &MOOD, Lines::One),
-        radiation_factor: checks.fraction("radiationFactor", input.radiation_factor, &RADIATION),
+        question: validator.text("question", &input.question, &QUESTION, Lines::Multiple),
+        focus_area: optional(
+            &mut validator,
+            "focusArea",
+            input.focus_area,
+            &FOCUS_AREA,
+            Lines::Single,
+        ),
+        notes: optional(&mut validator, "notes", input.notes, &NOTES, Lines::Multiple),
+        tags: validator.tags("tags", &input.tags),
+        mood_before: optional(
+            &mut validator,
+            "moodBefore",
+            input.mood_before,
+            &MOOD,
+            Lines::Single,
+        ),
+        radiation_factor: validator.fraction("radiationFactor", input.radiation_factor, &RADIATION),
         ..input
     };
     let spread = catalogue.spread(input.spread).cloned();
     if spread.is_none() {
         let message = "there is no such spread";
-        checks.refuse(UserError::new("spreadId", UserErrorCode::NotFound, message));
+        validator.reject(UserError::new("spreadId", UserErrorCode::NotFound, message));
     }
-    checks.finish()?;
+    validator.finish()?;
     let spread = spread.ok_or(ServiceError::NotFound("spread"))?;
     Ok((input, spread))
 }
@@ -216,16 +228,16 @@ fn checked(
 fn check_spread(spread: &Spread, user: &UserRow) -> Result<(), ServiceError> {
     if !spread.is_active {
         let message = "this spread is not offered any more";
-        return Err(ServiceError::refused("spreadId", UserErrorCode::SpreadInactive, message));
+        return Err(ServiceError::user_error("spreadId", UserErrorCode::SpreadInactive, message));
     }
     if spread.is_premium && !user.is_premium {
         let message = "this spread is for premium users";
-        return Err(ServiceError::refused("spreadId", UserErrorCode::Invalid, message));
+        return Err(ServiceError::user_error("spreadId", UserErrorCode::Invalid, message));
     }
     Ok(())
 }
 
-async fn hold_category(
+async fn lock_category(
     transaction: &Transaction,
     owner: Uuid,
     category: Uuid,
@@ -234,10 +246,10 @@ async fn hold_category(
         return Ok(());
     }
     let message = "there is no such category";
-    Err(ServiceError::refused("categoryId", UserErrorCode::NotFound, message))
+    Err(ServiceError::user_error("categoryId", UserErrorCode::NotFound, message))
 }
 
-/// How many readings a user may make on a UTC day.
+/// Maximum readings of a user on a UTC day.
 fn daily_limit(services: &Services, user: &UserRow) -> u16 {
     let content = &services.settings.content;
     if user.is_premium { content.daily_readings_premium } else { content.daily_readings }
@@ -257,32 +269,32 @@ async fn take_from_limit(
         return Ok(());
     }
     let message = format!("you have made {limit} readings today, which is the most a day");
-    let mut error = UserError::of_whole(UserErrorCode::ReadingLimit, message);
+    let mut error = UserError::whole_input(UserErrorCode::ReadingLimit, message);
     error.max = Some(limit.into());
     error.resets_at = Some(next_day(now.date_naive()));
     Err(error.into())
 }
 
-/// How many readings a user may still make today.
+/// Usage of a user's daily limit of readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Quota {
-    /// A day.
+pub struct DailyQuota {
+    /// Maximum readings per day.
     pub limit: i32,
-    /// Today.
+    /// Readings made today, deleted ones included.
     pub used: i32,
-    /// When the next day begins.
+    /// Start of the next UTC day.
     pub resets_at: DateTime<Utc>,
 }
 
-/// The quota of a user who made so many readings today.
+/// Quota of a user who made `used` readings today.
 #[must_use]
-pub fn quota(services: &Services, user: &UserRow, made: i32) -> Quota {
+pub fn quota(services: &Services, user: &UserRow, used: i32) -> DailyQuota {
     let today = services.clock.now().date_naive();
-    Quota { limit: daily_limit(services, user).into(), used: made, resets_at: next_day(today) }
+    DailyQuota { limit: daily_limit(services, user).into(), used, resets_at: next_day(today) }
 }
 
-/// A reading that is ready to be written.
-struct Composed {
+/// Rows of a new reading.
+struct NewReading {
     reading: reading_sessions::Model,
     cards: Vec<reading_cards::Model>,
 }
@@ -292,18 +304,19 @@ fn compose(
     spread: &Spread,
     user: &UserRow,
     input: ReadingInput,
-    (id, now): (Uuid, DateTime<Utc>),
-) -> Result<Composed, ServiceError> {
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<NewReading, ServiceError> {
     let key = input.character_voice.unwrap_or(user.preferred_voice);
     let voice = catalogue.voice(key).ok_or(ServiceError::NotFound("voice"))?;
-    let karma = input.karma_context.unwrap_or_else(|| Karma::of_score(user.karma_score));
+    let karma = input.karma_context.unwrap_or_else(|| Karma::from_score(user.karma_score));
     let drawn = draw(catalogue.cards(), spread.card_count());
-    let places: Vec<Draw<'_>> = drawn
+    let draws: Vec<PlacedCard<'_>> = drawn
         .iter()
-        .map(|drawn| Draw { card: &drawn.card, orientation: drawn.orientation })
+        .map(|drawn| PlacedCard { card: &drawn.card, orientation: drawn.orientation })
         .collect();
-    let said = interpret_reading(voice, spread, &places, karma, input.locale);
-    let in_order = spread.positions.iter().zip(&places).zip(said.cards).zip(1..);
+    let interpreted = interpret_reading(voice, spread, &draws, karma, input.locale);
+    let in_order = spread.positions.iter().zip(&draws).zip(interpreted.cards).zip(1..);
     let cards = in_order
         .map(|(((position, draw), interpretation), draw_order)| reading_cards::Model {
             reading_id: id,
@@ -332,8 +345,8 @@ fn compose(
         category_id: input.category,
         status: ReadingStatus::Complete,
         radiation_factor: input.radiation_factor,
-        interpretation: said.overall,
-        summary: said.summary,
+        interpretation: interpreted.overall,
+        summary: interpreted.summary,
         locale: input.locale,
         mood_before: input.mood_before,
         mood_after: None,
@@ -349,10 +362,10 @@ fn compose(
         created_at: now,
         updated_at: now,
     };
-    Ok(Composed { reading, cards })
+    Ok(NewReading { reading, cards })
 }
 
-/// What the owner wants of a reading; `None` keeps, an inner `None` clears.
+/// Changes of a reading: `None` leaves a field unchanged, `Some(None)` clears it.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct ReadingUpdate {
@@ -371,33 +384,34 @@ pub struct ReadingUpdate {
     pub helpful_rating: Option<Option<i32>>,
 }
 
-/// What became of a change.
-pub enum Changed {
-    /// The reading as it is now.
+/// Result of [`update`].
+pub enum UpdateOutcome {
+    /// The updated reading.
     Reading(ReadingRow),
-    /// Somebody was faster: the reading as they left it, and what to tell.
+    /// A concurrent update came first: the current reading, and the error to report.
     Conflict(ReadingRow, UserError),
 }
 
-/// Changes a reading of the viewer's. With an expected version it is changed only if nobody else has
-/// changed it since.
+/// Changes a reading of the viewer. With an expected version it is changed only if it still has that
+/// version.
 ///
 /// # Errors
 ///
-/// The input is refused, the viewer has no such reading, or a statement fails.
+/// `UserErrors` for invalid input, `NotFound` if the viewer has no such reading.
 pub async fn update(
     session: &Session,
     services: &Services,
     viewer: Uuid,
-    (id, expected_version): (Uuid, Option<i32>),
+    id: Uuid,
+    expected_version: Option<i32>,
     update: ReadingUpdate,
-) -> Result<Changed, ServiceError> {
+) -> Result<UpdateOutcome, ServiceError> {
     let now = services.clock.now();
     let (change, is_archived) = checked_update(update)?;
     let changed = services.write(session, |transaction| async move {
         lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         if let Some(Some(category)) = change.category_id {
-            hold_category(&transaction, viewer, category).await?;
+            lock_category(&transaction, viewer, category).await?;
         }
         let before = own_reading_locked(&transaction, viewer, id).await?;
         let before = before.ok_or(ServiceError::NotFound("reading"))?;
@@ -407,21 +421,21 @@ pub async fn update(
                 before.version
             );
             let error = UserError::new("expectedVersion", UserErrorCode::Conflict, message);
-            return Ok(Changed::Conflict(before, error));
+            return Ok(UpdateOutcome::Conflict(before, error));
         }
         let mut change = change;
-        // What is archived already stays archived since then, and nothing is written.
+        // An archived reading keeps its time of archiving, and nothing is written.
         match is_archived {
             Some(true) if before.archived_at.is_none() => change.archived_at = Some(Some(now)),
             Some(false) if before.archived_at.is_some() => change.archived_at = Some(None),
             _ => {}
         }
         if change == ReadingChange::default() {
-            return Ok(Changed::Reading(before));
+            return Ok(UpdateOutcome::Reading(before));
         }
         let rating = change.user_satisfaction;
         let privacy = change.privacy_level.unwrap_or(before.privacy_level);
-        transaction.changes(changed_reading(viewer, id, [before.privacy_level, privacy]));
+        transaction.invalidate(reading_changed(viewer, id, [before.privacy_level, privacy]));
         let after = reading_change(&transaction, viewer, id, change, now).await?;
         let after = after.ok_or(ServiceError::NotFound("reading"))?;
         if rating.is_some_and(|rating| rating != before.user_satisfaction) {
@@ -432,53 +446,60 @@ pub async fn update(
             );
             counter_delta_insert(&transaction, delta, now).await?;
         }
-        Ok(Changed::Reading(after))
+        Ok(UpdateOutcome::Reading(after))
     });
     changed.await
 }
 
-/// What becomes of a reading, of which others see what is public before or after.
-fn changed_reading(owner: Uuid, reading: Uuid, privacy: [PrivacyLevel; 2]) -> Change {
+/// Event of a changed reading, which others can see if it is public before or after the change.
+fn reading_changed(owner: Uuid, reading: Uuid, privacy: [PrivacyLevel; 2]) -> Change {
     Change::ReadingChanged { reading, owner, is_public: privacy.contains(&PrivacyLevel::Public) }
 }
 
 fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>), ServiceError> {
-    let mut checks = Checks::default();
-    let text = |checks: &mut Checks, field, text: Option<Option<String>>, characters, lines| {
-        text.map(|text| checks.optional_text(field, text.as_deref(), characters, lines))
+    let mut validator = Validator::default();
+    let text =
+        |validator: &mut Validator, field, text: Option<Option<String>>, characters, lines| {
+            text.map(|text| validator.optional_text(field, text.as_deref(), characters, lines))
+        };
+    let rating = |validator: &mut Validator, field, rating: Option<Option<i32>>| {
+        rating.map(|rating| rating.map(|rating| validator.rating(field, rating)))
     };
-    let rating = |checks: &mut Checks, field, rating: Option<Option<i32>>| {
-        rating.map(|rating| rating.map(|rating| checks.rating(field, rating)))
-    };
-    let question = checks.required("question", update.question);
-    let tags = checks.required("tags", update.tags);
+    let question = validator.required("question", update.question);
+    let tags = validator.required("tags", update.tags);
     let change = ReadingChange {
         question: question
-            .map(|question| checks.text("question", &question, &QUESTION, Lines::Many)),
-        notes: text(&mut checks, "notes", update.notes, &NOTES, Lines::Many),
-        focus_area: text(&mut checks, "focusArea", update.focus_area, &FOCUS_AREA, Lines::One),
-        tags: tags.map(|tags| checks.tags("tags", &tags)),
+            .map(|question| validator.text("question", &question, &QUESTION, Lines::Multiple)),
+        notes: text(&mut validator, "notes", update.notes, &NOTES, Lines::Multiple),
+        focus_area: text(
+            &mut validator,
+            "focusArea",
+            update.focus_area,
+            &FOCUS_AREA,
+            Lines::Single,
+        ),
+        tags: tags.map(|tags| validator.tags("tags", &tags)),
         category_id: update.category,
-        privacy_level: checks.required("privacyLevel", update.privacy_level),
-        is_favorite: checks.required("isFavorite", update.is_favorite),
+        privacy_level: validator.required("privacyLevel", update.privacy_level),
+        is_favorite: validator.required("isFavorite", update.is_favorite),
         archived_at: None,
-        mood_after: text(&mut checks, "moodAfter", update.mood_after, &MOOD, Lines::One),
-        user_feedback: text(&mut checks, "feedback", update.feedback, &NOTES, Lines::Many),
-        user_satisfaction: rating(&mut checks, "satisfactionRating", update.satisfaction_rating),
-        accuracy_rating: rating(&mut checks, "accuracyRating", update.accuracy_rating),
-        helpful_rating: rating(&mut checks, "helpfulRating", update.helpful_rating),
+        mood_after: text(&mut validator, "moodAfter", update.mood_after, &MOOD, Lines::Single),
+        user_feedback: text(&mut validator, "feedback", update.feedback, &NOTES, Lines::Multiple),
+        user_satisfaction: rating(&mut validator, "satisfactionRating", update.satisfaction_rating),
+        accuracy_rating: rating(&mut validator, "accuracyRating", update.accuracy_rating),
+        helpful_rating: rating(&mut validator, "helpfulRating", update.helpful_rating),
     };
-    let is_archived = checks.required("isArchived", update.is_archived);
-    checks.finish()?;
+    let is_archived = validator.required("isArchived", update.is_archived);
+    validator.finish()?;
     Ok((change, is_archived))
 }
 
-/// Deletes a reading of the viewer's, with its cards and share links. The day's limit is not given
-/// back. Answers the viewer.
+/// Deletes a reading of the viewer, with its cards and share links. The daily quota is not refunded.
+/// Returns the viewer.
 ///
 /// # Errors
 ///
-/// The viewer has no such reading, or a statement fails.
+/// `NotFound` if the viewer has no such reading.
 pub async fn delete(
     session: &Session,
     services: &Services,
@@ -490,7 +511,7 @@ pub async fn delete(
         let user = lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
-        transaction.changes(changed_reading(viewer, id, [reading.privacy_level; 2]));
+        transaction.invalidate(reading_changed(viewer, id, [reading.privacy_level; 2]));
         let draws = draws_of_reading(&transaction, id).await?;
         let (spread, rating) = (reading.spread_template_id, reading.user_satisfaction);
         let card_ids = draws.iter().map(|draw| draw.card_id);

@@ -1,4 +1,4 @@
-//! Share links: whoever has one reads one reading, until it is over or revoked.
+//! Share links: the bearer reads one reading until the link expires or is revoked.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
-use super::idempotency::{Repeatable, Who, made_before};
-use super::input::{Checks, Lines};
-use super::throttle::Key;
-use super::tokens::Issued;
+use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::rate_limits::RateLimitKey;
+use super::tokens::SignedToken;
+use super::validation::{Lines, Validator};
 use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE};
 use crate::db::Session;
 use crate::db::reading_writes::{own_reading_by_id, own_reading_locked};
@@ -30,40 +30,39 @@ use crate::db::users::ViewerLock;
 use crate::domain::lock::lock;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// What is later is no time of either database's.
+/// Last year of an expiry time that both databases can store.
 const LAST_YEAR: i32 = 9_999;
-/// Random bytes of a link.
+/// Random bytes of a link's token.
 const TOKEN_BYTES: usize = 16;
 
-/// A link that somebody wants.
+/// Input of a new share link.
 #[derive(Clone, Serialize)]
 #[expect(missing_docs, reason = "a field an input")]
 pub struct ShareInput {
     pub reading: Uuid,
     pub title: Option<String>,
     pub description: Option<String>,
-    #[serde(serialize_with = "whether_given")]
+    #[serde(serialize_with = "serialize_presence")]
     pub password: Option<String>,
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// A repetition with a password is none of a request without one. What the password was is not kept,
-/// not even as the hash of a request.
-#[expect(clippy::ref_option, reason = "serde gives it so")]
-fn whether_given<S: Serializer>(
+/// Serializes only the presence of a password for the fingerprint of a request: no fast hash of a password
+/// is ever stored.
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn serialize_presence<S: Serializer>(
     password: &Option<String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_bool(password.is_some())
 }
 
-/// Makes a link to a reading of the viewer's. Answers it, or what the same request made before, and
-/// the reading.
+/// Creates a link to a reading of the viewer. Returns it, or the link that an earlier request with the
+/// same idempotency key created, and the reading.
 ///
 /// # Errors
 ///
-/// The input is refused, there are too many links, the viewer has no such reading, or a statement
-/// fails.
+/// `UserErrors` for invalid input or too many links, `NotFound` if the viewer has no such reading.
 pub async fn share(
     session: &Session,
     services: &Services,
@@ -71,23 +70,26 @@ pub async fn share(
     input: ShareInput,
     idempotency_key: Option<&str>,
 ) -> Result<(Option<ShareRow>, ReadingRow), ServiceError> {
-    let repeatable = Repeatable::new(Who::User(viewer), "shareReading", idempotency_key, &input)?;
+    let idempotent =
+        IdempotentRequest::new(KeyOwner::User(viewer), "shareReading", idempotency_key, &input)?;
     let (mut share, password) = checked(services, input)?;
     if let Some(password) = password {
-        // Hashing takes long: only for whom it may be of use, and while no connection is held.
+        // Hashing takes long: it runs only for the owner, and while no connection is held.
         let reading = own_reading_by_id(session, viewer, share.reading_id).await?;
         reading.ok_or(ServiceError::NotFound("reading"))?;
         session.release().await;
         share.password_hash = Some(services.passwords.hash(password).await?);
     }
     let now = services.clock.now();
-    let repeatable = repeatable.as_ref();
+    let idempotent = idempotent.as_ref();
     let shared = session.transaction(|transaction| async move {
         lock_viewer(&transaction, viewer, ViewerLock::Shared).await?;
-        // Locked, so that two links that are made at once are counted one after the other.
+        // Locked, so that concurrent requests cannot exceed the maximum number of links.
         let reading = own_reading_locked(&transaction, viewer, share.reading_id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
-        if let Some(before) = made_before(&transaction, services, repeatable, share.id).await? {
+        if let Some(before) =
+            claim_idempotency_key(&transaction, services, idempotent, share.id).await?
+        {
             let before = own_shares_by_id(&transaction, viewer, &[before]).await?;
             return Ok((before.into_iter().next(), reading));
         }
@@ -95,7 +97,7 @@ pub async fn share(
         let open = open_shares_by_reading_id(&transaction, viewer, &[reading.id], now).await?;
         if open.values().map(Vec::len).sum::<usize>() >= SHARE_LINKS {
             let message = format!("the reading has {SHARE_LINKS} open links, which is the most");
-            let error = UserError::of_whole(UserErrorCode::TooMany, message);
+            let error = UserError::whole_input(UserErrorCode::TooMany, message);
             return Err(error.within(None, i32::try_from(SHARE_LINKS).ok()).into());
         }
         share_insert(&transaction, share.clone()).await?;
@@ -104,7 +106,7 @@ pub async fn share(
     shared.await
 }
 
-/// A link is over at some time to come, of a year that both databases can compare.
+/// Validates an expiry time: in the future, and in a year that both databases can compare.
 fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<(), ServiceError> {
     let Some(expires_at) = expires_at else { return Ok(()) };
     let time = expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -115,24 +117,25 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     } else {
         return Ok(());
     };
-    Err(ServiceError::refused("expiresAt", UserErrorCode::OutOfRange, message))
+    Err(ServiceError::user_error("expiresAt", UserErrorCode::OutOfRange, message))
 }
 
-/// The link without its password's hash, and the password.
+/// Validated link without its password hash, and the password.
 fn checked(
     services: &Services,
     input: ShareInput,
 ) -> Result<(ShareRow, Option<String>), ServiceError> {
     let now = services.clock.now();
-    let mut checks = Checks::default();
-    let title = checks.optional_text("title", input.title.as_deref(), &SHARE_TITLE, Lines::One);
-    let description = checks.optional_text(
+    let mut validator = Validator::default();
+    let title =
+        validator.optional_text("title", input.title.as_deref(), &SHARE_TITLE, Lines::Single);
+    let description = validator.optional_text(
         "description",
         input.description.as_deref(),
         &SHARE_DESCRIPTION,
-        Lines::Many,
+        Lines::Multiple,
     );
-    // What a form sends for a field that was left empty.
+    // Forms send an empty string for an empty field.
     let password = input.password.filter(|password| !password.is_empty());
     if let Some(password) = &password {
         let (count, min, max) =
@@ -141,10 +144,10 @@ fn checked(
             let code = if count < min { UserErrorCode::TooShort } else { UserErrorCode::TooLong };
             let message = format!("password has {count} characters; it must have {min} to {max}");
             let error = UserError::new("password", code, message);
-            checks.refuse(error.within_count(&SHARE_PASSWORD));
+            validator.reject(error.within_count(&SHARE_PASSWORD));
         }
     }
-    checks.finish()?;
+    validator.finish()?;
     let token: [u8; TOKEN_BYTES] = rand::rng().random();
     let share = ShareRow {
         id: Uuid::now_v7(),
@@ -163,11 +166,11 @@ fn checked(
     Ok((share, password))
 }
 
-/// Revokes a link of the viewer's. Answers its reading.
+/// Revokes a link of the viewer. Returns its reading.
 ///
 /// # Errors
 ///
-/// The viewer has no such link, or a statement fails.
+/// `NotFound` if the viewer has no such link.
 pub async fn revoke(
     session: &Session,
     services: &Services,
@@ -185,147 +188,152 @@ pub async fn revoke(
     revoked.await
 }
 
-/// The address of a link.
+/// Public URL of a link.
 #[must_use]
-pub fn url_of(services: &Services, share: &ShareRow) -> String {
+pub fn share_url(services: &Services, share: &ShareRow) -> String {
     format!("{}/s/{}", services.settings.public_url(), share.token)
 }
 
-/// What a stranger with a link is told.
-pub enum Shared {
-    /// The reading.
+/// Result of opening a link.
+pub enum ShareAccess {
+    /// An open link, with its reading.
     Open(Box<SharedReadingRow>),
-    /// That a password is wanted.
+    /// A link with a password, without a valid grant.
     PasswordRequired,
-    /// That it is over.
+    /// An expired link.
     Expired,
-    /// That it was revoked.
+    /// A revoked link.
     Revoked,
 }
 
-/// What a link leads to, for somebody with that grant; nothing if there never was such a link. An
-/// open one is counted.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Opens a link with an optional grant; `None` if there was never such a link. An access of an open link
+/// is counted.
 pub async fn open(
     session: &Session,
     services: &Services,
     token: &str,
     grant: Option<&str>,
-) -> Result<Option<Shared>, ServiceError> {
+) -> Result<Option<ShareAccess>, ServiceError> {
     let Some(found) = find(session, token).await? else { return Ok(None) };
     Ok(Some(match closed(services, &found) {
         Some(closed) => closed,
         None if found.share.password_hash.is_some()
-            && !grant.is_some_and(|grant| services.tokens.is_granted(grant, found.share.id)) =>
+            && !grant
+                .is_some_and(|grant| services.tokens.verify_share_grant(grant, found.share.id)) =>
         {
-            Shared::PasswordRequired
+            ShareAccess::PasswordRequired
         }
         None => {
-            services.share_accesses.count(found.share.id, services.clock.now());
-            Shared::Open(Box::new(found))
+            services.share_accesses.record(found.share.id, services.clock.now());
+            ShareAccess::Open(Box::new(found))
         }
     }))
 }
 
 async fn find(session: &Session, token: &str) -> Result<Option<SharedReadingRow>, ServiceError> {
-    // PostgreSQL has no such texts and would fail on the question.
+    // PostgreSQL rejects texts with NUL as parameters.
     if token.contains('\0') {
         return Ok(None);
     }
     Ok(shared_reading_by_token(session, token).await?)
 }
 
-fn closed(services: &Services, found: &SharedReadingRow) -> Option<Shared> {
+fn closed(services: &Services, found: &SharedReadingRow) -> Option<ShareAccess> {
     if !found.share.is_active {
-        return Some(Shared::Revoked);
+        return Some(ShareAccess::Revoked);
     }
     let now = services.clock.now();
-    found.share.expires_at.filter(|expires_at| *expires_at <= now).map(|_| Shared::Expired)
+    found.share.expires_at.filter(|expires_at| *expires_at <= now).map(|_| ShareAccess::Expired)
 }
 
-/// A link whose password was given.
-pub struct Unlocked {
-    /// Shows for minutes that it was.
-    pub grant: Issued,
-    /// What the link leads to.
+/// Result of [`unlock`].
+pub struct UnlockedShare {
+    /// Proof for some minutes that the password was given.
+    pub grant: SignedToken,
+    /// The link and its reading.
     pub shared: Box<SharedReadingRow>,
 }
 
-/// Checks the password of a link.
+/// Verifies the password of a link and issues a grant.
 ///
 /// # Errors
 ///
-/// The link is over or was never there, the password is wrong, there were too many attempts, or a
-/// statement fails.
+/// `UserErrors` for a closed or unknown link and for a wrong password, `RateLimited`, `Overloaded`.
 pub async fn unlock(
     session: &Session,
     services: &Services,
     address: IpAddr,
     token: &str,
     password: String,
-) -> Result<Unlocked, ServiceError> {
-    services.throttle.attempt(address)?;
+) -> Result<UnlockedShare, ServiceError> {
+    services.rate_limits.check_login_attempt(address)?;
     let closed_error =
-        || ServiceError::refused("token", UserErrorCode::ShareClosed, "this link is closed");
+        || ServiceError::user_error("token", UserErrorCode::ShareClosed, "this link is closed");
     let found = find(session, token).await?.ok_or_else(closed_error)?;
     if closed(services, &found).is_some() {
         return Err(closed_error());
     }
     session.release().await;
     if let Some(hash) = found.share.password_hash.clone() {
-        services.throttle.known_failures(Key::Share(found.share.id))?;
-        if !services.passwords.matches(password, Some(hash)).await? {
-            services.throttle.wrong_password(Key::Share(found.share.id));
+        services.rate_limits.check_login_failures(RateLimitKey::Share(found.share.id))?;
+        if !services.passwords.verify(password, Some(hash)).await? {
+            services.rate_limits.record_login_failure(RateLimitKey::Share(found.share.id));
             let message = "the password is wrong";
-            return Err(ServiceError::refused("password", UserErrorCode::BadCredentials, message));
+            return Err(ServiceError::user_error(
+                "password",
+                UserErrorCode::BadCredentials,
+                message,
+            ));
         }
     }
     let now = services.clock.now();
-    let grant = services.tokens.grant(found.share.id, now)?;
-    services.share_accesses.count(found.share.id, now);
-    Ok(Unlocked { grant, shared: Box::new(found) })
+    let grant = services.tokens.issue_share_grant(found.share.id, now)?;
+    services.share_accesses.record(found.share.id, now);
+    Ok(UnlockedShare { grant, shared: Box::new(found) })
 }
 
-/// How often links were opened since that was last written. What is here when a process dies is lost:
-/// the counts are for people to look at.
+/// Accesses of links that are not yet written to the database. They are lost when the process dies: the
+/// counts are informational.
 #[derive(Debug, Default)]
-pub struct ShareAccesses(Mutex<HashMap<Uuid, (i64, DateTime<Utc>)>>);
+pub struct ShareAccessCounter(Mutex<HashMap<Uuid, Accesses>>);
 
-impl ShareAccesses {
-    fn map(&self) -> MutexGuard<'_, HashMap<Uuid, (i64, DateTime<Utc>)>> {
+/// Accesses of one link.
+#[derive(Debug, Clone, Copy)]
+struct Accesses {
+    count: i64,
+    last_at: DateTime<Utc>,
+}
+
+impl ShareAccessCounter {
+    fn map(&self) -> MutexGuard<'_, HashMap<Uuid, Accesses>> {
         lock(&self.0)
     }
 
-    fn count(&self, share: Uuid, at: DateTime<Utc>) {
+    fn record(&self, share: Uuid, at: DateTime<Utc>) {
         let mut map = self.map();
-        let (count, last) = map.entry(share).or_insert((0, at));
-        *count += 1;
-        *last = at;
+        let accesses = map.entry(share).or_insert(Accesses { count: 0, last_at: at });
+        accesses.count += 1;
+        accesses.last_at = at;
     }
 
-    /// Writes the counts.
+    /// Writes the counts to the database.
     ///
     /// # Errors
     ///
-    /// A statement fails; then they are written the next time.
-    pub async fn write(&self, session: &Session) -> Result<(), ServiceError> {
-        let counted = std::mem::take(&mut *self.map());
-        if counted.is_empty() {
-            return Ok(());
-        }
-        // Each by itself: whoever deletes a reading locks its links in an order of their own.
-        let mut left = counted.into_iter();
-        while let Some((id, (count, last))) = left.next() {
+    /// A statement fails; the unwritten counts stay for the next call.
+    pub async fn flush(&self, session: &Session) -> Result<(), ServiceError> {
+        let taken = std::mem::take(&mut *self.map());
+        // One transaction a link: the deletion of a reading locks its links in another order.
+        let mut unwritten = taken.into_iter();
+        while let Some((id, accesses)) = unwritten.next() {
             let written = session.transaction(|transaction| async move {
-                share_accesses_add(&transaction, id, count, last).await
+                share_accesses_add(&transaction, id, accesses.count, accesses.last_at).await
             });
             if let Err(error) = written.await {
                 let mut map = self.map();
-                for (id, (count, last)) in std::iter::once((id, (count, last))).chain(left) {
-                    map.entry(id).or_insert((0, last)).0 += count;
+                for (id, accesses) in std::iter::once((id, accesses)).chain(unwritten) {
+                    let empty = Accesses { count: 0, ..accesses };
+                    map.entry(id).or_insert(empty).count += accesses.count;
                 }
                 return Err(error.into());
             }

@@ -1,4 +1,4 @@
-//! Tags over all readings of a user: renaming, merging and deleting them.
+//! Tags of all readings of a user: listing, renaming, merging and deleting them.
 
 use std::cmp::Reverse;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
-use super::input::{Checks, Lines};
+use super::validation::{Lines, Validator};
 use crate::cache::changes::Change;
 use crate::config::content::TAG;
 use crate::db::Session;
@@ -16,18 +16,18 @@ use crate::db::users::{UserRow, ViewerLock};
 use crate::domain::search::Search;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// How tags are ordered. What is equal is ordered by name.
+/// Order of tags. Ties are ordered by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagOrder {
-    /// The one on most readings first, and of those the one used last.
+    /// Number of readings, descending; then most recently used first.
     MostUsed,
-    /// By name.
+    /// Name.
     Name,
-    /// The one used last first.
+    /// Most recently used first.
     RecentlyUsed,
 }
 
-/// Those of a user's tags whose names hold that text, in that order.
+/// Tags whose names contain the search term, in that order.
 #[must_use]
 pub fn list(all: &[TagRow], search: Option<&str>, order: TagOrder) -> Vec<TagRow> {
     let mut tags = all.to_vec();
@@ -49,57 +49,57 @@ pub fn list(all: &[TagRow], search: Option<&str>, order: TagOrder) -> Vec<TagRow
     tags
 }
 
-/// What became of a change of tags.
-pub struct Replaced {
-    /// The tag that is there now, if there is to be one.
+/// Result of [`replace`].
+pub struct TagReplacement {
+    /// The replacing tag, if there is one.
     pub tag: Option<TagRow>,
-    /// The tags that are there no more.
+    /// Names of the removed tags.
     pub deleted: Vec<String>,
-    /// How many readings were changed.
+    /// Number of changed readings.
     pub readings: u64,
-    /// Whose they are.
+    /// The owner of the readings.
     pub viewer: UserRow,
 }
 
-/// The tags that are to be there no more.
+/// Tags to replace, and their field in the input.
 #[derive(Debug, Clone, Copy)]
-pub struct From<'a> {
-    /// The field of the input that has them.
+pub struct SourceTags<'a> {
+    /// Name of the field.
     pub field: &'a str,
-    /// Them.
+    /// Names of the tags.
     pub tags: &'a [String],
-    /// Whether the field is a list.
+    /// `true` if the field is a list, so that an error names an index too.
     pub is_list: bool,
 }
 
-/// Puts one tag in the place of others in all readings of the viewer's.
+/// Replaces tags by one tag, or removes them, in all readings of the viewer.
 ///
 /// # Errors
 ///
-/// A tag is refused or on none of the readings, or a statement fails.
+/// `UserErrors` for an invalid tag, or one that no reading has.
 pub async fn replace(
     session: &Session,
     services: &Services,
     viewer: Uuid,
-    From { field: from_field, tags: from, is_list }: From<'_>,
+    SourceTags { field: from_field, tags: from, is_list }: SourceTags<'_>,
     to: Option<&str>,
-) -> Result<Replaced, ServiceError> {
-    let mut checks = Checks::default();
-    let to = to.map(|to| checks.text("to", to, &TAG, Lines::One));
+) -> Result<TagReplacement, ServiceError> {
+    let mut validator = Validator::default();
+    let to = to.map(|to| validator.text("to", to, &TAG, Lines::Single));
     let from: Vec<String> = if is_list {
         let tag = |(index, tag): (usize, &String)| {
-            checks.text_at(&[from_field, &index.to_string()], tag, &TAG, Lines::One)
+            validator.text_at(&[from_field, &index.to_string()], tag, &TAG, Lines::Single)
         };
         from.iter().enumerate().map(tag).collect()
     } else {
-        from.iter().map(|tag| checks.text(from_field, tag, &TAG, Lines::One)).collect()
+        from.iter().map(|tag| validator.text(from_field, tag, &TAG, Lines::Single)).collect()
     };
     if from.is_empty() {
         let message = format!("{from_field} is missing");
-        checks.refuse(UserError::new(from_field, UserErrorCode::Required, message));
+        validator.reject(UserError::new(from_field, UserErrorCode::Required, message));
     }
-    checks.finish()?;
-    // A tag that is to stay is not replaced by itself.
+    validator.finish()?;
+    // The replacing tag may be among the replaced ones; it stays.
     let mut gone: Vec<String> =
         from.iter().filter(|tag| Some(*tag) != to.as_ref()).cloned().collect();
     gone.sort();
@@ -109,25 +109,25 @@ pub async fn replace(
         let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let before = tags_of_user(&transaction, viewer).await?;
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
-        let mut checks = Checks::default();
+        let mut validator = Validator::default();
         for (index, tag) in from.iter().enumerate().filter(|(_, tag)| !is_known(tag)) {
             let message = format!("none of your readings has the tag {tag:?}");
             let mut error = UserError::new(from_field, UserErrorCode::NotFound, message);
             if is_list {
                 error.field.push(index.to_string());
             }
-            checks.refuse(error);
+            validator.reject(error);
         }
-        checks.finish()?;
+        validator.finish()?;
         let readings = if gone.is_empty() {
             0
         } else {
-            transaction.changes(Change::ReadingsChanged { owner: viewer });
+            transaction.invalidate(Change::ReadingsChanged { owner: viewer });
             tags_replace(&transaction, viewer, &gone, to.as_deref(), now).await?
         };
         let after = tags_of_user(&transaction, viewer).await?;
         let tag = after.into_iter().find(|row| Some(&row.name) == to.as_ref());
-        Ok(Replaced { tag, deleted: gone, readings, viewer: user })
+        Ok(TagReplacement { tag, deleted: gone, readings, viewer: user })
     });
     replaced.await
 }

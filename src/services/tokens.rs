@@ -1,5 +1,5 @@
-//! Signed statements, good for a few minutes: access tokens, which say who a user is, and grants,
-//! which say that the password of a share link was given.
+//! JWTs, valid for minutes: access tokens, which identify a user, and grants, which prove that the
+//! password of a share link was given.
 
 use std::time::Duration;
 
@@ -16,23 +16,23 @@ const ALGORITHM: Algorithm = Algorithm::HS256;
 const ISSUER: &str = "wasteland-tarot";
 const AUDIENCE: &str = "wasteland-tarot-api";
 const GRANT_AUDIENCE: &str = "wasteland-tarot-share";
-/// Clocks of two machines differ by this much at most.
+/// Tolerated clock skew between two machines.
 const LEEWAY_SECONDS: u64 = 5;
 const SECRET_BYTES: usize = 32;
 
-/// Why a token is not accepted.
+/// Reason for which a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It was good once.
+    /// Expired.
     #[error("the access token has expired")]
     Expired,
-    /// It is not one of ours, or was changed.
+    /// Malformed, or signed with another key.
     #[error("the access token is not valid")]
     Invalid,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Claims {
+struct JwtClaims {
     sub: Uuid,
     iss: String,
     aud: String,
@@ -42,25 +42,25 @@ struct Claims {
     sid: Option<Uuid>,
 }
 
-/// Whom an access token speaks for.
+/// Verified claims of an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccessToken {
-    /// The user.
+pub struct AccessClaims {
+    /// User id.
     pub user: Uuid,
-    /// The login that it came from, if from one.
+    /// Login id; `None` of a token from the command line.
     pub login: Option<Uuid>,
 }
 
-/// A token and its end. It is a secret, so it has no `Debug`.
-pub struct Issued {
-    /// The token.
+/// A signed token and its expiry. It is a secret, so it has no `Debug`.
+pub struct SignedToken {
+    /// Compact JWT.
     pub token: String,
-    /// From when on it is good no more.
+    /// Expiry.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Makes and checks tokens.
-pub struct Tokens {
+/// Issuer and verifier of tokens.
+pub struct TokenIssuer {
     encoding: EncodingKey,
     decoding: DecodingKey,
     access: Validation,
@@ -69,15 +69,15 @@ pub struct Tokens {
     grant_lifetime: Duration,
 }
 
-impl Tokens {
-    /// With the secret of the settings, or one made up now.
+impl TokenIssuer {
+    /// An issuer with the configured signing key, or a random one.
     #[must_use]
     pub fn new(settings: &AuthSettings) -> Self {
-        let made_up: [u8; SECRET_BYTES] = rand::rng().random();
+        let random: [u8; SECRET_BYTES] = rand::rng().random();
         let secret = settings
             .jwt_secret
             .as_ref()
-            .map_or(made_up.as_slice(), |secret| secret.expose_secret().as_bytes());
+            .map_or(random.as_slice(), |secret| secret.expose_secret().as_bytes());
         Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
@@ -88,45 +88,45 @@ impl Tokens {
         }
     }
 
-    /// An access token for that user, good from that time on for the lifetime of the settings.
+    /// Issues an access token, valid from `now` for the configured lifetime.
     ///
     /// # Errors
     ///
     /// The token cannot be signed.
-    pub fn issue(
+    pub fn issue_access_token(
         &self,
-        AccessToken { user, login }: AccessToken,
+        AccessClaims { user, login }: AccessClaims,
         now: DateTime<Utc>,
-    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+    ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
         self.sign(AUDIENCE, user, login, now, self.access_lifetime)
     }
 
-    /// Whom an access token speaks for.
+    /// Verifies an access token.
     ///
     /// # Errors
     ///
-    /// It has expired or is not ours.
-    pub fn check(&self, token: &str) -> Result<AccessToken, TokenError> {
+    /// The token has expired or is invalid.
+    pub fn verify_access_token(&self, token: &str) -> Result<AccessClaims, TokenError> {
         let claims = self.claims(token, &self.access)?;
-        Ok(AccessToken { user: claims.sub, login: claims.sid })
+        Ok(AccessClaims { user: claims.sub, login: claims.sid })
     }
 
-    /// A grant for that share link.
+    /// Issues a grant for a share link.
     ///
     /// # Errors
     ///
-    /// It cannot be signed.
-    pub fn grant(
+    /// The grant cannot be signed.
+    pub fn issue_share_grant(
         &self,
         share: Uuid,
         now: DateTime<Utc>,
-    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+    ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
         self.sign(GRANT_AUDIENCE, share, None, now, self.grant_lifetime)
     }
 
-    /// Whether a grant is one for that share link.
+    /// `true` if the grant is valid and for that share link.
     #[must_use]
-    pub fn is_granted(&self, grant: &str, share: Uuid) -> bool {
+    pub fn verify_share_grant(&self, grant: &str, share: Uuid) -> bool {
         self.claims(grant, &self.grant).is_ok_and(|claims| claims.sub == share)
     }
 
@@ -137,9 +137,9 @@ impl Tokens {
         login: Option<Uuid>,
         now: DateTime<Utc>,
         lifetime: Duration,
-    ) -> Result<Issued, jsonwebtoken::errors::Error> {
+    ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
         let expires_at = now + lifetime;
-        let claims = Claims {
+        let claims = JwtClaims {
             sub: subject,
             iss: ISSUER.to_owned(),
             aud: audience.to_owned(),
@@ -148,11 +148,11 @@ impl Tokens {
             sid: login,
         };
         let token = encode(&Header::new(ALGORITHM), &claims, &self.encoding)?;
-        Ok(Issued { token, expires_at })
+        Ok(SignedToken { token, expires_at })
     }
 
-    fn claims(&self, token: &str, validation: &Validation) -> Result<Claims, TokenError> {
-        decode::<Claims>(token, &self.decoding, validation).map(|token| token.claims).map_err(
+    fn claims(&self, token: &str, validation: &Validation) -> Result<JwtClaims, TokenError> {
+        decode::<JwtClaims>(token, &self.decoding, validation).map(|token| token.claims).map_err(
             |error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
                 _ => TokenError::Invalid,

@@ -17,8 +17,8 @@ use wasteland_tarot::db::entities::{
 };
 use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::faction::FactionKey;
+use wasteland_tarot::services::maintenance::fold_counters;
 use wasteland_tarot::services::passwords::hash_password;
-use wasteland_tarot::services::upkeep::bring_up_to_date;
 
 use crate::support::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
 use crate::support::fixtures::{
@@ -174,7 +174,7 @@ on_both_databases! {
         assert_eq!(payload("refreshSession", renewed)["viewer"], json!({ "username": "ada" }));
 
         let session = app.app.database.session();
-        bring_up_to_date(&app.app.services, &session).await.expect("the counters fold");
+        fold_counters(&app.app.services, &session).await.expect("the counters fold");
         assert_eq!(
             app.data("{ publicStats { users } }").await,
             json!({ "publicStats": { "users": 1 } })
@@ -453,7 +453,7 @@ on_both_databases! {
         let delete = ("deleteAccount", "deletedUserId");
         payload("deleteAccount", mutate(&app, Some(&token), delete, &input).await);
         let session = app.app.database.session();
-        bring_up_to_date(&app.app.services, &session).await.expect("the counters fold");
+        fold_counters(&app.app.services, &session).await.expect("the counters fold");
         let query = format!(
             "{{ publicStats {{ users readings }} publicReadings {{ nodes {{ user {{ username }} }} }}
                 node(id: {:?}) {{ id }} card(id: {:?}) {{ drawCount }}

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use wasteland_tarot::cache::changes::Change;
 use wasteland_tarot::graphql::id::GlobalId;
-use wasteland_tarot::services::upkeep::bring_up_to_date;
+use wasteland_tarot::services::maintenance::fold_counters;
 
 use crate::support::app::{Answered, Engine, TestApp, TestDatabase, data_of, on_both_databases};
 use crate::support::fixtures::{card_id, id, reading_id, spread_id, user_id};
@@ -223,7 +223,7 @@ impl Pair {
     async fn fold(&mut self) {
         self.log.push("somebody writes: what was counted is folded".to_owned());
         let (services, database) = (&self.cached.app.services, &self.cached.app.database);
-        bring_up_to_date(services, &database.session()).await.expect("the counters are folded");
+        fold_counters(services, &database.session()).await.expect("the counters are folded");
     }
 
     /// One of a person's readings, the newest first.
@@ -339,7 +339,7 @@ impl Pair {
             if past { (&self.plain, &self.cached) } else { (&self.cached, &self.plain) };
         let Some(input) = changed else {
             let (services, database) = (&writer.app.services, &writer.app.database);
-            bring_up_to_date(services, &database.session()).await.expect("the counters are folded");
+            fold_counters(services, &database.session()).await.expect("the counters are folded");
             return;
         };
         let (mutation, author) = match write {

@@ -7,7 +7,7 @@ use wasteland_tarot::db::entities::users;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::services::Services;
 use wasteland_tarot::services::catalogue::Catalogue;
-use wasteland_tarot::services::upkeep::renew_catalogue;
+use wasteland_tarot::services::maintenance::refresh_catalogue;
 
 use crate::support::app::{TestApp, on_both_databases, settings_of};
 use crate::support::fixtures::{card_id, id, rows, user};
@@ -28,7 +28,7 @@ on_both_databases! {
         };
 
         let unchanged = services.catalogue();
-        renew_catalogue(&services, &other.session()).await.expect("it is looked at");
+        refresh_catalogue(&services, &other.session()).await.expect("it is looked at");
         assert!(std::sync::Arc::ptr_eq(&unchanged, &services.catalogue()), "nothing was changed");
 
         let fool = card_id(&app, "major_arcana_00");
@@ -41,7 +41,7 @@ on_both_databases! {
             json!({ "adminUpdateCard": { "card": { "name": "愚者" }, "userErrors": [] } })
         );
         assert_ne!(name(), "愚者", "the other server has not looked yet");
-        renew_catalogue(&services, &other.session()).await.expect("it is looked at");
+        refresh_catalogue(&services, &other.session()).await.expect("it is looked at");
         assert_eq!(name(), "愚者");
         other.close().await;
     }

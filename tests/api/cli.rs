@@ -16,7 +16,7 @@ use uuid::Uuid;
 use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::insert_missing_seed;
 use wasteland_tarot::db::{Database, StartLock, now};
-use wasteland_tarot::services::tokens::{AccessToken, Tokens};
+use wasteland_tarot::services::tokens::{AccessClaims, TokenIssuer};
 
 use crate::support::app::{
     Content, Engine, RawConnection, SECRET, TestDatabase, on_both_databases, raw_post, settings_of,
@@ -242,7 +242,7 @@ on_both_databases! {
             execute(folder.path(), &environment, &[&given, flags].concat())
         };
         let told = succeeded(&seed(&one, &[]));
-        assert!(told.ends_with("40 users and 1200 readings are there\n"), "{told}");
+        assert!(told.ends_with("loaded 40 users and 1200 readings\n"), "{told}");
         succeeded(&seed(&two, &[]));
         // Indexes and triggers are away while the rows are written.
         assert_eq!(schema_of(&one).await, schema_before);
@@ -459,7 +459,7 @@ fn an_embedded_database_needs_a_file() {
     for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite://x.db?mode=memory"] {
         let line = refusal(&execute(folder().path(), &[("DATABASE_URL", url)], &[]));
         let expected = "DATABASE_URL=\"…\" (environment): a database in a file, or on a server: \
-                        one in memory has no place";
+                        in-memory databases are not supported";
         assert_eq!(line, expected);
     }
 }
@@ -819,7 +819,7 @@ async fn log_in(server: &Server, name: &str, password: &str) -> Value {
 #[tokio::test]
 async fn user_create_makes_an_account_with_a_password_from_standard_input() {
     let folder = folder();
-    let told = "the user is there\n";
+    let told = "user created\n";
     // The first line without its end, or all there is; blanks are part of a password.
     assert_eq!(succeeded(&create(folder.path(), "Ada", &[], "a password\nnot this\n")), told);
     assert_eq!(succeeded(&create(folder.path(), "Zoe\u{308}", &[], " a password \r\n")), told);
@@ -946,8 +946,9 @@ async fn user_token_prints_a_token_that_works() {
 async fn production_logs_one_line_of_json_for_each_request_and_no_secret() {
     let (folder, path, id) = folder_with_user().await;
     let settings = settings_of(&format!("sqlite://{}", path.display()), &[]);
-    let access = AccessToken { user: id, login: None };
-    let token = Tokens::new(&settings.auth).issue(access, now()).expect("a token").token;
+    let access = AccessClaims { user: id, login: None };
+    let token =
+        TokenIssuer::new(&settings.auth).issue_access_token(access, now()).expect("a token").token;
     let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET), ("LOG", "debug")];
     let server = Server::start(folder.path(), &environment, &[]);
     let question = "will-the-water-last";

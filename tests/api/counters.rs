@@ -17,7 +17,7 @@ use wasteland_tarot::db::entities::{
 };
 use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::graphql::id::GlobalId;
-use wasteland_tarot::services::upkeep::bring_up_to_date;
+use wasteland_tarot::services::maintenance::fold_counters;
 
 use crate::support::app::{TestApp, at, data_of, on_both_databases};
 use crate::support::fixtures::{card, drawn_cards, id, reading, rows, spread, spread_id, user};
@@ -106,7 +106,7 @@ async fn assert_cards_of_users(connection: &DatabaseConnection) {
 
 async fn fold(app: &TestApp) {
     let session = app.app.database.session();
-    bring_up_to_date(&app.app.services, &session).await.expect("the counters are folded");
+    fold_counters(&app.app.services, &session).await.expect("the counters are folded");
 }
 
 /// That clients see these counters.

@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
-use wasteland_tarot::services::upkeep;
+use wasteland_tarot::services::maintenance;
 
 use crate::support::app::{Engine, RawConnection, TestApp, data_of, on_both_databases, raw_post};
 use crate::support::fixtures::{id, rows, spread_id, user};
@@ -183,8 +183,8 @@ impl Storm {
         let visits = visits.buffered(CLIENTS_AT_ONCE).collect::<Vec<_>>();
         // Somebody else is busy with what they write, as always.
         let session = self.app.app.database.session();
-        let upkeep = upkeep::bring_up_to_date(&self.app.app.services, &session);
-        let (answers, folded) = futures_util::join!(visits, upkeep);
+        let folding = maintenance::fold_counters(&self.app.app.services, &session);
+        let (answers, folded) = futures_util::join!(visits, folding);
         folded.expect("the counters are folded");
         for (client, answer) in clients.into_iter().zip(answers) {
             self.note(&client, answer);

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use wasteland_tarot::domain::card::{Card, Orientation, Suit};
+use wasteland_tarot::services::maintenance::fold_counters;
 use wasteland_tarot::services::readings::{DrawnCard, draw, draw_with_duplicates};
-use wasteland_tarot::services::upkeep::bring_up_to_date;
 
 use crate::support::app::{Engine, TestApp, data_of, on_both_databases};
 use crate::support::fixtures::{id, rows, spread_id, user};
@@ -243,7 +243,7 @@ on_both_databases! {
         )
         .await;
         assert_eq!(codes(&drawn).len(), 10);
-        bring_up_to_date(&app.app.services, &app.app.database.session()).await.expect("it folds");
+        fold_counters(&app.app.services, &app.app.database.session()).await.expect("it folds");
         let data = app
             .data_as(
                 id("ada"),

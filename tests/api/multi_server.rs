@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::users;
-use wasteland_tarot::services::upkeep::bring_up_to_date;
+use wasteland_tarot::services::maintenance::fold_counters;
 
 use crate::support::app::{Answered, Engine, TestApp, TestDatabase, on_both_databases};
 use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user};
@@ -391,7 +391,7 @@ on_both_databases! {
         let before = world.servers[1].data(query).await;
         world.create_reading(0, "ada").await;
         let app = &world.servers[0].app;
-        let folded = bring_up_to_date(&app.services, &app.database.session()).await;
+        let folded = fold_counters(&app.services, &app.database.session()).await;
         folded.expect("the counters are folded");
         world.settle().await;
         assert_ne!(world.servers[1].data(query).await, before);

@@ -725,7 +725,7 @@ on_both_databases! {
 
 #[test]
 fn a_default_page_larger_than_the_maximum_is_no_setting() {
-    let check = |size: &str| settings_with(&[size, "--max-page-size=50"]).check_together();
+    let check = |size: &str| settings_with(&[size, "--max-page-size=50"]).validate();
     assert!(check("--default-page-size=50").is_ok());
     assert_eq!(
         check("--default-page-size=51").expect_err("one too many").to_string(),

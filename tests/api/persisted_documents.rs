@@ -713,7 +713,7 @@ fn a_file_that_is_no_manifest_is_one_line() {
         let path = path.to_str().expect("a plain path");
         let environment = [("TRUSTED_DOCUMENTS", path)];
         let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));
-        let expected = "the path of a file that is there";
+        let expected = "the path of an existing file";
         assert_eq!(line, format!("TRUSTED_DOCUMENTS={path:?} (environment): {expected}"));
     }
 }
@@ -801,7 +801,7 @@ fn only_trusted_documents_without_any_is_one_line() {
     let environment = [("TRUSTED_DOCUMENTS_ONLY", "true")];
     let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));
     let expected = "TRUSTED_DOCUMENTS_ONLY=\"true\" (without TRUSTED_DOCUMENTS): \
-                    the trusted documents must be named as well, else nothing is executed";
+                    requires TRUSTED_DOCUMENTS, because no other document is executed";
     assert_eq!(line, expected);
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
 }

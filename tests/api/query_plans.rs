@@ -410,7 +410,7 @@ impl Loaded {
         let catalogue = Catalogue::load(&opened.session()).await.expect("the catalogue loads");
         opened.close().await;
         let lock = StartLock::acquire(&settings.database).await.expect("nobody else prepares it");
-        let loaded = load_seed(&settings.database, &lock, &catalogue, (SEED, at(0)), |_| ()).await;
+        let loaded = load_seed(&settings.database, &lock, &catalogue, SEED, at(0), |_| ()).await;
         assert!(loaded.expect("the readings load").loaded);
 
         let past = database.connect().await;

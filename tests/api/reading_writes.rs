@@ -10,11 +10,11 @@ use wasteland_tarot::db::entities::{
 };
 use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::card::Orientation;
-use wasteland_tarot::domain::interpretation::{Draw, interpret_reading};
+use wasteland_tarot::domain::interpretation::{PlacedCard, interpret_reading};
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::reading::Karma;
 use wasteland_tarot::domain::voice::VoiceKey;
-use wasteland_tarot::services::upkeep::sweep;
+use wasteland_tarot::services::maintenance::sweep;
 
 use crate::support::app::{TestApp, data_of, on_both_databases};
 use crate::support::fixtures::{
@@ -106,8 +106,10 @@ fn expected_words(app: &TestApp, cards: &Value, locale: Locale) -> (Value, Strin
             (card(app, drawn["card"]["code"].as_str().expect("a code")), orientation)
         })
         .collect();
-    let lying: Vec<_> =
-        drawn.iter().map(|(card, orientation)| Draw { card, orientation: *orientation }).collect();
+    let lying: Vec<_> = drawn
+        .iter()
+        .map(|(card, orientation)| PlacedCard { card, orientation: *orientation })
+        .collect();
     let voice = catalogue.voice(VoiceKey::Ghoul).expect("a voice");
     let said = interpret_reading(voice, &spread, &lying, Karma::Evil, locale);
     let places = spread.positions.iter().zip(&drawn).zip(said.cards);

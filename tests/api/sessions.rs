@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use wasteland_tarot::db::entities::{idempotency_keys, login_sessions, refresh_tokens, users};
 use wasteland_tarot::db::now;
-use wasteland_tarot::services::tokens::AccessToken;
-use wasteland_tarot::services::upkeep::sweep;
+use wasteland_tarot::services::maintenance::sweep;
+use wasteland_tarot::services::tokens::AccessClaims;
 
 use crate::accounts::{
     PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, plain_refusal,
@@ -425,14 +425,14 @@ on_both_databases! {
         let grant = unlocked["grant"].as_str().expect("a grant");
 
         let services = &app.app.services;
-        let of_ada = services.tokens.grant(id("ada"), now()).expect("a grant").token;
+        let of_ada = services.tokens.issue_share_grant(id("ada"), now()).expect("a grant").token;
         for token in [grant, &of_ada] {
             let answered = app.send(Some(token), &json!({ "query": "{ viewer { id } }" })).await;
             assert_eq!(answered.status, 401);
             assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
         }
         let share = share_of(grant);
-        let as_share = services.tokens.issue(AccessToken { user: share, login: None }, now());
+        let as_share = services.tokens.issue_access_token(AccessClaims { user: share, login: None }, now());
         let as_share = as_share.expect("a token").token;
         for (given, status) in [
             (grant, "OPEN"),
@@ -459,14 +459,15 @@ fn share_of(grant: &str) -> Uuid {
 /// `authorization` headers that are not good: an expired token, a forged one, and none at all.
 fn bad_headers(app: &TestApp) -> [String; 4] {
     let tokens = &app.app.services.tokens;
-    let access = AccessToken { user: id("ada"), login: None };
-    let expired = tokens.issue(access, now() - TimeDelta::hours(1)).expect("a token").token;
+    let access = AccessClaims { user: id("ada"), login: None };
+    let expired =
+        tokens.issue_access_token(access, now() - TimeDelta::hours(1)).expect("a token").token;
     let claims = json!({
         "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api",
         "iat": now().timestamp(), "exp": now().timestamp() + 900,
     });
     let good = forge(&claims, SECRET);
-    assert!(tokens.check(&good).is_ok(), "the forger knows how");
+    assert!(tokens.verify_access_token(&good).is_ok(), "the forger knows how");
     let forged = forge(&claims, "another secret that is long enough as well");
     [
         format!("Bearer {expired}"),

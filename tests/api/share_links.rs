@@ -16,7 +16,7 @@ use wasteland_tarot::db::entities::{reading_sessions, users};
 use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::graphql::id::GlobalId;
-use wasteland_tarot::services::upkeep::{bring_up_to_date, sweep};
+use wasteland_tarot::services::maintenance::{fold_counters, sweep};
 
 use crate::support::app::{
     Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases,
@@ -430,7 +430,7 @@ on_both_databases! {
         };
         let catch_up = async || {
             let session = app.app.database.session();
-            bring_up_to_date(&app.app.services, &session).await.expect("the counts are written");
+            fold_counters(&app.app.services, &session).await.expect("the counts are written");
         };
         catch_up().await;
         let counted = counts().await;

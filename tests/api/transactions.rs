@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use wasteland_tarot::services::upkeep;
+use wasteland_tarot::services::maintenance;
 
 use crate::schema::mutation_names;
 use crate::support::app::{
@@ -535,7 +535,7 @@ async fn assert_nobody_was_deadlocked(app: &TestApp) {
 /// Readings that are there without a trace of themselves in the counters, or the other way round.
 pub async fn assert_counters_agree(app: &TestApp) {
     let session = app.app.database.session();
-    upkeep::bring_up_to_date(&app.app.services, &session).await.expect("the counters are folded");
+    maintenance::fold_counters(&app.app.services, &session).await.expect("the counters are folded");
     let access = Access::open(&app.database).await;
     for (counted, there) in [
         (
@@ -586,11 +586,11 @@ on_both_databases! {
             async move { write_flow(app, viewer, &format!("w{n}")).await }
         });
         // Meanwhile counters are folded and somebody's account ends, with all that was theirs.
-        let upkeep = async {
+        let maintenance = async {
             for _ in 0..5 {
                 let session = app.app.database.session();
-                upkeep::bring_up_to_date(&app.app.services, &session).await.expect("folded");
-                upkeep::sweep(&app.app.services, &session).await.expect("swept");
+                maintenance::fold_counters(&app.app.services, &session).await.expect("folded");
+                maintenance::sweep(&app.app.services, &session).await.expect("swept");
             }
         };
         let ending = async {
@@ -601,7 +601,7 @@ on_both_databases! {
             let payload = done(&app, id("ada"), &delete).await;
             assert_eq!(payload["deletedUserId"], user_id("ada"));
         };
-        futures_util::join!(join_all(writers), upkeep, ending);
+        futures_util::join!(join_all(writers), maintenance, ending);
         assert_counters_agree(&app).await;
         assert_nobody_was_deadlocked(&app).await;
     }

@@ -1,5 +1,4 @@
-//! What every group needs: the arguments, a folder for the files of this run, and how to start what
-//! is measured.
+//! Shared state of all groups: the arguments, a folder for the files of this run, and the start of servers.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,25 +8,25 @@ use clap::Parser;
 use uuid::Uuid;
 use wasteland_tarot::config::auth::AuthSettings;
 use wasteland_tarot::db::now;
-use wasteland_tarot::services::tokens::{AccessToken, Tokens};
+use wasteland_tarot::services::tokens::{AccessClaims, TokenIssuer};
 
 use crate::processes::Process;
 use crate::samples::query;
 use crate::{Arguments, Outcome};
 
 const SECRET: &str = "a secret that only the benchmarks know";
-/// Longer than any run.
+/// Lifetime of tokens: longer than any run.
 const TOKEN_SECONDS: u64 = 86_400;
-/// The connections of a load where nothing else is said, and those of the server to its database.
+/// Default number of client connections, and size of the server's connection pool.
 pub const CONNECTIONS: u32 = 16;
 
-/// The setting that says whether the server keeps what it has made.
+/// Setting that turns the server's caches on or off.
 pub const CACHE_ENABLED: &str = "CACHE_ENABLED";
 
 /// One run of the suite.
 pub struct Bench {
     pub arguments: Arguments,
-    tokens: Tokens,
+    tokens: TokenIssuer,
     /// Scripts and plans of this run.
     pub files: PathBuf,
     files_made: AtomicUsize,
@@ -63,7 +62,7 @@ impl Bench {
             format!("--jwt-secret={SECRET}"),
             format!("--access-token-seconds={TOKEN_SECONDS}"),
         ];
-        let tokens = Tokens::new(&Flags::try_parse_from(flags)?.auth);
+        let tokens = TokenIssuer::new(&Flags::try_parse_from(flags)?.auth);
         Ok(Self { arguments, tokens, files, files_made: AtomicUsize::new(0) })
     }
 
@@ -80,7 +79,7 @@ impl Bench {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.arguments.port)
     }
 
-    /// The server's settings that are not its defaults, `DATABASE_URL` and `JWT_SECRET` apart.
+    /// The server's settings that differ from the defaults, without `DATABASE_URL` and `JWT_SECRET`.
     pub fn server_settings() -> Vec<(&'static str, String)> {
         vec![
             ("APP_ENV", "production".to_owned()),
@@ -93,7 +92,7 @@ impl Bench {
             ("LOGIN_RATE", "0".to_owned()),
             ("LOGIN_FAILURE_RATE", "0".to_owned()),
             ("LOGIN_FAILURES", u16::MAX.to_string()),
-            // What is measured is how answers are made, unless a group says something else.
+            // Computation is measured, and not caching, unless a group overrides this.
             (CACHE_ENABLED, false.to_string()),
         ]
     }
@@ -103,21 +102,21 @@ impl Bench {
         self.start_server_with(&self.url(database), &[])
     }
 
-    /// A server on the database of that address, with these settings besides.
+    /// A server on the database of that URL, with these additional settings.
     pub fn start_server_with(
         &self,
         url: &str,
-        besides: &[(&'static str, String)],
+        additional: &[(&'static str, String)],
     ) -> Outcome<Process> {
         let mut settings = Self::server_settings();
-        settings.extend_from_slice(besides);
+        settings.extend_from_slice(additional);
         settings.push(("DATABASE_URL", url.to_owned()));
         settings.push(("JWT_SECRET", SECRET.to_owned()));
         Process::start(&self.arguments.server, &["serve"], &settings, &self.files)
     }
 
     pub fn token(&self, user: Uuid) -> Outcome<String> {
-        Ok(self.tokens.issue(AccessToken { user, login: None }, now())?.token)
+        Ok(self.tokens.issue_access_token(AccessClaims { user, login: None }, now())?.token)
     }
 
     /// A name for a new file of this run.
@@ -139,7 +138,7 @@ impl Bench {
     /// Stops PostgreSQL, does something, and starts it again with the settings that it had.
     pub fn restart_cluster(&self, meanwhile: impl FnOnce() -> Outcome) -> Outcome {
         self.pg_ctl("stop")?;
-        // Where it cannot be done it is said beside the figures.
+        // A failure is noted beside the figures.
         let _ = meanwhile();
         self.pg_ctl("start")
     }
@@ -177,20 +176,19 @@ impl Bench {
     }
 }
 
-/// A copy of the full database for what writes, so that others find that as it was. It is deleted with
-/// this.
+/// A copy of the full database for workloads that write. It is dropped with this value.
 pub struct DatabaseCopy<'a> {
     bench: &'a Bench,
     name: &'static str,
 }
 
 impl<'a> DatabaseCopy<'a> {
-    /// Makes it, in the place of one that a run before has left.
+    /// Creates the copy and replaces one that an earlier run left behind.
     pub fn make(bench: &'a Bench, name: &'static str) -> Outcome<Self> {
         let copy = Self { bench, name };
         copy.delete()?;
         let full = Database::Full.name();
-        // Files, not rows: the log of the rows would be as large again.
+        // Copies files, not rows: the write-ahead log of the rows would be as large again.
         copy.change(&format!("CREATE DATABASE {name} TEMPLATE {full} STRATEGY FILE_COPY"))?;
         Ok(copy)
     }

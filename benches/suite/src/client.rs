@@ -1,5 +1,4 @@
-//! Requests and connections of the suite's own, for what is looked at and for loads in which no
-//! request is like another.
+//! A small HTTP client, for responses that are inspected and for workloads of different requests.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -22,52 +21,57 @@ pub struct Request {
     pub target: String,
     token: Option<String>,
     pub body: Option<String>,
-    /// Headers besides the usual ones.
-    besides: Vec<(&'static str, String)>,
+    /// Headers in addition to the usual ones.
+    extra_headers: Vec<(&'static str, String)>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpResponse {
     /// Status line and headers.
     head: String,
-    /// As it was sent, without its chunks.
+    /// Body, chunks joined, still compressed.
     pub body: Vec<u8>,
 }
 
-/// What an answer cost, as the server counts it.
+/// Work of the server for a response, from `Server-Timing`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cost {
     /// SQL statements.
     pub statements: usize,
-    /// Lookups in the cache that found something, and those that did not.
+    /// Cache hits and misses.
     pub hits: usize,
     pub misses: usize,
 }
 
 impl Request {
-    /// A request with that body as nobody.
-    pub fn of_body(body: String) -> Self {
+    /// An anonymous request with that body.
+    pub fn with_body(body: String) -> Self {
         let (target, body) = (ADDRESS.to_owned(), Some(body));
-        Self { method: "POST", target, token: None, body, besides: Vec::new() }
+        Self { method: "POST", target, token: None, body, extra_headers: Vec::new() }
     }
 
-    /// A question to the server as nobody.
-    pub fn of_nobody(query: &str, variables: &Value) -> Self {
-        Self::of_body(json!({ "query": query, "variables": variables }).to_string())
+    /// An anonymous GraphQL request.
+    pub fn anonymous(query: &str, variables: &Value) -> Self {
+        Self::with_body(json!({ "query": query, "variables": variables }).to_string())
     }
 
-    /// A question to the server as that user.
-    pub fn of_user(bench: &Bench, user: Uuid, query: &str, variables: &Value) -> Outcome<Self> {
-        Ok(Self::of_nobody(query, variables).with_token(bench.token(user)?))
+    /// A GraphQL request of that user.
+    pub fn authenticated(
+        bench: &Bench,
+        user: Uuid,
+        query: &str,
+        variables: &Value,
+    ) -> Outcome<Self> {
+        Ok(Self::anonymous(query, variables).with_token(bench.token(user)?))
     }
 
-    /// A question in the address, as nobody.
+    /// An anonymous GET request.
     pub fn get(members: &[(&str, String)]) -> Self {
         let members: Vec<String> =
             members.iter().map(|(name, value)| format!("{name}={}", escaped(value))).collect();
         let target = format!("{ADDRESS}?{}", members.join("&"));
-        Self { method: "GET", target, token: None, body: None, besides: Vec::new() }
+        Self { method: "GET", target, token: None, body: None, extra_headers: Vec::new() }
     }
 
     #[must_use]
@@ -77,17 +81,17 @@ impl Request {
 
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        self.besides.push((name, value.to_owned()));
+        self.extra_headers.push((name, value.to_owned()));
         self
     }
 
-    /// What it is to be compressed with, if anything.
+    /// Requested compression.
     pub fn accepted_encoding(&self) -> Option<&str> {
-        self.besides("accept-encoding")
+        self.extra_header("accept-encoding")
     }
 
-    fn besides(&self, name: &str) -> Option<&str> {
-        let found = self.besides.iter().find(|(other, _)| *other == name);
+    fn extra_header(&self, name: &str) -> Option<&str> {
+        let found = self.extra_headers.iter().find(|(other, _)| *other == name);
         found.map(|(_, value)| value.as_str())
     }
 
@@ -95,23 +99,23 @@ impl Request {
         let mut headers = vec![("accept", "application/graphql-response+json".to_owned())];
         headers.extend(self.body.iter().map(|_| ("content-type", "application/json".to_owned())));
         headers.extend(self.token.iter().map(|token| ("authorization", format!("Bearer {token}"))));
-        headers.extend_from_slice(&self.besides);
+        headers.extend_from_slice(&self.extra_headers);
         headers
     }
 
-    /// Sends it on a connection of its own. Only an answer with status 200 and without errors is one,
-    /// or 304 to who has one already.
-    pub fn send(&self, address: &str) -> Outcome<Answer> {
-        let answer = Connection::open(address)?.ask(self)?;
-        let has_one = self.besides("if-none-match").is_some();
-        if answer.is_good() || (has_one && answer.status() == NOT_MODIFIED) {
-            return Ok(answer);
+    /// Sends the request on a new connection. Fails unless the response has status 200 and no errors, or
+    /// status 304 to a conditional request.
+    pub fn send(&self, address: &str) -> Outcome<HttpResponse> {
+        let response = Connection::open(address)?.send(self)?;
+        let is_conditional = self.extra_header("if-none-match").is_some();
+        if response.is_success() || (is_conditional && response.status() == NOT_MODIFIED) {
+            return Ok(response);
         }
-        Err(format!("{self:?} was answered {answer}").into())
+        Err(format!("{self:?} got {response}").into())
     }
 }
 
-/// For a query string.
+/// Percent-encoded text for a query string.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -124,7 +128,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-impl Answer {
+impl HttpResponse {
     pub fn status(&self) -> u16 {
         let status = self.head.split(' ').nth(1).and_then(|status| status.parse().ok());
         status.unwrap_or_default()
@@ -150,20 +154,20 @@ impl Answer {
         Ok(serde_json::from_slice(&self.body)?)
     }
 
-    /// Whether its status is 200 and it has no errors. What is compressed is not looked into.
-    pub fn is_good(&self) -> bool {
-        // Quotes within texts are escaped, so this is the name of a member.
+    /// `true` for status 200 without errors. Compressed bodies are not inspected.
+    pub fn is_success(&self) -> bool {
+        // Quotes within strings are escaped, so this can only be the name of a member.
         let has_errors = str::from_utf8(&self.body).is_ok_and(|text| text.contains("\"errors\":"));
         self.status() == 200 && !has_errors
     }
 
-    /// Whether a mutation did not do what it was asked for.
+    /// `true` if a mutation returned user errors.
     pub fn has_user_errors(&self) -> bool {
         let text = str::from_utf8(&self.body).unwrap_or_default();
         text.split_once("\"userErrors\":").is_some_and(|(_, errors)| !errors.starts_with("[]"))
     }
 
-    /// Nothing where the server does not say it.
+    /// `None` without `Server-Timing`.
     pub fn cost(&self) -> Option<Cost> {
         let timing = self.header("server-timing")?;
         let before = |what: &str| -> Option<usize> {
@@ -178,13 +182,13 @@ impl Answer {
     }
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for HttpResponse {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(to, "{}{}", self.head, String::from_utf8_lossy(&self.body))
     }
 }
 
-/// A connection that is kept open.
+/// A keep-alive connection.
 pub struct Connection {
     stream: BufReader<TcpStream>,
     address: String,
@@ -197,8 +201,8 @@ impl Connection {
         Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
     }
 
-    /// Sends a request and reads its answer, whatever that is.
-    pub fn ask(&mut self, request: &Request) -> Outcome<Answer> {
+    /// Sends a request and reads its response, of any status.
+    pub fn send(&mut self, request: &Request) -> Outcome<HttpResponse> {
         let (method, target) = (request.method, &request.target);
         let mut message = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.address);
         for (name, value) in request.headers() {
@@ -211,23 +215,23 @@ impl Connection {
         message += "\r\n";
         message += body;
         self.stream.get_mut().write_all(message.as_bytes())?;
-        let mut answer = Answer { head: String::new(), body: Vec::new() };
-        while !answer.head.ends_with("\r\n\r\n") {
-            self.read_line(&mut answer.head)?;
+        let mut response = HttpResponse { head: String::new(), body: Vec::new() };
+        while !response.head.ends_with("\r\n\r\n") {
+            self.read_line(&mut response.head)?;
         }
-        if answer.status() == NOT_MODIFIED {
-            // It has no body, whatever its headers say.
-            return Ok(answer);
+        if response.status() == NOT_MODIFIED {
+            // It has no body, whatever its headers declare.
+            return Ok(response);
         }
-        if let Some(length) = answer.header("content-length").map(str::parse).transpose()? {
-            answer.body.resize(length, 0);
-            self.stream.read_exact(&mut answer.body)?;
-        } else if answer.header("transfer-encoding").is_some() {
-            self.read_chunks(&mut answer.body)?;
+        if let Some(length) = response.header("content-length").map(str::parse).transpose()? {
+            response.body.resize(length, 0);
+            self.stream.read_exact(&mut response.body)?;
+        } else if response.header("transfer-encoding").is_some() {
+            self.read_chunks(&mut response.body)?;
         } else {
-            return Err(format!("nothing says where this ends: {answer}").into());
+            return Err(format!("response without a length: {response}").into());
         }
-        Ok(answer)
+        Ok(response)
     }
 
     fn read_chunks(&mut self, body: &mut Vec<u8>) -> Outcome {
@@ -248,7 +252,7 @@ impl Connection {
 
     fn read_line(&mut self, line: &mut String) -> Outcome {
         match self.stream.read_line(line)? {
-            0 => Err("the connection was closed before the answer's end".into()),
+            0 => Err("the connection was closed before the end of the response".into()),
             _ => Ok(()),
         }
     }

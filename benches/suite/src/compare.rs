@@ -1,24 +1,24 @@
-//! Sides of a comparison, measured in turn: A B A B …, so that what changes on the machine meanwhile
-//! meets all of them.
+//! Sides of a comparison, measured in turn: A B A B …, so that changes of the machine's load affect all of
+//! them alike.
 
 use std::io::Write as _;
 
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::client::Request;
-use crate::crowd::{Questions, visit};
 use crate::load::{Run, Script, pgbench, wrk};
 use crate::processes::Process;
 use crate::statements::{Scripts, Statement};
+use crate::workload::{Schedule, Workload, run_workload};
 
-/// The server.
+/// Name of the server's side.
 pub const SERVER: &str = "server";
 
 const WARM_UP_SECONDS: u64 = 1;
-/// A round in which no request is like another takes so many times as long as others.
-pub const CROWD_LASTS: u64 = 3;
+/// Duration of a round of a mixed workload, as a multiple of other rounds.
+pub const WORKLOAD_DURATION_FACTOR: u64 = 3;
 
-/// One of those that are compared.
+/// One side of a comparison.
 pub struct Side<'a> {
     pub name: String,
     kind: Kind<'a>,
@@ -29,24 +29,24 @@ pub struct Side<'a> {
 enum Kind<'a> {
     Http { process: &'a Process, script: Script },
     Pgbench { database: Database, scripts: Scripts },
-    Crowd { process: &'a Process, questions: &'a dyn Questions },
+    Workload { process: &'a Process, workload: &'a dyn Workload },
 }
 
-/// What was measured of a side.
+/// Measurements of a side.
 pub struct Measured {
     pub name: String,
-    /// One a round.
+    /// One run per round.
     pub runs: Vec<Run>,
-    /// Of the answers' bodies, the median.
+    /// Median bytes of the response bodies.
     pub bytes: Option<usize>,
-    /// SQL statements of a request, the most.
+    /// Maximum SQL statements of a request.
     pub statements: Option<usize>,
-    /// Bytes.
+    /// Peak memory in bytes.
     pub peak_memory: Option<u64>,
 }
 
 impl<'a> Side<'a> {
-    /// A program that answers these requests. Each is sent once to see that it is answered well.
+    /// A program that serves these requests. Each is sent once, to verify its response.
     pub fn http(
         bench: &Bench,
         name: &str,
@@ -56,9 +56,9 @@ impl<'a> Side<'a> {
         let mut bytes = Vec::with_capacity(requests.len());
         let mut statements = None;
         for request in requests {
-            let answer = request.send(&process.address)?;
-            bytes.push(answer.body.len());
-            statements = statements.max(answer.cost().map(|cost| cost.statements));
+            let response = request.send(&process.address)?;
+            bytes.push(response.body.len());
+            statements = statements.max(response.cost().map(|cost| cost.statements));
         }
         bytes.sort_unstable();
         let script = Script::write(bench, requests)?;
@@ -70,7 +70,7 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// The statements of these requests and nothing else.
+    /// Only the statements of these requests.
     pub fn pgbench(
         bench: &Bench,
         database: Database,
@@ -84,13 +84,13 @@ impl<'a> Side<'a> {
         })
     }
 
-    /// A program that answers what a crowd asks: the same in the same round, whichever program it is.
-    pub fn crowd(name: &str, process: &'a Process, questions: &'a dyn Questions) -> Self {
-        let kind = Kind::Crowd { process, questions };
+    /// A program under a mixed workload, which is the same for all programs in the same round.
+    pub fn workload(name: &str, process: &'a Process, workload: &'a dyn Workload) -> Self {
+        let kind = Kind::Workload { process, workload };
         Self { name: name.to_owned(), kind, bytes: None, statements: None }
     }
 
-    /// A side whose statements the suite knows and the answers do not say.
+    /// Sets the number of statements of a side whose responses do not report it.
     #[must_use]
     pub const fn with_statements(mut self, statements: usize) -> Self {
         self.statements = Some(statements);
@@ -107,12 +107,14 @@ impl<'a> Side<'a> {
             Kind::Pgbench { database, scripts } => {
                 pgbench(bench, *database, scripts, connections, seconds)
             }
-            Kind::Crowd { process, questions } => {
-                // What is asked while it warms up is asked in no round.
-                let warm_up = (WARM_UP_SECONDS, u64::from(u32::MAX) - round);
-                visit(bench, process, *questions, connections, warm_up)?;
-                let lasts = (CROWD_LASTS * seconds, round);
-                Ok(visit(bench, process, *questions, connections, lasts)?.run)
+            Kind::Workload { process, workload } => {
+                // The seed of a warm-up is that of no round.
+                let warm_up =
+                    Schedule { seconds: WARM_UP_SECONDS, seed: u64::from(u32::MAX) - round };
+                run_workload(bench, process, *workload, connections, warm_up)?;
+                let measured =
+                    Schedule { seconds: WORKLOAD_DURATION_FACTOR * seconds, seed: round };
+                Ok(run_workload(bench, process, *workload, connections, measured)?.run)
             }
         }
     }
@@ -124,7 +126,7 @@ pub fn compare(bench: &Bench, sides: &[Side<'_>], connections: u32) -> Outcome<V
     for number in 1..=bench.arguments.rounds {
         for (side, runs) in sides.iter().zip(&mut runs) {
             let run = side.run(bench, connections, number as u64)?;
-            // For whoever waits; the results go to standard output.
+            // Progress; the results go to standard output.
             let rate = run.per_second;
             let _ = writeln!(std::io::stderr(), "   round {number}: {}: {rate:.0}/s", side.name);
             runs.push(run);
@@ -135,7 +137,7 @@ pub fn compare(bench: &Bench, sides: &[Side<'_>], connections: u32) -> Outcome<V
         .zip(runs)
         .map(|(side, runs)| {
             let peak_memory = match &side.kind {
-                Kind::Http { process, .. } | Kind::Crowd { process, .. } => {
+                Kind::Http { process, .. } | Kind::Workload { process, .. } => {
                     Some(process.peak_memory()?)
                 }
                 Kind::Pgbench { .. } => None,

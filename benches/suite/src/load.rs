@@ -1,4 +1,4 @@
-//! Loads: wrk for what answers HTTP, pgbench for PostgreSQL.
+//! Load generators: wrk for HTTP, pgbench for PostgreSQL.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ use crate::statements::Scripts;
 /// anew for the first five executions, which takes half of its speed. The server keeps its connections
 /// and has left that behind, so what pgbench reaches is counted from here on.
 const PGBENCH_WARM_UP: Duration = Duration::from_secs(4);
-/// An answer that takes longer is an error.
-const ANSWER_SECONDS: u64 = 10;
+/// Timeout of a response.
+const RESPONSE_TIMEOUT_SECONDS: u64 = 10;
 
-/// What was measured of one side in one round.
+/// Measurements of one side in one round.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Run {
     pub per_second: f64,
-    /// Milliseconds.
+    /// Latency percentiles in milliseconds.
     pub p50: f64,
     pub p95: f64,
     pub p99: f64,
@@ -36,12 +36,12 @@ pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
-/// Requests as wrk sends them.
+/// A wrk script with prepared requests.
 pub struct Script(PathBuf);
 
 impl Script {
-    /// Writes them, ready-made, so that wrk costs as little as it can: it sends them in turn and
-    /// leaves the answers alone but for their status, which it counts by itself.
+    /// Writes the script. Requests are prepared, so that wrk uses little CPU: it sends them in turn and only
+    /// counts the statuses of the responses.
     pub fn write(bench: &Bench, requests: &[Request]) -> Outcome<Self> {
         let mut script = "local ready, next = {}, 0\nfunction init()\n".to_owned();
         for (request, number) in requests.iter().zip(1..) {
@@ -77,7 +77,7 @@ fn quoted(text: &str) -> String {
     format!("'{text}'")
 }
 
-/// Sends the requests for so many seconds and answers what that came to.
+/// Sends the requests for that number of seconds.
 pub fn wrk(
     bench: &Bench,
     process: &Process,
@@ -89,7 +89,7 @@ pub fn wrk(
     let (own, postgres) = (process.cpu()?, cpu_with_children(postmaster)?);
     let output = Command::new("wrk")
         .args(["-t", "1", "-c", &connections.to_string(), "-d", &format!("{seconds}s")])
-        .args(["--timeout", &format!("{ANSWER_SECONDS}s"), "-s"])
+        .args(["--timeout", &format!("{RESPONSE_TIMEOUT_SECONDS}s"), "-s"])
         .arg(&script.0)
         .arg(format!("http://{}", process.address))
         .output()?;
@@ -114,7 +114,7 @@ pub fn wrk(
     })
 }
 
-/// Sends the scripts' statements for so many seconds after a warm-up: a transaction is a request.
+/// Sends the scripts' statements for that number of seconds after a warm-up: a transaction is a request.
 pub fn pgbench(
     bench: &Bench,
     database: Database,
@@ -163,7 +163,7 @@ pub fn pgbench(
     })
 }
 
-/// So that pgbench's own end is not measured.
+/// Time before pgbench's end that is not measured.
 const STOP_EARLY: Duration = Duration::from_millis(100);
 
 /// Seconds since 1970.
@@ -171,7 +171,7 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// How long each transaction took, in microseconds, that ended between these times.
+/// Microseconds of each transaction that ended between these times.
 fn times(log: &Path, begin: f64, end: f64) -> Outcome<Vec<f64>> {
     let mut took = Vec::new();
     for line in std::fs::read_to_string(log)?.lines() {

@@ -1,13 +1,12 @@
 //! The benchmark suite. `scripts/bench` builds it, gives it a database and runs it; benches/README.md
 //! says what is compared with what.
 //!
-//! Everything is measured from outside: the server and what it is compared with are processes, their
-//! CPU time and memory are the kernel's accounts.
+//! Everything is measured from outside: the server and the references are processes, their CPU time and
+//! memory are the kernel's accounting.
 
 mod bench;
 mod client;
 mod compare;
-mod crowd;
 mod groups;
 mod load;
 mod processes;
@@ -15,6 +14,7 @@ mod references;
 mod report;
 mod samples;
 mod statements;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use clap::Parser;
 use bench::Bench;
 use report::Report;
 
-/// Why the suite stops: a line for a person.
+/// Error that ends the suite: one line for a person.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T = ()> = Result<T, Failure>;
 
@@ -33,7 +33,7 @@ struct Arguments {
     /// The server's program
     #[arg(long)]
     server: PathBuf,
-    /// Where PostgreSQL's programs are
+    /// Folder of PostgreSQL's programs
     #[arg(long)]
     pg_bin: PathBuf,
     /// The folder of the cluster and of the embedded database
@@ -42,22 +42,22 @@ struct Arguments {
     /// The cluster's port
     #[arg(long)]
     port: u16,
-    /// How many readings the full database holds
+    /// Number of readings in the full database
     #[arg(long)]
     readings: u32,
-    /// How many users made them
+    /// Number of users in the full database
     #[arg(long)]
     users: u32,
-    /// How long each side is measured in each round
+    /// Duration of each side in each round
     #[arg(long)]
     seconds: u64,
-    /// How often each side is measured
+    /// Number of rounds
     #[arg(long)]
     rounds: usize,
-    /// Where the results are written to, beside the terminal
+    /// File for the results, in addition to the terminal
     #[arg(long)]
     results: Option<PathBuf>,
-    /// What to measure; everything if nothing is said
+    /// Groups to measure (default: all)
     groups: Vec<String>,
 }
 
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let done = match arguments.as_slice() {
         [_, reference, plan] if reference == references::REFERENCE => references::serve(plan),
-        // Whether there are such groups.
+        // Only validates the names of groups.
         [_, word, names @ ..] if word == "groups" => groups::chosen(names).map(drop),
         _ => run(Arguments::parse()),
     };

@@ -1,4 +1,4 @@
-//! Processes that are measured, and what the kernel has on their account.
+//! Measured processes, and the kernel's accounting of them.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 
 use crate::Outcome;
 
-/// The kernel counts CPU time in hundredths of a second for whoever asks it, on every Linux.
+/// The kernel counts CPU time in hundredths of a second for every reader, on every Linux.
 const MICROSECONDS_PER_TICK: f64 = 10_000.0;
-/// What a program says before the address that it listens on.
+/// Text before the address in a program's line about its listener.
 pub const LISTENS: &str = "listens on http://";
 
-/// A program that answers HTTP; it is ended with this.
+/// A running HTTP server; it is killed with this value.
 pub struct Process {
     child: Child,
     /// Host and port.
@@ -19,8 +19,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the program, with these variables alone in its environment, and waits until it says
-    /// where it listens.
+    /// Starts the program, with only these environment variables, and waits until it listens.
     pub fn start(
         program: &Path,
         arguments: &[&str],
@@ -50,12 +49,12 @@ impl Process {
         self.child.id()
     }
 
-    /// The CPU time that it has used so far, in user and kernel mode, in microseconds.
+    /// CPU time used so far, in user and kernel mode, in microseconds.
     pub fn cpu(&self) -> Outcome<f64> {
         Ok(Account::of(self.id())?.own)
     }
 
-    /// The most memory that it has held at once, in bytes.
+    /// Peak resident memory, in bytes.
     pub fn peak_memory(&self) -> Outcome<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! What is printed: markdown, for the terminal and for benches/RESULTS.md.
+//! The report in markdown, for the terminal and for benches/RESULTS.md.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Section {
 }
 
 impl Report {
-    /// Prints where and on what the suite runs.
+    /// Prints the environment of the run.
     pub fn start(bench: &Bench) -> Outcome<Self> {
         let mut report = Self { text: String::new() };
         report.print("# Results\n\nWritten by `scripts/bench`; README.md in this folder says how to read them. Ratios may be compared between runs; figures of different machines may not.\n");
@@ -71,19 +71,19 @@ impl Section {
         ));
     }
 
-    /// How much of what pgbench reaches the server does.
+    /// Adds the promise about the ratio of the server's requests per second to pgbench's.
     pub fn promise_of_pgbench(&mut self, server: &Measured, pgbench: &Measured, bound: f64) {
         let ratio = server.ratio(pgbench, |run| run.per_second);
         self.promise("Requests/s of pgbench's", Promise::AtLeast(bound, ""), ratio);
     }
 
-    /// The sides of a comparison, as they were measured.
+    /// Adds a table of the measured sides.
     pub fn sides(&mut self, measured: &[Measured]) {
         let rows: Vec<Vec<String>> = measured.iter().map(cells).collect();
         self.table(&SIDES, &rows);
     }
 
-    /// The same, with the ratio of each side's requests per second to that side's.
+    /// Adds a table of the measured sides, with the ratio of requests per second to `base`.
     pub fn sides_beside(&mut self, measured: &[Measured], base: &Measured) {
         let of = format!("of {}", base.name);
         let mut head = SIDES.to_vec();
@@ -115,7 +115,7 @@ const RATIO_COLUMN: usize = 2;
 fn cells(side: &Measured) -> Vec<String> {
     let optional = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
     let milliseconds = |value: f64| format!("{value:.2}");
-    // pgbench's own is not asked for.
+    // The CPU time of pgbench itself is not measured.
     let own_cpu = side.peak_memory.map(|_| round(side.median(|run| run.own_cpu)));
     vec![
         side.name.clone(),
@@ -131,14 +131,14 @@ fn cells(side: &Measured) -> Vec<String> {
     ]
 }
 
-/// What a figure must not fall below or exceed, and its unit.
+/// Bound of a measured value, and its unit.
 #[derive(Debug, Clone, Copy)]
 pub enum Promise {
     AtLeast(f64, &'static str),
     AtMost(f64, &'static str),
 }
 
-/// To three digits where it is small.
+/// Three significant digits of small values.
 fn round(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
@@ -154,7 +154,7 @@ pub fn megabytes(bytes: u64) -> f64 {
 
 const PADDED_WIDTH_MAXIMUM: usize = 32;
 
-/// Columns are padded, because most read it in a terminal.
+/// Columns are padded, for readers in a terminal.
 fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

@@ -1,4 +1,4 @@
-//! Which users the loads ask for.
+//! Samples of users and cursors for the loads.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 
-/// How many requests differ within a load.
+/// Number of different requests of a load.
 pub const REQUESTS: usize = 16;
 
 /// Runs a query with psql; each row is a line, with blanks between its values.
@@ -28,12 +28,12 @@ fn uuids(bench: &Bench, database: Database, sql: &str) -> Outcome<Vec<Uuid>> {
     query(bench, database, sql)?.iter().map(|line| Ok(line.parse()?)).collect()
 }
 
-/// So many of them, evenly spread, the first included.
+/// `count` evenly spread items, the first included.
 fn spread<T: Copy>(all: &[T], count: usize) -> Vec<T> {
     (0..count.min(all.len())).map(|index| all[index * all.len() / count.min(all.len())]).collect()
 }
 
-/// Users who have a whole page of readings of their own and more, from the heaviest on.
+/// Users with more than a page of readings, heaviest first.
 pub fn users_with_a_page(bench: &Bench, database: Database) -> Outcome<Vec<Uuid>> {
     let all = uuids(
         bench,
@@ -48,7 +48,7 @@ pub fn users_with_a_page(bench: &Bench, database: Database) -> Outcome<Vec<Uuid>
     }
 }
 
-/// Sets of so many users who have five public readings each, the heaviest in the first.
+/// Sets of `size` users with at least five public readings each; the first set has the heaviest.
 pub fn sets_of_users(bench: &Bench, database: Database, size: usize) -> Outcome<Vec<Vec<Uuid>>> {
     let all = uuids(
         bench,
@@ -70,13 +70,13 @@ pub fn heaviest_user(bench: &Bench, database: Database) -> Outcome<Uuid> {
     Ok(users_with_a_page(bench, database)?[0])
 }
 
-/// How many rows of readings fulfil the condition.
+/// Number of readings that meet a condition.
 pub fn count(bench: &Bench, database: Database, condition: &str) -> Outcome<usize> {
     let sql = format!("SELECT count(*) FROM reading_sessions WHERE {condition}");
     Ok(query(bench, database, &sql)?.concat().parse()?)
 }
 
-/// The cursor after so many readings of the list of that name: those that fulfil the condition, newest
+/// Cursor after `readings` readings of the list of that name: those that meet the condition, newest
 /// first.
 pub fn cursor_after(
     bench: &Bench,
@@ -85,7 +85,7 @@ pub fn cursor_after(
     condition: &str,
     readings: usize,
 ) -> Outcome<String> {
-    // It is the last of those readings that the cursor names.
+    // The cursor is that of the last of these readings.
     let before = readings.saturating_sub(1);
     let sql = format!(
         "SELECT (extract(epoch FROM created_at) * 1000000)::bigint, replace(id::text, '-', '')

@@ -1,5 +1,5 @@
-//! The statements that the server sends for a request, with their values, as PostgreSQL's log has
-//! them, and scripts with which pgbench sends the same.
+//! Statements of the server for a request, with their values, from PostgreSQL's log, and pgbench scripts
+//! with the same statements.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,21 +14,22 @@ use crate::client::Request;
 use crate::load::pause;
 use crate::{Failure, Outcome};
 
-/// How long a line may take to arrive in the log.
+/// Timeout of waiting for a log line.
 const LOG_DEADLINE: Duration = Duration::from_secs(5);
 const LOG_POLL: Duration = Duration::from_millis(5);
-/// After so long without a statement the server is at rest.
+/// Time without a statement after which the server is idle.
 const AT_REST: Duration = Duration::from_millis(500);
-/// Upkeep sends statements as well. It is done at the start and then not again while requests are sent.
-const UPKEEP_SECONDS: u32 = 3_600;
-/// What a server of which the statements are logged calls itself to PostgreSQL.
+/// Interval of background maintenance, which sends statements too: it runs at the start, and not again
+/// while requests are observed.
+const MAINTENANCE_INTERVAL_SECONDS: u32 = 3_600;
+/// `application_name` of a server whose statements are logged.
 const APPLICATION: &str = "observed";
 
 /// A prepared statement and the values that it was sent with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     pub sql: String,
-    /// As PostgreSQL writes them, from `$1` on.
+    /// Values as PostgreSQL logs them, from `$1` on.
     pub values: Vec<String>,
 }
 
@@ -40,15 +41,15 @@ pub fn observe(
 ) -> Outcome<Vec<Vec<Statement>>> {
     let url = bench.url(database);
     let url = format!("{url}?application_name={APPLICATION}&options=-c%20log_statement%3Dall");
-    let upkeep = ["COUNTERS_SECONDS", "SWEEP_SECONDS"];
-    let settings = upkeep.map(|setting| (setting, UPKEEP_SECONDS.to_string()));
+    let intervals = ["COUNTERS_SECONDS", "SWEEP_SECONDS"];
+    let settings = intervals.map(|setting| (setting, MAINTENANCE_INTERVAL_SECONDS.to_string()));
     let server = bench.start_server_with(&url, &settings)?;
     wait_for_rest(bench)?;
     let mut all = Vec::with_capacity(requests.len());
     for request in requests {
         let before = logged(bench)?.len();
-        let answer = request.send(&server.address)?;
-        let count = answer.cost().ok_or("the server counts no statements")?.statements;
+        let response = request.send(&server.address)?;
+        let count = response.cost().ok_or("the server counts no statements")?.statements;
         let started = Instant::now();
         let statements = loop {
             let statements = logged(bench)?.split_off(before);
@@ -66,7 +67,7 @@ pub fn observe(
     Ok(all)
 }
 
-/// Waits until the server has done what it does when it starts.
+/// Waits until the server has finished its start.
 fn wait_for_rest(bench: &Bench) -> Outcome {
     let mut before = logged(bench)?.len();
     loop {
@@ -95,7 +96,7 @@ fn read(line: &str) -> Option<Outcome<Statement>> {
         return None;
     }
     let (_, sql) = entry["message"].as_str()?.strip_prefix("execute ")?.split_once(": ")?;
-    // Those of its start, which ask what is true of the database as a whole, have none.
+    // Statements of the start have no values.
     let values = entry["detail"].as_str().map_or(Ok(Vec::new()), values_of);
     Some(values.map(|values| Statement { sql: sql.to_owned(), values }))
 }
@@ -133,7 +134,7 @@ pub struct Scripts {
 }
 
 impl Scripts {
-    /// Writes them. Values are variables, which `-M prepared` makes parameters of.
+    /// Writes the scripts. Values are variables, which `-M prepared` turns into parameters.
     pub fn write(bench: &Bench, requests: &[Vec<Statement>]) -> Outcome<Self> {
         let mut scripts = Self::default();
         for (request, statements) in requests.iter().enumerate() {
@@ -160,7 +161,7 @@ fn with_variables(sql: &str, variable: impl Fn(usize) -> String) -> String {
     for part in parts {
         let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
         let (number, rest) = part.split_at(digits);
-        // pgbench leaves types to PostgreSQL, which cannot tell what is to be unnested.
+        // pgbench leaves types to PostgreSQL, which cannot infer the element type of an array.
         let cast = if text.ends_with("unnest(") { "::uuid[]" } else { "" };
         let _ = match number.parse() {
             Ok(number) => write!(text, ":{}{cast}{rest}", variable(number)),

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::count::count;
 use super::membership::uuid_array;
 use super::{Dialect, constant};
-use crate::domain::page::{Direction, Page, PageRequest};
+use crate::domain::page::{Direction, FetchedRows, Page, PageRequest};
 
 const PARENT: &str = "parent";
 const FLAGS: &str = "flags";
@@ -134,7 +134,7 @@ impl List {
         let after = key.map(|key| self.keyset.compare(key, request.direction, false));
         let (mut found, keyset) = self.find(after);
         keyset.order(&mut found, request.direction);
-        found.limit(request.probe() as u64);
+        found.limit(request.fetch_limit() as u64);
         if self.parts.is_empty() {
             return found;
         }
@@ -371,12 +371,12 @@ fn page<'a, K, T>(
             length = u64::try_from(row.try_get_by_index::<i64>(total)?).ok();
         }
     }
-    let mut read = Vec::with_capacity(request.probe());
+    let mut read = Vec::with_capacity(request.fetch_limit());
     for row in rows {
         // An empty page is one row without a key: every row of a list has an id, and it comes first.
         if row.try_get_by_index::<Option<Uuid>>(first)?.is_some() {
             read.push(read_row(row, first)?);
         }
     }
-    Ok(request.page(read, has_other_side, length))
+    Ok(request.page(FetchedRows { rows: read, has_other_side, total: length }))
 }

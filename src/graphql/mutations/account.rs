@@ -11,8 +11,8 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::graphql::words::{FactionKey, VoiceKey};
-use crate::services::accounts::{self, ProfileInput, Registration};
-use crate::services::logins::{self, LogOut, Login};
+use crate::services::accounts::{self, Client, ProfileInput, Registration};
+use crate::services::logins::{self, LogoutScope, LogoutTarget, TokenPair};
 
 /// Fields of the mutation type on accounts.
 #[derive(Default)]
@@ -113,7 +113,7 @@ pub struct Session {
 }
 
 impl Session {
-    fn deliver(request: &RequestContext, login: Login, delivery: TokenDelivery) -> Self {
+    fn deliver(request: &RequestContext, login: TokenPair, delivery: TokenDelivery) -> Self {
         let expires_at = login.refresh_token_expires_at;
         let refresh_token = match delivery {
             TokenDelivery::Body => Some(login.refresh_token),
@@ -326,13 +326,14 @@ struct LogoutPayload {
 
 async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPayload, ApiError> {
     let token = refresh_token(request, input.refresh_token)?;
-    let which = match (&token, request.caller.access) {
-        (Some((token, _)), _) => LogOut::OfToken(token),
-        (None, Some(access)) => LogOut::OfAccess(access),
+    let target = match (&token, request.caller.access) {
+        (Some((token, _)), _) => LogoutTarget::RefreshToken(token),
+        (None, Some(access)) => LogoutTarget::AccessToken(access),
         (None, None) => return Err(ApiError::SignInRequired),
     };
     let (session, services) = (&request.session, &request.services);
-    let logged_out = settled(logins::log_out(session, services, which, input.everywhere).await)?;
+    let scope = if input.everywhere { LogoutScope::AllLogins } else { LogoutScope::ThisLogin };
+    let logged_out = settled(logins::log_out(session, services, target, scope).await)?;
     if request.caller.cookie.is_some() && request.caller.may_use_cookie {
         request.change_cookie(CookieChange::Clear);
     }
@@ -368,12 +369,12 @@ async fn change_password(
     request: &RequestContext,
     input: ChangePasswordInput,
 ) -> Result<ChangePasswordPayload, ApiError> {
-    let who = (request.viewer_id()?, request.caller.address);
+    let client = Client { viewer: request.viewer_id()?, address: request.caller.address };
     request.take_password_check()?;
     let ChangePasswordInput { current_password, new_password, token_delivery } = input;
     let (session, services) = (&request.session, &request.services);
     let done =
-        accounts::change_password(session, services, who, current_password, new_password).await;
+        accounts::change_password(session, services, client, current_password, new_password).await;
     Ok(match settle(done)? {
         Err(user_errors) => ChangePasswordPayload { user_errors, ..Default::default() },
         Ok(login) => ChangePasswordPayload {
@@ -452,8 +453,8 @@ async fn delete_account(
 ) -> Result<DeleteAccountPayload, ApiError> {
     let viewer = request.viewer_id()?;
     request.take_password_check()?;
-    let who = (viewer, request.caller.address);
-    let done = accounts::delete(&request.session, &request.services, who, input.password).await;
+    let client = Client { viewer, address: request.caller.address };
+    let done = accounts::delete(&request.session, &request.services, client, input.password).await;
     if let Err(user_errors) = settle(done)? {
         return Ok(DeleteAccountPayload { deleted_user_id: None, user_errors });
     }

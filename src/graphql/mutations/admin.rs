@@ -152,7 +152,7 @@ async fn update_card(
     input: AdminUpdateCardInput,
 ) -> Result<AdminUpdateCardPayload, ApiError> {
     let admin = request.require_admin().await?;
-    let which = (card_key("id", &input.id)?, input.locale.into());
+    let (id, locale) = (card_key("id", &input.id)?, input.locale.into());
     let image_url: Option<Option<Url>> = input.image_url.into();
     let update = CardUpdate {
         name: input.name.into(),
@@ -165,7 +165,7 @@ async fn update_card(
         image_url: image_url.map(|url| url.map(|url| url.0)),
     };
     let (session, services) = (&request.session, &request.services);
-    let done = admin::update_card(session, services, admin, which, update).await;
+    let done = admin::update_card(session, services, admin, id, locale, update).await;
     Ok(match settle(done)? {
         Err(user_errors) => AdminUpdateCardPayload { card: None, user_errors },
         Ok(card) => AdminUpdateCardPayload { card: Some(Card(card)), user_errors: Vec::new() },
@@ -230,7 +230,7 @@ async fn update_spread(
     input: AdminUpdateSpreadInput,
 ) -> Result<AdminUpdateSpreadPayload, ApiError> {
     let admin = request.require_admin().await?;
-    let which = (spread_key("id", &input.id)?, input.locale.into());
+    let (id, locale) = (spread_key("id", &input.id)?, input.locale.into());
     let difficulty: Option<Option<Difficulty>> = input.difficulty.into();
     let faction: Option<Option<FactionKey>> = input.faction.into();
     let positions: Option<Option<Vec<SpreadPositionInput>>> = input.positions.into();
@@ -246,7 +246,7 @@ async fn update_spread(
             .map(|positions| positions.map(|all| all.into_iter().map(position).collect())),
     };
     let (session, services) = (&request.session, &request.services);
-    let done = admin::update_spread(session, services, admin, which, update).await;
+    let done = admin::update_spread(session, services, admin, id, locale, update).await;
     Ok(match settle(done)? {
         Err(user_errors) => AdminUpdateSpreadPayload { spread: None, user_errors },
         Ok(spread) => {
@@ -302,7 +302,12 @@ async fn set_lock(
     let admin = request.require_admin().await?;
     let user = user_key("userId", user)?;
     let (session, services) = (&request.session, &request.services);
-    Ok(match settle(admin::set_lock(session, services, admin, user, is_locked).await)? {
+    let done = if is_locked {
+        admin::lock_user(session, services, admin, user).await
+    } else {
+        admin::unlock_user(session, services, admin, user).await
+    };
+    Ok(match settle(done)? {
         Err(user_errors) => (None, user_errors),
         Ok(row) => (Some(AdminUser(row)), Vec::new()),
     })

@@ -17,7 +17,9 @@ use crate::graphql::reading_lists::ListName;
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::graphql::words::{Karma, Locale, Orientation, PrivacyLevel, Suit, VoiceKey};
-use crate::services::readings::{self, Changed, DrawInput, DrawnCard, ReadingInput, ReadingUpdate};
+use crate::services::readings::{
+    self, DrawInput, DrawnCard, ReadingInput, ReadingUpdate, UpdateOutcome,
+};
 
 /// Fields of the mutation type on readings.
 #[derive(Default)]
@@ -291,7 +293,8 @@ async fn update_reading(
     input: UpdateReadingInput,
 ) -> Result<UpdateReadingPayload, ApiError> {
     let viewer = request.viewer_id()?;
-    let which = (reading_key("id", &input.id)?, input.expected_version);
+    let id = reading_key("id", &input.id)?;
+    let expected_version = input.expected_version;
     let category: Option<Option<ID>> = input.category_id.into();
     let category = match category {
         Some(Some(id)) => Some(Some(category_key("categoryId", &id)?)),
@@ -315,16 +318,16 @@ async fn update_reading(
         helpful_rating: input.helpful_rating.into(),
     };
     let (session, services) = (&request.session, &request.services);
-    let (reading, user_errors) =
-        changed(settle(readings::update(session, services, viewer, which, update).await)?);
+    let done = readings::update(session, services, viewer, id, expected_version, update).await;
+    let (reading, user_errors) = changed(settle(done)?);
     Ok(UpdateReadingPayload { reading, user_errors })
 }
 
-fn changed(done: Result<Changed, Vec<UserError>>) -> (Option<Reading>, Vec<UserError>) {
+fn changed(done: Result<UpdateOutcome, Vec<UserError>>) -> (Option<Reading>, Vec<UserError>) {
     match done {
         Err(user_errors) => (None, user_errors),
-        Ok(Changed::Reading(row)) => (Some(shown(row)), Vec::new()),
-        Ok(Changed::Conflict(row, error)) => (Some(shown(row)), vec![error.into()]),
+        Ok(UpdateOutcome::Reading(row)) => (Some(shown(row)), Vec::new()),
+        Ok(UpdateOutcome::Conflict(row, error)) => (Some(shown(row)), vec![error.into()]),
     }
 }
 
@@ -390,11 +393,12 @@ async fn set_reading_tags(
     input: SetReadingTagsInput,
 ) -> Result<SetReadingTagsPayload, ApiError> {
     let viewer = request.viewer_id()?;
-    let which = (reading_key("id", &input.id)?, input.expected_version);
+    let id = reading_key("id", &input.id)?;
+    let expected_version = input.expected_version;
     let update = ReadingUpdate { tags: Some(Some(input.tags)), ..ReadingUpdate::default() };
     let (session, services) = (&request.session, &request.services);
-    let (reading, user_errors) =
-        changed(settle(readings::update(session, services, viewer, which, update).await)?);
+    let done = readings::update(session, services, viewer, id, expected_version, update).await;
+    let (reading, user_errors) = changed(settle(done)?);
     let viewer = request.viewer_row().await?.map(User);
     Ok(SetReadingTagsPayload { reading, viewer, user_errors })
 }

@@ -12,7 +12,7 @@ use crate::graphql::reading::Reading;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::share::{ShareLink, SharedReading};
 use crate::graphql::user_error::UserError;
-use crate::services::shares::{self, ShareInput, Shared};
+use crate::services::shares::{self, ShareAccess, ShareInput};
 
 /// Fields of the mutation type on share links.
 #[derive(Default)]
@@ -181,7 +181,7 @@ async fn unlock_shared_reading(
         Ok(unlocked) => UnlockSharedReadingPayload {
             grant: Some(unlocked.grant.token),
             grant_expires_at: Some(DateTime(unlocked.grant.expires_at)),
-            shared_reading: Some(SharedReading(Shared::Open(unlocked.shared))),
+            shared_reading: Some(SharedReading(ShareAccess::Open(unlocked.shared))),
             user_errors: Vec::new(),
         },
     })

@@ -9,7 +9,7 @@ use crate::graphql::errors::{ApiError, settle};
 use crate::graphql::tag::{Tag, tag_id};
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
-use crate::services::tags::{self, From};
+use crate::services::tags::{self, SourceTags};
 
 /// Fields of the mutation type on tags.
 #[derive(Default)]
@@ -26,7 +26,7 @@ impl TagMutation {
     ) -> Option<Result<RenameTagPayload, ApiError>> {
         let request = begin_mutation(context);
         let tags = [input.from];
-        let from = From { field: "from", tags: &tags, is_list: false };
+        let from = SourceTags { field: "from", tags: &tags, is_list: false };
         Some(replace(request, from, Some(&input.to)).await.map(|replaced| {
             let Replaced { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors } =
                 replaced;
@@ -42,7 +42,7 @@ impl TagMutation {
         #[graphql(desc = "Which tags.")] input: MergeTagsInput,
     ) -> Option<Result<MergeTagsPayload, ApiError>> {
         let request = begin_mutation(context);
-        let from = From { field: "from", tags: &input.from, is_list: true };
+        let from = SourceTags { field: "from", tags: &input.from, is_list: true };
         Some(replace(request, from, Some(&input.to)).await.map(|replaced| {
             let Replaced { tag, deleted_tag_ids, changed_reading_count, viewer, user_errors } =
                 replaced;
@@ -57,7 +57,7 @@ impl TagMutation {
         #[graphql(desc = "Which tags.")] input: DeleteTagsInput,
     ) -> Option<Result<DeleteTagsPayload, ApiError>> {
         let request = begin_mutation(context);
-        let from = From { field: "tags", tags: &input.tags, is_list: true };
+        let from = SourceTags { field: "tags", tags: &input.tags, is_list: true };
         Some(replace(request, from, None).await.map(|replaced| {
             let Replaced { deleted_tag_ids, changed_reading_count, viewer, user_errors, .. } =
                 replaced;
@@ -145,7 +145,7 @@ struct Replaced {
 
 async fn replace(
     request: &RequestContext,
-    from: From<'_>,
+    from: SourceTags<'_>,
     to: Option<&str>,
 ) -> Result<Replaced, ApiError> {
     let viewer = request.viewer_id()?;

@@ -25,7 +25,7 @@ pub(super) fn user_fields<'a>(
         "bio" => Field::always(|user, _, json| json.optional(user.bio.as_deref(), Json::string)),
         "faction" => Field::always(|user, _, json| json.word(user.faction.as_str())),
         "karma" => {
-            Field::always(|user, _, json| json.word(Karma::of_score(user.karma_score).as_str()))
+            Field::always(|user, _, json| json.word(Karma::from_score(user.karma_score).as_str()))
         }
         "createdAt" => Field::always(|user, _, json| json.time(user.created_at)),
         _ => return None,

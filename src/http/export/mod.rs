@@ -30,8 +30,8 @@ use crate::db::exports::ReadingExport;
 use crate::db::users::users_by_id;
 use crate::db::{DbError, Session};
 use crate::graphql::errors::{ApiError, settled};
-use crate::services::exports::ExportTurn;
-use crate::services::throttle::Key;
+use crate::services::exports::ExportPermit;
+use crate::services::rate_limits::RateLimitKey;
 use formats::{Format, Writer};
 
 /// Chunks in the channel: the next one is written while one is sent.
@@ -79,7 +79,7 @@ struct Export {
     owner: Uuid,
     session: Session,
     /// Counts against the limits of exports until it is dropped.
-    _turn: ExportTurn,
+    _turn: ExportPermit,
 }
 
 async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
@@ -89,12 +89,14 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     let services = &app.services;
     let access = access_token(&parts.headers, &services.tokens);
     let key = match &access {
-        Ok(Some(access)) => Key::Account(access.user),
-        Ok(None) | Err(_) => {
-            Key::address(client_address(&parts.extensions, &parts.headers, &services.settings))
-        }
+        Ok(Some(access)) => RateLimitKey::Account(access.user),
+        Ok(None) | Err(_) => RateLimitKey::address(client_address(
+            &parts.extensions,
+            &parts.headers,
+            &services.settings,
+        )),
     };
-    settled(services.throttle.request(key))?;
+    settled(services.rate_limits.check_request(key))?;
     let owner = access?.ok_or(ApiError::SignInRequired)?.user;
     let session = app.database.session();
     let viewer = users_by_id(&session, &[owner]).await.map_err(ApiError::from)?;
@@ -102,7 +104,7 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     if !viewer.first().is_some_and(|viewer| viewer.is_active) {
         return Err(ApiError::Unauthenticated.into());
     }
-    Ok(Export { owner, session, _turn: settled(services.exports.begin(owner))? })
+    Ok(Export { owner, session, _turn: settled(services.exports.acquire(owner))? })
 }
 
 fn respond(format: Format, name: &str, chunks: Receiver<Chunk>) -> Response {

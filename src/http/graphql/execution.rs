@@ -15,7 +15,7 @@ use super::response::{CacheMetadata, GraphqlResponse};
 use crate::cache::Source;
 use crate::cache::scope::{beginnings, surrogate_keys};
 use crate::domain::lock::lock;
-use crate::domain::viewer::Reader;
+use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Outside};
 use crate::graphql::context::{RequestContext, source_of};
 use crate::graphql::errors::settled;
@@ -27,7 +27,7 @@ use crate::http::negotiation::MediaType;
 use crate::http::request_log::RequestMetrics;
 use crate::http::state::App;
 use crate::http::viewer::set_cookie;
-use crate::services::throttle::Key;
+use crate::services::rate_limits::RateLimitKey;
 
 /// Executes an operation.
 ///
@@ -62,7 +62,7 @@ pub(super) async fn execute(
     context.bypass_cache = request.bypass_cache;
 
     let execution = Execution { app, operation, reader, context: Arc::new(context) };
-    let cost_limit = execution.check_cost(&variables, request.throttle_key).await?;
+    let cost_limit = execution.check_cost(&variables, request.rate_limit_key).await?;
     let response = execution.run(runnable, variables, request.media_type).await;
     let response = match hints {
         Some(hints) => execution.publish(response, hints, cost_limit),
@@ -77,7 +77,7 @@ pub(super) async fn execute(
 struct Execution<'a> {
     app: &'a App,
     operation: CheckedOperation<'a>,
-    reader: Reader,
+    reader: ReaderId,
     context: Arc<RequestContext>,
 }
 
@@ -92,7 +92,11 @@ enum CostLimit {
 
 impl Execution<'_> {
     /// Compares the cost with the limit of one operation, and takes it from the limit of the client.
-    async fn check_cost(&self, variables: &Variables, key: Key) -> Result<CostLimit, HttpError> {
+    async fn check_cost(
+        &self,
+        variables: &Variables,
+        key: RateLimitKey,
+    ) -> Result<CostLimit, HttpError> {
         let documents = &self.app.documents;
         let limits = documents.limits();
         let cost = self.operation.cost(documents.costs(), variables, limits);
@@ -106,7 +110,7 @@ impl Execution<'_> {
             cost.allowed(limits.admin_cost, limits)?;
             cost_limit = CostLimit::Admins;
         }
-        settled(self.app.services.throttle.cost(key, cost.objects))?;
+        settled(self.app.services.rate_limits.check_cost(key, cost.objects))?;
         Ok(cost_limit)
     }
 
@@ -180,8 +184,8 @@ impl Execution<'_> {
             return response;
         }
         // A client that has logged in with this request is that account from now on.
-        let account = context.viewer().user_id().map(Reader::Account);
-        let writers: Vec<Reader> = account.into_iter().chain([*reader]).collect();
+        let account = context.viewer().user_id().map(ReaderId::Account);
+        let writers: Vec<ReaderId> = account.into_iter().chain([*reader]).collect();
         let Some(position) = app.database.record_write(&writers, &context.session).await else {
             return response;
         };

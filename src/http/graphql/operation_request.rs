@@ -6,12 +6,12 @@ use std::time::Instant;
 use async_graphql::Variables;
 
 use crate::db::WalPosition;
-use crate::domain::viewer::{Reader, Viewer};
+use crate::domain::viewer::{ReaderId, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints, Outside};
 use crate::graphql::context::Caller;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation, Refusal};
 use crate::http::negotiation::MediaType;
-use crate::services::throttle::Key;
+use crate::services::rate_limits::RateLimitKey;
 
 /// One operation to execute, with everything that its execution and its response depend on.
 pub(super) struct OperationRequest {
@@ -20,7 +20,7 @@ pub(super) struct OperationRequest {
     /// Client, with its access token.
     pub(super) caller: Caller,
     /// Account or address whose limits count.
-    pub(super) throttle_key: Key,
+    pub(super) rate_limit_key: RateLimitKey,
     /// Document that holds the operation.
     pub(super) document: Arc<CheckedDocument>,
     /// `operationName` of the request.
@@ -72,16 +72,16 @@ impl OperationRequest {
     }
 
     /// Client as the database and its replicas know it.
-    pub(super) fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> ReaderId {
         reader_of(&self.caller)
     }
 }
 
 /// Client as the database and its replicas know it.
-pub(super) fn reader_of(caller: &Caller) -> Reader {
+pub(super) fn reader_of(caller: &Caller) -> ReaderId {
     match caller.viewer().user_id() {
-        Some(user) => Reader::Account(user),
-        None => Reader::Address(caller.address),
+        Some(user) => ReaderId::Account(user),
+        None => ReaderId::Address(caller.address),
     }
 }
 

@@ -30,8 +30,8 @@ use crate::http::negotiation::{MediaType, is_json_content_type};
 use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
 use crate::http::state::App;
 use crate::http::viewer::{access_token, caller};
-use crate::services::throttle::Key;
-use crate::services::tokens::AccessToken;
+use crate::services::rate_limits::RateLimitKey;
+use crate::services::tokens::AccessClaims;
 
 /// Mutations that clients without a valid access token may send.
 const SESSION_MUTATIONS: [&str; 4] = ["login", "register", "refreshSession", "__typename"];
@@ -49,14 +49,14 @@ pub(super) struct HttpRequest {
 /// Client of a request. An invalid access token is an error only once the document is known.
 struct Client {
     caller: Caller,
-    access: Result<Option<AccessToken>, HttpError>,
-    throttle_key: Key,
+    access: Result<Option<AccessClaims>, HttpError>,
+    rate_limit_key: RateLimitKey,
 }
 
 /// Client of a request that may be executed.
 struct AuthenticatedClient {
     caller: Caller,
-    throttle_key: Key,
+    rate_limit_key: RateLimitKey,
 }
 
 /// Runs a request.
@@ -70,7 +70,7 @@ pub(super) async fn respond(
     body: Body,
 ) -> Result<GraphqlResponse, HttpError> {
     let client = identify(app, &http.parts);
-    let rate_limit = limit_rate(app, client.throttle_key)?;
+    let rate_limit = limit_rate(app, client.rate_limit_key)?;
     let if_none_match = conditions(&http.parts);
     let steps = async {
         let request = parse(&http.parts, body, &app.services.settings.limits).await?;
@@ -90,17 +90,17 @@ pub(super) async fn respond(
 fn identify(app: &App, parts: &Parts) -> Client {
     let caller = caller(parts, &app.services.settings);
     let access = access_token(&parts.headers, &app.services.tokens);
-    let throttle_key = match &access {
-        Ok(Some(access)) => Key::Account(access.user),
-        Ok(None) | Err(_) => Key::address(caller.address),
+    let rate_limit_key = match &access {
+        Ok(Some(access)) => RateLimitKey::Account(access.user),
+        Ok(None) | Err(_) => RateLimitKey::address(caller.address),
     };
-    Client { caller, access, throttle_key }
+    Client { caller, access, rate_limit_key }
 }
 
 /// Counts the request before anything of it is read: a refusal must cost nothing. Returns the value of the
 /// `ratelimit` header, if there is a limit.
-fn limit_rate(app: &App, key: Key) -> Result<Option<HeaderValue>, ApiError> {
-    let remaining = settled(app.services.throttle.request(key))?;
+fn limit_rate(app: &App, key: RateLimitKey) -> Result<Option<HeaderValue>, ApiError> {
+    let remaining = settled(app.services.rate_limits.check_request(key))?;
     Ok(remaining.and_then(|remaining| rate_limit(&remaining)))
 }
 
@@ -134,7 +134,7 @@ fn authenticate(
     request: &GraphqlRequest,
     document: Result<&CheckedDocument, &DocumentError>,
 ) -> Result<AuthenticatedClient, HttpError> {
-    let Client { mut caller, access, throttle_key } = client;
+    let Client { mut caller, access, rate_limit_key } = client;
     let name = request.operation_name.as_deref();
     let begins_session = || match document {
         Ok(document) => document.operation(name).is_ok_and(|operation| begins_session(&operation)),
@@ -145,7 +145,7 @@ fn authenticate(
         Err(_) if begins_session() => None,
         access => access?,
     };
-    Ok(AuthenticatedClient { caller, throttle_key })
+    Ok(AuthenticatedClient { caller, rate_limit_key })
 }
 
 fn begins_session(operation: &CheckedOperation<'_>) -> bool {
@@ -185,7 +185,7 @@ fn plan(
     Ok(OperationRequest {
         strategy,
         caller: client.caller,
-        throttle_key: client.throttle_key,
+        rate_limit_key: client.rate_limit_key,
         registers_document: matches!(request.document, DocumentSource::TextToKeep(..)),
         operation_name: request.operation_name,
         variables: request.variables,

@@ -15,7 +15,7 @@ use super::operation_request::{OperationRequest, PublicHints};
 use super::request_memo::CacheHit;
 use super::response::{CachedBody, GraphqlResponse};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
-use crate::domain::viewer::Reader;
+use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Audience, Outside};
 use crate::http::compression::compress;
 use crate::http::negotiation::MediaType;
@@ -94,7 +94,7 @@ fn response_key(hints: PublicHints, request: &OperationRequest) -> Result<Answer
 struct Delivery<'a> {
     app: &'a App,
     now: DateTime<Utc>,
-    reader: Reader,
+    reader: ReaderId,
     outside: Outside,
     media_type: MediaType,
     registers_document: bool,

@@ -1,5 +1,5 @@
-//! The files of the reference data, as they are written. They are part of the program: that each
-//! can be read is held by a test, so reading them does not fail.
+//! The files of the reference data. They are embedded in the program, and a test parses each of them, so
+//! parsing cannot fail at run time.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ use crate::domain::locale::Localized;
 use crate::domain::spread::{Difficulty, Position, PositionText, Spread, SpreadText, SpreadType};
 use crate::domain::voice::{CardOpenings, Voice, VoiceKey, VoiceTemplates, VoiceText};
 
-/// All files, read.
+/// Parsed contents of all files.
 pub(super) struct ReferenceFiles {
     pub(super) cards: Vec<CardFile>,
     pub(super) voices: Vec<VoiceFile>,
@@ -159,7 +159,7 @@ struct PositionTextFile {
 }
 
 impl ReferenceFiles {
-    /// Reads the files; once, however often it is called.
+    /// The parsed files, parsed once a process.
     pub(super) fn read() -> &'static Self {
         static FILES: OnceLock<ReferenceFiles> = OnceLock::new();
         FILES.get_or_init(|| Self {

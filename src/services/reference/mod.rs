@@ -1,5 +1,5 @@
-//! The reference data: cards, spreads, voices and factions, as they are written in the files beside
-//! this one. They are loaded into the database once; from then on the database is what counts.
+//! The reference data: cards, spreads, voices and factions of the files beside this one. They are
+//! inserted into the database once; from then on the database is authoritative.
 
 mod files;
 
@@ -23,18 +23,18 @@ use crate::domain::spread::Spread;
 use crate::domain::voice::Voice;
 use files::ReferenceFiles;
 
-/// 2026-01-01, which the ids of reference rows begin with: the same in every database, so that a
-/// link to a card works wherever it is opened.
+/// 2026-01-01, the timestamp in the ids of reference rows: ids are equal in every database, so that a
+/// link to a card works in all of them.
 const EPOCH_MILLISECONDS: u64 = 1_767_225_600_000;
 
-/// Kinds of reference rows with an id of their own; part of the id.
+/// Kinds of reference rows with generated ids; part of the id.
 #[derive(Clone, Copy)]
 enum Kind {
     Card = 1,
     Spread = 2,
 }
 
-/// Loads what is missing.
+/// Inserts missing reference data.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub async fn load_reference(database: &Database, lock: &StartLock) -> Result<(),
     }
     let (cards, texts) = (rows.cards.len(), rows.interpretations.len());
     insert_missing_reference(database, lock, rows).await?;
-    tracing::info!(cards, interpretations = texts, "loaded the reference data");
+    tracing::info!(cards, interpretations = texts, "inserted the reference data");
     Ok(())
 }
 
@@ -228,7 +228,7 @@ fn add_spread(rows: &mut ReferenceRows, spread: &Spread, now: DateTime<Utc>) {
     }
 }
 
-/// The deck as the files have it, for tests that need cards and no database.
+/// The reference data of the files, for tests without a database.
 #[cfg(test)]
 pub(crate) struct DeckOfFiles {
     pub(crate) cards: Vec<Arc<Card>>,

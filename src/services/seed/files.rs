@@ -1,5 +1,5 @@
-//! The files of the demonstration data, as they are written. They are part of the program: that
-//! each can be read is held by a test, so reading them does not fail.
+//! The files of the demonstration data. They are embedded in the program, and a test parses each of them,
+//! so parsing cannot fail at run time.
 
 use std::sync::OnceLock;
 
@@ -11,9 +11,9 @@ use crate::domain::faction::FactionKey;
 use crate::domain::locale::{Locale, Localized};
 use crate::domain::voice::VoiceKey;
 
-/// All files, read.
+/// Parsed contents of all files.
 pub(super) struct SeedFiles {
-    /// The first is the demonstration's user, the second its admin.
+    /// People; the first is the demonstration user, the second the admin.
     pub(super) people: Vec<PersonFile>,
     pub(super) themes: Vec<ThemeFile>,
     pub(super) slots: Localized<Slots>,
@@ -56,7 +56,7 @@ pub(super) struct ThemeFile {
     zh_hant: ThemeText,
 }
 
-/// What people ask, note and say afterwards about one theme.
+/// Texts of one theme in one language.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ThemeText {
@@ -67,7 +67,7 @@ pub(super) struct ThemeText {
     pub(super) feedback: Vec<String>,
 }
 
-/// What stands in the texts where a slot is.
+/// Values of the slots in the texts.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Slots {
@@ -94,7 +94,7 @@ pub(super) struct CategoryText {
 }
 
 impl SeedFiles {
-    /// Reads the files; once, however often it is called.
+    /// The parsed files, parsed once a process.
     pub(super) fn read() -> &'static Self {
         static FILES: OnceLock<SeedFiles> = OnceLock::new();
         FILES.get_or_init(|| {
@@ -135,7 +135,7 @@ fn parse<T: DeserializeOwned>(text: &str) -> T {
     toml::from_str(text).expect("a test reads every file of the demonstration data")
 }
 
-/// Tags as the app stores them, so that a tag is found however it is typed.
+/// Normalizes tags as the app does, so that a tag is found however it is typed.
 fn normalise_tags(tags: &mut Vec<String>) {
     let mut all: Vec<String> = Vec::with_capacity(tags.len());
     for tag in tags.drain(..) {

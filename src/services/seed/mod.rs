@@ -1,6 +1,6 @@
-//! Demonstration data: invented people and their readings, skewed like real use, in English and in
-//! Chinese. A plan and a time always give the same rows; they come in batches, so that a million
-//! readings take no more memory than a thousand.
+//! Demonstration data: invented people and their readings, skewed like real use, in English and
+//! Chinese. A plan and a time always generate the same rows. Rows are generated in batches, so that a
+//! million readings take no more memory than a thousand.
 
 mod files;
 mod people;
@@ -18,42 +18,42 @@ use crate::db::seed::{SeedLoad, SeedRows};
 use crate::db::{DbError, StartLock};
 use crate::services::catalogue::Catalogue;
 use crate::services::passwords::{PasswordError, hash_password};
-pub use readings::{Deck, Generator};
+pub use readings::{Deck, SeedGenerator};
 
-/// The demonstration user's password; it is no secret, which is why production refuses the data.
+/// Password of the demonstration user. It is public, therefore production refuses the data.
 const DEMO_PASSWORD: &str = "wasteland";
 const OVERSEER_PASSWORD_CHARACTERS: usize = 20;
-/// Digits of a second that the databases keep.
+/// Fractional digits of a second that the databases store.
 const MICROSECONDS: u16 = 6;
 
-/// How much to make. The same plan makes the same rows.
+/// Size and seed of the data. The same plan generates the same rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeedPlan {
-    /// How many people.
+    /// Number of users.
     pub users: usize,
-    /// How many readings they made between them.
+    /// Number of readings of all users.
     pub readings: usize,
-    /// Which of the many sets of that size.
+    /// Seed of the random number generator.
     pub seed: u64,
 }
 
 impl SeedPlan {
-    /// The small set that the program offers on a new database.
+    /// The small set of `serve --demo`.
     #[must_use]
     pub const fn demonstration() -> Self {
         Self { users: 50, readings: 2_000, seed: 2_077 }
     }
 }
 
-/// What loading the demonstration came to. It holds a password, so it has no `Debug`.
-pub struct Demonstration {
-    /// Whether it was loaded now; else somebody was there already and nothing was written.
+/// Result of [`load_seed`]. It holds a password, so it has no `Debug`.
+pub struct SeedOutcome {
+    /// `false` if the database had users already, and nothing was written.
     pub loaded: bool,
-    /// The password of the admin `overseer`, when it was made now. Nothing keeps it.
+    /// Generated password of the admin `overseer`, if the data was loaded. It is stored nowhere.
     pub overseer_password: Option<String>,
 }
 
-/// Why there is no demonstration.
+/// Failure to load demonstration data.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
     /// The database failed; nothing was written.
@@ -62,13 +62,13 @@ pub enum SeedError {
     /// A password could not be hashed.
     #[error("the demonstration's passwords could not be set")]
     Password(#[from] PasswordError),
-    /// Readings cannot be made of what is there.
-    #[error("there are no {0} to make readings of")]
+    /// Missing reference data or people.
+    #[error("there are no {0} to generate readings from")]
     Missing(&'static str),
 }
 
-/// Loads a plan's rows unless there is any user: so a second call changes nothing. `progress` is told
-/// how many readings are written, batch by batch.
+/// Loads a plan's rows into a database without users; a second call therefore changes nothing. `progress`
+/// is called with the number of readings of each written batch.
 ///
 /// # Errors
 ///
@@ -77,12 +77,13 @@ pub async fn load_seed(
     settings: &DatabaseSettings,
     lock: &StartLock,
     catalogue: &Catalogue,
-    (plan, now): (SeedPlan, DateTime<Utc>),
+    plan: SeedPlan,
+    now: DateTime<Utc>,
     mut progress: impl FnMut(usize),
-) -> Result<Demonstration, SeedError> {
-    let generator = Generator::new(plan, Deck::of(catalogue), now)?;
+) -> Result<SeedOutcome, SeedError> {
+    let generator = SeedGenerator::new(plan, Deck::of(catalogue), now)?;
     let Some(load) = SeedLoad::begin(settings, lock).await? else {
-        return Ok(Demonstration { loaded: false, overseer_password: None });
+        return Ok(SeedOutcome { loaded: false, overseer_password: None });
     };
     let password = Alphanumeric.sample_string(&mut rand::rng(), OVERSEER_PASSWORD_CHARACTERS);
     let hashes =
@@ -94,10 +95,10 @@ pub async fn load_seed(
     }
     load.finish().await?;
     tracing::info!(users = plan.users, readings = plan.readings, "loaded the demonstration data");
-    Ok(Demonstration { loaded: true, overseer_password: Some(password) })
+    Ok(SeedOutcome { loaded: true, overseer_password: Some(password) })
 }
 
-/// The same rows, with the hashes for the first people.
+/// Adds the password hashes of the first people to the rows.
 fn with_passwords(
     batches: impl Iterator<Item = SeedRows>,
     hashes: [String; 2],
@@ -115,14 +116,14 @@ fn chance(rng: &mut StdRng, percent: u32) -> bool {
     rng.random_ratio(percent, 100)
 }
 
-/// An id that sorts by that time.
+/// A version 7 UUID with that timestamp.
 fn id_at(rng: &mut StdRng, time: DateTime<Utc>) -> Uuid {
     let milliseconds = time.timestamp_millis().unsigned_abs();
     uuid::Builder::from_unix_timestamp_millis(milliseconds, &rng.random()).into_uuid()
 }
 
-/// The time as the databases keep it.
-fn cut(time: DateTime<Utc>) -> DateTime<Utc> {
+/// Time in the precision of the databases.
+fn truncated(time: DateTime<Utc>) -> DateTime<Utc> {
     time.trunc_subsecs(MICROSECONDS)
 }
 

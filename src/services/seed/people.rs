@@ -1,5 +1,5 @@
-//! The people of a seed: those of the file and, where more are wanted, numbered namesakes of them.
-//! Their rows are made one at a time; what stays in memory of each is what their readings need.
+//! The users of the demonstration data: the people of the file and, for larger plans, numbered namesakes.
+//! Rows are generated one at a time; only what readings need of a person stays in memory.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::files::{PersonFile, SeedFiles};
 use super::{chance, id_at, times};
-use crate::db::categories;
+use crate::db::categories::CategoryRow;
 use crate::db::entities::users;
 use crate::db::seed::SeedRows;
 use crate::domain::locale::Locale;
@@ -19,74 +19,86 @@ use crate::domain::user::fold_username;
 use crate::domain::voice::VoiceKey;
 use crate::services::passwords::NO_PASSWORD;
 
-/// The person whose password everybody knows: the first of the file.
+/// The demonstration user with the public password: the first of the file.
 pub(super) const DEMO: usize = 0;
 /// The admin: the second of the file.
 pub(super) const OVERSEER: usize = 1;
 
-/// Days before the first possible reading within which people joined.
+/// Period before the first possible reading in which people joined.
 const JOINED_WITHIN: TimeDelta = TimeDelta::days(365);
 const PREMIUM_PERCENT: u32 = 8;
 const VERIFIED_PERCENT: u32 = 85;
-/// Every so many people, the demo user being one, keep categories.
+/// Every third person, the demonstration user included, has categories.
 const CATEGORIES_EVERY: usize = 3;
 const CATEGORIES: std::ops::RangeInclusive<usize> = 2..=4;
 
-/// What readings need to know of a person.
+/// Data of a person that readings need.
 pub(super) struct Person {
     pub(super) id: Uuid,
     pub(super) locale: Locale,
     pub(super) voice: VoiceKey,
     pub(super) karma_score: i16,
     pub(super) categories: Vec<Category>,
-    /// What they asked and noted last, which they do not repeat at once.
+    /// Recent questions and notes, which are not repeated at once.
     pub(super) recent: VecDeque<&'static str>,
 }
 
-/// A person's folder for readings of a theme.
+/// A person's category for readings of a theme.
 pub(super) struct Category {
     pub(super) id: Uuid,
     /// Index of the theme in the files.
     pub(super) theme: usize,
 }
 
-/// The person of the file that the person of that number is or is named after, and which one of
-/// that name they are.
-fn namesake(files: &SeedFiles, number: usize) -> (&PersonFile, usize) {
-    if let Some(person) = files.people.get(number) {
-        return (person, 1);
+/// Template of a person.
+struct Namesake {
+    /// Person of the file.
+    file: &'static PersonFile,
+    /// Ordinal among the people with that name, from 1.
+    nth: usize,
+}
+
+/// Template of the person of that number.
+fn namesake(number: usize) -> Namesake {
+    let files = SeedFiles::read();
+    if let Some(file) = files.people.get(number) {
+        return Namesake { file, nth: 1 };
     }
-    // There is one demo user and one overseer only.
+    // The demonstration user and the overseer have no namesakes.
     let others = &files.people[OVERSEER + 1..];
     let extra = number - files.people.len();
-    (&others[extra % others.len()], extra / others.len() + 2)
+    Namesake { file: &others[extra % others.len()], nth: extra / others.len() + 2 }
 }
 
-/// The language of the person of that number.
+/// Language of the person of that number.
 pub(super) fn locale_of(number: usize) -> Locale {
-    namesake(SeedFiles::read(), number).0.locale
+    namesake(number).file.locale
 }
 
-/// Makes a person, adds their rows, and returns what their readings need. `count` is how many
-/// people there are in all: they joined one after the other.
+/// Generates the person of that number out of `count`, adds their rows, and returns the data that their
+/// readings need. People join in the order of their numbers.
 pub(super) fn add_person(
     rows: &mut SeedRows,
     rng: &mut StdRng,
-    (number, count): (usize, usize),
+    number: usize,
+    count: usize,
     now: DateTime<Utc>,
 ) -> Person {
-    let files = SeedFiles::read();
-    let (file, nth) = namesake(files, number);
-    let joined_at = joined_at(rng, (number, count), now);
+    let Namesake { file, nth } = namesake(number);
+    let joined_at = joined_at(rng, number, count, now);
     let id = id_at(rng, joined_at);
     let is_first = nth == 1;
-    let is_of_the_house = number <= OVERSEER;
+    let is_staff = number <= OVERSEER;
     let person = Person {
         id,
         locale: file.locale,
         voice: file.preferred_voice,
         karma_score: if is_first { file.karma_score } else { rng.random_range(0..=100) },
-        categories: add_categories(rows, rng, (id, number), file.locale, joined_at),
+        categories: add_categories(
+            rows,
+            rng,
+            &NewUser { id, number, locale: file.locale, joined_at },
+        ),
         recent: VecDeque::new(),
     };
     rows.users.push(users::Model {
@@ -107,9 +119,9 @@ pub(super) fn add_person(
         karma_score: person.karma_score,
         preferred_voice: file.preferred_voice,
         is_active: true,
-        is_verified: is_of_the_house || chance(rng, VERIFIED_PERCENT),
+        is_verified: is_staff || chance(rng, VERIFIED_PERCENT),
         is_admin: number == OVERSEER,
-        is_premium: !is_of_the_house && chance(rng, PREMIUM_PERCENT),
+        is_premium: !is_staff && chance(rng, PREMIUM_PERCENT),
         failed_logins: 0,
         locked_until: None,
         last_login_at: None,
@@ -119,19 +131,16 @@ pub(super) fn add_person(
     person
 }
 
-/// Each joins in their own share of the time before the first reading, so that ids ascend.
-fn joined_at(
-    rng: &mut StdRng,
-    (number, count): (usize, usize),
-    now: DateTime<Utc>,
-) -> DateTime<Utc> {
+/// Time of registration: each person has a share of the period before the first reading, so that ids
+/// ascend.
+fn joined_at(rng: &mut StdRng, number: usize, count: usize, now: DateTime<Utc>) -> DateTime<Utc> {
     let within = JOINED_WITHIN.num_microseconds().unwrap_or(0).unsigned_abs();
     let share = within / count.max(1) as u64;
     let after = share * number as u64 + rng.random_range(0..share.max(1));
     times::first_time(now) - JOINED_WITHIN + TimeDelta::microseconds(after.cast_signed())
 }
 
-/// The username where it can stand in an address, else a number.
+/// Local part of the e-mail address: the username if it is plain ASCII, otherwise a number.
 fn mailbox(file: &PersonFile, nth: usize, number: usize) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
     let username = fold_username(&file.username);
@@ -142,30 +151,32 @@ fn mailbox(file: &PersonFile, nth: usize, number: usize) -> String {
     }
 }
 
-fn add_categories(
-    rows: &mut SeedRows,
-    rng: &mut StdRng,
-    (user, number): (Uuid, usize),
+/// A user whose row was generated.
+struct NewUser {
+    id: Uuid,
+    number: usize,
     locale: Locale,
     joined_at: DateTime<Utc>,
-) -> Vec<Category> {
+}
+
+fn add_categories(rows: &mut SeedRows, rng: &mut StdRng, user: &NewUser) -> Vec<Category> {
     let files = SeedFiles::read();
-    if !number.is_multiple_of(CATEGORIES_EVERY) {
+    if !user.number.is_multiple_of(CATEGORIES_EVERY) {
         return Vec::new();
     }
-    let wanted = if number == DEMO { *CATEGORIES.end() } else { rng.random_range(CATEGORIES) };
-    let chosen = index::sample(rng, files.categories.len(), wanted);
-    let mut kept = Vec::with_capacity(wanted);
+    let count = if user.number == DEMO { *CATEGORIES.end() } else { rng.random_range(CATEGORIES) };
+    let chosen = index::sample(rng, files.categories.len(), count);
+    let mut categories = Vec::with_capacity(count);
     for (file, minutes) in chosen.iter().map(|index| &files.categories[index]).zip(1..) {
         let Some(theme) = files.themes.iter().position(|theme| theme.key == file.theme) else {
             continue;
         };
-        let created_at = joined_at + TimeDelta::minutes(minutes);
+        let created_at = user.joined_at + TimeDelta::minutes(minutes);
         let id = id_at(rng, created_at);
-        let text = file.text(locale);
-        rows.categories.push(categories::CategoryRow {
+        let text = file.text(user.locale);
+        rows.categories.push(CategoryRow {
             id,
-            user_id: user,
+            user_id: user.id,
             name: text.name.clone(),
             color: file.color.clone(),
             icon: Some(file.icon.clone()),
@@ -173,7 +184,7 @@ fn add_categories(
             created_at,
             updated_at: created_at,
         });
-        kept.push(Category { id, theme });
+        categories.push(Category { id, theme });
     }
-    kept
+    categories
 }

@@ -1,4 +1,4 @@
-//! The readings of a seed: who asked what, of which cards, and what became of it.
+//! The readings of the demonstration data: owners, questions, drawn cards, and later changes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use uuid::Uuid;
 use super::files::{SeedFiles, Slots, ThemeText};
 use super::people::{DEMO, OVERSEER, Person, add_person, locale_of};
 use super::times::Times;
-use super::{SeedError, SeedPlan, chance, cut, id_at};
+use super::{SeedError, SeedPlan, chance, id_at, truncated};
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::entities::{reading_cards, reading_sessions};
 use crate::db::seed::SeedRows;
 use crate::domain::card::{Card, Orientation};
-use crate::domain::interpretation::{Draw, interpret_reading};
+use crate::domain::interpretation::{PlacedCard, interpret_reading};
 use crate::domain::locale::Locale;
 use crate::domain::reading::{Karma, PrivacyLevel, ReadingStatus};
 use crate::domain::spread::Spread;
@@ -28,21 +28,22 @@ use crate::services::catalogue::Catalogue;
 
 /// People or readings of a batch.
 const BATCH: usize = 500;
-/// The weight of the most frequent of things; others have a part of it.
+/// Weight of the most frequent item; others have a fraction of it.
 const WEIGHT: u64 = 1 << 32;
-/// What the app lets a user make on a UTC day.
+/// Maximum readings of a user on a UTC day, as the app allows.
 const READINGS_A_DAY: u16 = 20;
-/// Tries to find a person who may still read today, or a text not used lately. There may be none.
+/// Attempts to find a person below the daily limit, or a text that was not used recently.
 const TRIES: usize = 32;
-/// Questions and notes that a person remembers.
+/// Number of recent questions and notes that a person does not repeat.
 const RECENT_TEXTS: usize = 24;
-/// These are the demo user's, counted from the end: they have read today, but not alone.
+/// Readings of the demonstration user, counted from the end, so that this user has readings of today,
+/// between those of others.
 const DEMO_TURNS: [usize; 3] = [1, 3, 5];
 
 const PREFERRED_VOICE_PERCENT: u32 = 70;
 const OWN_KARMA_PERCENT: u32 = 85;
 const OWN_THEME_PERCENT: u32 = 40;
-const FILED_PERCENT: u32 = 85;
+const CATEGORIZED_PERCENT: u32 = 85;
 const NOTES_PERCENT: u32 = 50;
 const FOCUS_PERCENT: u32 = 35;
 const MOOD_BEFORE_PERCENT: u32 = 40;
@@ -61,7 +62,7 @@ const SATISFACTION: [(i16, u32); 5] = [(1, 3), (2, 6), (3, 16), (4, 38), (5, 37)
 const RATINGS: std::ops::RangeInclusive<i16> = 1..=5;
 
 const DEFAULT_RADIATION: f64 = 0.5;
-/// Above 95 nobody can be asked to draw.
+/// Radiation factors in hundredths; a draw is not allowed above 95.
 const RADIATION_HUNDREDTHS: std::ops::RangeInclusive<u8> = 0..=95;
 
 const MOODS: [&str; 8] = [
@@ -75,7 +76,7 @@ const MOODS: [&str; 8] = [
     "uncertain",
 ];
 
-/// What readings are made of.
+/// Reference data from which readings are generated.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "a field a kind")]
 pub struct Deck<'a> {
@@ -85,36 +86,36 @@ pub struct Deck<'a> {
 }
 
 impl<'a> Deck<'a> {
-    /// What the catalogue has.
+    /// Reference data of the catalogue.
     #[must_use]
     pub fn of(catalogue: &'a Catalogue) -> Self {
         Self { cards: catalogue.cards(), spreads: catalogue.spreads(), voices: catalogue.voices() }
     }
 }
 
-/// Makes the rows of a plan, in batches in which they can be written: first the people with their
-/// categories, then the readings in the order of their times.
-pub struct Generator<'a> {
+/// Generator of a plan's rows in batches: first the users with their categories, then the readings in the
+/// order of their times.
+pub struct SeedGenerator<'a> {
     plan: SeedPlan,
     deck: Deck<'a>,
     now: DateTime<Utc>,
     rng: StdRng,
     people: Vec<Person>,
-    readers: Readers,
+    readers: ReaderPicker,
     spreads: Vec<&'a Spread>,
     spread_weights: WeightedIndex<u64>,
     times: Times,
     left: usize,
 }
 
-impl<'a> Generator<'a> {
-    /// Gets ready.
+impl<'a> SeedGenerator<'a> {
+    /// A generator at its start.
     ///
     /// # Errors
     ///
-    /// There are no people, spreads or voices to make readings of, or too few cards.
+    /// `Missing` without people, spreads or voices, or with too few cards.
     pub fn new(plan: SeedPlan, deck: Deck<'a>, now: DateTime<Utc>) -> Result<Self, SeedError> {
-        let now = cut(now);
+        let now = truncated(now);
         let spreads: Vec<&Spread> = deck
             .spreads
             .iter()
@@ -122,7 +123,7 @@ impl<'a> Generator<'a> {
             .filter(|spread| spread.is_active && !spread.is_premium)
             .filter(|spread| (1..=deck.cards.len()).contains(&spread.card_count()))
             .collect();
-        // Small spreads are drawn so much more often that each spread sees as many cards.
+        // The frequency of a spread is inverse to its size, so that all spreads draw as many cards.
         let weights = spreads.iter().map(|spread| WEIGHT / spread.card_count() as u64);
         let spread_weights =
             WeightedIndex::new(weights).map_err(|_| SeedError::Missing("spreads"))?;
@@ -135,7 +136,7 @@ impl<'a> Generator<'a> {
             now,
             rng: StdRng::seed_from_u64(plan.seed),
             people: Vec::with_capacity(plan.users),
-            readers: Readers::new(plan.users)?,
+            readers: ReaderPicker::new(plan.users)?,
             spreads,
             spread_weights,
             times: Times::new(now, plan.readings),
@@ -155,19 +156,21 @@ impl<'a> Generator<'a> {
         let id = id_at(rng, created_at);
 
         let orientations = [Orientation::Upright, Orientation::Reversed];
-        let draws: Vec<Draw<'_>> = index::sample(rng, self.deck.cards.len(), spread.card_count())
-            .into_iter()
-            .map(|index| Draw {
-                card: &self.deck.cards[index],
-                orientation: orientations[usize::from(rng.random_bool(0.5))],
-            })
-            .collect();
-        let said = interpret_reading(voice, spread, &draws, karma, locale);
-        add_drawn_cards(rows, (id, created_at), spread, &draws, said.cards, radiation_factor);
+        let draws: Vec<PlacedCard<'_>> =
+            index::sample(rng, self.deck.cards.len(), spread.card_count())
+                .into_iter()
+                .map(|index| PlacedCard {
+                    card: &self.deck.cards[index],
+                    orientation: orientations[usize::from(rng.random_bool(0.5))],
+                })
+                .collect();
+        let interpreted = interpret_reading(voice, spread, &draws, karma, locale);
+        let reading = ReadingKey { id, created_at, radiation_factor };
+        add_drawn_cards(rows, &reading, spread, &draws, interpreted.cards);
 
         let (theme, category_id) = theme_of(rng, person);
-        let mut words = Words::new(rng, theme, locale, &mut person.recent);
-        let after = Afterwards::new(rng, created_at, self.now);
+        let mut texts = TextPicker::new(rng, theme, locale, &mut person.recent);
+        let history = ReadingHistory::new(rng, created_at, self.now);
         rows.readings.push(reading_sessions::Model {
             id,
             user_id: person.id,
@@ -175,44 +178,44 @@ impl<'a> Generator<'a> {
             spread_type: spread.spread_type,
             character_voice: voice.key,
             karma_context: karma,
-            question: words.fresh_one_of(rng, &words.texts.questions),
-            focus_area: words.maybe_one_of(rng, FOCUS_PERCENT, &words.texts.focus_areas),
-            notes: chance(rng, NOTES_PERCENT).then(|| words.fresh_one_of(rng, &words.texts.notes)),
-            tags: tags_of(rng, words.texts),
+            question: texts.pick_fresh(rng, &texts.theme.questions),
+            focus_area: texts.maybe_pick(rng, FOCUS_PERCENT, &texts.theme.focus_areas),
+            notes: chance(rng, NOTES_PERCENT).then(|| texts.pick_fresh(rng, &texts.theme.notes)),
+            tags: tags_of(rng, texts.theme),
             category_id,
             status: ReadingStatus::Complete,
             radiation_factor,
-            interpretation: said.overall,
-            summary: said.summary,
+            interpretation: interpreted.overall,
+            summary: interpreted.summary,
             locale,
             mood_before: mood(rng, MOOD_BEFORE_PERCENT),
             mood_after: mood(rng, MOOD_AFTER_PERCENT),
             privacy_level: privacy_level(rng),
-            is_favorite: after.is_favorite,
-            archived_at: after.archived_at,
-            user_satisfaction: after.satisfaction,
-            accuracy_rating: after.accuracy,
-            helpful_rating: after.helpful,
-            user_feedback: after
+            is_favorite: history.is_favorite,
+            archived_at: history.archived_at,
+            user_satisfaction: history.satisfaction,
+            accuracy_rating: history.accuracy,
+            helpful_rating: history.helpful,
+            user_feedback: history
                 .satisfaction
-                .and_then(|_| words.maybe_one_of(rng, FEEDBACK_PERCENT, &words.texts.feedback)),
-            version: after.version,
+                .and_then(|_| texts.maybe_pick(rng, FEEDBACK_PERCENT, &texts.theme.feedback)),
+            version: history.version,
             completed_at: Some(created_at),
             created_at,
-            updated_at: after.updated_at,
+            updated_at: history.updated_at,
         });
     }
 }
 
-impl Iterator for Generator<'_> {
+impl Iterator for SeedGenerator<'_> {
     type Item = SeedRows;
 
     fn next(&mut self) -> Option<SeedRows> {
         let mut rows = SeedRows::default();
         let people = self.people.len();
         for number in people..self.plan.users.min(people + BATCH) {
-            let place = (number, self.plan.users);
-            self.people.push(add_person(&mut rows, &mut self.rng, place, self.now));
+            let count = self.plan.users;
+            self.people.push(add_person(&mut rows, &mut self.rng, number, count, self.now));
         }
         if !rows.users.is_empty() {
             return Some(rows);
@@ -227,33 +230,33 @@ impl Iterator for Generator<'_> {
     }
 }
 
-/// Who reads next. Each language has half of the readings; of its people, few read much and many
-/// little, by Zipf's law.
-struct Readers {
-    languages: Vec<Speakers>,
+/// Random choice of the next reading's owner. Each language has half of the readings; within a language the
+/// number of readings of a person follows Zipf's law.
+struct ReaderPicker {
+    languages: Vec<LocaleReaders>,
     day: NaiveDate,
-    /// By the number of the person: readings on that day.
+    /// Readings on that day, by the number of the person.
     on_day: Vec<u16>,
 }
 
-/// The people who write one language.
-struct Speakers {
-    /// Their numbers, the most eager first.
+/// The people of one language.
+struct LocaleReaders {
+    /// Numbers of the people, the most active first.
     numbers: Vec<usize>,
     weights: WeightedIndex<u64>,
 }
 
-impl Readers {
+impl ReaderPicker {
     fn new(count: usize) -> Result<Self, SeedError> {
         let languages: Vec<_> =
-            Locale::ALL.iter().filter_map(|locale| Speakers::new(count, *locale)).collect();
+            Locale::ALL.iter().filter_map(|locale| LocaleReaders::new(count, *locale)).collect();
         if languages.is_empty() {
             return Err(SeedError::Missing("people"));
         }
         Ok(Self { languages, day: NaiveDate::MIN, on_day: vec![0; count] })
     }
 
-    /// The number of the reader. `left` counts the readings that are left, this one included.
+    /// Number of the next reading's owner. `left` is the number of remaining readings, this one included.
     fn next(&mut self, rng: &mut StdRng, day: NaiveDate, left: usize) -> usize {
         if self.day != day {
             self.day = day;
@@ -261,9 +264,9 @@ impl Readers {
         }
         let mut number = DEMO;
         if !DEMO_TURNS.contains(&left) || self.on_day[DEMO] >= READINGS_A_DAY {
-            let speakers = &self.languages[rng.random_range(0..self.languages.len())];
+            let readers = &self.languages[rng.random_range(0..self.languages.len())];
             for _ in 0..TRIES {
-                number = speakers.numbers[speakers.weights.sample(rng)];
+                number = readers.numbers[readers.weights.sample(rng)];
                 if self.on_day[number] < READINGS_A_DAY {
                     break;
                 }
@@ -274,26 +277,26 @@ impl Readers {
     }
 }
 
-impl Speakers {
-    /// `None` if nobody writes it.
+impl LocaleReaders {
+    /// `None` without people of that language.
     fn new(count: usize, locale: Locale) -> Option<Self> {
         let mut numbers: Vec<_> =
             (0..count).filter(|number| locale_of(*number) == locale).collect();
-        // In the order of the file; only the overseer has other things to do.
+        // The order of the file, with the admin as the least active.
         numbers.sort_by_key(|number| *number == OVERSEER);
         let weights = WeightedIndex::new((1..=numbers.len() as u64).map(|rank| WEIGHT / rank));
         Some(Self { weights: weights.ok()?, numbers })
     }
 }
 
-/// A theme's texts in one language, and what stands in their slots throughout one reading.
-struct Words<'a> {
-    texts: &'static ThemeText,
+/// Random choice of a theme's texts in one language, with the same slot values throughout one reading.
+struct TextPicker<'a> {
+    theme: &'static ThemeText,
     slots: [(&'static str, &'static str); 3],
     recent: &'a mut VecDeque<&'static str>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> TextPicker<'a> {
     fn new(
         rng: &mut StdRng,
         theme: usize,
@@ -303,7 +306,7 @@ impl<'a> Words<'a> {
         let files = SeedFiles::read();
         let Slots { person, place, thing } = files.slots.get(locale);
         Self {
-            texts: files.themes[theme].text(locale),
+            theme: files.themes[theme].text(locale),
             slots: [
                 ("{person}", pick(rng, person)),
                 ("{place}", pick(rng, place)),
@@ -313,8 +316,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// A text that the person has not used lately.
-    fn fresh_one_of(&mut self, rng: &mut StdRng, templates: &'static [String]) -> String {
+    /// A text that the person has not used recently.
+    fn pick_fresh(&mut self, rng: &mut StdRng, templates: &'static [String]) -> String {
         let mut template = pick(rng, templates);
         for _ in 0..TRIES {
             if !self.recent.contains(&template) {
@@ -329,7 +332,7 @@ impl<'a> Words<'a> {
         self.fill(template)
     }
 
-    fn maybe_one_of(
+    fn maybe_pick(
         &self,
         rng: &mut StdRng,
         percent: u32,
@@ -353,8 +356,8 @@ fn tags_of(rng: &mut StdRng, texts: &ThemeText) -> TextList {
     TextList(texts.tags.sample(rng, count).cloned().collect())
 }
 
-/// What became of a reading after it was made: each write raises the version.
-struct Afterwards {
+/// Changes of a reading after its creation; each write raises the version.
+struct ReadingHistory {
     satisfaction: Option<i16>,
     accuracy: Option<i16>,
     helpful: Option<i16>,
@@ -364,9 +367,9 @@ struct Afterwards {
     updated_at: DateTime<Utc>,
 }
 
-impl Afterwards {
+impl ReadingHistory {
     fn new(rng: &mut StdRng, created_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
-        let mut after = Self {
+        let mut history = Self {
             satisfaction: None,
             accuracy: None,
             helpful: None,
@@ -376,15 +379,15 @@ impl Afterwards {
             updated_at: created_at,
         };
         if chance(rng, RATED_PERCENT) {
-            after.rate(rng);
-            after.write(rng, now);
+            history.rate(rng);
+            history.write(rng, now);
         }
         let is_archived = chance(rng, ARCHIVED_PERCENT);
-        if after.is_favorite || is_archived {
-            after.write(rng, now);
+        if history.is_favorite || is_archived {
+            history.write(rng, now);
         }
-        after.archived_at = is_archived.then_some(after.updated_at);
-        after
+        history.archived_at = is_archived.then_some(history.updated_at);
+        history
     }
 
     fn rate(&mut self, rng: &mut StdRng) {
@@ -395,7 +398,7 @@ impl Afterwards {
         self.helpful = rating_near(rng, satisfaction);
     }
 
-    /// Something is changed at some time up to now, but most often soon.
+    /// Adds a write at a random time up to `now`, more likely soon after the last one.
     fn write(&mut self, rng: &mut StdRng, now: DateTime<Utc>) {
         let mut within = (now - self.updated_at).num_microseconds().unwrap_or(0).max(1);
         for _ in 0..2 {
@@ -422,19 +425,19 @@ fn voice_of<'a>(rng: &mut StdRng, voices: &'a [Arc<Voice>], person: &Person) -> 
 
 fn karma_of(rng: &mut StdRng, person: &Person) -> Karma {
     if chance(rng, OWN_KARMA_PERCENT) {
-        Karma::of_score(person.karma_score)
+        Karma::from_score(person.karma_score)
     } else {
         Karma::ALL[rng.random_range(0..Karma::ALL.len())]
     }
 }
 
-/// The theme's index, and the person's category for it where the reading is filed.
+/// Index of a theme, and the person's category for it if the reading is categorized.
 fn theme_of(rng: &mut StdRng, person: &Person) -> (usize, Option<Uuid>) {
     let own = person.categories.choose(rng).filter(|_| chance(rng, OWN_THEME_PERCENT));
     let any = rng.random_range(0..SeedFiles::read().themes.len());
     let theme = own.map_or(any, |category| category.theme);
     let category = person.categories.iter().find(|category| category.theme == theme);
-    (theme, category.filter(|_| chance(rng, FILED_PERCENT)).map(|category| category.id))
+    (theme, category.filter(|_| chance(rng, CATEGORIZED_PERCENT)).map(|category| category.id))
 }
 
 fn privacy_level(rng: &mut StdRng) -> PrivacyLevel {
@@ -458,27 +461,35 @@ fn radiation_factor(rng: &mut StdRng) -> f64 {
     }
 }
 
+/// Values of a reading that its drawn cards share.
+struct ReadingKey {
+    id: Uuid,
+    created_at: DateTime<Utc>,
+    radiation_factor: f64,
+}
+
 fn add_drawn_cards(
     rows: &mut SeedRows,
-    (reading_id, created_at): (Uuid, DateTime<Utc>),
+    reading: &ReadingKey,
     spread: &Spread,
-    draws: &[Draw<'_>],
+    draws: &[PlacedCard<'_>],
     interpretations: Vec<String>,
-    radiation_factor: f64,
 ) {
     let in_order = spread.positions.iter().zip(draws).zip(interpretations).zip(1..);
     rows.drawn_cards.extend(in_order.map(|(((position, draw), interpretation), draw_order)| {
         reading_cards::Model {
-            reading_id,
+            reading_id: reading.id,
             position_number: position.number,
             card_id: draw.card.id,
             position_name: LocalizedText(position.texts.map(|_, text| text.name.clone())),
             position_meaning: LocalizedText(position.texts.map(|_, text| text.meaning.clone())),
             orientation: draw.orientation,
             draw_order,
-            radiation_influence: to_four_digits(draw.card.radiation_level * radiation_factor),
+            radiation_influence: to_four_digits(
+                draw.card.radiation_level * reading.radiation_factor,
+            ),
             interpretation,
-            created_at,
+            created_at: reading.created_at,
         }
     }));
 }

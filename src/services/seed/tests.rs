@@ -27,7 +27,7 @@ fn noon() -> DateTime<Utc> {
 fn generate(plan: SeedPlan, now: DateTime<Utc>) -> SeedRows {
     let files = DeckOfFiles::read();
     let mut all = SeedRows::default();
-    for rows in Generator::new(plan, deck_of(&files), now).unwrap() {
+    for rows in SeedGenerator::new(plan, deck_of(&files), now).unwrap() {
         all.users.extend(rows.users);
         all.categories.extend(rows.categories);
         all.readings.extend(rows.readings);
@@ -71,11 +71,11 @@ fn the_same_plan_and_time_give_the_same_rows() {
 }
 
 #[test]
-fn a_plan_is_kept_to_the_number_in_batches_that_can_be_written_in_order() {
+fn a_plan_has_its_exact_size_in_batches_that_can_be_written_in_order() {
     let files = DeckOfFiles::read();
     let plan = SeedPlan { users: 1_203, readings: 2_401, seed: 3 };
     let (mut users, mut readings) = (HashSet::new(), 0);
-    for rows in Generator::new(plan, deck_of(&files), noon()).unwrap() {
+    for rows in SeedGenerator::new(plan, deck_of(&files), noon()).unwrap() {
         assert!(rows.users.len() <= 500 && rows.readings.len() <= 500);
         users.extend(rows.users.iter().map(|user| user.id));
         readings += rows.readings.len();
@@ -86,7 +86,7 @@ fn a_plan_is_kept_to_the_number_in_batches_that_can_be_written_in_order() {
 }
 
 #[test]
-fn small_plans_are_kept_at_any_hour() {
+fn small_plans_have_their_exact_size_at_any_hour() {
     for minutes in [0, 1, 2, 59, 60, 24 * 60 - 1] {
         let now =
             noon().with_hour(0).unwrap().with_minute(0).unwrap() + TimeDelta::minutes(minutes);
@@ -103,12 +103,12 @@ fn without_people_or_cards_there_is_an_error() {
     let files = DeckOfFiles::read();
     let plan = SeedPlan { users: 0, readings: 1, seed: 0 };
     assert!(matches!(
-        Generator::new(plan, deck_of(&files), noon()),
+        SeedGenerator::new(plan, deck_of(&files), noon()),
         Err(SeedError::Missing("people"))
     ));
     let bare = Deck { cards: &[], ..deck_of(&files) };
     assert!(matches!(
-        Generator::new(SeedPlan::demonstration(), bare, noon()),
+        SeedGenerator::new(SeedPlan::demonstration(), bare, noon()),
         Err(SeedError::Missing("spreads"))
     ));
 }
@@ -176,7 +176,7 @@ fn ids_are_unique_and_in_the_order_of_time() {
 }
 
 #[test]
-fn people_keep_every_limit() {
+fn people_are_within_every_limit() {
     let rows = generate(SeedPlan { users: 50_000, readings: 0, seed: 0 }, noon());
     let unique =
         |key: fn(&UserRow) -> &str| rows.users.iter().map(key).collect::<HashSet<_>>().len();
@@ -229,7 +229,7 @@ fn some_people_have_categories_and_readings_in_them() {
 }
 
 #[test]
-fn readings_keep_every_limit() {
+fn readings_are_within_every_limit() {
     for reading in &large().readings {
         let within = |text: &Option<String>, maximum| {
             text.as_ref().is_none_or(|text| (1..=maximum).contains(&characters(text)))
@@ -326,7 +326,7 @@ fn shares_are_about_what_they_should_be() {
         percent_of(rows, |one| one.character_voice == person[&one.user_id].preferred_voice);
     assert!(preferred > 60, "{preferred}");
     let own = percent_of(rows, |one| {
-        one.karma_context == Karma::of_score(person[&one.user_id].karma_score)
+        one.karma_context == Karma::from_score(person[&one.user_id].karma_score)
     });
     assert!(own > 80, "{own}");
 }
@@ -405,7 +405,7 @@ fn the_draw_favours_no_card_and_no_orientation() {
 #[test]
 fn the_first_two_people_get_the_passwords() {
     let files = DeckOfFiles::read();
-    let generator = Generator::new(SeedPlan::demonstration(), deck_of(&files), noon()).unwrap();
+    let generator = SeedGenerator::new(SeedPlan::demonstration(), deck_of(&files), noon()).unwrap();
     let hashes = ["one".to_owned(), "two".to_owned()];
     let users: Vec<UserRow> =
         with_passwords(generator, hashes).flat_map(|rows| rows.users).collect();

@@ -1,34 +1,33 @@
-//! When the readings of a seed were made: half a year up to now, more and more of them, and more of
-//! them in the evening. The times come one after the other and are never held together, whatever
-//! their number.
+//! Creation times of the readings of the demonstration data: half a year up to now, increasing in number,
+//! with a peak in the evening. Times are generated one by one and never held in memory together.
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-/// Days that the readings reach back.
+/// Days before now of the first reading.
 const DAYS: u64 = 180;
 const DAY: TimeDelta = TimeDelta::days(1);
 const HOUR: TimeDelta = TimeDelta::hours(1);
-/// So much of the time up to now stays empty: readings are rated some time after they are made.
+/// Time before now without readings, because readings are rated some time after their creation.
 const QUIET: TimeDelta = TimeDelta::minutes(1);
-/// Ids sort by the millisecond, so two readings never share one.
+/// Minimum interval of two readings: ids sort by the millisecond.
 const APART: TimeDelta = TimeDelta::milliseconds(1);
-/// Readings of the current day, even just after midnight.
+/// Minimum number of readings of the current day, even just after midnight.
 const TODAY_MINIMUM: u64 = 6;
-/// How much is read in each hour of a UTC day.
+/// Relative number of readings in each hour of a UTC day.
 const OF_HOUR: [u64; 24] =
     [6, 4, 2, 1, 1, 1, 2, 3, 4, 4, 4, 4, 5, 5, 4, 4, 5, 6, 8, 10, 12, 12, 10, 8];
 
-/// When the first readings can have been made.
+/// Earliest time of a reading.
 pub(super) fn first_time(now: DateTime<Utc>) -> DateTime<Utc> {
     now - TimeDelta::days(DAYS.cast_signed())
 }
 
-/// The times of all readings, ascending and distinct to the millisecond.
+/// Generator of the times of all readings, ascending and distinct to the millisecond.
 pub(super) struct Times {
-    earlier: Stretch,
-    today: Stretch,
+    earlier: Interval,
+    today: Interval,
     last: DateTime<Utc>,
 }
 
@@ -36,15 +35,15 @@ impl Times {
     pub(super) fn new(now: DateTime<Utc>, count: usize) -> Self {
         let (start, end) = (first_time(now), now - QUIET);
         let today_from = start_of_day(now);
-        let (mut earlier, mut today) = (Stretch::default(), Stretch::default());
+        let (mut earlier, mut today) = (Interval::default(), Interval::default());
         let mut from = start;
         while from < end {
             let to = (start_of_hour(from) + HOUR).min(end);
             let day = (from - start).num_days().unsigned_abs();
             // The last day has three times the readings of the first.
             let density = OF_HOUR[usize::try_from(from.hour()).unwrap_or(0)] * (DAYS + 2 * day);
-            let stretch = if from < today_from { &mut earlier } else { &mut today };
-            stretch.add(from, to, density);
+            let interval = if from < today_from { &mut earlier } else { &mut today };
+            interval.add(from, to, density);
             from = to;
         }
         let count = count as u64;
@@ -56,8 +55,7 @@ impl Times {
         Self { earlier, today, last: start - APART }
     }
 
-    /// The next reading's time, to the microsecond. Each has its own share of the stretch and lies
-    /// at random within it.
+    /// The next reading's time, to the microsecond: a random time within its share of the interval.
     pub(super) fn next(&mut self, rng: &mut StdRng) -> Option<DateTime<Utc>> {
         let time = self.earlier.next(rng).or_else(|| self.today.next(rng))?;
         self.last = time.max(self.last + APART);
@@ -65,23 +63,23 @@ impl Times {
     }
 }
 
-/// A run of hours and the readings still to be placed in it.
+/// A sequence of hours and the number of readings to distribute over it.
 #[derive(Default)]
-struct Stretch {
+struct Interval {
     hours: Vec<Hour>,
     count: u64,
     placed: u64,
 }
 
-/// An hour, or what of it is in the stretch. Its weight is its density for each microsecond.
+/// An hour, or the part of it within the interval. Its weight is density times microseconds.
 struct Hour {
     from: DateTime<Utc>,
     density: u64,
-    /// Weight of the stretch up to the end of this hour.
+    /// Weight of the interval up to the end of this hour.
     weight_to: u64,
 }
 
-impl Stretch {
+impl Interval {
     fn add(&mut self, from: DateTime<Utc>, to: DateTime<Utc>, density: u64) {
         let length = (to - from).num_microseconds().unwrap_or(0).unsigned_abs();
         self.hours.push(Hour { from, density, weight_to: self.weight() + length * density });

@@ -34,7 +34,7 @@ use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::follow::follow;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
-use wasteland_tarot::services::tokens::AccessToken;
+use wasteland_tarot::services::tokens::AccessClaims;
 
 /// The secret that the servers of tests sign tokens with.
 pub const SECRET: &str = "a secret that only the tests know, long enough";
@@ -400,8 +400,8 @@ impl TestApp {
 
     /// An access token for that user.
     pub fn token_of(&self, user: Uuid) -> String {
-        let access = AccessToken { user, login: None };
-        self.app.services.tokens.issue(access, now()).expect("a token").token
+        let access = AccessClaims { user, login: None };
+        self.app.services.tokens.issue_access_token(access, now()).expect("a token").token
     }
 
     /// Asks as that user.
@@ -451,8 +451,8 @@ impl TestApp {
         let services = &self.app.services;
         let settings = &services.settings.database;
         let lock = StartLock::acquire(settings).await.expect("nobody else prepares it");
-        let plan = (SeedPlan::demonstration(), now());
-        let loaded = load_seed(settings, &lock, &services.catalogue(), plan, |_| ()).await;
+        let plan = SeedPlan::demonstration();
+        let loaded = load_seed(settings, &lock, &services.catalogue(), plan, now(), |_| ()).await;
         assert!(loaded.expect("the demonstration loads").loaded);
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use wasteland_tarot::services::upkeep::reload_catalogue;
+use wasteland_tarot::services::maintenance::reload_catalogue;
 
 use crate::support::app::{TestApp, data_of};
 use crate::support::fixtures::id;

@@ -1,4 +1,4 @@
-//! Pages far down a list against its first page, and what a count costs.
+//! Pages far down a list against its first page, and the cost of a count.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ const OWN_WITH_TOTAL: &str = "query OwnWithTotal { viewer { readings(first: 20) 
 const PAGE_ROWS: usize = 20;
 /// 100,000 rows in.
 const DEEP_PAGE: usize = 5_000;
-/// The most that a deep page may cost of what the first does.
+/// Maximum ratio of the cost of a deep page to that of the first.
 const GROWTH: f64 = 1.2;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
@@ -34,9 +34,9 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let list = "publicReadings:CREATED_AT:DESC";
     let ask_after = |skipped: usize| -> Outcome<Vec<Request>> {
         let after = cursor_after(bench, Database::Full, list, public, skipped)?;
-        Ok(vec![Request::of_nobody(FEED, &json!({ "after": after }))])
+        Ok(vec![Request::anonymous(FEED, &json!({ "after": after }))])
     };
-    let first = [Request::of_nobody(FEED, &json!({}))];
+    let first = [Request::anonymous(FEED, &json!({}))];
     let name = format!("feed, page {}", skipped / PAGE_ROWS + 1);
     let sides = [
         Side::http(bench, "feed, page 1", &server, &first)?,
@@ -51,7 +51,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let rows = count(bench, Database::Full, &own)?;
     let list = "User.readings:CREATED_AT:DESC";
     let ask = |query: &str, variables: &Value| -> Outcome<Vec<Request>> {
-        Ok(vec![Request::of_user(bench, user, query, variables)?])
+        Ok(vec![Request::authenticated(bench, user, query, variables)?])
     };
     let ask_after = |skipped: usize| -> Outcome<Vec<Request>> {
         let after = cursor_after(bench, Database::Full, list, &own, skipped)?;
@@ -67,12 +67,12 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
 
     let nothing = json!({});
     let sides = [
-        Side::http(bench, "feed", &server, &[Request::of_nobody(FEED, &nothing)])?,
+        Side::http(bench, "feed", &server, &[Request::anonymous(FEED, &nothing)])?,
         Side::http(
             bench,
             "feed with totalCount",
             &server,
-            &[Request::of_nobody(FEED_WITH_TOTAL, &nothing)],
+            &[Request::anonymous(FEED_WITH_TOTAL, &nothing)],
         )?,
         Side::http(bench, "own", &server, &ask(OWN, &nothing)?)?,
         Side::http(bench, "own with totalCount", &server, &ask(OWN_WITH_TOTAL, &nothing)?)?,

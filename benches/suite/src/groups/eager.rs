@@ -4,11 +4,11 @@ use super::nplusone::question;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::compare::{SERVER, Side, compare};
-use crate::references::Manner;
+use crate::references::Implementation;
 use crate::report::{Promise, Section};
 use crate::statements::observe;
 
-/// The least that loading at once must save of the time of loading one by one.
+/// Minimum percentage of time that batched loading saves.
 const SAVED_PERCENT: f64 = 80.0;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
@@ -16,8 +16,9 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let question = question(bench, Database::Full)?;
     let statements = observe(bench, Database::Full, &question.requests)?;
     let server = bench.start_server(Database::Full)?;
-    let at_once = question.start_reference(bench, Manner::Rows, &statements, &server)?;
-    let one_by_one = question.start_reference(bench, Manner::OneByOne, &statements, &server)?;
+    let at_once = question.start_reference(bench, Implementation::Rows, &statements, &server)?;
+    let one_by_one =
+        question.start_reference(bench, Implementation::OneByOne, &statements, &server)?;
     let to_references = question.to_references();
     // One for the users, one for the readings of each, one for the cards of each of five readings.
     let (count, parents) = (statements[0].len(), question.users[0].len());

@@ -1,4 +1,4 @@
-//! The same questions to a database ten times the size, and with more parents.
+//! The same queries on a database ten times the size, and with more parents.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const FEED: &str = "query Feed { publicReadings(first: 20) { \
 const PARENTS: &str = "query Parents($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
     username readings(first: 5) { nodes { question } } } } }";
 
-/// The most that ten times the rows may cost.
+/// Maximum ratio of the cost with ten times the rows.
 const GROWTH: f64 = 1.3;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
@@ -24,7 +24,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let full = bench.start_server(Database::Full)?;
     let tenth = bench.start_server(Database::Tenth)?;
     let pages_of = |database| pages(bench, &users_with_a_page(bench, database)?);
-    let feed = [Request::of_nobody(FEED, &json!({}))];
+    let feed = [Request::anonymous(FEED, &json!({}))];
     let comparisons = [
         [
             Side::http(bench, "list, tenth", &tenth, &pages_of(Database::Tenth)?)?,

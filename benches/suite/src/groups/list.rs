@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::yardsticks::{Question, against_pgbench, on_embedded};
+use super::yardsticks::{Scenario, against_pgbench, on_embedded};
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::client::Request;
@@ -11,7 +11,7 @@ use crate::references::Page;
 use crate::report::Section;
 use crate::samples::users_with_a_page;
 
-/// About 21 KB. What it selects is what references/rows.rs and references/list.sql answer.
+/// About 21 KB. references/rows.rs and references/list.sql return the same fields.
 pub const PAGE: &str = "query Page($n: Int!) { viewer { readings(first: $n) { \
     pageInfo { hasNextPage endCursor } edges { cursor node { \
     id question createdAt karmaContext characterVoice tags isFavorite summary \
@@ -29,7 +29,7 @@ const WHOLE_PAGE: &str = "query WholePage($n: Int!) { viewer { readings(first: $
 pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("list: a page of 20 readings of the signed-in user");
     let users = users_with_a_page(bench, Database::Full)?;
-    let question = Question {
+    let question = Scenario {
         page: Page::List,
         requests: pages(bench, &users)?,
         users: users.iter().map(|user| vec![*user]).collect(),
@@ -49,5 +49,8 @@ pub fn pages(bench: &Bench, users: &[Uuid]) -> Outcome<Vec<Request>> {
 }
 
 fn requests(bench: &Bench, query: &str, users: &[Uuid]) -> Outcome<Vec<Request>> {
-    users.iter().map(|user| Request::of_user(bench, *user, query, &json!({ "n": 20 }))).collect()
+    users
+        .iter()
+        .map(|user| Request::authenticated(bench, *user, query, &json!({ "n": 20 })))
+        .collect()
 }

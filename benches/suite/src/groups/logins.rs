@@ -1,4 +1,4 @@
-//! Whether the time of a refused login tells if there is such a user.
+//! Timing of rejected logins, which must not reveal whether the account exists.
 
 use std::time::Instant;
 
@@ -24,13 +24,13 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut differences = Vec::new();
     for (place, database) in places {
         let server = bench.start_server(database)?;
-        let request = |login: &str| Request::of_nobody(LOGIN, &json!({ "login": login }));
+        let request = |login: &str| Request::anonymous(LOGIN, &json!({ "login": login }));
         let (unknown, wrong) = (request("nobody has this name"), request("demo"));
         let timed = |request: &Request| -> Outcome<f64> {
             let started = Instant::now();
-            let answer = request.send(&server.address)?;
-            if !answer.text()?.contains("BAD_CREDENTIALS") {
-                return Err(format!("a wrong login was answered {answer}").into());
+            let response = request.send(&server.address)?;
+            if !response.text()?.contains("BAD_CREDENTIALS") {
+                return Err(format!("a wrong login got {response}").into());
             }
             Ok(started.elapsed().as_secs_f64() * 1e3)
         };

@@ -1,4 +1,4 @@
-//! What the server holds at its peak, and how fast it starts.
+//! Peak memory and start time of the server.
 
 use std::time::Instant;
 

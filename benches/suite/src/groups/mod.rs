@@ -1,4 +1,4 @@
-//! What can be measured, a file a group.
+//! Groups of measurements, a file a group.
 
 mod cache;
 mod deep;
@@ -16,7 +16,7 @@ use crate::Outcome;
 use crate::bench::Bench;
 use crate::report::Section;
 
-/// Something that is measured.
+/// A group of measurements.
 #[derive(Clone, Copy)]
 pub struct Group {
     pub name: &'static str,

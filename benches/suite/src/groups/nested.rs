@@ -13,6 +13,6 @@ const NESTED: &str = "query Nested { publicReadings(first: 20) { nodes { user { 
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("nested: 20 public readings, 5 readings of the user of each");
-    against_pgbench(bench, &mut section, &[Request::of_nobody(NESTED, &json!({}))])?;
+    against_pgbench(bench, &mut section, &[Request::anonymous(NESTED, &json!({}))])?;
     Ok(section)
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use uuid::Uuid;
 use wasteland_tarot::graphql::id::GlobalId;
 
-use super::yardsticks::{Question, against_pgbench, on_embedded};
+use super::yardsticks::{Scenario, against_pgbench, on_embedded};
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::client::Request;
@@ -12,14 +12,14 @@ use crate::references::Page;
 use crate::report::Section;
 use crate::samples::sets_of_users;
 
-/// About 55 KB. What it selects is what references/rows.rs and references/killer.sql answer.
-const KILLER: &str = "query Killer($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
+/// About 55 KB. references/rows.rs and references/nplusone.sql return the same fields.
+const NPLUSONE: &str = "query NPlusOne($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
     id username displayName readings(first: 5) { pageInfo { hasNextPage endCursor } nodes { \
     id question createdAt spread { name displayName } \
     cards { orientation positionName card { name } } } } } } }";
 
 /// The same with every text and id.
-const WHOLE_KILLER: &str = "query WholeKiller($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
+const NPLUSONE_WITH_ALL_TEXTS: &str = "query WholeNPlusOne($ids: [ID!]!) { nodes(ids: $ids) { ... on User { \
     id username displayName readings(first: 5) { pageInfo { hasNextPage endCursor } nodes { \
     id question createdAt spread { name displayName } \
     cards { id position orientation positionName interpretation card { id name suit } } } } } } }";
@@ -32,22 +32,22 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     question.measure(bench, &mut section)?;
     section.paragraph("With all texts and ids, which come from the same statements:");
     let requests: Vec<Request> =
-        question.users.iter().map(|users| request(WHOLE_KILLER, users)).collect();
+        question.users.iter().map(|users| request(NPLUSONE_WITH_ALL_TEXTS, users)).collect();
     against_pgbench(bench, &mut section, &requests)?;
     let embedded = self::question(bench, Database::Tenth)?;
     on_embedded(bench, &mut section, &embedded.requests)?;
     Ok(section)
 }
 
-/// The question for sets of users of that database.
-pub fn question(bench: &Bench, database: Database) -> Outcome<Question> {
+/// The query for sets of users of that database.
+pub fn question(bench: &Bench, database: Database) -> Outcome<Scenario> {
     let users = sets_of_users(bench, database, USERS)?;
-    let requests = users.iter().map(|users| request(KILLER, users)).collect();
-    Ok(Question { page: Page::Killer, users, requests })
+    let requests = users.iter().map(|users| request(NPLUSONE, users)).collect();
+    Ok(Scenario { page: Page::NPlusOne, users, requests })
 }
 
-/// A question about these users, as nobody.
+/// An anonymous query about these users.
 pub fn request(query: &str, users: &[Uuid]) -> Request {
     let ids: Vec<_> = users.iter().map(|id| GlobalId::User(*id).encode().0).collect();
-    Request::of_nobody(query, &json!({ "ids": ids }))
+    Request::anonymous(query, &json!({ "ids": ids }))
 }

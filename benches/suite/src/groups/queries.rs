@@ -2,7 +2,7 @@
 //! and on, for the heaviest and the usual user, and with much, little and nothing to find.
 //!
 //! An index is off by being marked as not valid, which PostgreSQL's planner then passes over: dropping
-//! and making them again would take minutes. The server's whole answer is timed, at one connection.
+//! and making them again would take minutes. The whole response is timed, at one connection.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -18,13 +18,13 @@ use crate::compare::median;
 use crate::report::{Promise, Section};
 use crate::samples::{query, users_with_a_page};
 
-/// Requests of a question while its index is on, while it is off, and with nothing in memory.
+/// Requests of a case with its index on, with its index off, and with cold caches.
 const WARM: usize = 30;
 const OFF: usize = 5;
 const COLD: usize = 5;
-/// Pages that are read to tell how fast the disk is.
+/// Pages that are read to measure the disk.
 const PAGES: u64 = 200;
-/// The most that any query may take, and all on average, in milliseconds.
+/// Maximum milliseconds of any query, and of all on average.
 const EVERY: f64 = 100.0;
 const AVERAGE: f64 = 25.0;
 
@@ -33,17 +33,17 @@ struct Row {
     name: &'static str,
     /// Milliseconds.
     promise: f64,
-    /// Which indexes are its own, as a condition on `pg_indexes`.
+    /// Condition on `pg_indexes` for its indexes.
     indexes: &'static str,
-    questions: Vec<Question>,
+    cases: Vec<QueryCase>,
 }
 
-struct Question {
+struct QueryCase {
     name: String,
     request: Request,
 }
 
-/// What is put where little is to be found.
+/// Planted word and tag of the cases with few results.
 const RARE: &str = "xylophone";
 const ABSENT: &str = "no reading has this text";
 
@@ -57,7 +57,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     plant(bench)?;
     let rows = rows(bench)?;
     let drops_files = can_drop_files();
-    let nothing = Request::of_nobody("{ publicStats { users } }", &json!({}));
+    let nothing = Request::anonymous("{ publicStats { users } }", &json!({}));
     let somebody = a_page_of_somebody(bench)?;
     section.paragraph(&format!(
         "Milliseconds of a whole request, at 1 connection. First: the first after a restart of PostgreSQL{}, the \
@@ -73,11 +73,11 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         ));
     }
     let mut cells = Vec::new();
-    let mut kept = Vec::new();
+    let mut slowest_of_rows = Vec::new();
     let mut all = Vec::new();
     for row in &rows {
         let mut slowest: f64 = 0.0;
-        for question in &row.questions {
+        for question in &row.cases {
             let first = after_restarts(bench, question, &nothing)?;
             let cold = after_restarts(bench, question, &somebody)?;
             let (warm, worst) = warm(bench, question, WARM)?;
@@ -95,13 +95,13 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
                 format!("{worst:.1}"),
             ]);
         }
-        kept.push((row, slowest));
+        slowest_of_rows.push((row, slowest));
     }
     section.table(
         &["row", "question", "promise", "off", "first", "cold", "warm", "worst warm"],
         &cells,
     );
-    for (row, slowest) in kept {
+    for (row, slowest) in slowest_of_rows {
         let what = format!("{}: the slowest, cold and warm", row.name);
         section.promise(&what, Promise::AtMost(row.promise, " ms"), slowest);
     }
@@ -113,7 +113,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     Ok(section)
 }
 
-/// Gives three readings, two of them the heaviest user's, a tag and a word that no other has.
+/// Plants a unique tag and word in three readings, two of them of the heaviest user.
 fn plant(bench: &Bench) -> Outcome {
     let heaviest = users_with_a_page(bench, Database::Full)?[0];
     let change = format!(
@@ -129,95 +129,131 @@ fn plant(bench: &Bench) -> Outcome {
     query(bench, Database::Full, &change).map(drop)
 }
 
+/// Users and values of the cases.
+struct Cases<'a> {
+    bench: &'a Bench,
+    heaviest: Uuid,
+    usual: Uuid,
+    /// The heaviest user's most common tag.
+    tag: String,
+}
+
+/// Condition on `pg_indexes` for the indexes of one user's readings.
+const USER_INDEXES: &str = "indexdef LIKE '%(user_id%'";
+
 fn rows(bench: &Bench) -> Outcome<Vec<Row>> {
-    let users = users_with_a_page(bench, Database::Full)?;
-    let (heaviest, usual) = (users[0], users[users.len() / 2]);
-    let tag = query(
-        bench,
-        Database::Full,
-        &format!(
-            "SELECT tag FROM reading_sessions, jsonb_array_elements_text(tags) AS tag
-             WHERE user_id = '{heaviest}' AND tag ~ '^[a-z]+$' GROUP BY tag
-             ORDER BY count(*) DESC, tag LIMIT 1"
-        ),
-    )?
-    .concat();
-    let of_user = |user: Uuid, name: &str, arguments: &str, found: &str| -> Outcome<Question> {
-        let text = format!(
-            "query Page($found: String!) {{ viewer {{ readings(first: 20, {arguments}) {{ {PAGE} }} }} }}"
-        );
-        let text =
-            if arguments.contains("$found") { text } else { text.replace("($found: String!)", "") };
-        let request = Request::of_user(bench, user, &text, &json!({ "found": found }))?;
-        let user = if user == heaviest { "heaviest user" } else { "usual user" };
-        Ok(Question { name: format!("{user}, {name}"), request })
-    };
-    let of_all = |name: &str, arguments: &str, found: &str| {
-        let text = format!(
-            "query Page($found: String!) {{ publicReadings(first: 20, {arguments}) {{ {PAGE} }} }}"
-        );
-        let request = Request::of_nobody(&text, &json!({ "found": found }));
-        Question { name: format!("everybody, {name}"), request }
-    };
-    let analytics = |user: Uuid, field: &str| -> Outcome<Question> {
-        let text = format!("{{ viewer {{ {field} }} }}");
-        let request = Request::of_user(bench, user, &text, &json!({}))?;
-        let short = field.replace("analytics { ", "");
-        let short = short.split(['(', ' ']).next().unwrap_or_default().to_owned();
-        let user = if user == heaviest { "heaviest user" } else { "usual user" };
-        Ok(Question { name: format!("{user}, {short}"), request })
-    };
-    let mut figures = Vec::new();
-    for user in [heaviest, usual] {
-        for field in FIGURES {
-            figures.push(analytics(user, field)?);
-        }
-    }
-    let of_one_user = "indexdef LIKE '%(user_id%'";
+    let cases = Cases::new(bench)?;
     Ok(vec![
         Row {
             name: "user's readings",
             promise: 15.0,
-            indexes: of_one_user,
-            questions: vec![
-                of_user(heaviest, "newest", NEWEST, "")?,
-                of_user(usual, "newest", NEWEST, "")?,
+            indexes: USER_INDEXES,
+            cases: vec![
+                cases.of_user(cases.heaviest, "newest", NEWEST, "")?,
+                cases.of_user(cases.usual, "newest", NEWEST, "")?,
             ],
         },
         Row {
             name: "text search",
             promise: 50.0,
             indexes: "indexname LIKE '%_trgm'",
-            questions: vec![
-                of_user(heaviest, "common word", SEARCH, "should")?,
-                of_user(heaviest, "rare word", SEARCH, RARE)?,
-                of_user(heaviest, "absent words", SEARCH, ABSENT)?,
-                of_user(heaviest, "two characters", SEARCH, "愛情")?,
-                of_user(heaviest, "two absent characters", SEARCH, "龘龘")?,
-                of_user(usual, "common word", SEARCH, "should")?,
-                of_user(usual, "absent words", SEARCH, ABSENT)?,
-                of_all("common word", SEARCH, "should"),
-                of_all("rare word", SEARCH, RARE),
-                of_all("absent words", SEARCH, ABSENT),
-            ],
+            cases: cases.search()?,
         },
         Row {
             name: "tags",
             promise: 30.0,
             indexes: "indexname = 'idx_reading_sessions_tags'",
-            questions: vec![
-                of_user(heaviest, "common tag", TAGGED, &tag)?,
-                of_user(heaviest, "rare tag", TAGGED, RARE)?,
-                of_user(heaviest, "absent tag", TAGGED, ABSENT)?,
-                of_user(usual, "common tag", TAGGED, &tag)?,
-                of_user(usual, "absent tag", TAGGED, ABSENT)?,
-                of_all("common tag", TAGGED, &tag),
-                of_all("rare tag", TAGGED, RARE),
-                of_all("absent tag", TAGGED, ABSENT),
-            ],
+            cases: cases.tags()?,
         },
-        Row { name: "analytics", promise: 80.0, indexes: of_one_user, questions: figures },
+        Row { name: "analytics", promise: 80.0, indexes: USER_INDEXES, cases: cases.analytics()? },
     ])
+}
+
+impl<'a> Cases<'a> {
+    fn new(bench: &'a Bench) -> Outcome<Self> {
+        let users = users_with_a_page(bench, Database::Full)?;
+        let (heaviest, usual) = (users[0], users[users.len() / 2]);
+        let sql = format!(
+            "SELECT tag FROM reading_sessions, jsonb_array_elements_text(tags) AS tag
+             WHERE user_id = '{heaviest}' AND tag ~ '^[a-z]+$' GROUP BY tag
+             ORDER BY count(*) DESC, tag LIMIT 1"
+        );
+        let tag = query(bench, Database::Full, &sql)?.concat();
+        Ok(Self { bench, heaviest, usual, tag })
+    }
+
+    fn user_name(&self, user: Uuid) -> &'static str {
+        if user == self.heaviest { "heaviest user" } else { "usual user" }
+    }
+
+    /// A page of a user's readings.
+    fn of_user(&self, user: Uuid, name: &str, arguments: &str, found: &str) -> Outcome<QueryCase> {
+        let text = format!(
+            "query Page($found: String!) {{ viewer {{ readings(first: 20, {arguments}) {{ {PAGE} }} }} }}"
+        );
+        let text =
+            if arguments.contains("$found") { text } else { text.replace("($found: String!)", "") };
+        let variables = json!({ "found": found });
+        let request = Request::authenticated(self.bench, user, &text, &variables)?;
+        Ok(QueryCase { name: format!("{}, {name}", self.user_name(user)), request })
+    }
+
+    fn search(&self) -> Outcome<Vec<QueryCase>> {
+        let (heaviest, usual) = (self.heaviest, self.usual);
+        Ok(vec![
+            self.of_user(heaviest, "common word", SEARCH, "should")?,
+            self.of_user(heaviest, "rare word", SEARCH, RARE)?,
+            self.of_user(heaviest, "absent words", SEARCH, ABSENT)?,
+            self.of_user(heaviest, "two characters", SEARCH, "愛情")?,
+            self.of_user(heaviest, "two absent characters", SEARCH, "龘龘")?,
+            self.of_user(usual, "common word", SEARCH, "should")?,
+            self.of_user(usual, "absent words", SEARCH, ABSENT)?,
+            of_all("common word", SEARCH, "should"),
+            of_all("rare word", SEARCH, RARE),
+            of_all("absent words", SEARCH, ABSENT),
+        ])
+    }
+
+    fn tags(&self) -> Outcome<Vec<QueryCase>> {
+        let (heaviest, usual) = (self.heaviest, self.usual);
+        Ok(vec![
+            self.of_user(heaviest, "common tag", TAGGED, &self.tag)?,
+            self.of_user(heaviest, "rare tag", TAGGED, RARE)?,
+            self.of_user(heaviest, "absent tag", TAGGED, ABSENT)?,
+            self.of_user(usual, "common tag", TAGGED, &self.tag)?,
+            self.of_user(usual, "absent tag", TAGGED, ABSENT)?,
+            of_all("common tag", TAGGED, &self.tag),
+            of_all("rare tag", TAGGED, RARE),
+            of_all("absent tag", TAGGED, ABSENT),
+        ])
+    }
+
+    /// Each statistic of both users.
+    fn analytics(&self) -> Outcome<Vec<QueryCase>> {
+        let mut cases = Vec::new();
+        for user in [self.heaviest, self.usual] {
+            for field in FIGURES {
+                let text = format!("{{ viewer {{ {field} }} }}");
+                let request = Request::authenticated(self.bench, user, &text, &json!({}))?;
+                let short = field.replace("analytics { ", "");
+                let short = short.split(['(', ' ']).next().unwrap_or_default();
+                cases.push(QueryCase {
+                    name: format!("{}, {short}", self.user_name(user)),
+                    request,
+                });
+            }
+        }
+        Ok(cases)
+    }
+}
+
+/// A page of everybody's public readings.
+fn of_all(name: &str, arguments: &str, found: &str) -> QueryCase {
+    let text = format!(
+        "query Page($found: String!) {{ publicReadings(first: 20, {arguments}) {{ {PAGE} }} }}"
+    );
+    let request = Request::anonymous(&text, &json!({ "found": found }));
+    QueryCase { name: format!("everybody, {name}"), request }
 }
 
 const FIGURES: [&str; 10] = [
@@ -240,16 +276,16 @@ fn timed(request: &Request, address: &str) -> Outcome<f64> {
     Ok(started.elapsed().as_secs_f64() * 1e3)
 }
 
-/// The newest readings of a user who is in no question.
+/// The newest readings of a user that no case has.
 fn a_page_of_somebody(bench: &Bench) -> Outcome<Request> {
     let users = users_with_a_page(bench, Database::Full)?;
     let text = format!("{{ viewer {{ readings(first: 20, {NEWEST}) {{ {PAGE} }} }} }}");
-    Request::of_user(bench, users[users.len() / 3], &text, &json!({}))
+    Request::authenticated(bench, users[users.len() / 3], &text, &json!({}))
 }
 
-/// The median time of the answer after restarts, each time after another that opens the server's
+/// The median time of the response after restarts, each time after another that opens the server's
 /// connection.
-fn after_restarts(bench: &Bench, question: &Question, before: &Request) -> Outcome<f64> {
+fn after_restarts(bench: &Bench, question: &QueryCase, before: &Request) -> Outcome<f64> {
     let times = (0..COLD).map(|_| {
         bench.restart_cluster(drop_files)?;
         let server = bench.start_server(Database::Full)?;
@@ -259,13 +295,13 @@ fn after_restarts(bench: &Bench, question: &Question, before: &Request) -> Outco
     Ok(median(times.collect::<Outcome<Vec<f64>>>()?))
 }
 
-fn warm(bench: &Bench, question: &Question, times: usize) -> Outcome<(f64, f64)> {
+fn warm(bench: &Bench, question: &QueryCase, times: usize) -> Outcome<(f64, f64)> {
     let server = bench.start_server(Database::Full)?;
     measure(&server.address, question, times)
 }
 
-/// The same of a server that waits for longer than a client would.
-fn warm_of_patient(bench: &Bench, question: &Question) -> Outcome<(f64, f64)> {
+/// Warm times of a server with long timeouts.
+fn warm_of_patient(bench: &Bench, question: &QueryCase) -> Outcome<(f64, f64)> {
     let patient = [
         ("DATABASE_STATEMENT_TIMEOUT_MS", "60000".to_owned()),
         ("DATABASE_DEADLINE_MS", "60000".to_owned()),
@@ -275,7 +311,7 @@ fn warm_of_patient(bench: &Bench, question: &Question) -> Outcome<(f64, f64)> {
     measure(&server.address, question, OFF)
 }
 
-fn measure(address: &str, question: &Question, times: usize) -> Outcome<(f64, f64)> {
+fn measure(address: &str, question: &QueryCase, times: usize) -> Outcome<(f64, f64)> {
     timed(&question.request, address)?;
     let measured = (0..times).map(|_| timed(&question.request, address));
     let measured = measured.collect::<Outcome<Vec<f64>>>()?;
@@ -307,12 +343,12 @@ fn can_drop_files() -> bool {
     drop_files().is_ok()
 }
 
-/// Has the system forget what it has read of files.
+/// Drops the system's file cache.
 fn drop_files() -> Outcome {
     Ok(std::fs::write(DROP_CACHES, "3")?)
 }
 
-/// Milliseconds that a page of the readings takes to come from the disk.
+/// Milliseconds to read a page of the readings from the disk.
 fn page_of_disk(bench: &Bench) -> Outcome<f64> {
     let path = query(bench, Database::Full, "SELECT pg_relation_filepath('reading_sessions')")?;
     let file = File::open(bench.cluster().join(path.concat()))?;
@@ -320,7 +356,7 @@ fn page_of_disk(bench: &Bench) -> Outcome<f64> {
     drop_files()?;
     let mut page = [0; PAGE_BYTES];
     let mut times = Vec::new();
-    // Far from each other, and not in the order in which they lie: the system reads none ahead.
+    // Far apart and out of order, so that the system's read-ahead has no effect.
     for number in (0..PAGES).map(|number| number * STRIDE % PAGES) {
         let started = Instant::now();
         file.read_exact_at(&mut page, number * (pages / PAGES) * PAGE_BYTES as u64)?;
@@ -330,5 +366,5 @@ fn page_of_disk(bench: &Bench) -> Outcome<f64> {
 }
 
 const PAGE_BYTES: usize = 8 * 1_024;
-/// Has no factor in common with the number of pages, so that each is read once.
+/// Coprime to the number of pages, so that each page is read once.
 const STRIDE: u64 = 77;

@@ -1,4 +1,4 @@
-//! The server beside everything that a page can be compared with.
+//! Comparisons of the server with pgbench and the references.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -8,29 +8,29 @@ use crate::bench::{Bench, CONNECTIONS, Database};
 use crate::client::Request;
 use crate::compare::{SERVER, Side, compare};
 use crate::processes::Process;
-use crate::references::{self, Manner, Page};
+use crate::references::{self, Implementation, Page};
 use crate::report::Section;
 use crate::statements::{Statement, observe};
 
-/// The least that the server may reach of what pgbench does.
+/// Minimum ratio of the server's requests per second to pgbench's.
 const OF_PGBENCH: f64 = 0.7;
 
-/// A question that the references answer too, asked for several sets of users.
-pub struct Question {
+/// Requests that the references serve too, for several sets of users.
+pub struct Scenario {
     pub page: Page,
-    /// Of each request.
+    /// Users of each request.
     pub users: Vec<Vec<Uuid>>,
     pub requests: Vec<Request>,
 }
 
-impl Question {
+impl Scenario {
     /// Measures the server, pgbench and all references.
     pub fn measure(&self, bench: &Bench, section: &mut Section) -> Outcome {
         let statements = observe(bench, Database::Full, &self.requests)?;
         let server = bench.start_server(Database::Full)?;
-        let rows = self.start_reference(bench, Manner::Rows, &statements, &server)?;
-        let json = self.start_reference(bench, Manner::Json, &statements, &server)?;
-        let bytes = self.start_reference(bench, Manner::Bytes, &statements, &server)?;
+        let rows = self.start_reference(bench, Implementation::Rows, &statements, &server)?;
+        let json = self.start_reference(bench, Implementation::Json, &statements, &server)?;
+        let bytes = self.start_reference(bench, Implementation::Bytes, &statements, &server)?;
         let to_references = self.to_references();
         let count = statements[0].len();
         let sides = [
@@ -46,30 +46,30 @@ impl Question {
         Ok(())
     }
 
-    /// Starts a reference and sees that it answers with the server's data.
+    /// Starts a reference and verifies that its responses equal the server's.
     pub fn start_reference(
         &self,
         bench: &Bench,
-        manner: Manner,
+        implementation: Implementation,
         statements: &[Vec<Statement>],
         server: &Process,
     ) -> Outcome<Process> {
-        let mut answers = Vec::with_capacity(self.requests.len());
+        let mut responses = Vec::with_capacity(self.requests.len());
         for request in &self.requests {
-            answers.push(request.send(&server.address)?.text()?.to_owned());
+            responses.push(request.send(&server.address)?.text()?.to_owned());
         }
         let reference =
-            references::start(bench, self.page, manner, &statements[0], answers.clone())?;
-        for (request, answer) in self.to_references().iter().zip(&answers) {
-            let mut expected: Value = serde_json::from_str(answer)?;
+            references::start(bench, self.page, implementation, &statements[0], responses.clone())?;
+        for (request, response) in self.to_references().iter().zip(&responses) {
+            let mut expected: Value = serde_json::from_str(response)?;
             let mut got: Value = request.send(&reference.address)?.json()?;
-            if manner == Manner::Json {
-                // It gives ids and cursors as they are stored.
+            if implementation == Implementation::Json {
+                // This reference does not encode ids and cursors.
                 remove_ids(&mut expected);
                 remove_ids(&mut got);
             }
             if expected != got {
-                return Err(format!("{manner:?} answers {got} for {expected}").into());
+                return Err(format!("{implementation:?} sends {got} for {expected}").into());
             }
         }
         Ok(reference)

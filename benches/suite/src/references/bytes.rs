@@ -1,4 +1,4 @@
-//! A handler that answers everything with one answer of the server's: its status, its headers, its body.
+//! A handler that sends one response of the server to every request: its status, headers and body.
 
 use std::future::ready;
 
@@ -12,34 +12,34 @@ use serde::{Deserialize, Serialize};
 use super::{Plan, start_with};
 use crate::Outcome;
 use crate::bench::Bench;
-use crate::client::Answer;
+use crate::client::HttpResponse;
 use crate::processes::Process;
 
-/// What every HTTP server says for itself, and how the bytes come.
+/// Headers that every HTTP server adds itself, and headers of the transfer.
 const NOT_OWN: [&str; 4] = ["connection", "content-length", "date", "transfer-encoding"];
 
-/// The answer.
+/// The response to send.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredResponse {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-/// Starts one with that answer.
-pub fn start(bench: &Bench, answer: &Answer) -> Outcome<Process> {
-    let headers = own_headers(answer).map(|(name, value)| (name, value.to_owned())).collect();
-    let kept = Kept { status: answer.status(), headers, body: answer.body.clone() };
-    start_with(bench, &Plan::Kept(kept))
+/// Starts a reference with that response.
+pub fn start(bench: &Bench, response: &HttpResponse) -> Outcome<Process> {
+    let headers = own_headers(response).map(|(name, value)| (name, value.to_owned())).collect();
+    let stored = StoredResponse { status: response.status(), headers, body: response.body.clone() };
+    start_with(bench, &Plan::Bytes(stored))
 }
 
-/// The headers that the handler of an answer gave it, in lower case.
-pub fn own_headers(answer: &Answer) -> impl Iterator<Item = (String, &str)> {
-    let headers = answer.headers().map(|(name, value)| (name.to_ascii_lowercase(), value));
+/// Headers that the handler of a response set, in lower case.
+pub fn own_headers(response: &HttpResponse) -> impl Iterator<Item = (String, &str)> {
+    let headers = response.headers().map(|(name, value)| (name.to_ascii_lowercase(), value));
     headers.filter(|(name, _)| !NOT_OWN.contains(&name.as_str()))
 }
 
-impl Kept {
+impl StoredResponse {
     pub(super) fn router(self) -> Outcome<Router> {
         let status = StatusCode::from_u16(self.status)?;
         let mut headers = HeaderMap::with_capacity(self.headers.len());
@@ -47,13 +47,13 @@ impl Kept {
             headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
         }
         let body = Bytes::from(self.body);
-        // What is sent is read, as any handler does.
-        let answer = move |_: Bytes| {
-            let mut answer = Response::new(Body::from(body));
-            *answer.status_mut() = status;
-            *answer.headers_mut() = headers;
-            ready(answer)
+        // The request body is read, as any handler does.
+        let response = move |_: Bytes| {
+            let mut response = Response::new(Body::from(body));
+            *response.status_mut() = status;
+            *response.headers_mut() = headers;
+            ready(response)
         };
-        Ok(Router::new().route("/graphql", any(answer)))
+        Ok(Router::new().route("/graphql", any(response)))
     }
 }

@@ -1,9 +1,9 @@
-//! What the server is compared with: handlers that answer one question with as little as that takes,
-//! without GraphQL, sessions, limits or logs. Each is a process of its own, started from this program
-//! again, so that it is measured like the server.
+//! References for comparison with the server: minimal handlers of one query, without GraphQL, sessions,
+//! limits or logs. Each is a process of its own, started from this program again, so that it is measured
+//! like the server.
 //!
-//! Those of pages are sent the ids of users as `{"ids": […]}`: the viewer's for the list, twenty for the
-//! N+1 killer. `bytes` is sent what the server is.
+//! References of pages receive the ids of users as `{"ids": […]}`: the viewer's for the list, twenty for the
+//! N+1 query. `bytes` receives the server's requests.
 
 pub mod bytes;
 mod rows;
@@ -34,57 +34,57 @@ use rows::Rows;
 /// The argument that makes this program a reference.
 pub const REFERENCE: &str = "reference";
 
-/// Which question a reference answers.
+/// Query of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Page {
     List,
-    Killer,
+    NPlusOne,
 }
 
-/// How it does.
+/// Implementation of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manner {
-    /// The server's own statements with sqlx, and structs that serde writes.
+pub enum Implementation {
+    /// The server's own statements with sqlx, and structs serialized by serde.
     Rows,
-    /// The same, but a statement for each user's readings and for each reading's cards.
+    /// As `Rows`, but with a statement for each user's readings and for each reading's cards.
     OneByOne,
-    /// One statement that builds the whole answer, which is passed on.
+    /// One statement that builds the whole response.
     Json,
-    /// An answer that was made before.
+    /// A prepared response.
     Bytes,
 }
 
-/// What a reference is started with.
+/// Start arguments of a reference.
 #[derive(Debug, Serialize, Deserialize)]
 enum Plan {
     Page(PagePlan),
-    Kept(bytes::Kept),
+    Bytes(bytes::StoredResponse),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct PagePlan {
     url: String,
     page: Page,
-    manner: Manner,
+    implementation: Implementation,
     statements: Vec<Statement>,
-    answers: Vec<String>,
+    responses: Vec<String>,
 }
 
 /// A request to a reference.
 pub fn request(users: &[Uuid]) -> Request {
-    Request::of_body(json!({ "ids": users }).to_string())
+    Request::with_body(json!({ "ids": users }).to_string())
 }
 
-/// Starts one. It is given the server's statements for some request, and the server's answers.
+/// Starts a reference with the server's statements for one request, and the server's responses.
 pub fn start(
     bench: &Bench,
     page: Page,
-    manner: Manner,
+    implementation: Implementation,
     statements: &[Statement],
-    answers: Vec<String>,
+    responses: Vec<String>,
 ) -> Outcome<Process> {
     let url = bench.url(Database::Full);
-    let plan = PagePlan { url, page, manner, statements: statements.to_vec(), answers };
+    let plan = PagePlan { url, page, implementation, statements: statements.to_vec(), responses };
     start_with(bench, &Plan::Page(plan))
 }
 
@@ -97,16 +97,16 @@ fn start_with(bench: &Bench, plan: &Plan) -> Outcome<Process> {
 
 struct Reference {
     pool: PgPool,
-    manner: Manner,
+    implementation: Implementation,
     page: Page,
     rows: Rows,
-    answers: Vec<Bytes>,
-    /// How many answers were given.
+    responses: Vec<Bytes>,
+    /// Number of sent responses.
     given: AtomicUsize,
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct UserIds {
     ids: Vec<Uuid>,
 }
 
@@ -116,7 +116,7 @@ pub fn serve(plan: &str) -> Outcome {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let app = match plan {
             Plan::Page(plan) => plan.router().await?,
-            Plan::Kept(kept) => kept.router()?,
+            Plan::Bytes(stored) => stored.router()?,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{REFERENCE} {LISTENS}{}", listener.local_addr()?);
@@ -126,58 +126,58 @@ pub fn serve(plan: &str) -> Outcome {
 
 impl PagePlan {
     async fn router(self) -> Outcome<Router> {
-        // What the server's pool does not do: a connection is trusted to be there still.
+        // Unlike the server's pool, this one does not test connections.
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .test_before_acquire(false)
             .connect_lazy(&self.url)?;
         let reference = Arc::new(Reference {
             pool,
-            manner: self.manner,
+            implementation: self.implementation,
             page: self.page,
             rows: Rows::prepare(&self.url, self.page, self.statements).await?,
-            answers: self.answers.into_iter().map(Bytes::from).collect(),
+            responses: self.responses.into_iter().map(Bytes::from).collect(),
             given: AtomicUsize::new(0),
         });
-        Ok(Router::new().route("/graphql", post(answer)).with_state(reference))
+        Ok(Router::new().route("/graphql", post(respond)).with_state(reference))
     }
 }
 
-async fn answer(State(reference): State<Arc<Reference>>, body: Bytes) -> Response {
-    match reference.answer(&body).await {
+async fn respond(State(reference): State<Arc<Reference>>, body: Bytes) -> Response {
+    match reference.respond(&body).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
 impl Reference {
-    async fn answer(&self, body: &[u8]) -> Result<Bytes, Failure> {
-        let Asked { ids } = serde_json::from_slice(body)?;
-        match self.manner {
-            Manner::Rows => {
+    async fn respond(&self, body: &[u8]) -> Result<Bytes, Failure> {
+        let UserIds { ids } = serde_json::from_slice(body)?;
+        match self.implementation {
+            Implementation::Rows => {
                 let mut connection = self.pool.acquire().await?;
-                Ok(self.rows.answer(&mut connection, &ids).await?.into())
+                Ok(self.rows.respond(&mut connection, &ids).await?.into())
             }
-            Manner::OneByOne => {
+            Implementation::OneByOne => {
                 let mut connection = self.pool.acquire().await?;
-                Ok(self.rows.answer_one_by_one(&mut connection, &ids).await?.into())
+                Ok(self.rows.respond_one_by_one(&mut connection, &ids).await?.into())
             }
-            Manner::Json => {
+            Implementation::Json => {
                 let text: String = match self.page {
                     Page::List => {
                         let query = sqlx::query_scalar(include_str!("list.sql"));
                         query.bind(ids.first().copied()).fetch_one(&self.pool).await?
                     }
-                    Page::Killer => {
-                        let query = sqlx::query_scalar(include_str!("killer.sql"));
+                    Page::NPlusOne => {
+                        let query = sqlx::query_scalar(include_str!("nplusone.sql"));
                         query.bind(ids).fetch_one(&self.pool).await?
                     }
                 };
                 Ok(text.into())
             }
-            Manner::Bytes => {
+            Implementation::Bytes => {
                 let given = self.given.fetch_add(1, Ordering::Relaxed);
-                Ok(self.answers[given % self.answers.len()].clone())
+                Ok(self.responses[given % self.responses.len()].clone())
             }
         }
     }

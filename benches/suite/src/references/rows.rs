@@ -1,4 +1,4 @@
-//! The server's statements, run with sqlx; their rows are lent to structs that serde writes.
+//! The server's statements, run with sqlx; structs borrow from their rows and are serialized by serde.
 
 use std::collections::HashMap;
 
@@ -21,32 +21,32 @@ use super::Page;
 use crate::statements::Statement;
 use crate::{Failure, Outcome};
 
-/// What the statements are, and the reference data, which the server has in memory too.
+/// The statements, and the reference data, which the server has in memory too.
 pub struct Rows {
     page: Page,
-    users: Prepared,
-    readings: Prepared,
-    drawn_cards: Prepared,
+    users: PreparedStatement,
+    readings: PreparedStatement,
+    drawn_cards: PreparedStatement,
     catalogue: Catalogue,
 }
 
-/// A statement, and what each of its values is.
-struct Prepared {
+/// A statement and the kinds of its parameters.
+struct PreparedStatement {
     sql: &'static str,
-    values: Vec<Given>,
+    values: Vec<ParameterKind>,
 }
 
 #[derive(Clone, Copy)]
-enum Given {
-    /// The one user who asks.
+enum ParameterKind {
+    /// Id of the viewer.
     Id,
-    /// Users or readings.
+    /// Ids of users or readings.
     Ids,
     Number(i64),
 }
 
-impl Prepared {
-    /// The statement that reads this table, with the values that it was seen with.
+impl PreparedStatement {
+    /// The statement on this table, with the observed values.
     fn of(statements: &[Statement], table: &str) -> Outcome<Self> {
         let from = format!("FROM \"{table}\"");
         let statement = statements
@@ -54,9 +54,9 @@ impl Prepared {
             .find(|statement| statement.sql.contains(&from))
             .ok_or_else(|| format!("the server reads no {table}"))?;
         let given = |value: &String| match value.parse() {
-            Ok(number) => Ok(Given::Number(number)),
-            Err(_) if value.starts_with('{') => Ok(Given::Ids),
-            Err(_) if value.parse::<Uuid>().is_ok() => Ok(Given::Id),
+            Ok(number) => Ok(ParameterKind::Number(number)),
+            Err(_) if value.starts_with('{') => Ok(ParameterKind::Ids),
+            Err(_) if value.parse::<Uuid>().is_ok() => Ok(ParameterKind::Id),
             Err(_) => Err(format!("{value:?} is neither a number, an id nor ids")),
         };
         Ok(Self {
@@ -74,15 +74,15 @@ impl Prepared {
         let mut query = sqlx::query(AssertSqlSafe(self.sql));
         for value in &self.values {
             query = match value {
-                Given::Id => query.bind(user),
-                Given::Ids => query.bind(ids),
-                Given::Number(number) => query.bind(number),
+                ParameterKind::Id => query.bind(user),
+                ParameterKind::Ids => query.bind(ids),
+                ParameterKind::Number(number) => query.bind(number),
             };
         }
         query.fetch_all(connection).await
     }
 
-    /// One more than a page holds: the last limit of the statement.
+    /// The last limit of the statement: one more than the page size.
     fn limit(&self) -> Option<usize> {
         let (_, rest) = self.sql.rsplit_once("LIMIT ")?;
         rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
@@ -96,7 +96,7 @@ struct SettingsOfReference {
 }
 
 #[derive(Serialize)]
-struct Answer<T> {
+struct GraphqlResponse<T> {
     data: T,
 }
 
@@ -159,7 +159,7 @@ struct Reading<'a> {
     cards: Vec<DrawnCard<'a>>,
 }
 
-/// What the list asks for and the N+1 killer does not.
+/// Fields of the list that the N+1 query does not select.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct More<'a> {
@@ -203,7 +203,7 @@ struct Localized {
 
 type RowsOf<'a> = HashMap<Uuid, Vec<&'a PgRow>>;
 
-/// The rows of each id of that column, in their order.
+/// Rows by the id in that column, in their order.
 fn group<'a>(
     rows: impl IntoIterator<Item = &'a PgRow>,
     column: &str,
@@ -220,7 +220,7 @@ fn id_of(row: &PgRow) -> Result<Uuid, sqlx::Error> {
 }
 
 impl Rows {
-    /// Looks up which of the statements is which.
+    /// Assigns the statements and loads the reference data.
     pub async fn prepare(url: &str, page: Page, statements: Vec<Statement>) -> Outcome<Self> {
         let settings =
             SettingsOfReference::try_parse_from(["reference", "--database-url", url])?.settings;
@@ -229,15 +229,15 @@ impl Rows {
         database.close().await;
         Ok(Self {
             page,
-            users: Prepared::of(&statements, "users")?,
-            readings: Prepared::of(&statements, "reading_sessions")?,
-            drawn_cards: Prepared::of(&statements, "reading_cards")?,
+            users: PreparedStatement::of(&statements, "users")?,
+            readings: PreparedStatement::of(&statements, "reading_sessions")?,
+            drawn_cards: PreparedStatement::of(&statements, "reading_cards")?,
             catalogue,
         })
     }
 
     /// In three statements.
-    pub async fn answer(
+    pub async fn respond(
         &self,
         connection: &mut PgConnection,
         users: &[Uuid],
@@ -257,7 +257,7 @@ impl Rows {
     }
 
     /// A statement for the users, one for the readings of each, one for the cards of each reading.
-    pub async fn answer_one_by_one(
+    pub async fn respond_one_by_one(
         &self,
         connection: &mut PgConnection,
         users: &[Uuid],
@@ -296,7 +296,7 @@ impl Rows {
             let viewer = users.first().filter(|user| user_of.contains_key(*user));
             let readings = connection(viewer.ok_or("there is no such user")?)?;
             let data = ViewerData { viewer: Viewer { readings } };
-            return Ok(serde_json::to_vec(&Answer { data })?);
+            return Ok(serde_json::to_vec(&GraphqlResponse { data })?);
         }
         let mut nodes = Vec::with_capacity(users.len());
         for id in users {
@@ -308,7 +308,7 @@ impl Rows {
                 readings: connection(id)?,
             });
         }
-        Ok(serde_json::to_vec(&Answer { data: NodesData { nodes } })?)
+        Ok(serde_json::to_vec(&GraphqlResponse { data: NodesData { nodes } })?)
     }
 
     fn connection<'a>(
@@ -324,7 +324,7 @@ impl Rows {
             has_next_page: rows.len() > size,
             end_cursor: page.last().map(|row| cursor_of(row)).transpose()?,
         };
-        if self.page == Page::Killer {
+        if self.page == Page::NPlusOne {
             return Ok(Connection { page_info, edges: Vec::new(), nodes: readings });
         }
         let mut edges = Vec::with_capacity(readings.len());

@@ -7,15 +7,15 @@ use super::mix::Mix;
 use crate::Outcome;
 use crate::bench::{Bench, CACHE_ENABLED, CONNECTIONS, Database, DatabaseCopy};
 use crate::client::Request;
-use crate::compare::{CROWD_LASTS, Measured, Side, compare};
-use crate::crowd::{Questions, Tally, visit};
+use crate::compare::{Measured, Side, WORKLOAD_DURATION_FACTOR, compare};
 use crate::processes::Process;
 use crate::report::{Promise, Section, megabytes};
 use crate::samples::query;
+use crate::workload::{Schedule, Tally, Workload, run_workload};
 
 const HIT_PERCENT: f64 = 75.0;
 const PEAK_MEGABYTES: f64 = 256.0;
-/// Seeds of what is asked before the hits are counted, and while they are.
+/// Seeds of the warm-up and of the measured workload.
 const WARM_UP_SEED: u64 = 1 << 20;
 const COUNTED_SEED: u64 = WARM_UP_SEED + 1;
 /// The admin of the demonstration data.
@@ -23,7 +23,7 @@ const ADMIN: &str = "overseer";
 const CACHE_STATS: &str = "query CacheStats { admin { cacheStats { size maxSize evictions hits misses \
     policies { name ttlSeconds entries hits misses } } } }";
 
-/// What the server says of its cache.
+/// The server's cache statistics.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CacheStats {
@@ -35,7 +35,7 @@ struct CacheStats {
     policies: Vec<Policy>,
 }
 
-/// And of a row of the TTL table.
+/// Statistics of a cache policy.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Policy {
@@ -48,11 +48,11 @@ struct Policy {
 
 pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
     let mix = Mix::new(bench)?;
-    // Each writes, and neither shall hear of what the other has written.
+    // Separate databases, because each side writes and must not receive the other's invalidations.
     let (copy, other) =
         (DatabaseCopy::make(bench, "with_cache")?, DatabaseCopy::make(bench, "without_cache")?);
     let start = |copy: &DatabaseCopy<'_>, is_cached: bool| {
-        // Who comes most often makes more readings in a minute than the app lets people make a day.
+        // The most frequent visitor exceeds the daily quota of readings within a minute.
         let readings = u16::MAX.to_string();
         let settings = [
             ("DAILY_READINGS", readings.clone()),
@@ -65,13 +65,15 @@ pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
     count_hits(bench, section, &mix, &cached)?;
 
     let plain = start(&other, false)?;
-    let sides =
-        [Side::crowd("with the cache", &cached, &mix), Side::crowd("without it", &plain, &mix)];
+    let sides = [
+        Side::workload("with the cache", &cached, &mix),
+        Side::workload("without it", &plain, &mix),
+    ];
     let measured = compare(bench, &sides, CONNECTIONS)?;
     let [with, without] = &measured[..] else { return Err("two sides are compared".into()) };
     section.paragraph(&format!(
         "With the cache and without it, in turn, {} seconds a round:",
-        CROWD_LASTS * bench.arguments.seconds
+        WORKLOAD_DURATION_FACTOR * bench.arguments.seconds
     ));
     section.sides_beside(&measured, without);
     let postgres = with.ratio(without, |run| run.postgres_cpu);
@@ -81,23 +83,25 @@ pub fn measure(bench: &Bench, section: &mut Section) -> Outcome {
     Ok(())
 }
 
-/// Asks without a pause and counts what was found in the cache.
+/// Runs the workload without a pause and counts cache hits.
 fn count_hits(bench: &Bench, section: &mut Section, mix: &Mix, server: &Process) -> Outcome {
     let admin = query(
         bench,
         Database::Full,
         &format!("SELECT id FROM users WHERE username = '{ADMIN}' AND is_admin"),
     )?;
-    let admin = Request::of_user(bench, admin.concat().parse()?, CACHE_STATS, &json!({}))?;
+    let admin = Request::authenticated(bench, admin.concat().parse()?, CACHE_STATS, &json!({}))?;
     let stats = || -> Outcome<CacheStats> {
-        let mut answer: Value = admin.send(&server.address)?.json()?;
-        Ok(serde_json::from_value(answer["data"]["admin"]["cacheStats"].take())?)
+        let mut response: Value = admin.send(&server.address)?.json()?;
+        Ok(serde_json::from_value(response["data"]["admin"]["cacheStats"].take())?)
     };
-    let round = CROWD_LASTS * bench.arguments.seconds;
+    let round = WORKLOAD_DURATION_FACTOR * bench.arguments.seconds;
     let seconds = round * bench.arguments.rounds as u64;
-    visit(bench, server, mix, CONNECTIONS, (round, WARM_UP_SEED))?;
+    let warm_up = Schedule { seconds: round, seed: WARM_UP_SEED };
+    run_workload(bench, server, mix, CONNECTIONS, warm_up)?;
     let before = stats()?;
-    let visits = visit(bench, server, mix, CONNECTIONS, (seconds, COUNTED_SEED))?;
+    let counted = Schedule { seconds, seed: COUNTED_SEED };
+    let measured = run_workload(bench, server, mix, CONNECTIONS, counted)?;
     let after = stats()?;
     let peak = server.peak_memory()?;
 
@@ -106,19 +110,19 @@ fn count_hits(bench: &Bench, section: &mut Section, mix: &Mix, server: &Process)
     ));
     let whole = Measured {
         name: "server".to_owned(),
-        runs: vec![visits.run],
+        runs: vec![measured.run],
         bytes: None,
         statements: None,
         peak_memory: Some(peak),
     };
     section.sides(&[whole]);
-    let rows: Vec<_> = visits.tallies.iter().zip(mix.kinds()).enumerate().map(cells).collect();
+    let rows: Vec<_> = measured.tallies.iter().zip(mix.kinds()).enumerate().map(cells).collect();
     section.table(&KINDS, &rows);
-    section.paragraph("Lookups of each row of the TTL table, as `admin.cacheStats` counts them:");
+    section.paragraph("Lookups by cache policy, as `admin.cacheStats` counts them:");
     let rows: Vec<_> = after.policies.iter().zip(&before.policies).map(lookups).collect();
-    section.table(&["row", "TTL s", "lookups", "hits", "hit rate %", "entries"], &rows);
+    section.table(&["policy", "TTL s", "lookups", "hits", "hit rate %", "entries"], &rows);
     section.paragraph(&format!(
-        "{} of {} entries; {} made room for others meanwhile.",
+        "{} of {} entries; {} evictions meanwhile.",
         after.size,
         after.max_size,
         after.evictions - before.evictions
@@ -167,7 +171,7 @@ fn rate(hits: usize, lookups: usize) -> String {
     percent(hits, lookups).map_or_else(|| "–".to_owned(), |percent| format!("{percent:.1}"))
 }
 
-/// Nothing where nothing was looked up.
+/// `None` without lookups.
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
 fn percent(hits: usize, lookups: usize) -> Option<f64> {
     (lookups > 0).then(|| 100.0 * hits as f64 / lookups as f64)

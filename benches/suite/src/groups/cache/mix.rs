@@ -1,4 +1,4 @@
-//! The stated load: who comes, and what they ask. benches/README.md has the same as a table.
+//! The stated workload: visitors and their requests. benches/README.md has the same as a table.
 
 use rand::RngExt;
 use rand::distr::Distribution;
@@ -13,48 +13,48 @@ use super::super::list::PAGE;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::client::Request;
-use crate::crowd::Questions;
 use crate::samples::query;
+use crate::workload::Workload;
 
-/// Of Zipf's law: who comes second comes half as often as who comes first, and so on.
+/// Exponent of Zipf's law: the second visitor comes half as often as the first, and so on.
 const EXPONENT: f64 = 1.0;
-/// Half of those who ask for what is public are signed in.
+/// Half of the requests for public data are authenticated.
 const SIGNED_IN: (u32, u32) = (1, 2);
 /// One of five new readings is public.
 const PUBLIC: (u32, u32) = (1, 5);
 
-/// A kind of question.
+/// A kind of request.
 struct Kind {
     name: &'static str,
-    /// Of a thousand requests.
+    /// Requests of this kind per thousand.
     per_mille: u32,
-    ask: fn(&Mix, &mut StdRng) -> Request,
+    request: fn(&Mix, &mut StdRng) -> Request,
 }
 
 const KINDS: [Kind; 17] = [
     // The viewer's own: 380, four of ten reads.
-    Kind { name: "own home", per_mille: 80, ask: own_home },
-    Kind { name: "own readings", per_mille: 80, ask: own_readings },
-    Kind { name: "own reading", per_mille: 80, ask: own_reading },
-    Kind { name: "own search", per_mille: 40, ask: own_search },
-    Kind { name: "own stats", per_mille: 60, ask: own_stats },
-    Kind { name: "own chart", per_mille: 40, ask: own_chart },
+    Kind { name: "own home", per_mille: 80, request: own_home },
+    Kind { name: "own readings", per_mille: 80, request: own_readings },
+    Kind { name: "own reading", per_mille: 80, request: own_reading },
+    Kind { name: "own search", per_mille: 40, request: own_search },
+    Kind { name: "own stats", per_mille: 60, request: own_stats },
+    Kind { name: "own chart", per_mille: 40, request: own_chart },
     // Public: 570, six of ten.
-    Kind { name: "cards", per_mille: 90, ask: cards },
-    Kind { name: "spreads", per_mille: 80, ask: spreads },
-    Kind { name: "popular", per_mille: 50, ask: popular },
-    Kind { name: "recommended", per_mille: 40, ask: recommended },
-    Kind { name: "counts", per_mille: 50, ask: counts },
-    Kind { name: "feed", per_mille: 110, ask: feed },
-    Kind { name: "reading", per_mille: 90, ask: reading },
-    Kind { name: "user", per_mille: 60, ask: user },
+    Kind { name: "cards", per_mille: 90, request: cards },
+    Kind { name: "spreads", per_mille: 80, request: spreads },
+    Kind { name: "popular", per_mille: 50, request: popular },
+    Kind { name: "recommended", per_mille: 40, request: recommended },
+    Kind { name: "counts", per_mille: 50, request: counts },
+    Kind { name: "feed", per_mille: 110, request: feed },
+    Kind { name: "reading", per_mille: 90, request: reading },
+    Kind { name: "user", per_mille: 60, request: user },
     // Writes: 50.
-    Kind { name: "new reading", per_mille: 20, ask: new_reading },
-    Kind { name: "rating", per_mille: 15, ask: rating },
-    Kind { name: "tags", per_mille: 15, ask: tags },
+    Kind { name: "new reading", per_mille: 20, request: new_reading },
+    Kind { name: "rating", per_mille: 15, request: rating },
+    Kind { name: "tags", per_mille: 15, request: tags },
 ];
 
-/// What the app begins with.
+/// The app's start page.
 const HOME: &str = "query Home { viewer { username displayName faction readingQuota { limit used \
     remaining resetsAt } readings(first: 5) { nodes { id question createdAt isFavorite \
     spread { displayName } } } } }";
@@ -69,7 +69,7 @@ const OWN_SEARCH: &str = "query OwnSearch($tag: String!) { viewer { readings(fir
 const STATS: &str = "query Stats { viewer { username stats { totalReadings readingsThisMonth \
     readingsThisWeek meanSatisfaction favoriteVoice cardsDrawn currentStreakDays \
     karma { karma count } } } }";
-/// The charts of a page of them, each asked for when it comes into sight, and how often of ten.
+/// Charts of the analytics page, each requested when it scrolls into view, with their weights.
 const CHARTS: [(u32, &str); 4] = [
     (
         4,
@@ -94,7 +94,7 @@ const POPULAR: &str = "query Popular { popularSpreads { \
 const RECOMMENDED: &str = "query Recommended($input: RecommendedSpreadsInput) { \
     recommendedSpreads(input: $input) { score reasons spread { id displayName description } } }";
 const COUNTS: &str = "query Counts { publicStats { users readings cards spreads } }";
-/// Also what is compared with a handler that has the bytes.
+/// The feed, which is also compared with a handler that has the bytes.
 pub const FEED: &str = "query Feed { publicReadings(first: 20) { \
     pageInfo { hasNextPage endCursor } nodes { id question createdAt tags summary \
     user { username displayName } spread { name displayName } \
@@ -116,7 +116,7 @@ const DIFFICULTIES: [&str; 4] = ["BEGINNER", "INTERMEDIATE", "ADVANCED", "EXPERT
 const KARMAS: [&str; 3] = ["GOOD", "NEUTRAL", "EVIL"];
 const TAGS: [&str; 6] = ["water", "caravan", "vault", "road", "love", "trade"];
 
-/// Who comes and what there is to ask for.
+/// Visitors and data of the workload.
 pub struct Mix {
     visitors: Vec<Visitor>,
     by_visitor: WeightedIndex<f64>,
@@ -127,13 +127,13 @@ pub struct Mix {
 struct Visitor {
     token: String,
     username: String,
-    /// Ids of the newest reading and of the newest that is public, as clients have them.
+    /// Global ids of the newest reading and of the newest public reading.
     reading: Option<String>,
     public_reading: Option<String>,
 }
 
 impl Mix {
-    /// All users of the full database. Who has made the most readings comes most often.
+    /// All users of the full database; those with the most readings come most often.
     pub fn new(bench: &Bench) -> Outcome<Self> {
         let newest = |condition: &str| {
             format!(
@@ -174,7 +174,7 @@ impl Mix {
         Ok(Self { visitors, by_visitor, by_kind, spreads })
     }
 
-    /// Of a thousand requests, how many are of that kind.
+    /// Requests of that kind per thousand.
     pub fn per_mille(kind: usize) -> u32 {
         KINDS[kind].per_mille
     }
@@ -183,7 +183,7 @@ impl Mix {
         &self.visitors[self.by_visitor.sample(rng)]
     }
 
-    /// One of whom there is such a thing.
+    /// A visitor that has such a thing.
     fn visitor_with<'a, T>(
         &'a self,
         rng: &mut StdRng,
@@ -199,21 +199,21 @@ impl Mix {
 
     fn of_anybody(&self, rng: &mut StdRng, query: &str, variables: &Value) -> Request {
         if rng.random_ratio(SIGNED_IN.0, SIGNED_IN.1) {
-            self.visitor(rng).ask(query, variables)
+            self.visitor(rng).request(query, variables)
         } else {
-            Request::of_nobody(query, variables)
+            Request::anonymous(query, variables)
         }
     }
 }
 
-impl Questions for Mix {
+impl Workload for Mix {
     fn kinds(&self) -> Vec<&'static str> {
         KINDS.iter().map(|kind| kind.name).collect()
     }
 
     fn next(&self, rng: &mut StdRng) -> (usize, Request) {
         let kind = self.by_kind.sample(rng);
-        (kind, (KINDS[kind].ask)(self, rng))
+        (kind, (KINDS[kind].request)(self, rng))
     }
 }
 
@@ -235,37 +235,37 @@ impl Visitor {
         })
     }
 
-    fn ask(&self, query: &str, variables: &Value) -> Request {
-        Request::of_nobody(query, variables).with_token(self.token.clone())
+    fn request(&self, query: &str, variables: &Value) -> Request {
+        Request::anonymous(query, variables).with_token(self.token.clone())
     }
 }
 
 fn own_home(mix: &Mix, rng: &mut StdRng) -> Request {
-    mix.visitor(rng).ask(HOME, &json!({}))
+    mix.visitor(rng).request(HOME, &json!({}))
 }
 
 fn own_reading(mix: &Mix, rng: &mut StdRng) -> Request {
     let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
-    visitor.ask(OWN_READING, &json!({ "id": id }))
+    visitor.request(OWN_READING, &json!({ "id": id }))
 }
 
 fn own_search(mix: &Mix, rng: &mut StdRng) -> Request {
     let tag = TAGS.choose(rng);
-    mix.visitor(rng).ask(OWN_SEARCH, &json!({ "tag": tag }))
+    mix.visitor(rng).request(OWN_SEARCH, &json!({ "tag": tag }))
 }
 
 fn own_stats(mix: &Mix, rng: &mut StdRng) -> Request {
-    mix.visitor(rng).ask(STATS, &json!({}))
+    mix.visitor(rng).request(STATS, &json!({}))
 }
 
 fn own_chart(mix: &Mix, rng: &mut StdRng) -> Request {
     let weight = |(weight, _): &(u32, &str)| *weight;
     let (_, query) = CHARTS.choose_weighted(rng, weight).unwrap_or(&CHARTS[0]);
-    mix.visitor(rng).ask(query, &json!({}))
+    mix.visitor(rng).request(query, &json!({}))
 }
 
 fn own_readings(mix: &Mix, rng: &mut StdRng) -> Request {
-    mix.visitor(rng).ask(PAGE, &json!({ "n": 20 }))
+    mix.visitor(rng).request(PAGE, &json!({ "n": 20 }))
 }
 
 fn cards(mix: &Mix, rng: &mut StdRng) -> Request {
@@ -312,17 +312,17 @@ fn new_reading(mix: &Mix, rng: &mut StdRng) -> Request {
         "spreadId": mix.spreads.choose(rng),
         "privacyLevel": if is_public { "PUBLIC" } else { "PRIVATE" },
     });
-    mix.visitor(rng).ask(NEW_READING, &json!({ "input": input }))
+    mix.visitor(rng).request(NEW_READING, &json!({ "input": input }))
 }
 
 fn rating(mix: &Mix, rng: &mut StdRng) -> Request {
     let rating = rng.random_range(1..=5);
     let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
-    visitor.ask(UPDATE, &json!({ "input": { "id": id, "satisfactionRating": rating } }))
+    visitor.request(UPDATE, &json!({ "input": { "id": id, "satisfactionRating": rating } }))
 }
 
 fn tags(mix: &Mix, rng: &mut StdRng) -> Request {
     let tags: Vec<_> = TAGS.sample(rng, 2).collect();
     let (visitor, id) = mix.visitor_with(rng, |visitor| visitor.reading.as_ref());
-    visitor.ask(UPDATE, &json!({ "input": { "id": id, "tags": tags } }))
+    visitor.request(UPDATE, &json!({ "input": { "id": id, "tags": tags } }))
 }

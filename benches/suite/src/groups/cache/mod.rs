@@ -1,5 +1,5 @@
-//! What the cache is good for: hit rates and speed under the stated load, and public answers beside a
-//! handler that has the bytes.
+//! The cache: hit rates and speed under the stated workload, and cached public responses beside a handler
+//! that has the bytes.
 
 mod load;
 mod mix;
@@ -10,7 +10,7 @@ use crate::bench::Bench;
 use crate::report::Section;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
-    let mut section = Section::new("cache: the stated load, and public answers that are kept");
+    let mut section = Section::new("cache: the stated load, and cached public responses");
     load::measure(bench, &mut section)?;
     stored::measure(bench, &mut section)?;
     Ok(section)

@@ -1,5 +1,5 @@
-//! A load in which no request is like another: clients who each keep a connection, ask, read the answer
-//! and ask the next. wrk can only repeat what was written for it.
+//! A workload of different requests: clients with a connection each, which send a request, read the
+//! response and send the next. wrk can only repeat prepared requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,69 +8,76 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::bench::Bench;
-use crate::client::{Answer, Connection, Cost, Request};
+use crate::client::{Connection, Cost, HttpResponse, Request};
 use crate::load::Run;
 use crate::processes::{Process, cpu_with_children};
 use crate::{Failure, Outcome};
 
-/// What the clients ask.
-pub trait Questions: Sync {
-    /// The kinds of questions.
+/// Generator of requests.
+pub trait Workload: Sync {
+    /// Names of the kinds of requests.
     fn kinds(&self) -> Vec<&'static str>;
 
-    /// The next question and the index of its kind.
+    /// The next request, with the index of its kind.
     fn next(&self, rng: &mut StdRng) -> (usize, Request);
 }
 
-/// What came of the questions of a kind.
+/// Results of the requests of a kind.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Microseconds of each request, in ascending order once all are there.
+    /// Microseconds of each request, in ascending order at the end.
     pub took: Vec<u32>,
     pub statements: usize,
     pub hits: usize,
     pub misses: usize,
 }
 
-/// What came of a load.
-pub struct Visits {
+/// Results of a workload.
+pub struct WorkloadRun {
     pub run: Run,
-    /// One a kind.
+    /// One tally per kind.
     pub tallies: Vec<Tally>,
 }
 
-/// Asks for so many seconds. The questions are the same whenever the seed is.
-pub fn visit(
+/// Duration and seed of a workload. The same seed generates the same requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    pub seconds: u64,
+    pub seed: u64,
+}
+
+/// Runs a workload.
+pub fn run_workload(
     bench: &Bench,
     process: &Process,
-    questions: &dyn Questions,
+    workload: &dyn Workload,
     connections: u32,
-    (seconds, seed): (u64, u64),
-) -> Outcome<Visits> {
-    let kinds = questions.kinds().len();
+    Schedule { seconds, seed }: Schedule,
+) -> Outcome<WorkloadRun> {
+    let kinds = workload.kinds().len();
     let failed = AtomicBool::new(false);
     let postmaster = bench.postmaster()?;
     let (own, postgres) = (process.cpu()?, cpu_with_children(postmaster)?);
     let started = Instant::now();
     let until = started + Duration::from_secs(seconds);
     let client = |number: u32| -> Outcome<Vec<Tally>> {
-        // A seed of its own, and not one that another client has in another round.
+        // Unique for each client and round.
         let mut rng = StdRng::seed_from_u64(seed << 32 | u64::from(number));
         let mut tallies = vec![Tally::default(); kinds];
         let mut connection = Connection::open(&process.address)?;
         while Instant::now() < until && !failed.load(Ordering::Relaxed) {
-            let (kind, request) = questions.next(&mut rng);
-            let asked = Instant::now();
-            let answer = connection.ask(&request)?;
-            let took = asked.elapsed();
-            if !answer.is_good() || answer.has_user_errors() {
-                return Err(format!("{request:?} was answered {answer}").into());
+            let (kind, request) = workload.next(&mut rng);
+            let sent = Instant::now();
+            let response = connection.send(&request)?;
+            let took = sent.elapsed();
+            if !response.is_success() || response.has_user_errors() {
+                return Err(format!("{request:?} got {response}").into());
             }
-            tallies[kind].add(took, &answer);
+            tallies[kind].add(took, &response);
         }
         Ok(tallies)
     };
-    // One that fails ends the others.
+    // A failure stops all clients.
     let client =
         |number: u32| client(number).inspect_err(|_| failed.store(true, Ordering::Relaxed));
     let all: Vec<Outcome<Vec<Tally>>> = std::thread::scope(|scope| {
@@ -87,18 +94,18 @@ pub fn visit(
     let mut tallies = vec![Tally::default(); kinds];
     for of_client in all {
         for (tally, more) in tallies.iter_mut().zip(of_client?) {
-            tally.take(more);
+            tally.merge(more);
         }
     }
     let mut whole = Tally::default();
     for tally in &mut tallies {
         tally.took.sort_unstable();
-        whole.take(tally.clone());
+        whole.merge(tally.clone());
     }
     whole.took.sort_unstable();
     let requests = whole.requests();
     if requests < 1.0 {
-        return Err("nothing was answered".into());
+        return Err("no request succeeded".into());
     }
     let run = Run {
         per_second: requests / elapsed.as_secs_f64(),
@@ -108,19 +115,19 @@ pub fn visit(
         own_cpu: own / requests,
         postgres_cpu: postgres / requests,
     };
-    Ok(Visits { run, tallies })
+    Ok(WorkloadRun { run, tallies })
 }
 
 impl Tally {
-    fn add(&mut self, took: Duration, answer: &Answer) {
-        let Cost { statements, hits, misses } = answer.cost().unwrap_or_default();
+    fn add(&mut self, took: Duration, response: &HttpResponse) {
+        let Cost { statements, hits, misses } = response.cost().unwrap_or_default();
         self.took.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         self.statements += statements;
         self.hits += hits;
         self.misses += misses;
     }
 
-    fn take(&mut self, other: Self) {
+    fn merge(&mut self, other: Self) {
         self.took.extend(other.took);
         self.statements += other.statements;
         self.hits += other.hits;

@@ -1,8 +1,7 @@
-//! What is done every few seconds or minutes, whoever asks for what: counters are brought up to date,
-//! accesses of share links are written, cards and spreads that another server's admin changed are
-//! read, what has expired is deleted, and
-//! SQLite looks at how its tables have grown. Each step may be done by
-//! several processes at once, and may fail and be done the next time.
+//! Background maintenance, every few seconds or minutes: folds counter deltas, writes accesses of share
+//! links, reloads reference data that another server's admin changed, deletes expired rows, and updates
+//! SQLite's planner statistics. Each step may run in several processes at once, and a failed step is
+//! retried at the next interval.
 
 use std::future::Future;
 use std::pin::pin;
@@ -24,11 +23,11 @@ use crate::db::reference::reference_changed_at;
 use crate::db::shares::shares_sweep;
 use crate::db::{Database, Session};
 
-/// Rows that one transaction takes, so that it stays short.
+/// Rows of one transaction, so that it stays short.
 const BATCH: u64 = 500;
 
-/// Does what is to be done, again and again, until `stop` is done; then once more.
-pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Future<Output = ()>) {
+/// Runs all maintenance until `stop` completes, then folds the counters once more.
+pub async fn run(services: Arc<Services>, database: Database, stop: impl Future<Output = ()>) {
     let content = &services.settings.content;
     let mut counters = ticks(content.counters_interval);
     let mut sweeps = ticks(content.sweep_interval);
@@ -38,21 +37,21 @@ pub async fn keep_up(services: Arc<Services>, database: Database, stop: impl Fut
         tokio::select! {
             () = &mut stop => break,
             _ = counters.tick() => {
-                report("counters", bring_up_to_date(&services, &database.session()).await);
-                report("catalogue", renew_catalogue(&services, &database.session()).await);
+                report("counters", fold_counters(&services, &database.session()).await);
+                report("catalogue", refresh_catalogue(&services, &database.session()).await);
             }
             _ = sweeps.tick() => {
-                services.throttle.forget_idle();
+                services.rate_limits.evict_idle();
                 for (row, Lookups { hits, misses }) in hit_rates.look(&services.cache) {
-                    let row = row.name();
-                    tracing::warn!(row, hits, misses, "few lookups of a busy row of the cache are hits");
+                    let policy = row.name();
+                    tracing::warn!(policy, hits, misses, "low hit rate of a busy cache policy");
                 }
                 report("sweep", sweep(&services, &database.session()).await);
                 report("optimize", database.optimize().await.map_err(Into::into));
             }
         }
     }
-    report("counters", bring_up_to_date(&services, &database.session()).await);
+    report("counters", fold_counters(&services, &database.session()).await);
 }
 
 fn ticks(interval: Duration) -> Interval {
@@ -61,43 +60,35 @@ fn ticks(interval: Duration) -> Interval {
     ticks
 }
 
-fn report(what: &'static str, result: Result<(), ServiceError>) {
+fn report(task: &'static str, result: Result<(), ServiceError>) {
     if let Err(error) = result {
-        tracing::warn!(%error, what, "the upkeep failed and is tried again");
+        tracing::warn!(%error, task, "maintenance failed; retrying at the next interval");
     }
 }
 
-/// Folds what was written into the counters, and writes accesses of share links.
-///
-/// # Errors
-///
-/// A statement fails.
-pub async fn bring_up_to_date(services: &Services, session: &Session) -> Result<(), ServiceError> {
+/// Folds counter deltas into the counters, and writes accesses of share links.
+pub async fn fold_counters(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
     in_batches(|| {
         services.write(session, move |transaction| async move {
             let folded = counters_fold(&transaction, BATCH, now).await?;
             if folded > 0 {
-                transaction.changes(Change::CountersFolded);
+                transaction.invalidate(Change::CountersFolded);
             }
             Ok(folded)
         })
     })
     .await?;
-    services.share_accesses.write(session).await?;
+    services.share_accesses.flush(session).await?;
     session.release().await;
     Ok(())
 }
 
-/// Deletes what has expired: logins with their tokens, idempotency keys, share links that have been over
-/// for long enough, and notes of what writes have made old.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Deletes expired rows: logins with their tokens, idempotency keys, closed share links after their
+/// retention, and outbox entries after theirs.
 pub async fn sweep(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
-    let closed = now - services.settings.content.closed_share_retention;
+    let closed_end = now - services.settings.content.closed_share_retention;
     let mut swept = 0;
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
@@ -113,25 +104,25 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
     .await?;
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
-            shares_sweep(&transaction, closed, BATCH).await
+            shares_sweep(&transaction, closed_end, BATCH).await
         })
     })
     .await?;
-    let noted = now - services.settings.cache.peers.outbox;
+    let outbox_end = now - services.settings.cache.peers.outbox;
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
-            outbox_sweep(&transaction, noted, BATCH).await
+            outbox_sweep(&transaction, outbox_end, BATCH).await
         })
     })
     .await?;
     if swept > 0 {
-        tracing::info!(rows = swept, "deleted what had expired");
+        tracing::info!(rows = swept, "deleted expired rows");
     }
     session.release().await;
     Ok(())
 }
 
-/// Does a batch again for as long as there was a whole one. Answers the sum.
+/// Repeats `batch` until it affects fewer than [`BATCH`] rows. Returns the sum of affected rows.
 async fn in_batches<E, F: Future<Output = Result<u64, E>>>(
     mut batch: impl FnMut() -> F,
 ) -> Result<u64, E> {
@@ -145,25 +136,17 @@ async fn in_batches<E, F: Future<Output = Result<u64, E>>>(
     }
 }
 
-/// Reads the reference data anew if somebody has changed it.
-///
-/// # Errors
-///
-/// A statement fails.
-pub async fn renew_catalogue(services: &Services, session: &Session) -> Result<(), ServiceError> {
+/// Reloads the reference data if it was changed in the database.
+pub async fn refresh_catalogue(services: &Services, session: &Session) -> Result<(), ServiceError> {
     if reference_changed_at(session).await? != services.catalogue().changed_at() {
         reload_catalogue(services, session).await?;
-        tracing::info!("cards and spreads were changed elsewhere, and read anew");
+        tracing::info!("reloaded reference data that another process changed");
     }
     session.release().await;
     Ok(())
 }
 
-/// Reads the reference data anew, for requests from now on.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Reloads the reference data, for subsequent requests.
 pub async fn reload_catalogue(
     services: &Services,
     session: &Session,

@@ -1,4 +1,4 @@
-//! The one way to write: a transaction, and what it makes old in the caches of all servers.
+//! The one way to write: a transaction together with the cache invalidation of all servers.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
@@ -12,13 +12,13 @@ use crate::db::cache_outbox::{OutboxRow, outbox_insert};
 use crate::db::{Session, Transaction};
 use crate::domain::lock::lock;
 
-/// A transaction that knows what it has changed.
-pub struct Write {
+/// A transaction that collects invalidation events.
+pub struct WriteTransaction {
     transaction: Arc<Transaction>,
     changes: Arc<Mutex<Vec<Change>>>,
 }
 
-impl Deref for Write {
+impl Deref for WriteTransaction {
     type Target = Transaction;
 
     fn deref(&self) -> &Transaction {
@@ -26,17 +26,17 @@ impl Deref for Write {
     }
 }
 
-impl Write {
-    /// Says what the transaction has changed or is about to change.
-    pub fn changes(&self, change: Change) {
+impl WriteTransaction {
+    /// Adds an event for data that the transaction has changed or is about to change.
+    pub fn invalidate(&self, change: Change) {
         lock(&self.changes).push(change);
     }
 }
 
 impl Services {
-    /// Does work in one transaction, notes in it what it has changed, and purges that when the
-    /// transaction has ended; however it ended, because of a connection that was lost meanwhile nobody
-    /// knows.
+    /// Runs `work` in one transaction, writes its invalidation events to the outbox in the same
+    /// transaction, and purges the caches when the transaction has ended. The purge does not depend on
+    /// the outcome: after a connection was lost during the commit, the outcome is unknown.
     ///
     /// # Errors
     ///
@@ -44,14 +44,17 @@ impl Services {
     pub async fn write<T, F: Future<Output = Result<T, ServiceError>>>(
         &self,
         session: &Session,
-        work: impl FnOnce(Write) -> F,
+        work: impl FnOnce(WriteTransaction) -> F,
     ) -> Result<T, ServiceError> {
         let (note, changes) = (Uuid::now_v7(), Arc::<Mutex<Vec<Change>>>::default());
         let noted = Arc::clone(&changes);
         let written = session.transaction(|transaction| {
             Box::pin(async {
                 let transaction = Arc::new(transaction);
-                let write = Write { transaction: Arc::clone(&transaction), changes: noted.clone() };
+                let write = WriteTransaction {
+                    transaction: Arc::clone(&transaction),
+                    changes: noted.clone(),
+                };
                 let value = work(write).await?;
                 let changes = lock(&noted).clone();
                 if !changes.is_empty() {

@@ -1,4 +1,4 @@
--- The answer of nplusone.rs as one statement. $1 are the users.
+-- The response of nplusone.rs as one statement. $1 are the users.
 SELECT json_build_object('data', json_build_object('nodes', json_agg(json_build_object(
     'id', users.id,
     'username', users.username,

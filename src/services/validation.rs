@@ -1,5 +1,5 @@
-//! Checks of what people write. Texts are composed (NFC) and trimmed, so that what looks the same is
-//! the same; everything that is wrong with an input is found at once.
+//! Validation of input. Texts are normalized (NFC) and trimmed, so that equal-looking texts are equal;
+//! all errors of an input are reported at once.
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -10,26 +10,27 @@ use super::error::ServiceError;
 use crate::config::content::{RATING, TAG, TAGS, USER_ERRORS};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// Whether a text may have several lines.
+/// Control characters that a text may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {
-    /// No line breaks, no tabs.
-    One,
-    /// Both.
-    Many,
+    /// One line: no line breaks, no tabs.
+    Single,
+    /// Several lines, with tabs.
+    Multiple,
 }
 
-/// What is wrong with an input, as far as it has been looked at.
+/// Collector of the user errors of one input. Each method validates a field and returns its
+/// normalized value.
 #[derive(Debug, Default)]
-pub struct Checks(Vec<UserError>);
+pub struct Validator(Vec<UserError>);
 
-impl Checks {
-    /// Notes something that is wrong.
-    pub fn refuse(&mut self, error: UserError) {
+impl Validator {
+    /// Adds an error.
+    pub fn reject(&mut self, error: UserError) {
         self.0.push(error);
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub fn text(
         &mut self,
         field: &str,
@@ -40,7 +41,7 @@ impl Checks {
         self.text_at(&[field], text, characters, lines)
     }
 
-    /// A text that may be left out; an empty one is none.
+    /// An optional text; an empty one is `None`.
     pub fn optional_text(
         &mut self,
         field: &str,
@@ -55,7 +56,7 @@ impl Checks {
         Some(self.text_at(&[field], &text, characters, lines))
     }
 
-    /// The same somewhere within the input.
+    /// A required text at a path within the input.
     pub fn text_at(
         &mut self,
         path: &[&str],
@@ -67,30 +68,30 @@ impl Checks {
         let (count, min, max) = (text.chars().count(), *characters.start(), *characters.end());
         let name = name_of(path);
         if text.is_empty() && min > 0 {
-            self.refuse_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
+            self.reject_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
         } else if count < min {
             let message = format!("{name} has {count} characters; it must have at least {min}");
-            self.refuse_at(path, UserErrorCode::TooShort, message, Some(characters));
+            self.reject_at(path, UserErrorCode::TooShort, message, Some(characters));
         } else if count > max {
             let message = format!("{name} has {count} characters; it may have at most {max}");
-            self.refuse_at(path, UserErrorCode::TooLong, message, Some(characters));
+            self.reject_at(path, UserErrorCode::TooLong, message, Some(characters));
         } else if text.chars().any(|character| !is_allowed(character, lines)) {
             let message = format!("{name} has characters that cannot be shown");
-            self.refuse_at(path, UserErrorCode::Invalid, message, None);
+            self.reject_at(path, UserErrorCode::Invalid, message, None);
         }
         text
     }
 
-    /// A change of what cannot be cleared: absent, null and a value are three things.
+    /// An update of a field that cannot be cleared: absent is `None`, null an error.
     pub fn required<T>(&mut self, field: &str, value: Option<Option<T>>) -> Option<T> {
         if matches!(value, Some(None)) {
             let message = format!("{field} cannot be cleared");
-            self.refuse(UserError::new(field, UserErrorCode::Required, message));
+            self.reject(UserError::new(field, UserErrorCode::Required, message));
         }
         value.flatten()
     }
 
-    /// How many items a list has.
+    /// The number of items of a list.
     pub fn count(&mut self, field: &str, count: usize, bounds: &RangeInclusive<usize>) {
         if bounds.contains(&count) {
             return;
@@ -98,16 +99,16 @@ impl Checks {
         let (min, max) = (bounds.start(), bounds.end());
         let message = format!("{field} has {count}; it must have {min} to {max}");
         let code = if count == 0 { UserErrorCode::Required } else { UserErrorCode::TooMany };
-        self.refuse(UserError::new(field, code, message).within_count(bounds));
+        self.reject(UserError::new(field, code, message).within_count(bounds));
     }
 
-    /// A number within bounds.
+    /// A whole number within bounds.
     pub fn number(&mut self, field: &str, number: i32, bounds: &RangeInclusive<i32>) -> i16 {
         if !bounds.contains(&number) {
             let (min, max) = (*bounds.start(), *bounds.end());
             let message = format!("{field} is {number}; it must be from {min} to {max}");
             let error = UserError::new(field, UserErrorCode::OutOfRange, message);
-            self.refuse(error.within(Some(min), Some(max)));
+            self.reject(error.within(Some(min), Some(max)));
         }
         i16::try_from(number).unwrap_or_default()
     }
@@ -122,62 +123,62 @@ impl Checks {
         self.fraction_at(&[field], number, bounds)
     }
 
-    /// The same somewhere within the input.
+    /// A number with a fraction at a path within the input.
     pub fn fraction_at(&mut self, path: &[&str], number: f64, bounds: &RangeInclusive<f64>) -> f64 {
         if !bounds.contains(&number) {
             let (name, min, max) = (name_of(path), bounds.start(), bounds.end());
             let message = format!("{name} is {number}; it must be from {min} to {max}");
-            self.refuse_at(path, UserErrorCode::OutOfRange, message, None);
+            self.reject_at(path, UserErrorCode::OutOfRange, message, None);
         }
         number
     }
 
-    /// Tags: each once, in the order in which they were given.
+    /// Tags without duplicates, in their order.
     pub fn tags(&mut self, field: &str, tags: &[String]) -> Vec<String> {
-        let mut known = HashSet::new();
+        let mut seen = HashSet::new();
         let mut all = Vec::new();
         for (index, tag) in tags.iter().enumerate() {
-            let tag = self.text_at(&[field, &index.to_string()], tag, &TAG, Lines::One);
-            if known.insert(tag.clone()) {
+            let tag = self.text_at(&[field, &index.to_string()], tag, &TAG, Lines::Single);
+            if seen.insert(tag.clone()) {
                 all.push(tag);
             }
         }
         if all.len() > TAGS {
             let message = format!("{field} has {} tags; there may be {TAGS}", all.len());
             let error = UserError::new(field, UserErrorCode::TooMany, message);
-            self.refuse(error.within(None, i32::try_from(TAGS).ok()));
+            self.reject(error.within(None, i32::try_from(TAGS).ok()));
         }
         all
     }
 
-    /// Ends the checks.
+    /// Ends the validation.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, as far as one answer tells of it.
+    /// `UserErrors` with the first [`USER_ERRORS`] errors.
     pub fn finish(self) -> Result<(), ServiceError> {
         let mut errors = self.0;
         errors.truncate(USER_ERRORS);
-        if errors.is_empty() { Ok(()) } else { Err(ServiceError::Refused(errors)) }
+        if errors.is_empty() { Ok(()) } else { Err(ServiceError::UserErrors(errors)) }
     }
 
-    fn refuse_at(
+    fn reject_at(
         &mut self,
         path: &[&str],
         code: UserErrorCode,
         message: String,
         characters: Option<&RangeInclusive<usize>>,
     ) {
-        let mut error = UserError::of_whole(code, message);
+        let mut error = UserError::whole_input(code, message);
         error.field = path.iter().map(|segment| (*segment).to_owned()).collect();
         if let Some(characters) = characters {
             error = error.within_count(characters);
         }
-        self.refuse(error);
+        self.reject(error);
     }
 }
 
-/// A place in an input as people write it: `tags[1]`, `positions[0].name`.
+/// Readable form of a path: `tags[1]`, `positions[0].name`.
 fn name_of(path: &[&str]) -> String {
     path.iter().fold(String::new(), |name, segment| {
         if name.is_empty() {
@@ -190,7 +191,7 @@ fn name_of(path: &[&str]) -> String {
     })
 }
 
-/// Composed and trimmed.
+/// NFC form without surrounding white space.
 #[must_use]
 pub fn normalized(text: &str) -> String {
     text.nfc().collect::<String>().trim().to_owned()
@@ -198,16 +199,16 @@ pub fn normalized(text: &str) -> String {
 
 fn is_allowed(character: char, lines: Lines) -> bool {
     match character {
-        '\n' | '\t' | '\r' => lines == Lines::Many,
-        // The separators of lines and paragraphs, and what turns the text around it.
+        '\n' | '\t' | '\r' => lines == Lines::Multiple,
+        // Line and paragraph separators, and bidirectional controls.
         '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            lines == Lines::Many
+            lines == Lines::Multiple
         }
         character => !character.is_control(),
     }
 }
 
-/// Whether a character shows nothing, so that two names with and without it look alike.
+/// `true` for characters without a glyph, which make different names look equal.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
     matches!(

@@ -1,41 +1,41 @@
-//! Settings of throttling: how much one address or account may ask for in a while.
+//! Settings of rate limits by address and account.
 
 use clap::Args;
 use ipnet::IpNet;
 
-/// How much may be asked for. Zero turns a limit off.
+/// Rate limits; 0 turns a limit off.
 #[derive(Debug, Clone, Args)]
-pub struct ThrottleSettings {
-    /// Requests a minute, by account, or by address where nobody is signed in; 0 is off, and turns the limit of cost off as well
+pub struct RateLimitSettings {
+    /// Requests per minute, by account, or by address of anonymous requests; 0 turns this limit and RATE_LIMIT_COST off
     #[arg(long, env = "RATE_LIMIT", value_parser = amount, default_value = "600", global = true, hide_env_values = true)]
     pub rate_limit: u32,
 
-    /// Cost points a minute, by account or address; 0 is off
+    /// Cost points per minute, by account or address; 0 turns it off
     #[arg(long, env = "RATE_LIMIT_COST", value_parser = amount, default_value = "60000", global = true, hide_env_values = true)]
     pub rate_limit_cost: u32,
 
-    /// Logins, and unlockings of share links, a minute by address; 0 is off
+    /// Attempts to log in or to unlock a share link, per minute and address; 0 turns it off
     #[arg(long, env = "LOGIN_RATE", value_parser = amount, default_value = "10", global = true, hide_env_values = true)]
     pub login_rate: u32,
 
-    /// Wrong passwords an hour by account or share link; 0 is off
+    /// Wrong passwords per hour, by account or share link; 0 turns it off
     #[arg(long, env = "LOGIN_FAILURE_RATE", value_parser = amount, default_value = "100", global = true, hide_env_values = true)]
     pub login_failure_rate: u32,
 
-    /// Registrations an hour by address; 0 is off
+    /// Registrations per hour and address; 0 turns it off
     #[arg(long, env = "REGISTRATION_RATE", value_parser = amount, default_value = "20", global = true, hide_env_values = true)]
     pub registration_rate: u32,
 
-    /// Mutations of an admin's a minute; 0 is off
+    /// Mutations per minute of an admin; 0 turns it off
     #[arg(long, env = "ADMIN_RATE", value_parser = amount, default_value = "30", global = true, hide_env_values = true)]
     pub admin_rate: u32,
 
-    /// Addresses or networks of proxies whose `X-Forwarded-For` is believed, comma separated
+    /// Addresses or networks of proxies whose `X-Forwarded-For` is trusted, comma separated
     #[arg(long, env = "TRUSTED_PROXIES", value_parser = network, value_delimiter = ',', global = true, hide_env_values = true)]
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// More than anybody can send.
+/// Upper bound of every rate limit: more than a client can send.
 const AMOUNT_MAXIMUM: u32 = 100_000_000;
 
 fn amount(text: &str) -> Result<u32, String> {

@@ -1,0 +1,245 @@
+//! Rate limits by address and account, as token buckets: each refills evenly over its period. The
+//! limits are those of one process.
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use moka::sync::Cache;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::ServiceError;
+use crate::config::rate_limits::RateLimitSettings;
+
+/// Period of the login failure limit, and therefore the longest time for which a key is blocked.
+const FAILURES_PERIOD: Duration = Duration::from_hours(1);
+/// Maximum number of blocked keys in memory.
+const BLOCKED_NAMES: u64 = 100_000;
+
+/// Subject of a rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RateLimitKey {
+    /// A signed-in user.
+    Account(Uuid),
+    /// A client address; of IPv6 its /64 network, which is what one household has.
+    Address(IpAddr),
+    /// SHA-256 of a login name that belongs to no account.
+    Name([u8; 32]),
+    /// A share link.
+    Share(Uuid),
+}
+
+impl RateLimitKey {
+    /// Key of a client address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            address @ IpAddr::V4(_) => address,
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+        })
+    }
+
+    /// Key of a login name.
+    #[must_use]
+    pub fn name(name: &str) -> Self {
+        Self::Name(Sha256::digest(name).into())
+    }
+}
+
+/// All rate limits of the process.
+pub struct RateLimits {
+    requests: Limiter,
+    cost: Limiter,
+    logins: Limiter,
+    failures: Limiter,
+    blocked: Cache<RateLimitKey, Instant>,
+    registrations: Limiter,
+    admin: Limiter,
+}
+
+/// State of a limit after a request was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitStatus {
+    /// Remaining units.
+    pub remaining: u32,
+    /// Time until one unit is refilled.
+    pub next_after: Duration,
+    /// Time until the limit is fully refilled.
+    pub reset_after: Duration,
+}
+
+/// A limit by key; `None` where it is turned off.
+struct Limiter(Option<Bucket>);
+
+/// A keyed token bucket and its size.
+struct Bucket {
+    limiter: KeyedLimiter,
+    limit: NonZeroU32,
+}
+
+type KeyedLimiter = RateLimiter<
+    RateLimitKey,
+    DefaultKeyedStateStore<RateLimitKey>,
+    DefaultClock,
+    StateInformationMiddleware,
+>;
+
+impl Limiter {
+    fn new(amount: u32, quota: fn(NonZeroU32) -> Quota) -> Self {
+        let bucket = |limit| {
+            let limiter = RateLimiter::keyed(quota(limit)).with_middleware();
+            Bucket { limiter, limit }
+        };
+        Self(NonZeroU32::new(amount).map(bucket))
+    }
+
+    fn take(
+        &self,
+        key: RateLimitKey,
+        amount: u32,
+        resource: &'static str,
+    ) -> Result<Option<LimitStatus>, ServiceError> {
+        let (Some(Bucket { limiter, limit }), Some(amount)) = (&self.0, NonZeroU32::new(amount))
+        else {
+            return Ok(None);
+        };
+        // An amount above the limit takes all of it.
+        match limiter.check_key_n(&key, amount.min(*limit)) {
+            Ok(Ok(state)) => {
+                let remaining = state.remaining_burst_capacity();
+                let taken = limit.get().saturating_sub(remaining);
+                let next_after = state.quota().replenish_interval();
+                Ok(Some(LimitStatus { remaining, next_after, reset_after: next_after * taken }))
+            }
+            Err(_) => Ok(None),
+            Ok(Err(not_until)) => {
+                let retry_after = not_until.wait_time_from(DefaultClock::default().now());
+                Err(ServiceError::RateLimited { resource, retry_after })
+            }
+        }
+    }
+
+    fn evict_idle(&self) {
+        if let Some(Bucket { limiter, .. }) = &self.0 {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
+        }
+    }
+}
+
+impl RateLimits {
+    /// Limits of these settings.
+    #[must_use]
+    pub fn new(settings: &RateLimitSettings) -> Self {
+        let cost = if settings.rate_limit == 0 { 0 } else { settings.rate_limit_cost };
+        Self {
+            requests: Limiter::new(settings.rate_limit, Quota::per_minute),
+            cost: Limiter::new(cost, Quota::per_minute),
+            logins: Limiter::new(settings.login_rate, Quota::per_minute),
+            failures: Limiter::new(settings.login_failure_rate, Quota::per_hour),
+            blocked: Cache::builder()
+                .max_capacity(BLOCKED_NAMES)
+                .time_to_live(FAILURES_PERIOD)
+                .build(),
+            registrations: Limiter::new(settings.registration_rate, Quota::per_hour),
+            admin: Limiter::new(settings.admin_rate, Quota::per_minute),
+        }
+    }
+
+    /// Counts a request and returns the state of the limit; `None` where it is turned off.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` above the limit.
+    pub fn check_request(&self, key: RateLimitKey) -> Result<Option<LimitStatus>, ServiceError> {
+        self.requests.take(key, 1, "requests")
+    }
+
+    /// Counts the cost points of an operation.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` above the limit.
+    pub fn check_cost(&self, key: RateLimitKey, cost: u64) -> Result<(), ServiceError> {
+        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points").map(drop)
+    }
+
+    /// Counts an attempt to log in or to unlock a share link.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` above the limit.
+    pub fn check_login_attempt(&self, address: IpAddr) -> Result<(), ServiceError> {
+        self.logins.take(RateLimitKey::address(address), 1, "attempts").map(drop)
+    }
+
+    /// Rejects a key that is blocked because of wrong passwords.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` while it is blocked.
+    pub fn check_login_failures(&self, key: RateLimitKey) -> Result<(), ServiceError> {
+        let remaining = self
+            .blocked
+            .get(&key)
+            .map(|until| until.saturating_duration_since(Instant::now()))
+            .filter(|remaining| !remaining.is_zero());
+        match remaining {
+            None => Ok(()),
+            Some(retry_after) => {
+                Err(ServiceError::RateLimited { resource: "wrong passwords", retry_after })
+            }
+        }
+    }
+
+    /// Counts a wrong password. At the limit the key is blocked until one unit is refilled.
+    pub fn record_login_failure(&self, key: RateLimitKey) {
+        let wait = match self.failures.take(key, 1, "wrong passwords") {
+            Ok(Some(LimitStatus { remaining: 0, next_after, .. })) => next_after,
+            Err(ServiceError::RateLimited { retry_after, .. }) => retry_after,
+            _ => return,
+        };
+        self.blocked.insert(key, Instant::now() + wait);
+    }
+
+    /// Counts a registration from an address.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` above the limit.
+    pub fn check_registration(&self, address: IpAddr) -> Result<(), ServiceError> {
+        self.registrations.take(RateLimitKey::address(address), 1, "registrations").map(drop)
+    }
+
+    /// Counts a mutation of an admin.
+    ///
+    /// # Errors
+    ///
+    /// `RateLimited` above the limit.
+    pub fn check_admin_mutation(&self, admin: Uuid) -> Result<(), ServiceError> {
+        self.admin.take(RateLimitKey::Account(admin), 1, "admin mutations").map(drop)
+    }
+
+    /// Evicts keys whose limits are fully refilled.
+    pub fn evict_idle(&self) {
+        for limiter in [
+            &self.requests,
+            &self.cost,
+            &self.logins,
+            &self.failures,
+            &self.registrations,
+            &self.admin,
+        ] {
+            limiter.evict_idle();
+        }
+    }
+}
