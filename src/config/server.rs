@@ -37,8 +37,8 @@ pub struct ServerSettings {
     pub introspection: Option<bool>,
 
     /// Serialize pages of readings directly to JSON (fast path); if off, fields are resolved one by one, with the same responses
-    #[arg(long, env = "ONE_PASS_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
-    pub one_pass_pages: bool,
+    #[arg(long, env = "FAST_JSON_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
+    pub fast_json_pages: bool,
 
     /// Path of a JSON file of trusted documents, keyed by SHA-256
     #[arg(long, env = "TRUSTED_DOCUMENTS", value_parser = file, global = true, hide_env_values = true)]

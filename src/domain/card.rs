@@ -2,10 +2,10 @@
 
 use uuid::Uuid;
 
+use super::enums::text_enum;
 use super::locale::{Locale, Localized};
-use super::words::words;
 
-words! {
+text_enum! {
     /// The five suits of the deck, in deck order.
     Suit {
         /// The 22 trumps.
@@ -21,7 +21,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Major arcana or one of the four minor suits.
     CardType {
         /// The 22 trumps.
@@ -31,7 +31,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Orientation of a drawn card.
     Orientation {
         /// As printed.

@@ -1,10 +1,10 @@
 //! Factions: a user's allegiance, and a filter of voices.
 
+use super::enums::text_enum;
 use super::locale::Localized;
 use super::voice::VoiceKey;
-use super::words::words;
 
-words! {
+text_enum! {
     /// One of the nine allegiances.
     FactionKey {
         /// People of the vaults.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::words::words;
+use super::enums::text_enum;
 
-words! {
+text_enum! {
     /// Language of texts. English is complete; others may have gaps.
     Locale {
         /// English.

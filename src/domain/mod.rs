@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod card_list;
+pub mod enums;
 pub mod error_code;
 pub mod faction;
 pub mod interpretation;
@@ -22,4 +23,3 @@ pub mod user;
 pub mod user_error;
 pub mod viewer;
 pub mod voice;
-pub mod words;

@@ -1,8 +1,8 @@
 //! Enumerations of readings, independent of their storage.
 
-use super::words::words;
+use super::enums::text_enum;
 
-words! {
+text_enum! {
     /// Karma context of a reading, and the grade of a user's karma score.
     Karma {
         /// 70 and above.
@@ -14,7 +14,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Visibility of a reading.
     PrivacyLevel {
         /// The owner.
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Progress of a reading. Only complete ones are stored at present.
     ReadingStatus {
         /// Being drawn.

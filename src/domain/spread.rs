@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::enums::text_enum;
 use super::faction::FactionKey;
 use super::locale::Localized;
-use super::words::words;
 
-words! {
+text_enum! {
     /// Type of a spread; a reading stores the type at its creation.
     SpreadType {
         /// One card.
@@ -31,7 +31,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Difficulty of reading a spread.
     Difficulty {
         /// A first spread.

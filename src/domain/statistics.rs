@@ -8,16 +8,16 @@ use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, NaiveTime, Time
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::enums::text_enum;
 use super::reading::Karma;
 use super::voice::VoiceKey;
-use super::words::words;
 
 /// Minimum number of ratings of a trend.
 const RATINGS_OF_A_TREND: i64 = 4;
 /// Minimum difference of the means of both halves for a trend, in tenths.
 const TENTHS_OF_A_TREND: i64 = 3;
 
-words! {
+text_enum! {
     /// A day of the week.
     Weekday {
         /// Monday.
@@ -37,7 +37,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Trend of satisfaction ratings.
     SatisfactionTrend {
         /// Improving ratings.
@@ -49,7 +49,7 @@ words! {
     }
 }
 
-words! {
+text_enum! {
     /// Direction of a change between two periods.
     ChangeDirection {
         /// More.

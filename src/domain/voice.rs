@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::card::Suit;
+use super::enums::text_enum;
 use super::locale::Localized;
-use super::words::words;
 
-words! {
+text_enum! {
     /// One of the fourteen voices.
     VoiceKey {
         /// A terse instrument on the wrist.

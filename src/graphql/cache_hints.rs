@@ -25,13 +25,13 @@ pub enum Audience {
     SignedOut,
 }
 
-/// What caches outside may do with an answer.
+/// Revalidation of a cached response by downstream caches: browsers and CDNs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Outside {
-    /// Use it until its time is over: reference data, which changes by an admin's hand only.
-    Use,
-    /// Ask each time whether it is still so.
-    Ask,
+pub enum Revalidation {
+    /// After its TTL: reference data, which only admins change.
+    WhenExpired,
+    /// Before each use.
+    Always,
 }
 
 /// What the table says of a field.
@@ -40,7 +40,7 @@ pub struct Hint {
     /// To whom it is the same.
     pub audience: Audience,
     /// What caches outside may do with it.
-    pub outside: Outside,
+    pub revalidation: Revalidation,
     /// The row of the TTL table that says for how long it is kept.
     pub row: Row,
     /// What it is made with, whatever the arguments are. The rest is noted while it is loaded.
@@ -49,16 +49,21 @@ pub struct Hint {
 
 impl Hint {
     const fn reference(row: Row, made_with: &'static [Scope]) -> Self {
-        Self { audience: Audience::Everybody, outside: Outside::Use, row, made_with }
+        Self {
+            audience: Audience::Everybody,
+            revalidation: Revalidation::WhenExpired,
+            row,
+            made_with,
+        }
     }
 
     const fn changing(made_with: &'static [Scope]) -> Self {
-        let (audience, outside) = (Audience::Everybody, Outside::Ask);
-        Self { audience, outside, row: Row::PublicData, made_with }
+        let (audience, revalidation) = (Audience::Everybody, Revalidation::Always);
+        Self { audience, revalidation, row: Row::PublicData, made_with }
     }
 
     const fn signed_out(self) -> Self {
-        Self { audience: Audience::SignedOut, outside: Outside::Ask, ..self }
+        Self { audience: Audience::SignedOut, revalidation: Revalidation::Always, ..self }
     }
 }
 
@@ -158,7 +163,7 @@ pub struct Hints {
     /// To whom the answer is the same.
     pub audience: Audience,
     /// What caches outside may do with it.
-    pub outside: Outside,
+    pub revalidation: Revalidation,
     /// For how long it is kept at most.
     pub ttl: Duration,
     /// What it is made with, whatever the arguments are.
@@ -170,7 +175,7 @@ impl Hints {
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.audience = self.audience.max(other.audience);
-        self.outside = self.outside.max(other.outside);
+        self.revalidation = self.revalidation.max(other.revalidation);
         self.ttl = self.ttl.min(other.ttl);
         self.made_with.extend(other.made_with);
         self
@@ -181,7 +186,7 @@ impl From<Hint> for Hints {
     fn from(hint: Hint) -> Self {
         Self {
             audience: hint.audience,
-            outside: hint.outside,
+            revalidation: hint.revalidation,
             ttl: hint.row.ttl(),
             made_with: hint.made_with.iter().cloned().collect(),
         }
@@ -339,9 +344,9 @@ pub fn with_hints(sdl: &str) -> String {
         };
         hinted.push_str(start);
         if let Some(hint) = hint {
-            let seconds = match hint.outside {
-                Outside::Use => hint.row.ttl().as_secs(),
-                Outside::Ask => 0,
+            let seconds = match hint.revalidation {
+                Revalidation::WhenExpired => hint.row.ttl().as_secs(),
+                Revalidation::Always => 0,
             };
             // Writing to a string cannot fail.
             let _ = write!(hinted, " @cacheControl(maxAge: {seconds}, scope: PUBLIC)");

@@ -6,11 +6,11 @@ use async_graphql::{Context, ID, Object};
 
 use super::card_lists::{CardFilter, CardOrder};
 use super::context::request;
+use super::enums::{CardType, Locale, Suit, VoiceKey};
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::pagination::{Connection, PageArguments};
 use super::scalars::Url;
-use super::words::{CardType, Locale, Suit, VoiceKey};
 use crate::db::DbError;
 use crate::domain::card;
 

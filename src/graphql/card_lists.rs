@@ -4,12 +4,12 @@ use async_graphql::{Context, Enum, InputObject};
 
 use super::card::Card;
 use super::context::request;
+use super::enums::{CardType, Suit};
 use super::errors::ApiError;
 use super::inputs::{FloatRange, IntRange, OrderDirection, search_text};
 use super::pagination::{
     Connection, CursorKey, PageArguments, list_name, of_order, read_text, write_text,
 };
-use super::words::{CardType, Suit};
 use crate::cache::keys;
 use crate::config::content::{RADIATION_LEVEL, THREAT_LEVEL};
 use crate::domain::card_list::{self, CardKey, CardValue};

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::errors::ApiError;
-use super::one_pass::Plans;
+use super::fast_json::FastJsonPlans;
 use crate::cache::generations::Moment;
 use crate::cache::keys::Key;
 use crate::cache::scope::MadeWith;
@@ -80,7 +80,7 @@ pub struct RequestContext {
     /// Limits of pages and ids.
     pub limits: Arc<DocumentLimits>,
     /// How its pages of readings are written.
-    pub plans: Arc<Plans>,
+    pub plans: Arc<FastJsonPlans>,
     /// What becomes of the cookie.
     pub cookie: Mutex<Option<CookieChange>>,
     /// Whether nothing that is kept is new enough.
@@ -106,7 +106,7 @@ impl RequestContext {
         (database, session): (Database, Session),
         services: Arc<Services>,
         limits: Arc<DocumentLimits>,
-        plans: Arc<Plans>,
+        plans: Arc<FastJsonPlans>,
     ) -> Self {
         let as_of = services.cache.generations().now();
         let viewer = CurrentViewer::new(caller.viewer());
@@ -223,13 +223,13 @@ impl RequestContext {
     /// What is asked for from now on is asked by that user, who has given their password.
     pub fn sign_in(&self, user: Uuid) {
         self.viewer.set(Viewer::User(user));
-        self.loaders.forget();
+        self.loaders.clear_all();
     }
 
     /// What is asked for from now on is asked by nobody.
     pub fn sign_out(&self) {
         self.viewer.set(Viewer::Anonymous);
-        self.loaders.forget();
+        self.loaders.clear_all();
     }
 
     /// Says what becomes of the cookie.
@@ -273,7 +273,7 @@ pub fn request<'a, T>(context: &ContextBase<'a, T>) -> &'a RequestContext {
 #[must_use]
 pub fn begin_mutation<'a>(context: &Context<'a>) -> &'a RequestContext {
     let request = request(context);
-    request.loaders.forget();
+    request.loaders.clear_all();
     request.session.begin_mutation(format!("Mutation.{}", context.item.node.name.node));
     request
 }

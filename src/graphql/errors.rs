@@ -71,7 +71,9 @@ pub enum ApiError {
 /// # Errors
 ///
 /// What only a programmer or an operator can put right.
-pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserError>>, ApiError> {
+pub fn split_user_errors<T>(
+    result: Result<T, ServiceError>,
+) -> Result<Result<T, Vec<UserError>>, ApiError> {
     Err(match result {
         Ok(done) => return Ok(Ok(done)),
         Err(ServiceError::UserErrors(errors)) => {
@@ -99,8 +101,8 @@ pub fn settle<T>(result: Result<T, ServiceError>) -> Result<Result<T, Vec<UserEr
 /// # Errors
 ///
 /// It failed.
-pub fn settled<T>(result: Result<T, ServiceError>) -> Result<T, ApiError> {
-    settle(result)?
+pub fn without_user_errors<T>(result: Result<T, ServiceError>) -> Result<T, ApiError> {
+    split_user_errors(result)?
         .map_err(|_| ApiError::Secret("an input was refused where there is none".to_owned()))
 }
 

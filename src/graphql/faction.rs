@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::context::request;
+use super::enums::{FactionKey, Locale};
 use super::id::GlobalId;
 use super::voice::Voice;
-use super::words::{FactionKey, Locale};
 use crate::domain::faction;
 
 /// Fields of the query type that answer factions.

@@ -74,7 +74,7 @@ pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, Api
 }
 
 /// A text that is sought, as those that are stored are written: composed, trimmed, and without NULs.
-pub(super) fn sought(text: &str) -> String {
+pub(super) fn fold_search(text: &str) -> String {
     normalized(text).replace('\0', "\u{fffd}")
 }
 
@@ -85,7 +85,7 @@ pub(super) fn sought(text: &str) -> String {
 /// It has more than 100 characters.
 pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(search) = search else { return Ok(None) };
-    let text = sought(&search);
+    let text = fold_search(&search);
     let characters = text.chars().count();
     if characters > content::SEARCH {
         return Err(ApiError::BadInput {

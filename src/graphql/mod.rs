@@ -11,15 +11,16 @@ pub mod category;
 pub mod context;
 pub mod database;
 pub mod documents;
+pub mod enums;
 pub mod errors;
 pub mod faction;
+pub mod fast_json;
 pub mod guard;
 pub mod id;
 pub mod inputs;
 pub mod list_bounds;
 pub mod mutations;
 pub mod node;
-pub mod one_pass;
 pub mod pagination;
 pub mod public_stats;
 pub mod reading;
@@ -36,7 +37,6 @@ pub mod user;
 pub mod user_error;
 pub mod variables;
 pub mod voice;
-pub mod words;
 
 use crate::config::limits::DocumentLimits;
 

@@ -12,13 +12,13 @@ use async_graphql::{
 use uuid::Uuid;
 
 use super::context::request;
+use super::enums::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use super::errors::ApiError;
+use super::fast_json;
 use super::id::GlobalId;
-use super::inputs::{DateTimeRange, OrderDirection, sought};
-use super::one_pass;
+use super::inputs::{DateTimeRange, OrderDirection, fold_search};
 use super::pagination::{Connection, CursorKey, PageArguments, of_order, read_time, write_cursor};
 use super::reading::Reading;
-use super::words::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::page::{Order, Page, PageRequest};
@@ -189,7 +189,7 @@ fn tags(field: &str, tags: Option<Vec<String>>) -> Result<Option<Vec<String>>, A
             ),
         });
     }
-    Ok(Some(unique(tags.iter().map(|tag| sought(tag)).collect())))
+    Ok(Some(unique(tags.iter().map(|tag| fold_search(tag)).collect())))
 }
 
 fn rating(rating: i32) -> Result<i16, ApiError> {
@@ -345,7 +345,7 @@ impl OutputType for ReadingPage {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        match one_pass::page_of_readings(context, self).await {
+        match fast_json::page_of_readings(context, self).await {
             Some(json) => Ok(Value::Binary(json)),
             None => self.connection().resolve(context, field).await,
         }

@@ -5,12 +5,12 @@ use async_graphql::{Context, Enum, ID, Object};
 
 use super::card::Card;
 use super::context::request;
-use super::errors::{ApiError, settled};
+use super::enums::{Karma, Locale, Orientation, VoiceKey};
+use super::errors::{ApiError, without_user_errors};
 use super::id::GlobalId;
 use super::reading::{DrawnCard, missing};
 use super::scalars::{DateTime, Url};
 use super::spread::Spread;
-use super::words::{Karma, Locale, Orientation, VoiceKey};
 use crate::db::DbError;
 use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingRow, ReadingTexts};
@@ -38,7 +38,7 @@ impl ShareQuery {
         let request = request(context);
         let session = request.session.for_field("Query.sharedReading");
         let opened = shares::open(&session, &request.services, &token, grant.as_deref()).await;
-        settled(opened).transpose().map(|opened| opened.map(SharedReading))
+        without_user_errors(opened).transpose().map(|opened| opened.map(SharedReading))
     }
 }
 

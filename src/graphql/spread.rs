@@ -7,11 +7,11 @@ use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
 use super::context::{RequestContext, request};
+use super::enums::{Difficulty, FactionKey, Locale, SpreadType};
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::pagination::{Connection, PageArguments};
 use super::spread_lists::{SpreadFilter, SpreadOrder};
-use super::words::{Difficulty, FactionKey, Locale, SpreadType};
 use crate::db::spreads::SpreadStatsRow;
 use crate::domain::spread::{self, SpreadUsage};
 

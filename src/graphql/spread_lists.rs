@@ -7,13 +7,13 @@ use async_graphql::{Context, Enum, InputObject};
 use uuid::Uuid;
 
 use super::context::{RequestContext, request};
+use super::enums::{Difficulty, FactionKey, SpreadType};
 use super::errors::ApiError;
 use super::inputs::{IntRange, OrderDirection, search_text};
 use super::pagination::{
     Connection, CursorKey, PageArguments, list_name, of_order, read_text, read_time, write_text,
 };
 use super::spread::{Spread, usage_of};
-use super::words::{Difficulty, FactionKey, SpreadType};
 use crate::cache::keys;
 use crate::db::DbError;
 use crate::domain::search::Search;

@@ -7,12 +7,12 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 use uuid::Uuid;
 
 use super::context::{RequestContext, request};
+use super::enums::{Difficulty, FactionKey, Karma};
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::list_limit;
 use super::spread::{Spread, usage_of};
 use super::spread_lists::offered_spreads;
-use super::words::{Difficulty, FactionKey, Karma};
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
 use crate::domain::popular_spreads::{self, SpreadWithUsage};
 use crate::domain::recommendation::{self, Preferences, Recommendation, recommend};

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::card::Card;
 use super::context::{RequestContext, request};
+use super::enums::{Karma, SpreadType, VoiceKey};
 use super::errors::ApiError;
 use super::guard::Surcharge;
 use super::id::opaque_id;
 use super::inputs::DateTimeRange;
 use super::scalars::{Date, DateTime};
 use super::spread::Spread;
-use super::words::{Karma, SpreadType, VoiceKey};
 use crate::cache::keys;
 use crate::config::content::{CHART_DAYS, RATING, TOP_CARDS, UTC_OFFSET_MINUTES};
 use crate::config::limits::STATISTICS_COST;

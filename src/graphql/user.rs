@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::category::Category;
 use super::context::{RequestContext, request};
+use super::enums::{FactionKey, Karma, VoiceKey};
 use super::errors::ApiError;
 use super::id::{GlobalId, opaque_id};
 use super::inputs::search_text;
@@ -16,7 +17,6 @@ use super::reading_lists::{ListName, ReadingFilter, ReadingOrder, ReadingPage};
 use super::scalars::DateTime;
 use super::statistics::{Analytics, UserStats, user_stats};
 use super::tag::{Tag, TagKey, TagOrder};
-use super::words::{FactionKey, Karma, VoiceKey};
 use crate::cache::scope::Scope;
 use crate::db::categories::CategoryRow;
 use crate::db::reading_writes::TagRow;

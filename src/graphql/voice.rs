@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 
 use super::context::request;
+use super::enums::{FactionKey, Locale, VoiceKey};
 use super::id::GlobalId;
-use super::words::{FactionKey, Locale, VoiceKey};
 use crate::domain::voice;
 
 /// Fields of the query type that answer voices.

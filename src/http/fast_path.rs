@@ -114,7 +114,7 @@ impl FastPath {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         let cache_headers = CacheHeaders {
-            outside: entry.outside,
+            revalidation: entry.revalidation,
             remaining: cached.head.remaining(services.clock.now()),
             keys: cached.head.surrogate_keys.clone(),
         };

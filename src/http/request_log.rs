@@ -17,7 +17,7 @@ use tracing::Instrument;
 use uuid::{Builder, Uuid};
 
 use crate::cache::statistics::Lookups;
-use crate::graphql::one_pass::PageCount;
+use crate::graphql::fast_json::PageCounts;
 
 /// Header of the request id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,7 +46,7 @@ pub struct RequestMetrics {
     /// Cache hits and misses.
     pub lookups: Lookups,
     /// Pages of readings, and how many of them were serialized by the fast path.
-    pub pages: PageCount,
+    pub pages: PageCounts,
     /// True if clients may see no metric but the total time.
     pub redacted: bool,
     /// Code of the first error.
@@ -147,7 +147,7 @@ fn server_timing(total_ms: f64, metrics: &RequestMetrics) -> String {
     if hits + misses > 0 {
         let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");
     }
-    let PageCount { pages, written } = metrics.pages;
+    let PageCounts { pages, written } = metrics.pages;
     if pages > 0 {
         let _ = write!(timing, ", fast-json;desc=\"{written} of {pages} pages\"");
     }

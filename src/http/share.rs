@@ -24,7 +24,7 @@ use crate::db::query::columns::Columns;
 use crate::db::shares::SharedReadingRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
-use crate::graphql::errors::{ApiError, settled};
+use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::services::catalogue::Catalogue;
 use crate::services::rate_limits::RateLimitKey;
 use crate::services::shares::{ShareAccess, open};
@@ -64,9 +64,9 @@ pub async fn page(
 }
 
 async fn find(app: &App, key: RateLimitKey, token: &str) -> Result<Option<Page>, ApiError> {
-    settled(app.services.rate_limits.check_request(key))?;
+    without_user_errors(app.services.rate_limits.check_request(key))?;
     let session = app.database.session();
-    let opened = settled(open(&session, &app.services, token, None).await)?;
+    let opened = without_user_errors(open(&session, &app.services, token, None).await)?;
     Ok(match opened {
         None => None,
         Some(ShareAccess::Open(row)) => Some(Page::of(app, &session, &row).await?),

@@ -4,7 +4,6 @@
 //! Loaders are named by key and arity, are made anew for each request, and know its viewer; so
 //! nothing that one viewer may see is ever kept for another.
 
-mod batches;
 mod card_stats_by_card_id;
 mod categories_by_user_id;
 mod category_by_id;
@@ -13,6 +12,7 @@ mod open_shares_by_reading_id;
 mod reading_by_id;
 mod reading_count_by_category_id;
 mod readings_page_by_user_id;
+mod request_loader;
 mod share_by_id;
 mod spread_stats_by_spread_id;
 mod tags_by_user_id;
@@ -27,7 +27,6 @@ use crate::db::Session;
 use crate::domain::statistics::Minute;
 use crate::domain::viewer::CurrentViewer;
 
-pub use batches::{Batches, Load, RequestLoader};
 pub use card_stats_by_card_id::CardStatsByCardId;
 pub use categories_by_user_id::CategoriesByUserId;
 pub use category_by_id::CategoryById;
@@ -36,6 +35,7 @@ pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
+pub use request_loader::{BatchQueue, Load, RequestLoader};
 pub use share_by_id::ShareById;
 pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use tags_by_user_id::TagsByUserId;
@@ -45,7 +45,7 @@ pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
 
 /// What the loaders of one request are made of.
 struct Source<'a> {
-    batches: &'a Batches,
+    batches: &'a BatchQueue,
     session: &'a Session,
     made_with: &'a MadeWith,
 }
@@ -60,7 +60,7 @@ impl Source<'_> {
 /// The loaders of one request.
 pub struct Loaders {
     /// What makes the others' batches run.
-    pub batches: Batches,
+    pub batch_queue: BatchQueue,
     /// Counters of cards.
     pub card_stats_by_card_id: RequestLoader<CardStatsByCardId>,
     /// All of the viewer's own categories.
@@ -100,9 +100,9 @@ impl Loaders {
         made_with: &MadeWith,
         now: DateTime<Utc>,
     ) -> Self {
-        let batches = Batches::default();
+        let batch_queue = BatchQueue::default();
         let viewer = || viewer.clone();
-        let source = Source { batches: &batches, session, made_with };
+        let source = Source { batches: &batch_queue, session, made_with };
         Self {
             card_stats_by_card_id: source.loader("Card.drawCount", CardStatsByCardId),
             categories_by_user_id: source.loader("User.categories", CategoriesByUserId(viewer())),
@@ -123,12 +123,12 @@ impl Loaders {
             user_by_id: source.loader("Reading.user", UserById),
             user_figures_by_user_id: source
                 .loader("User.stats", UserFiguresByUserId(Minute::of(now))),
-            batches,
+            batch_queue,
         }
     }
 
     /// Forgets what was loaded, because it is about to be changed.
-    pub fn forget(&self) {
+    pub fn clear_all(&self) {
         self.card_stats_by_card_id.forget();
         self.categories_by_user_id.forget();
         self.category_by_id.forget();

@@ -8,7 +8,7 @@ use async_graphql::{Positioned, Value as Constant};
 use reqwest::Method;
 use serde_json::json;
 
-use wasteland_tarot::graphql::cache_hints::{Outside, hint_of};
+use wasteland_tarot::graphql::cache_hints::{Revalidation, hint_of};
 use wasteland_tarot::graphql::sdl;
 
 use crate::schema::{fields_of, types_of};
@@ -373,7 +373,10 @@ fn the_printed_schema_has_the_hints_of_the_table() {
             let name = field.node.name.node.as_str();
             let expected = hint_of(&type_name, name).map(|hint| {
                 let seconds = hint.row.ttl().as_secs();
-                (if hint.outside == Outside::Use { seconds } else { 0 }, "PUBLIC".to_owned())
+                (
+                    if hint.revalidation == Revalidation::WhenExpired { seconds } else { 0 },
+                    "PUBLIC".to_owned(),
+                )
             });
             let own = hinted(&field.node.directives).or_else(|| of_type.clone());
             assert_eq!(own, expected, "{type_name}.{name}");

@@ -360,20 +360,20 @@ async fn ask(app: &TestApp, viewer: Option<&str>, query: &str) -> Answered {
     app.send(token.as_deref(), &json!({ "query": query, "variables": variables })).await
 }
 
-fn is_in_one_pass(answered: &Answered) -> bool {
+fn is_fast_json(answered: &Answered) -> bool {
     answered.header("server-timing").contains("fast-json;desc=\"1 of 1 pages\"")
 }
 
 #[test]
-fn pages_in_one_pass_are_byte_for_byte_what_the_library_answers() {
+fn fast_json_equals_the_response_of_the_library() {
     const CASES: u32 = 600;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let (one_pass, library) = runtime.block_on(async {
-        let one_pass = TestApp::start(Engine::Sqlite).await;
-        let library = TestApp::start_with(Engine::Sqlite, &["--one-pass-pages=false"]).await;
-        fill(&one_pass).await;
+    let (fast_json, library) = runtime.block_on(async {
+        let fast_json = TestApp::start(Engine::Sqlite).await;
+        let library = TestApp::start_with(Engine::Sqlite, &["--fast-json-pages=false"]).await;
+        fill(&fast_json).await;
         fill(&library).await;
-        (one_pass, library)
+        (fast_json, library)
     });
     let written = std::cell::Cell::new(0_u32);
     let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
@@ -383,13 +383,13 @@ fn pages_in_one_pass_are_byte_for_byte_what_the_library_answers() {
             let viewer =
                 [None, Some("ada"), Some("ben")][usize::try_from(seed % 3).expect("small")];
             let (ours, theirs) = runtime.block_on(async {
-                (ask(&one_pass, viewer, &query).await, ask(&library, viewer, &query).await)
+                (ask(&fast_json, viewer, &query).await, ask(&library, viewer, &query).await)
             });
             assert_eq!(theirs.body.get("errors"), None, "{query}\n{}", theirs.text);
-            assert!(!is_in_one_pass(&theirs));
+            assert!(!is_fast_json(&theirs));
             assert_eq!(ours.text, theirs.text, "{query}");
             assert_eq!(ours.statements(), theirs.statements(), "{query}");
-            written.set(written.get() + u32::from(is_in_one_pass(&ours)));
+            written.set(written.get() + u32::from(is_fast_json(&ours)));
             Ok(())
         })
         .expect("both answer the same");
@@ -421,7 +421,7 @@ async fn two_fields_under_one_name_are_left_to_the_library() {
 
 /// Each field that a page can hold is written in one pass, but for those that are listed.
 #[tokio::test]
-async fn every_field_of_a_page_is_written_in_one_pass() {
+async fn every_field_of_a_page_has_fast_json() {
     let app = TestApp::start(Engine::Sqlite).await;
     fill(&app).await;
     let schema = wasteland_tarot::graphql::sdl();
@@ -455,6 +455,6 @@ async fn every_field_of_a_page_is_written_in_one_pass() {
         let query = format!("{{ publicReadings {{ nodes {{ {within} }} }} }}");
         let answered = app.ask_as(id("ada"), &query).await;
         assert_eq!(answered.body.get("errors"), None, "{query}");
-        assert!(!is_in_one_pass(&answered), "{query}");
+        assert!(!is_fast_json(&answered), "{query}");
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crate::db::users::UserRow;
 use crate::graphql::context::{CookieChange, RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle, settled};
+use crate::graphql::enums::{FactionKey, VoiceKey};
+use crate::graphql::errors::{ApiError, split_user_errors, without_user_errors};
 use crate::graphql::id::GlobalId;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
-use crate::graphql::words::{FactionKey, VoiceKey};
 use crate::services::accounts::{self, Client, ProfileInput, Registration};
 use crate::services::logins::{self, LogoutScope, LogoutTarget, TokenPair};
 
@@ -181,7 +181,7 @@ async fn register(
     };
     let address = request.caller.address;
     let done = accounts::register(&request.session, &request.services, address, registration).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => RegisterPayload { user_errors, ..RegisterPayload::default() },
         Ok((login, user)) => {
             request.sign_in(user);
@@ -224,7 +224,7 @@ async fn login(request: &RequestContext, input: LoginInput) -> Result<LoginPaylo
     let address = request.caller.address;
     let done =
         accounts::log_in(&request.session, &request.services, address, &login, password).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => LoginPayload { user_errors, ..LoginPayload::default() },
         Ok((login, user)) => {
             request.sign_in(user);
@@ -281,7 +281,7 @@ async fn refresh_session(
         return Ok(RefreshSessionPayload { user_errors, ..RefreshSessionPayload::default() });
     };
     let done = logins::refresh(&request.session, &request.services, &token).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => {
             if delivery == TokenDelivery::Cookie {
                 request.change_cookie(CookieChange::Clear);
@@ -333,7 +333,7 @@ async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPa
     };
     let (session, services) = (&request.session, &request.services);
     let scope = if input.everywhere { LogoutScope::AllLogins } else { LogoutScope::ThisLogin };
-    let logged_out = settled(logins::log_out(session, services, target, scope).await)?;
+    let logged_out = without_user_errors(logins::log_out(session, services, target, scope).await)?;
     if request.caller.cookie.is_some() && request.caller.may_use_cookie {
         request.change_cookie(CookieChange::Clear);
     }
@@ -375,7 +375,7 @@ async fn change_password(
     let (session, services) = (&request.session, &request.services);
     let done =
         accounts::change_password(session, services, client, current_password, new_password).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => ChangePasswordPayload { user_errors, ..Default::default() },
         Ok(login) => ChangePasswordPayload {
             session: Some(Session::deliver(request, login, token_delivery)),
@@ -424,7 +424,7 @@ async fn update_profile(
     };
     let (session, services) = (&request.session, &request.services);
     let done = accounts::update_profile(session, services, viewer, profile).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => UpdateProfilePayload { user: None, user_errors },
         Ok(row) => UpdateProfilePayload { user: Some(shown(row)), user_errors: Vec::new() },
     })
@@ -455,7 +455,7 @@ async fn delete_account(
     request.take_password_check()?;
     let client = Client { viewer, address: request.caller.address };
     let done = accounts::delete(&request.session, &request.services, client, input.password).await;
-    if let Err(user_errors) = settle(done)? {
+    if let Err(user_errors) = split_user_errors(done)? {
         return Ok(DeleteAccountPayload { deleted_user_id: None, user_errors });
     }
     request.sign_out();

@@ -7,11 +7,11 @@ use crate::db::spreads::PositionChange;
 use crate::graphql::admin::AdminUser;
 use crate::graphql::card::Card;
 use crate::graphql::context::{RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle};
+use crate::graphql::enums::{Difficulty, FactionKey, Locale};
+use crate::graphql::errors::{ApiError, split_user_errors};
 use crate::graphql::scalars::Url;
 use crate::graphql::spread::Spread;
 use crate::graphql::user_error::UserError;
-use crate::graphql::words::{Difficulty, FactionKey, Locale};
 use crate::services::admin::{self, CardUpdate, SpreadUpdate};
 
 /// Fields of the mutation type for operators.
@@ -101,7 +101,7 @@ async fn invalidate_cache(
 ) -> Result<AdminInvalidateCachePayload, ApiError> {
     let admin = request.require_admin().await?;
     let done = admin::invalidate_cache(&request.session, &request.services, admin, pattern).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminInvalidateCachePayload {
             removed_entries: 0,
             user_errors: user_errors.into_iter().map(UserError::of_argument).collect(),
@@ -166,7 +166,7 @@ async fn update_card(
     };
     let (session, services) = (&request.session, &request.services);
     let done = admin::update_card(session, services, admin, id, locale, update).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminUpdateCardPayload { card: None, user_errors },
         Ok(card) => AdminUpdateCardPayload { card: Some(Card(card)), user_errors: Vec::new() },
     })
@@ -247,7 +247,7 @@ async fn update_spread(
     };
     let (session, services) = (&request.session, &request.services);
     let done = admin::update_spread(session, services, admin, id, locale, update).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminUpdateSpreadPayload { spread: None, user_errors },
         Ok(spread) => {
             AdminUpdateSpreadPayload { spread: Some(Spread::of(&spread)), user_errors: Vec::new() }
@@ -307,7 +307,7 @@ async fn set_lock(
     } else {
         admin::unlock_user(session, services, admin, user).await
     };
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => (None, user_errors),
         Ok(row) => (Some(AdminUser(row)), Vec::new()),
     })

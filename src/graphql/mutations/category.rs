@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObje
 use super::category_key;
 use crate::graphql::category::Category;
 use crate::graphql::context::{RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle};
+use crate::graphql::errors::{ApiError, split_user_errors};
 use crate::graphql::id::GlobalId;
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
@@ -85,7 +85,7 @@ async fn create_category(
     let (session, services) = (&request.session, &request.services);
     let key = idempotency_key.as_deref();
     let done = categories::create(session, services, viewer, category, key).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => CreateCategoryPayload { user_errors, ..Default::default() },
         Ok((category, viewer)) => CreateCategoryPayload {
             category: category.map(|row| Category(Arc::new(row))),
@@ -133,7 +133,7 @@ async fn update_category(
     };
     let (session, services) = (&request.session, &request.services);
     let done = categories::update(session, services, viewer, id, update).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => UpdateCategoryPayload { category: None, user_errors },
         Ok(row) => UpdateCategoryPayload {
             category: Some(Category(Arc::new(row))),
@@ -169,7 +169,7 @@ async fn delete_category(
     let viewer = request.viewer_id()?;
     let id = category_key("id", &input.id)?;
     let done = categories::delete(&request.session, &request.services, viewer, id).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => DeleteCategoryPayload { user_errors, ..Default::default() },
         Ok((readings, viewer)) => DeleteCategoryPayload {
             deleted_category_id: Some(GlobalId::Category(id).encode()),

@@ -9,14 +9,14 @@ use crate::db::readings::ReadingRow;
 use crate::domain::reading_list::ReadingOrder;
 use crate::graphql::card::Card;
 use crate::graphql::context::{RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle};
+use crate::graphql::enums::{Karma, Locale, Orientation, PrivacyLevel, Suit, VoiceKey};
+use crate::graphql::errors::{ApiError, split_user_errors};
 use crate::graphql::id::GlobalId;
 use crate::graphql::pagination::Edge;
 use crate::graphql::reading::Reading;
 use crate::graphql::reading_lists::ListName;
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
-use crate::graphql::words::{Karma, Locale, Orientation, PrivacyLevel, Suit, VoiceKey};
 use crate::services::readings::{
     self, DrawInput, DrawnCard, ReadingInput, ReadingUpdate, UpdateOutcome,
 };
@@ -135,7 +135,7 @@ fn draw_cards(
         exclude_major_arcana: input.exclude_major_arcana,
         allow_duplicates: input.allow_duplicates,
     };
-    Ok(match settle(readings::draw_cards(&request.catalogue, input))? {
+    Ok(match split_user_errors(readings::draw_cards(&request.catalogue, input))? {
         Err(user_errors) => DrawCardsPayload { draws: None, user_errors },
         Ok(drawn) => DrawCardsPayload {
             draws: Some(drawn.into_iter().map(CardDraw).collect()),
@@ -216,7 +216,7 @@ async fn create_reading(
     let (session, services) = (&request.session, &request.services);
     let key = input.idempotency_key.as_deref();
     let done = readings::create(session, services, viewer, reading, key).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         // With the viewer, whose quota may be the matter.
         Err(user_errors) => CreateReadingPayload {
             viewer: request.viewer_row().await?.map(User),
@@ -319,7 +319,7 @@ async fn update_reading(
     };
     let (session, services) = (&request.session, &request.services);
     let done = readings::update(session, services, viewer, id, expected_version, update).await;
-    let (reading, user_errors) = changed(settle(done)?);
+    let (reading, user_errors) = changed(split_user_errors(done)?);
     Ok(UpdateReadingPayload { reading, user_errors })
 }
 
@@ -356,7 +356,7 @@ async fn delete_reading(
     let viewer = request.viewer_id()?;
     let id = reading_key("id", &input.id)?;
     let done = readings::delete(&request.session, &request.services, viewer, id).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => DeleteReadingPayload { user_errors, ..Default::default() },
         Ok(viewer) => DeleteReadingPayload {
             deleted_reading_id: Some(GlobalId::Reading(id).encode()),
@@ -398,7 +398,7 @@ async fn set_reading_tags(
     let update = ReadingUpdate { tags: Some(Some(input.tags)), ..ReadingUpdate::default() };
     let (session, services) = (&request.session, &request.services);
     let done = readings::update(session, services, viewer, id, expected_version, update).await;
-    let (reading, user_errors) = changed(settle(done)?);
+    let (reading, user_errors) = changed(split_user_errors(done)?);
     let viewer = request.viewer_row().await?.map(User);
     Ok(SetReadingTagsPayload { reading, viewer, user_errors })
 }

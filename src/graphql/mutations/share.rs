@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::{reading_key, share_link_key};
 use crate::graphql::context::{RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle};
+use crate::graphql::errors::{ApiError, split_user_errors};
 use crate::graphql::id::GlobalId;
 use crate::graphql::reading::Reading;
 use crate::graphql::scalars::DateTime;
@@ -99,7 +99,7 @@ async fn share_reading(
     let (session, services) = (&request.session, &request.services);
     let key = input.idempotency_key.as_deref();
     let done = shares::share(session, services, viewer, share, key).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => ShareReadingPayload { user_errors, ..Default::default() },
         Ok((share, reading)) => ShareReadingPayload {
             share_link: share.map(ShareLink),
@@ -134,7 +134,7 @@ async fn revoke_share(
     let viewer = request.viewer_id()?;
     let id = share_link_key("id", &input.id)?;
     let done = shares::revoke(&request.session, &request.services, viewer, id).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => RevokeSharePayload { user_errors, ..Default::default() },
         Ok(reading) => RevokeSharePayload {
             deleted_share_link_id: Some(GlobalId::ShareLink(id).encode()),
@@ -176,7 +176,7 @@ async fn unlock_shared_reading(
     let (session, services) = (&request.session, &request.services);
     let address = request.caller.address;
     let done = shares::unlock(session, services, address, &input.token, input.password).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => UnlockSharedReadingPayload { user_errors, ..Default::default() },
         Ok(unlocked) => UnlockSharedReadingPayload {
             grant: Some(unlocked.grant.token),

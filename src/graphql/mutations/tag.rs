@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use crate::graphql::context::{RequestContext, begin_mutation};
-use crate::graphql::errors::{ApiError, settle};
+use crate::graphql::errors::{ApiError, split_user_errors};
 use crate::graphql::tag::{Tag, tag_id};
 use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
@@ -150,7 +150,7 @@ async fn replace(
 ) -> Result<Replaced, ApiError> {
     let viewer = request.viewer_id()?;
     let done = tags::replace(&request.session, &request.services, viewer, from, to).await;
-    Ok(match settle(done)? {
+    Ok(match split_user_errors(done)? {
         Err(user_errors) => Replaced { user_errors, ..Replaced::default() },
         Ok(replaced) => Replaced {
             tag: replaced.tag.map(|row| Tag { owner: viewer, row }),

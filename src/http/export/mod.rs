@@ -29,7 +29,7 @@ use crate::config::export::EXPORT_CHUNK_BYTES;
 use crate::db::exports::ReadingExport;
 use crate::db::users::users_by_id;
 use crate::db::{DbError, Session};
-use crate::graphql::errors::{ApiError, settled};
+use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::services::exports::ExportPermit;
 use crate::services::rate_limits::RateLimitKey;
 use formats::{Format, Writer};
@@ -96,7 +96,7 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
             &services.settings,
         )),
     };
-    settled(services.rate_limits.check_request(key))?;
+    without_user_errors(services.rate_limits.check_request(key))?;
     let owner = access?.ok_or(ApiError::SignInRequired)?.user;
     let session = app.database.session();
     let viewer = users_by_id(&session, &[owner]).await.map_err(ApiError::from)?;
@@ -104,7 +104,7 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     if !viewer.first().is_some_and(|viewer| viewer.is_active) {
         return Err(ApiError::Unauthenticated.into());
     }
-    Ok(Export { owner, session, _turn: settled(services.exports.acquire(owner))? })
+    Ok(Export { owner, session, _turn: without_user_errors(services.exports.acquire(owner))? })
 }
 
 fn respond(format: Format, name: &str, chunks: Receiver<Chunk>) -> Response {

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::graphql::cache_hints::Outside;
+use crate::graphql::cache_hints::Revalidation;
 use crate::http::negotiation::MediaType;
 
 /// Cache tags of a response, by which a CDN purges it.
@@ -23,7 +23,7 @@ const TAG_BYTES: usize = 16;
 #[derive(Debug, Clone)]
 pub(in crate::http) struct CacheHeaders {
     /// Permission for caches outside.
-    pub(in crate::http) outside: Outside,
+    pub(in crate::http) revalidation: Revalidation,
     /// Remaining lifetime, from now on.
     pub(in crate::http) remaining: Duration,
     /// Surrogate keys; empty for none.
@@ -33,12 +33,16 @@ pub(in crate::http) struct CacheHeaders {
 impl CacheHeaders {
     /// Writes these and the entity tag into the headers of a response.
     pub(in crate::http) fn write(self, tag: HeaderValue, headers: &mut HeaderMap) {
-        let cache_control = match (self.outside, self.remaining.as_secs()) {
+        let cache_control = match (self.revalidation, self.remaining.as_secs()) {
             // `max-age` has whole seconds: less than one is expired.
-            (Outside::Ask, _) | (Outside::Use, 0) => HeaderValue::from_static("public, no-cache"),
+            (Revalidation::Always, _) | (Revalidation::WhenExpired, 0) => {
+                HeaderValue::from_static("public, no-cache")
+            }
             // Digits only, so the conversion cannot fail.
-            (Outside::Use, seconds) => HeaderValue::try_from(format!("public, max-age={seconds}"))
-                .unwrap_or(HeaderValue::from_static("public, no-cache")),
+            (Revalidation::WhenExpired, seconds) => {
+                HeaderValue::try_from(format!("public, max-age={seconds}"))
+                    .unwrap_or(HeaderValue::from_static("public, no-cache"))
+            }
         };
         headers.insert(header::CACHE_CONTROL, cache_control);
         headers.insert(header::ETAG, tag);

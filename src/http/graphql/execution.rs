@@ -16,11 +16,11 @@ use crate::cache::Source;
 use crate::cache::scope::{beginnings, surrogate_keys};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
-use crate::graphql::cache_hints::{Hints, Outside};
+use crate::graphql::cache_hints::{Hints, Revalidation};
 use crate::graphql::context::{RequestContext, source_of};
-use crate::graphql::errors::settled;
+use crate::graphql::errors::without_user_errors;
+use crate::graphql::fast_json::FastJsonPlans;
 use crate::graphql::guard::CheckedOperation;
-use crate::graphql::one_pass::Plans;
 use crate::graphql::variables::prepare_variables;
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::negotiation::MediaType;
@@ -51,13 +51,13 @@ pub(super) async fn execute(
         app.database.session_for_reader(reader, request.consistency_token, request.deadline)
     };
     let session = session.for_operation(operation.name());
-    let is_one_pass = app.services.settings.server.one_pass_pages && !document.merges_objects();
+    let use_fast_json = app.services.settings.server.fast_json_pages && !document.merges_objects();
     let mut context = RequestContext::new(
         request.caller,
         (app.database.clone(), session),
         Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
-        Arc::new(Plans::new(is_one_pass)),
+        Arc::new(FastJsonPlans::new(use_fast_json)),
     );
     context.bypass_cache = request.bypass_cache;
 
@@ -103,14 +103,14 @@ impl Execution<'_> {
         let mut cost_limit = CostLimit::Everybody;
         // Loading the viewer's role costs a statement, so only an operation that needs it pays.
         if let Err(refusal) = cost.allowed(limits.cost, limits) {
-            let viewer = self.context.loaders.batches.run_beside(self.context.viewer_row()).await?;
+            let viewer = self.context.loaders.batch_queue.drive(self.context.viewer_row()).await?;
             if !viewer.is_some_and(|viewer| viewer.is_admin) {
                 return Err(refusal.into());
             }
             cost.allowed(limits.admin_cost, limits)?;
             cost_limit = CostLimit::Admins;
         }
-        settled(self.app.services.rate_limits.check_cost(key, cost.objects))?;
+        without_user_errors(self.app.services.rate_limits.check_cost(key, cost.objects))?;
         Ok(cost_limit)
     }
 
@@ -129,7 +129,7 @@ impl Execution<'_> {
         }
         request.set_parsed_query(document);
         let execution = self.app.schema.execute(request);
-        let response = self.context.loaders.batches.run_beside(execution).await;
+        let response = self.context.loaders.batch_queue.drive(execution).await;
         GraphqlResponse::of_execution(response, &self.app.services.settings.limits, media_type)
     }
 
@@ -147,8 +147,8 @@ impl Execution<'_> {
         let keys = keys.unwrap_or(HeaderValue::from_static(""));
         // While invalidations of other servers do not arrive, the cards in memory may be stale.
         let is_fresh = self.app.services.cache.peers().is_open();
-        let outside = if is_fresh { hints.outside } else { Outside::Ask };
-        let cache_headers = CacheHeaders { outside, remaining: hints.ttl, keys };
+        let revalidation = if is_fresh { hints.revalidation } else { Revalidation::Always };
+        let cache_headers = CacheHeaders { revalidation, remaining: hints.ttl, keys };
         // A response from a replica may be stale, and one for admins must not reach anybody else.
         let is_cacheable = source_of(&self.context.session) == Source::Primary
             && cost_limit == CostLimit::Everybody;

@@ -7,7 +7,7 @@ use async_graphql::Variables;
 
 use crate::db::WalPosition;
 use crate::domain::viewer::{ReaderId, Viewer};
-use crate::graphql::cache_hints::{Audience, Hints, Outside};
+use crate::graphql::cache_hints::{Audience, Hints, Revalidation};
 use crate::graphql::context::Caller;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation, Refusal};
 use crate::http::negotiation::MediaType;
@@ -56,12 +56,12 @@ pub(super) enum Strategy {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PublicHints {
     pub(super) audience: Audience,
-    pub(super) outside: Outside,
+    pub(super) revalidation: Revalidation,
 }
 
 impl From<&Hints> for PublicHints {
     fn from(hints: &Hints) -> Self {
-        Self { audience: hints.audience, outside: hints.outside }
+        Self { audience: hints.audience, revalidation: hints.revalidation }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::context::Caller;
 use crate::graphql::documents::{DocumentError, DocumentSource};
-use crate::graphql::errors::{ApiError, settled};
+use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
 use crate::http::compression::preferred_encoding;
 use crate::http::consistency_token::parse_token;
@@ -100,7 +100,7 @@ fn identify(app: &App, parts: &Parts) -> Client {
 /// Counts the request before anything of it is read: a refusal must cost nothing. Returns the value of the
 /// `ratelimit` header, if there is a limit.
 fn limit_rate(app: &App, key: RateLimitKey) -> Result<Option<HeaderValue>, ApiError> {
-    let remaining = settled(app.services.rate_limits.check_request(key))?;
+    let remaining = without_user_errors(app.services.rate_limits.check_request(key))?;
     Ok(remaining.and_then(|remaining| rate_limit(&remaining)))
 }
 

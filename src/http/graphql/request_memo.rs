@@ -16,7 +16,7 @@ use moka::sync::Cache as Entries;
 use super::cache_headers::SURROGATE_KEY;
 use crate::cache::answers::AnswerKey;
 use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
-use crate::graphql::cache_hints::Outside;
+use crate::graphql::cache_hints::Revalidation;
 use crate::http::rate_limit::RATE_LIMIT;
 use crate::http::request_log::{REQUEST_ID, SERVER_TIMING};
 
@@ -79,7 +79,7 @@ fn detached(value: &HeaderValue) -> HeaderValue {
 #[derive(Debug)]
 pub(in crate::http) struct MemoEntry {
     pub(in crate::http) key: AnswerKey,
-    pub(in crate::http) outside: Outside,
+    pub(in crate::http) revalidation: Revalidation,
     /// Headers that all responses to this request share.
     pub(in crate::http) headers: HeaderMap,
 }
@@ -90,7 +90,7 @@ pub(super) struct CacheHit {
     /// Key in the response cache.
     pub(super) key: AnswerKey,
     /// Permission for caches outside.
-    pub(super) outside: Outside,
+    pub(super) revalidation: Revalidation,
 }
 
 /// Memo of requests, bounded by their size in bytes.
@@ -123,7 +123,9 @@ impl RequestMemo {
 
     /// Remembers a request if its response is a cached one, in the encoding in which it is cached.
     pub(in crate::http) fn remember(&self, request: &RequestKey, response: &mut Response) {
-        let Some(CacheHit { key, outside }) = response.extensions_mut().remove() else { return };
+        let Some(CacheHit { key, revalidation }) = response.extensions_mut().remove() else {
+            return;
+        };
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let is_small = request.bytes() <= KNOWN_BYTES;
         let is_as_cached = encoding.map(HeaderValue::as_bytes) == key.encoding.map(str::as_bytes);
@@ -133,7 +135,7 @@ impl RequestMemo {
             for name in &PER_RESPONSE_HEADERS {
                 headers.remove(name);
             }
-            self.0.insert(request.detached(), Arc::new(MemoEntry { key, outside, headers }));
+            self.0.insert(request.detached(), Arc::new(MemoEntry { key, revalidation, headers }));
         }
     }
 }

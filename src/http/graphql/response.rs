@@ -18,7 +18,7 @@ use crate::cache::generations::{Moment, Scopes};
 use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::errors::ApiError;
-use crate::graphql::one_pass::write_value;
+use crate::graphql::fast_json::write_value;
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::{RequestId, RequestMetrics};
 

@@ -16,7 +16,7 @@ use super::request_memo::CacheHit;
 use super::response::{CachedBody, GraphqlResponse};
 use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
 use crate::domain::viewer::ReaderId;
-use crate::graphql::cache_hints::{Audience, Outside};
+use crate::graphql::cache_hints::{Audience, Revalidation};
 use crate::http::compression::compress;
 use crate::http::negotiation::MediaType;
 use crate::http::state::App;
@@ -95,7 +95,7 @@ struct Delivery<'a> {
     app: &'a App,
     now: DateTime<Utc>,
     reader: ReaderId,
-    outside: Outside,
+    revalidation: Revalidation,
     media_type: MediaType,
     registers_document: bool,
 }
@@ -111,17 +111,17 @@ impl<'a> Delivery<'a> {
             app,
             now,
             reader: request.reader(),
-            outside: hints.outside,
+            revalidation: hints.revalidation,
             media_type: request.media_type,
             registers_document: request.registers_document,
         }
     }
 
     fn respond(self, cached: KeptAnswer, key: AnswerKey) -> GraphqlResponse {
-        let Self { app, now, reader, outside, media_type, registers_document } = self;
+        let Self { app, now, reader, revalidation, media_type, registers_document } = self;
         app.database.record_cached_read(reader, cached.head.made_by);
         let cache_headers = CacheHeaders {
-            outside,
+            revalidation,
             remaining: cached.head.remaining(now),
             keys: cached.head.surrogate_keys.clone(),
         };
@@ -129,7 +129,7 @@ impl<'a> Delivery<'a> {
         let encoding = key.encoding;
         // A request that registers a document must reach the pipeline each time: the document may have
         // been evicted.
-        let cache_hit = (!registers_document).then_some(CacheHit { key, outside });
+        let cache_hit = (!registers_document).then_some(CacheHit { key, revalidation });
         GraphqlResponse::of_cached(CachedBody {
             cached,
             media_type,

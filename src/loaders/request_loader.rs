@@ -19,9 +19,9 @@ use crate::domain::lock::lock;
 
 /// The batches that a request's loaders want to run.
 #[derive(Clone, Default)]
-pub struct Batches(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
+pub struct BatchQueue(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
-impl Batches {
+impl BatchQueue {
     fn add(&self, batch: BoxFuture<'static, ()>) {
         lock(&self.0).push(batch);
     }
@@ -31,7 +31,7 @@ impl Batches {
     }
 
     /// Does work that uses the request's loaders; nothing else makes their batches run.
-    pub async fn run_beside<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let mut running = FuturesUnordered::new();
         poll_fn(|context| {
@@ -80,7 +80,7 @@ pub trait Load: Send + Sync + 'static {
 /// Gathers what the fields of a level ask for, loads it at once, and remembers it for as long as its
 /// request lasts.
 pub struct RequestLoader<L: Load> {
-    batches: Batches,
+    batches: BatchQueue,
     shared: Arc<Shared<L>>,
 }
 
@@ -109,7 +109,7 @@ struct State<L: Load> {
 
 impl<L: Load> RequestLoader<L> {
     pub(super) fn new(
-        batches: &Batches,
+        batches: &BatchQueue,
         (session, made_with): (&Session, &MadeWith),
         field: &'static str,
         load: L,

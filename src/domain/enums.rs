@@ -4,7 +4,7 @@
 /// A text that is none of an enumeration's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is no {kind}")]
-pub struct UnknownWord {
+pub struct UnknownText {
     /// What was expected, such as `Suit`.
     pub kind: &'static str,
     /// What was found.
@@ -12,7 +12,7 @@ pub struct UnknownWord {
 }
 
 /// Declares an enumeration of words with `ALL`, `as_str`, `Display`, `FromStr` and serde's traits.
-macro_rules! words {
+macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -36,12 +36,12 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::domain::words::UnknownWord;
+            type Err = $crate::domain::enums::UnknownText;
 
             fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::domain::words::UnknownWord {
+                    _ => Err($crate::domain::enums::UnknownText {
                         kind: stringify!($name),
                         word: word.to_owned(),
                     }),
@@ -50,4 +50,4 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use text_enum;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::super::enums::VoiceKey;
 use super::super::id::GlobalId;
-use super::super::words::VoiceKey;
 use super::json::Json;
 use super::plan::{Planner, Selected, Write};
 use crate::domain::card::Card;

@@ -21,7 +21,7 @@ use super::context::{RequestContext, request};
 use super::reading_lists::ReadingPage;
 
 pub use json::write_value;
-pub use plan::{PageCount, Plans};
+pub use plan::{FastJsonPlans, PageCounts};
 
 /// The JSON of a page of readings, or nothing where the library has to resolve it.
 pub(super) async fn page_of_readings(

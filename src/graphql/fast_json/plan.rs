@@ -10,8 +10,8 @@ use async_graphql::{ContextSelectionSet, InputType, Positioned};
 use uuid::Uuid;
 
 use super::super::context::RequestContext;
+use super::super::enums::Locale;
 use super::super::reading_lists::ReadingPage;
-use super::super::words::Locale;
 use super::json::Json;
 use super::reading::page_fields;
 use crate::db::categories::CategoryRow;
@@ -80,7 +80,7 @@ pub(super) struct Pass<'a> {
 
 /// The plans of one request, by where in its document the selection stands.
 #[derive(Default)]
-pub struct Plans {
+pub struct FastJsonPlans {
     /// A document with fields that answer under one name and have to be merged: the library merges
     /// what it resolved, and cannot merge what is written already.
     is_off: bool,
@@ -91,14 +91,14 @@ pub struct Plans {
 
 /// How a request's pages of readings were answered.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct PageCount {
+pub struct PageCounts {
     /// All of them.
     pub pages: u64,
     /// Those that were written in one pass.
     pub written: u64,
 }
 
-impl Plans {
+impl FastJsonPlans {
     /// For a request, or for one whose pages the library resolves.
     #[must_use]
     pub fn new(is_on: bool) -> Self {
@@ -107,8 +107,8 @@ impl Plans {
 
     /// The pages so far.
     #[must_use]
-    pub fn count(&self) -> PageCount {
-        PageCount {
+    pub fn count(&self) -> PageCounts {
+        PageCounts {
             pages: self.pages.load(Ordering::Relaxed),
             written: self.written.load(Ordering::Relaxed),
         }
