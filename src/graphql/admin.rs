@@ -18,40 +18,40 @@ use crate::config::monitor::SLOW_QUERIES_LISTED;
 use crate::db::monitor::{self, plan_of_slow_query, slow_queries};
 use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
 
-/// The order in which users are listed.
+/// Name of the list of users, which cursors are bound to.
 const USERS: &str = "Admin.users:CREATED_AT:DESC";
 
-/// The field of the query type for operators.
+/// Query field for admins.
 #[derive(Default)]
 pub struct AdminQuery;
 
 #[Object]
 impl AdminQuery {
-    /// What operators see. `FORBIDDEN` for everyone else.
+    /// Operational data. For admins: `FORBIDDEN` for other users, `UNAUTHENTICATED` without an
+    /// access token.
     async fn admin(&self, context: &Context<'_>) -> Option<Result<Admin, ApiError>> {
         Some(request(context).require_admin().await.map(|_| Admin))
     }
 }
 
-/// What operators see.
+/// Operational data of this server. For admins.
 pub struct Admin;
 
-/// What operators see.
+/// Operational data of this server. For admins.
 #[Object]
 impl Admin {
-    /// What the cache of this server was good for, since its start.
+    /// Statistics of the cache of this server since its start.
     async fn cache_stats(&self, context: &Context<'_>) -> CacheStats {
         request(context).services.cache.stats().await.into()
     }
 
-    /// What the connections to the databases are used for, by this server: the primary first, then its
-    /// replicas. At most 17.
+    /// Connection pools of this server: the primary first, then its replicas. At most 17.
     async fn pool_stats(&self, context: &Context<'_>) -> Vec<PoolStats> {
         request(context).database.pool_stats().into_iter().map(PoolStats::from).collect()
     }
 
-    /// Whether the primary database answers this server. While it does not, this can be asked only where
-    /// a replica tells who is an admin.
+    /// Health of the primary database as seen from this server. While the primary is down, this
+    /// field needs a replica to check that the viewer is an admin.
     async fn database_health(&self, context: &Context<'_>) -> DatabaseHealth {
         let request = request(context);
         let session = request.session.for_field("Admin.databaseHealth");
@@ -63,13 +63,13 @@ impl Admin {
     async fn users(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
         #[graphql(
-            desc = "Part of the username, the display name or the e-mail address. At most 100 characters."
+            desc = "Substring of the username, display name or e-mail address; case-insensitive, at most 100 characters."
         )]
         search: Option<String>,
-        #[graphql(desc = "Only those that are locked, or only those that are not.")]
+        #[graphql(desc = "Locked users only, or unlocked ones only (default: all).")]
         is_locked: Option<bool>,
     ) -> Result<Connection<AdminUser>, ApiError> {
         let request = request(context);
@@ -86,79 +86,79 @@ impl Admin {
         Ok(Connection::new(USERS, page, key, AdminUser))
     }
 
-    /// SQL statements that took `SLOW_QUERY_MS` or longer, those that failed or were given up for their
-    /// time included, the slowest first. Statements that differ only in their values, in how many
-    /// there are, or in a limit are one entry. Kept since the server's start, by each server for
-    /// itself, at most `MAX_SLOW_QUERIES`.
+    /// SQL statements that took `SLOW_QUERY_MS` or longer, failed and timed-out ones included, the
+    /// slowest first. Statements that differ only in values, in the number of values, or in a limit
+    /// are one entry. Recorded by each server since its start, at most `MAX_SLOW_QUERIES`.
     async fn slow_queries(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "So many: 0 to 100.", default = 10)] limit: i32,
+        #[graphql(desc = "Maximum number of results, 0 to 100.", default = 10)] limit: i32,
     ) -> Result<Vec<SlowQuery>, ApiError> {
         let limit = list_limit(limit, &SLOW_QUERIES_LISTED)?;
         Ok(slow_queries(&request(context).session, limit).into_iter().map(SlowQuery).collect())
     }
 }
 
-/// A SQL statement that was slow.
+/// A slow SQL statement.
 pub struct SlowQuery(monitor::SlowQuery);
 
-/// A SQL statement that was slow. Nothing of it tells a value.
+/// A slow SQL statement, without any of its values.
 #[Object]
 impl SlowQuery {
-    /// An id of its own, the same on all servers and after every start.
+    /// Id for client caches, the same on all servers and after every start. `node` does not accept
+    /// it.
     async fn id(&self) -> ID {
         opaque_id("SlowQuery", &self.0.fingerprint.to_string())
     }
 
-    /// Its text, with `?` for each value and each limit; what is repeated stands once. At most 16,384
-    /// bytes, then `…`.
+    /// SQL text, with `?` for each value and limit, repeated parts once. At most 16,384 bytes, then
+    /// `…`.
     async fn sql(&self) -> &str {
         &self.0.sql
     }
 
-    /// The longest that it took, in milliseconds, without the wait for a connection.
+    /// Longest duration in milliseconds, without the wait for a connection.
     async fn duration_ms(&self) -> f64 {
         milliseconds(self.0.worst)
     }
 
-    /// What it took the last time, in milliseconds.
+    /// Latest duration in milliseconds.
     async fn latest_duration_ms(&self) -> f64 {
         milliseconds(self.0.latest)
     }
 
-    /// When it was slow the last time.
+    /// Time of the latest slow run.
     async fn occurred_at(&self) -> DateTime {
         DateTime(self.0.occurred_at)
     }
 
-    /// How often it was slow.
+    /// Number of slow runs.
     async fn occurrences(&self) -> u64 {
         self.0.occurrences
     }
 
-    /// The name of the operation that asked the last time, at most 100 characters; null if it had none,
-    /// and for what the server does by itself.
+    /// Name of the GraphQL operation of the latest run, at most 100 characters; null for an unnamed
+    /// operation and for background work.
     async fn operation_name(&self) -> Option<&str> {
         self.0.operation.as_deref()
     }
 
-    /// The field that asked the last time, as `Type.field`; null for what the server does by itself.
+    /// Field of the latest run, as `Type.field`; null for background work.
     async fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
 
-    /// The kinds of the values of the last time, in their order, with the characters of a text and the
-    /// items of an array: `uuid`, `text(12)`, `array(20)`, `null`. At most 50, then how many more
-    /// there are. Never the values.
+    /// Types of the values of the latest run in their order, with the length of texts and arrays:
+    /// `uuid`, `text(12)`, `array(20)`, `null`. At most 50, then the number of further ones. Never
+    /// the values.
     async fn parameters(&self) -> &[String] {
         &self.0.parameters
     }
 
-    /// How the database would run it now for any values: `EXPLAIN`, which does not execute it, on
-    /// PostgreSQL in a transaction that can change nothing. One statement for each entry, so ask for it
-    /// where it is read. Null for what has no plan (the begin and the end of a transaction), for a
-    /// text of more than 16,384 bytes, and where the database cannot plan it.
+    /// Current query plan for any values: `EXPLAIN`, which does not run the statement, on
+    /// PostgreSQL in a read-only transaction. It runs one statement for each entry, so select it
+    /// only where it is shown. Null for statements without a plan (begin and end of a transaction),
+    /// for texts of more than 16,384 bytes, and if the database cannot plan it.
     async fn plan(&self, context: &Context<'_>) -> Option<Result<String, ApiError>> {
         let plan = plan_of_slow_query(&request(context).session, self.0.fingerprint).await;
         plan.map_err(ApiError::from).transpose()
@@ -176,14 +176,14 @@ impl CursorKey for UserKey {
     }
 }
 
-/// A user as operators see them.
+/// A user with the fields for admins.
 #[derive(Clone)]
 pub struct AdminUser(pub AdminUserRow);
 
-/// A user as operators see them.
+/// A user with the fields for admins.
 #[Object]
 impl AdminUser {
-    /// An id of its own, which is not the user's.
+    /// Id for client caches, not that of the user. `node` does not accept it.
     async fn id(&self) -> ID {
         opaque_id("AdminUser", &self.0.user.id.simple().to_string())
     }
@@ -193,22 +193,23 @@ impl AdminUser {
         User(Arc::new(self.0.user.clone()))
     }
 
-    /// Whether the user may log in at all.
+    /// True if the user may log in.
     async fn is_active(&self) -> bool {
         self.0.user.is_active
     }
 
-    /// Until when the account is or was locked; null if it was never locked, or was opened since.
+    /// End of the latest lock, which may be over; null if the account was never locked, or was
+    /// unlocked since.
     async fn locked_until(&self) -> Option<DateTime> {
         self.0.locked_until.map(DateTime)
     }
 
-    /// Wrong passwords since the last right one.
+    /// Number of wrong passwords since the last login.
     async fn failed_logins(&self) -> i32 {
         self.0.failed_logins
     }
 
-    /// When the user last logged in; null if never.
+    /// Time of the last login; null if there was none.
     async fn last_login_at(&self) -> Option<DateTime> {
         self.0.last_login_at.map(DateTime)
     }

@@ -5,47 +5,47 @@ use async_graphql::SimpleObject;
 use super::scalars::milliseconds;
 use crate::cache::statistics::{self, Lookups, RowStats};
 
-/// What the cache of this server was good for, since its start.
+/// Statistics of the cache of this server since its start.
 #[derive(SimpleObject)]
 pub struct CacheStats {
-    /// Values that are kept.
+    /// Number of cached values.
     size: usize,
-    /// Values that may be kept (`CACHE_MAX_ENTRIES`).
+    /// Maximum number of cached values (`CACHE_MAX_ENTRIES`).
     max_size: usize,
-    /// For how many seconds a value is kept of which no row of the table says something else.
+    /// Default TTL in seconds, for values without a policy.
     default_ttl_seconds: u64,
-    /// Lookups that found a value or a whole answer, or somebody else about to compute it.
+    /// Cache hits of values and responses, waits for a computation in progress included.
     hits: u64,
-    /// Lookups that had to compute the value or the answer.
+    /// Cache misses of values and responses.
     misses: u64,
-    /// The part of hits, 0 to 1; null before the first lookup.
+    /// Fraction of hits, 0 to 1; null before the first lookup.
     hit_rate: Option<f64>,
-    /// Values that made room for others.
+    /// Number of values evicted for lack of space.
     evictions: u64,
-    /// The rows of the TTL table, always the same. At most 5.
+    /// Cache policies, always the same. At most 5.
     policies: Vec<CachePolicyStats>,
-    /// By how many milliseconds what is kept can be behind what other servers on the database have
-    /// written, at most; null while nothing that is kept is answered, because that is not known.
+    /// Maximum delay in milliseconds with which writes of other servers on this database invalidate
+    /// this cache; null while that is unknown, when nothing is served from the cache.
     invalidation_lag_ms: Option<f64>,
 }
 
-/// A row of the TTL table, and what it was good for.
+/// A cache policy with its statistics.
 #[derive(SimpleObject)]
 pub struct CachePolicyStats {
-    /// What it keeps.
+    /// Name of the cached data.
     name: &'static str,
-    /// How its keys are made.
+    /// Pattern of its keys.
     key_pattern: &'static str,
-    /// For how many seconds a value is kept, and a little less at random.
+    /// TTL in seconds, shortened a little at random for each value.
     ttl_seconds: u64,
-    /// Values that are kept.
+    /// Number of cached values.
     entries: usize,
-    /// Lookups that found a value, or somebody else about to compute it; those of whole answers are in
+    /// Cache hits, waits for a computation in progress included. Hits of whole responses count for
     /// "public data".
     hits: u64,
-    /// Lookups that had to compute the value.
+    /// Cache misses.
     misses: u64,
-    /// The part of hits, 0 to 1; null before the first lookup.
+    /// Fraction of hits, 0 to 1; null before the first lookup.
     hit_rate: Option<f64>,
 }
 

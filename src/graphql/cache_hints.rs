@@ -280,30 +280,30 @@ fn named(ty: &Type) -> &str {
 /// The directive of the hints, as Apollo's gateways and other caches read it.
 const DIRECTIVE: &str = r#"
 """
-To whom something may be answered that was kept.
+Who may receive a cached value.
 """
 enum CacheControlScope {
 	"""
-	To everybody.
+	Everybody: shared caches may store it.
 	"""
 	PUBLIC
 	"""
-	To whom it was answered before.
+	The client that it was sent to: private caches alone.
 	"""
 	PRIVATE
 }
 
 """
-For how long caches may keep a field, or all fields of a type. What has no such hint is private and
-not to be kept. Some fields are to be kept only if nobody is signed in: the headers of an answer tell.
+Maximum age of a cached field, or of all fields of a type. Fields without a hint are private and must not
+be cached. Some fields may be cached for anonymous viewers alone: follow the headers of the response.
 """
 directive @cacheControl(
 	"""
-	Seconds for which it may be used without asking. After 0 seconds it is asked each time whether it is still so.
+	Seconds for which a cached value may be used without revalidation. 0: revalidate each time.
 	"""
 	maxAge: Int
 	"""
-	To whom it may be answered.
+	Who may receive a cached value.
 	"""
 	scope: CacheControlScope
 ) on OBJECT | INTERFACE | FIELD_DEFINITION

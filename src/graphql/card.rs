@@ -14,17 +14,18 @@ use super::scalars::Url;
 use crate::db::DbError;
 use crate::domain::card;
 
-/// Fields of the query type that answer cards.
+/// Query fields that return cards.
 #[derive(Default)]
 pub struct CardQuery;
 
 #[Object]
 impl CardQuery {
-    /// The card of an id; null if there is none.
+    /// The card with this id; null if it does not exist.
     async fn card(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "A card's id. Another object's id is an error.")] id: ID,
+        #[graphql(desc = "Id of a card. The id of another type is a `BAD_USER_INPUT` error.")]
+        id: ID,
     ) -> Option<Result<Card, ApiError>> {
         match GlobalId::parse("id", &id) {
             Ok(GlobalId::Card(id)) => {
@@ -35,30 +36,34 @@ impl CardQuery {
         }
     }
 
-    /// The card of a code, such as `major_arcana_00` or `bottle_caps_11`; null if there is none.
+    /// The card with this code, such as `major_arcana_00` or `bottle_caps_11`; null if it does not
+    /// exist.
     async fn card_by_code(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The suit and the number, two digits.")] code: String,
+        #[graphql(desc = "Suit and two-digit number, such as `bottle_caps_11`.")] code: String,
     ) -> Option<Card> {
         request(context).catalogue.card_by_code(&code).map(Card::of)
     }
 
-    /// The deck of 78 cards, or those of it that are looked for.
+    /// The deck of 78 cards, filtered and searched.
     #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
     async fn cards(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only those. Absent: all.")] filter: Option<CardFilter>,
-        #[graphql(desc = "In this order. Absent: by suit, then number.")] order_by: Option<
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Page size from the end of the list, 0 to 100 (default 20 with `before`)."
+        )]
+        last: Option<i32>,
+        #[graphql(desc = "Return the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Return the cards that match (default: all).")] filter: Option<CardFilter>,
+        #[graphql(desc = "Order of the list (default: by suit, then number).")] order_by: Option<
             CardOrder,
         >,
         #[graphql(
-            desc = "Part of the code, the standard name, or a name or a keyword in any language, in capitals or not. One character is enough; at most 100. `%` and `_` stand for themselves."
+            desc = "Substring of the code, the standard name, or a name or keyword in any language; case-insensitive, 1 to 100 characters. `%` and `_` are not wildcards."
         )]
         search: Option<String>,
     ) -> Result<Connection<Card>, ApiError> {
@@ -78,7 +83,7 @@ impl CardQuery {
 pub struct Card(pub Arc<card::Card>);
 
 impl Card {
-    /// The card as clients see it.
+    /// The GraphQL type of a card.
     #[must_use]
     pub fn of(card: &Arc<card::Card>) -> Self {
         Self(Arc::clone(card))
@@ -92,20 +97,20 @@ impl Card {
 /// One of the 78 cards.
 #[Object]
 impl Card {
-    /// The card's id, for `node` and `card`.
+    /// Id of the card, for `node` and `card`.
     pub async fn id(&self) -> ID {
         GlobalId::Card(self.0.id).encode()
     }
 
-    /// A stable name: the suit and the number, such as `major_arcana_00`.
+    /// Stable name of the card, suit and number, such as `major_arcana_00`.
     async fn code(&self) -> &str {
         &self.0.code
     }
 
-    /// What the card is called in the app.
+    /// Name of the card in the app.
     async fn name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.text(locale).name
     }
@@ -115,95 +120,96 @@ impl Card {
         self.0.suit.card_type().into()
     }
 
-    /// The suit.
+    /// Suit of the card.
     async fn suit(&self) -> Suit {
         self.0.suit.into()
     }
 
-    /// Its place in the suit: 0 to 21 in the major arcana, 1 to 14 in the others.
+    /// Position in the suit: 0 to 21 in the major arcana, 1 to 14 in the minor suits.
     async fn number(&self) -> i16 {
         self.0.number
     }
 
-    /// The rank: a roman numeral in the major arcana, `Ace` to `Ten` or a court rank in the others.
+    /// Rank: a roman numeral in the major arcana, `Ace` to `Ten` or a court rank in the minor
+    /// suits.
     async fn rank(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         self.0.rank(locale.into())
     }
 
-    /// Whether it is a court card: number 11 to 14 of a minor suit.
+    /// True for court cards: numbers 11 to 14 of a minor suit.
     async fn is_court(&self) -> bool {
         self.0.is_court()
     }
 
-    /// What the card is called in a standard tarot deck, such as `The Fool`.
+    /// Name of the card in a standard tarot deck, such as `The Fool`.
     async fn standard_name(&self) -> &str {
         &self.0.standard_name
     }
 
-    /// What its suit is called in a standard tarot deck, such as `Cups`.
+    /// Name of its suit in a standard tarot deck, such as `Cups`.
     async fn standard_suit(&self) -> &str {
         &self.0.standard_suit
     }
 
-    /// What the card means when it lies upright.
+    /// Meaning of the upright card.
     async fn upright_meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.text(locale).upright
     }
 
-    /// What the card means when it lies upside down.
+    /// Meaning of the reversed card.
     async fn reversed_meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.text(locale).reversed
     }
 
-    /// A few words for what the card is about, the most important first. At most 20.
+    /// Keywords of the card, the most important first. At most 20.
     async fn keywords(
         &self,
-        #[graphql(desc = "The texts' language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the keywords.", default_with = "Locale::En")] locale: Locale,
     ) -> &[String] {
         &self.text(locale).keywords
     }
 
-    /// How irradiated the card is, 0 to 1. Flavour: it never changes a draw.
+    /// Radiation level, 0 to 1. Flavour: it does not influence draws.
     async fn radiation_level(&self) -> f64 {
         self.0.radiation_level
     }
 
-    /// How dangerous it looks, 1 to 10. Flavour.
+    /// Threat level, 1 to 10. Flavour: it does not influence draws.
     async fn threat_level(&self) -> i16 {
         self.0.threat_level
     }
 
-    /// The vault that the card belongs to, 1 to 122; null for most.
+    /// Number of the vault of the card, 1 to 122; null for most cards.
     async fn vault_number(&self) -> Option<i16> {
         self.0.vault_number
     }
 
-    /// A picture of the card; null until an operator gives it one.
+    /// Address of a picture of the card; null until an admin sets it.
     async fn image_url(&self) -> Option<Url> {
         self.0.image_url.clone().map(Url)
     }
 
-    /// How often the card was drawn in readings. Counted a little behind the readings themselves.
+    /// Number of times that the card was drawn in readings, updated every few seconds.
     async fn draw_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
         let loader = &request(context).loaders.card_stats_by_card_id;
         Ok(loader.load_one(self.0.id).await?.map_or(0, |stats| stats.draw_count))
     }
 
-    /// What one of the voices says of the card when it lies upright.
+    /// Interpretation of the upright card by a voice.
     async fn interpretation(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Who speaks.")] voice: VoiceKey,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Voice of the interpretation.")] voice: VoiceKey,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
         let catalogue = &request(context).catalogue;
         let text = catalogue.interpretation(self.0.id, voice.into(), locale.into());
@@ -220,35 +226,35 @@ pub struct SuitInfo(card::Suit);
 /// A suit of the deck.
 #[Object]
 impl SuitInfo {
-    /// The suit's id.
+    /// Id of the suit. `node` does not accept it.
     async fn id(&self) -> ID {
         GlobalId::SuitInfo(self.0).encode()
     }
 
-    /// Which suit.
+    /// The suit as an enum value.
     async fn suit(&self) -> Suit {
         self.0.into()
     }
 
-    /// What the suit is called in the app.
+    /// Name of the suit in the app.
     async fn name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         self.0.name(locale.into())
     }
 
-    /// The classical element: water, air, earth or fire. The major arcana has none.
+    /// Classical element: water, air, earth or fire; null for the major arcana.
     async fn element(&self) -> Option<&str> {
         self.0.element()
     }
 
-    /// What the suit is called in a standard tarot deck.
+    /// Name of the suit in a standard tarot deck.
     async fn standard_suit(&self) -> &str {
         self.0.standard_name()
     }
 
-    /// How many cards it has.
+    /// Number of cards of the suit.
     async fn card_count(&self, context: &Context<'_>) -> usize {
         request(context).catalogue.card_count(self.0)
     }

@@ -15,43 +15,43 @@ use crate::config::content::{RADIATION_LEVEL, THREAT_LEVEL};
 use crate::domain::card_list::{self, CardKey, CardValue};
 use crate::domain::search::Search;
 
-/// Which cards: all of what is given must fit. Of a list one item has to fit, so an empty list fits
-/// nothing.
+/// Filter of cards. All given fields must match; of a list, one item must match, so an empty list
+/// matches nothing.
 #[derive(InputObject, Default)]
 pub struct CardFilter {
-    /// It is of the major or of the minor arcana.
+    /// Major or minor arcana.
     card_type: Option<CardType>,
-    /// Its suit is one of these.
+    /// One of these suits.
     suits: Option<Vec<Suit>>,
-    /// How irradiated it is lies here, 0 to 1.
+    /// Range of the radiation level, within 0 to 1.
     radiation_level: Option<FloatRange>,
-    /// How dangerous it looks lies here, 1 to 10.
+    /// Range of the threat level, within 1 to 10.
     threat_level: Option<IntRange>,
 }
 
-/// What cards are ordered by.
+/// Sort field of cards.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "card_list::CardOrderField")]
 pub enum CardOrderField {
-    /// The suit, then the number.
+    /// Suit, then number.
     Deck,
-    /// The number.
+    /// Number within the suit.
     Number,
-    /// The English name, by its letters in lower case and their code points.
+    /// English name, by the code points of its lower-case letters.
     Name,
-    /// How irradiated they are.
+    /// Radiation level.
     RadiationLevel,
-    /// How dangerous they look.
+    /// Threat level.
     ThreatLevel,
 }
 
-/// How cards are ordered. Those that are equal are in deck order, whatever the direction.
+/// Order of cards. Ties are in deck order, in both directions.
 #[derive(InputObject, Clone, Copy)]
 pub struct CardOrder {
-    /// By what.
+    /// Sort field.
     #[graphql(default_with = "CardOrderField::Deck")]
     field: CardOrderField,
-    /// Which end comes first.
+    /// Sort direction.
     #[graphql(default_with = "OrderDirection::Asc")]
     direction: OrderDirection,
 }
@@ -63,11 +63,11 @@ impl Default for CardOrder {
 }
 
 impl CardFilter {
-    /// With what is searched for, as the rules know it.
+    /// The filter and search text as domain rules.
     ///
     /// # Errors
     ///
-    /// The text is too long.
+    /// The search text is too long.
     pub fn read(self, search: Option<String>) -> Result<card_list::CardFilter, ApiError> {
         Ok(card_list::CardFilter {
             card_type: self.card_type.map(Into::into),
@@ -80,7 +80,7 @@ impl CardFilter {
 }
 
 impl CardOrder {
-    /// The page of the cards that fit.
+    /// The page of matching cards.
     ///
     /// # Errors
     ///

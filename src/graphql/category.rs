@@ -9,39 +9,39 @@ use super::errors::ApiError;
 use super::id::GlobalId;
 use crate::db::categories::CategoryRow;
 
-/// A folder for readings, made by the viewer.
+/// A folder for readings, visible to its owner alone.
 #[derive(Clone)]
 pub struct Category(pub Arc<CategoryRow>);
 
-/// A folder for readings, made by the viewer.
+/// A folder for readings, visible to its owner alone.
 #[Object]
 impl Category {
-    /// The category's id, for `node`.
+    /// Id of the category, for `node`.
     pub async fn id(&self) -> ID {
         GlobalId::Category(self.0.id).encode()
     }
 
-    /// Its name, 1 to 100 characters; no two of one user are alike.
+    /// Name, 1 to 100 characters, unique among the categories of a user.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its colour, `#rrggbb`.
+    /// Colour as `#rrggbb`.
     async fn color(&self) -> &str {
         &self.0.color
     }
 
-    /// The name of an icon, at most 50 characters; null if none was chosen.
+    /// Name of an icon, at most 50 characters; null if none was chosen.
     async fn icon(&self) -> Option<&str> {
         self.0.icon.as_deref()
     }
 
-    /// What it is for; null if nothing was written.
+    /// Description, at most 500 characters; null if none was given.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 
-    /// How many readings it holds, archived ones included.
+    /// Number of readings in the category, archived ones included.
     async fn reading_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
         let loader = &request(context).loaders.reading_count_by_category_id;
         Ok(loader.load_one(self.0.id).await?.unwrap_or(0))

@@ -5,58 +5,58 @@ use async_graphql::{Enum, SimpleObject};
 use super::scalars::milliseconds;
 use crate::db;
 
-/// What a database is to the server.
+/// Role of a database.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "db::PoolRole")]
 pub enum PoolRole {
-    /// Everything is written there.
+    /// Primary: all writes go there.
     Primary,
-    /// It follows the primary and is read.
+    /// Replica of the primary: reads only.
     Replica,
 }
 
-/// Whether the database is well.
+/// Health of a database.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthStatus {
-    /// It answers.
+    /// The database responds.
     Healthy,
-    /// It does not.
+    /// The database does not respond.
     Unhealthy,
 }
 
-/// What the connections of one process to one database are used for now.
+/// Connection pool of one server process and one database.
 #[derive(SimpleObject)]
 pub struct PoolStats {
-    /// Which database.
+    /// Role of the database.
     role: PoolRole,
-    /// Connections that are kept open once they were needed (`DATABASE_POOL_SIZE`).
+    /// Size of the pool: connections that stay open (`DATABASE_POOL_SIZE`).
     pool_size: u32,
-    /// Open connections that wait for work.
+    /// Number of idle connections.
     checked_in: u32,
-    /// Connections that requests hold.
+    /// Number of connections in use.
     checked_out: u32,
-    /// Open connections above the pool's size. They are closed when they come back to a full pool.
+    /// Number of open connections above the pool size. They are closed when they return to a full
+    /// pool.
     overflow: u32,
-    /// How many there may be above the pool's size (`DATABASE_MAX_OVERFLOW`).
+    /// Maximum number of connections above the pool size (`DATABASE_MAX_OVERFLOW`).
     max_overflow: u32,
-    /// Requests that wait for a connection.
+    /// Number of requests that wait for a connection.
     waiting: usize,
-    /// What 19 of 20 of the last 512 requests waited for their connection at most, in milliseconds;
+    /// 95th percentile of the wait for a connection in milliseconds, over the last 512 requests;
     /// null before the first.
     acquire_p95_ms: Option<f64>,
 }
 
-/// Whether the primary database answers.
+/// Health of the primary database.
 #[derive(SimpleObject)]
 pub struct DatabaseHealth {
-    /// Whether it does.
+    /// Status of the primary.
     status: HealthStatus,
-    /// How long it took to answer, in milliseconds; null if it did
-    /// not answer.
+    /// Round trip in milliseconds; null if there was no response.
     latency_ms: Option<f64>,
-    /// Why it did not answer; null if it did.
+    /// Cause of the failure; null if healthy.
     error: Option<String>,
-    /// The connections to it, and to its replicas. At most 17.
+    /// Connection pools of the primary and its replicas. At most 17.
     pool_stats: Vec<PoolStats>,
 }
 
@@ -76,7 +76,7 @@ impl From<db::PoolStats> for PoolStats {
 }
 
 impl DatabaseHealth {
-    /// As clients see it.
+    /// The GraphQL type of a health check.
     #[must_use]
     pub fn new(health: db::DatabaseHealth, pools: Vec<db::PoolStats>) -> Self {
         Self {

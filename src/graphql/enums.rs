@@ -4,7 +4,7 @@ use async_graphql::Enum;
 
 use crate::domain::{card, faction, locale, reading, spread, voice};
 
-/// A language of texts. English is complete; where a translation is missing, English stands in.
+/// Language of a text. English is complete and replaces missing translations.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "locale::Locale")]
 pub enum Locale {
@@ -30,109 +30,109 @@ pub enum Suit {
     RadiationRods,
 }
 
-/// Major arcana, or one of the four minor suits.
+/// Arcana of a card.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "card::CardType")]
 pub enum CardType {
-    /// One of the 22 trumps.
+    /// Major arcana: the 22 trumps.
     Major,
-    /// One of the 56 cards of the four suits.
+    /// Minor arcana: the 56 cards of the four other suits.
     Minor,
 }
 
-/// How a drawn card lies.
+/// Orientation of a drawn card.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "card::Orientation")]
 pub enum Orientation {
-    /// As printed.
+    /// Upright.
     Upright,
-    /// Upside down.
+    /// Reversed.
     Reversed,
 }
 
-/// The tone of a reading, and what a user's karma score amounts to.
+/// Tone of a reading, and the class of a user's karma score (0 to 100).
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "reading::Karma")]
 pub enum Karma {
-    /// A score of 70 or more.
+    /// Score from 70 to 100.
     Good,
-    /// A score from 31 to 69.
+    /// Score from 31 to 69.
     Neutral,
-    /// A score of 30 or less.
+    /// Score from 0 to 30.
     Evil,
 }
 
-/// Who may see a reading.
+/// Visibility of a reading.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "reading::PrivacyLevel")]
 pub enum PrivacyLevel {
-    /// Its owner.
+    /// Visible to its owner.
     Private,
-    /// Until there are friends, its owner.
+    /// Visible to its owner, as `PRIVATE`: there are no friends yet.
     Friends,
-    /// Everybody.
+    /// Visible to everybody.
     Public,
 }
 
-/// One of the fourteen voices that phrase interpretations.
+/// A voice that phrases interpretations. There are fourteen.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "voice::VoiceKey")]
 pub enum VoiceKey {
-    /// A terse instrument on the wrist.
+    /// Pip-Boy: a terse instrument on the wrist.
     PipBoy,
-    /// Hopeful and simple.
+    /// Vault dweller: hopeful and simple.
     VaultDweller,
-    /// Wise to the street.
+    /// Wasteland trader: streetwise.
     WastelandTrader,
-    /// A courteous robot butler.
+    /// Codsworth: a courteous robot butler.
     Codsworth,
-    /// Direct and short.
+    /// Super mutant: direct and short.
     SuperMutant,
-    /// Tired and dry, after two centuries.
+    /// Ghoul: tired and dry, after two centuries.
     Ghoul,
-    /// Brash.
+    /// Raider: brash.
     Raider,
-    /// Archival and precise.
+    /// Brotherhood scribe: archival and precise.
     BrotherhoodScribe,
-    /// Martial.
+    /// Brotherhood paladin: martial.
     BrotherhoodPaladin,
-    /// Laconic and dutiful.
+    /// NCR ranger: laconic and dutiful.
     NcrRanger,
-    /// Stern.
+    /// Legion centurion: stern.
     LegionCenturion,
-    /// Neighbourly.
+    /// Minuteman: neighbourly.
     Minuteman,
-    /// Coded and cautious.
+    /// Railroad agent: coded and cautious.
     RailroadAgent,
-    /// Clinical.
+    /// Institute scientist: clinical.
     InstituteScientist,
 }
 
-/// One of the nine factions.
+/// A faction. There are nine.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "faction::FactionKey")]
 pub enum FactionKey {
-    /// People of the vaults.
+    /// Vault dwellers: people of the vaults.
     VaultDweller,
-    /// Keepers of technology.
+    /// Brotherhood: guardians of technology.
     Brotherhood,
-    /// The republic.
+    /// NCR: the republic.
     Ncr,
-    /// The army across the river.
+    /// Legion: the army across the river.
     Legion,
-    /// Raiders.
+    /// Raiders: gangs of the wasteland.
     Raiders,
-    /// The volunteers.
+    /// Minutemen: the volunteers.
     Minutemen,
-    /// The hidden road.
+    /// Railroad: the hidden road.
     Railroad,
-    /// The underground laboratory.
+    /// Institute: the underground laboratory.
     Institute,
-    /// Nobody's.
+    /// Independent: no faction.
     Independent,
 }
 
-/// The kind of a spread.
+/// Kind of a spread.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "spread::SpreadType")]
 pub enum SpreadType {
@@ -140,29 +140,29 @@ pub enum SpreadType {
     SingleWasteland,
     /// Three cards: past, present and future.
     VaultTecSpread,
-    /// Four cards for when plans fail.
+    /// Four cards, for failing plans.
     RaiderChaos,
-    /// Five cards on getting through.
+    /// Five cards, on survival.
     WastelandSurvival,
-    /// Six cards for a campaign.
+    /// Six cards, for a campaign.
     NcrStrategic,
-    /// Seven voices of a council.
+    /// Seven cards, one for each voice of a council.
     BrotherhoodCouncil,
-    /// The classical ten cards.
+    /// Ten cards, the classical Celtic cross.
     CelticCross,
     /// Any other spread.
     CustomSpread,
 }
 
-/// How much experience a spread asks for.
+/// Difficulty of a spread.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "spread::Difficulty")]
 pub enum Difficulty {
-    /// A first spread.
+    /// For beginners.
     Beginner,
-    /// Some practice.
+    /// For readers with some practice.
     Intermediate,
-    /// Many positions that bear on each other.
+    /// For advanced readers: many positions that refer to each other.
     Advanced,
     /// For experts.
     Expert,

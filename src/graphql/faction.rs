@@ -10,57 +10,57 @@ use super::id::GlobalId;
 use super::voice::Voice;
 use crate::domain::faction;
 
-/// Fields of the query type that answer factions.
+/// Query fields that return factions.
 #[derive(Default)]
 pub struct FactionQuery;
 
 #[Object]
 impl FactionQuery {
-    /// The nine factions.
+    /// The nine factions, always the same.
     async fn factions(&self, context: &Context<'_>) -> Vec<Faction> {
         request(context).catalogue.factions().iter().map(Faction::of).collect()
     }
 }
 
-/// An allegiance of users, and a filter of voices.
+/// A faction: the allegiance of a user, with the voices that suit it.
 #[derive(Clone)]
 pub struct Faction(Arc<faction::Faction>);
 
 impl Faction {
-    /// The faction as clients see it.
+    /// The GraphQL type of a faction.
     #[must_use]
     pub fn of(faction: &Arc<faction::Faction>) -> Self {
         Self(Arc::clone(faction))
     }
 }
 
-/// An allegiance of users, and a filter of voices.
+/// A faction: the allegiance of a user, with the voices that suit it.
 #[Object]
 impl Faction {
-    /// The faction's id, for `node`.
+    /// Id of the faction, for `node`.
     pub async fn id(&self) -> ID {
         GlobalId::Faction(self.0.key).encode()
     }
 
-    /// Which faction.
+    /// The faction as an enum value.
     async fn key(&self) -> FactionKey {
         self.0.key.into()
     }
 
-    /// What people call it.
+    /// Name of the faction.
     async fn name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         self.0.names.get(locale.into())
     }
 
-    /// Where it stands, in English: `lawful neutral`.
+    /// Alignment, in English, such as `lawful neutral`.
     async fn alignment(&self) -> &str {
         &self.0.alignment
     }
 
-    /// The voices that suit its people, the first one foremost. At most 14.
+    /// Voices that suit the faction, the best match first. At most 14.
     async fn voices(&self, context: &Context<'_>) -> Vec<Voice> {
         let catalogue = &request(context).catalogue;
         self.0.voices.iter().filter_map(|key| catalogue.voice(*key)).map(Voice::of).collect()

@@ -11,40 +11,40 @@ use crate::domain::page::Order;
 use crate::domain::range::Range;
 use crate::services::validation::normalized;
 
-/// Which end of an order comes first. Items without a value come last either way.
+/// Sort direction. Items without a value come last in both directions.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "Order")]
 pub enum OrderDirection {
-    /// The smallest, or the oldest, first.
+    /// Ascending: the smallest or oldest first.
     Asc,
-    /// The largest, or the newest, first.
+    /// Descending: the largest or newest first.
     Desc,
 }
 
-/// A time span. It is empty where it ends before it begins.
+/// A time range from `from`, inclusive, to `to`, exclusive. Empty if `to` is not after `from`.
 #[derive(InputObject, Debug, Clone, Copy, Default)]
 pub struct DateTimeRange {
-    /// Its first moment, which is part of it. Absent: since ever.
+    /// Start, inclusive (default: unbounded).
     pub from: Option<DateTime>,
-    /// Its end, which is not part of it. Absent: without end.
+    /// End, exclusive (default: unbounded).
     pub to: Option<DateTime>,
 }
 
-/// Whole numbers from `min` to `max`, both included. There are none where `min` is the larger one.
+/// A range of integers, both ends inclusive. Empty if `min` is greater than `max`.
 #[derive(InputObject, Debug, Clone, Copy, Default)]
 pub struct IntRange {
-    /// The smallest. Absent: any.
+    /// Smallest value, inclusive (default: unbounded).
     pub min: Option<i32>,
-    /// The largest. Absent: any.
+    /// Largest value, inclusive (default: unbounded).
     pub max: Option<i32>,
 }
 
-/// Numbers from `min` to `max`, both included. There are none where `min` is the larger one.
+/// A range of numbers, both ends inclusive. Empty if `min` is greater than `max`.
 #[derive(InputObject, Debug, Clone, Copy, Default)]
 pub struct FloatRange {
-    /// The smallest. Absent: any.
+    /// Smallest value, inclusive (default: unbounded).
     pub min: Option<f64>,
-    /// The largest. Absent: any.
+    /// Largest value, inclusive (default: unbounded).
     pub max: Option<f64>,
 }
 
@@ -60,7 +60,7 @@ impl From<FloatRange> for Range<f64> {
     }
 }
 
-/// How many items a list may have at most, as a client says.
+/// The argument `limit` of a list.
 ///
 /// # Errors
 ///
@@ -73,12 +73,12 @@ pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, Api
     })
 }
 
-/// A text that is sought, as those that are stored are written: composed, trimmed, and without NULs.
+/// A search text, normalised as stored texts are: composed (NFC), trimmed, and without NULs.
 pub(super) fn fold_search(text: &str) -> String {
     normalized(text).replace('\0', "\u{fffd}")
 }
 
-/// What a list is searched for, composed and trimmed; `None` where that is nothing.
+/// The argument `search` of a list, composed (NFC) and trimmed; `None` if nothing is left.
 ///
 /// # Errors
 ///
@@ -99,7 +99,8 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     Ok((!text.is_empty()).then_some(text))
 }
 
-/// The same for a list of everybody's, which has an index for texts of three characters and more.
+/// The argument `search` of a public list, which has an index for texts of three characters and
+/// more.
 ///
 /// # Errors
 ///

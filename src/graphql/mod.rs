@@ -43,7 +43,7 @@ use crate::config::limits::DocumentLimits;
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
 use mutations::Mutation;
 
-/// Where every query begins.
+/// Root of all queries.
 #[derive(MergedObject, Default)]
 pub struct Query(
     node::NodeQuery,
@@ -62,11 +62,11 @@ pub struct Query(
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// The schema while it is put together.
+/// The schema under construction.
 pub type SchemaBuilder = async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>;
 
-/// Puts the schema together. With `introspection` off, clients cannot ask what it holds and error
-/// messages suggest nothing.
+/// Builder of the schema. Without introspection, clients cannot query `__schema`, and error
+/// messages suggest no names.
 #[must_use]
 pub fn schema(introspection: bool, limits: &DocumentLimits) -> SchemaBuilder {
     // The guard has counted the nesting already; the library's own limit must not be the lower one,

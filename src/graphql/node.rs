@@ -20,39 +20,39 @@ use super::user::User;
 use super::voice::Voice;
 use crate::db::shares::ShareRow;
 
-/// An object that `node` finds by its id.
+/// An object that `node` returns by its id.
 #[derive(Interface)]
 #[graphql(field(name = "id", ty = "ID", desc = "The object's id, unique over all types."))]
 pub enum Node {
     /// One of the 78 cards.
     Card(Card),
-    /// A folder for readings, made by the viewer.
+    /// A folder for readings, visible to its owner alone.
     Category(Category),
-    /// An allegiance of users.
+    /// A faction, the allegiance of a user.
     Faction(Faction),
-    /// One question and its cards.
+    /// A question and the cards drawn for it.
     Reading(Reading),
-    /// A secret link to one reading of the viewer's.
+    /// A secret link to one reading, visible to its owner alone.
     ShareLink(ShareLink),
     /// A layout of positions.
     Spread(Spread),
-    /// A person.
+    /// A registered user.
     User(User),
     /// A character that phrases interpretations.
     Voice(Voice),
 }
 
-/// Fields of the query type that answer any object.
+/// Query fields that return any object.
 #[derive(Default)]
 pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// The object of an id; null if there is none that the viewer may see.
+    /// The object with this id; null if it does not exist or the viewer may not see it.
     async fn node(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "An id that this server gave out.")] id: ID,
+        #[graphql(desc = "Id of any object that implements `Node`.")] id: ID,
     ) -> Option<Result<Node, ApiError>> {
         match parse_node("id", &id) {
             Ok(id) => find(request(context), "Query.node", id).await.transpose(),
@@ -60,12 +60,12 @@ impl NodeQuery {
         }
     }
 
-    /// The objects of several ids, in their order; null where there is none that the viewer may
-    /// see.
+    /// The objects with these ids, in the same order; null for each one that does not exist or that
+    /// the viewer may not see.
     async fn nodes(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "At most 100 ids.")] ids: Vec<ID>,
+        #[graphql(desc = "Ids, at most 100.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>, ApiError> {
         let request = request(context);
         let maximum = request.limits.ids;

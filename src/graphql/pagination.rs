@@ -16,32 +16,32 @@ use super::tag::Tag;
 use crate::config::limits::DocumentLimits;
 use crate::domain::page::{Direction, Page, PageRequest};
 
-/// What a client asks of a connection.
+/// Arguments of a connection field.
 pub struct PageArguments {
-    /// The first so many.
+    /// Page size.
     pub first: Option<i32>,
-    /// After this cursor.
+    /// Cursor before the page.
     pub after: Option<String>,
-    /// The last so many.
+    /// Page size from the end.
     pub last: Option<i32>,
-    /// Before this cursor.
+    /// Cursor after the page.
     pub before: Option<String>,
 }
 
-/// Where a page lies in its list.
+/// Position of a page in its list.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PageInfo {
-    /// Whether the list has items after the last one of this page.
+    /// True if the list has items after this page.
     has_next_page: bool,
-    /// Whether the list has items before the first one of this page.
+    /// True if the list has items before this page.
     has_previous_page: bool,
-    /// The cursor of this page's first item; null on an empty page.
+    /// Cursor of the first item of this page; null on an empty page.
     start_cursor: Option<String>,
-    /// The cursor of this page's last item; null on an empty page.
+    /// Cursor of the last item of this page; null on an empty page.
     end_cursor: Option<String>,
 }
 
-/// An item of a list and its place there.
+/// An item of a list with its cursor.
 #[derive(SimpleObject, Clone)]
 #[graphql(concrete(name = "AdminUserEdge", params(AdminUser)))]
 #[graphql(concrete(name = "CardEdge", params(Card)))]
@@ -49,7 +49,7 @@ pub struct PageInfo {
 #[graphql(concrete(name = "SpreadEdge", params(Spread)))]
 #[graphql(concrete(name = "TagEdge", params(Tag)))]
 pub struct Edge<T: OutputType> {
-    /// The item's place, for `after` and `before`. Good for this list in this order only.
+    /// Cursor of the item, for `after` and `before`. Valid for this list in this order only.
     pub(super) cursor: String,
     /// The item.
     pub(super) node: T,
@@ -66,32 +66,31 @@ pub struct Connection<T: OutputType>
 where
     Edge<T>: OutputType,
 {
-    /// The items with their cursors.
+    /// Items of the page with their cursors.
     edges: Vec<Edge<T>>,
-    /// The items alone.
+    /// Items of the page.
     nodes: Vec<T>,
-    /// Where this page lies.
+    /// Position of the page in the list.
     page_info: PageInfo,
-    /// The length of the whole list. It costs a count of its own, so ask for it where it is shown.
+    /// Length of the whole list. It costs a count of its own, so select it only where it is shown.
     total_count: Option<u64>,
 }
 
-/// The sort key of a list's items, as a cursor carries it.
+/// Sort key of a list's items, as encoded in a cursor.
 pub trait CursorKey: Sized {
-    /// As text, without `|`.
+    /// The key as text, without `|`.
     fn write(&self) -> String;
-    /// From that text.
+    /// The key of a text; `None` if it is malformed.
     fn read(text: &str) -> Option<Self>;
 }
 
 impl PageArguments {
-    /// Checks the arguments and makes a request for a page of the list `list`, which is the name of
-    /// the field and of its order, and which cursors are bound to.
+    /// Checks the arguments and returns the request of a page. `list` is the name of the field and
+    /// of its order, which cursors are bound to.
     ///
     /// # Errors
     ///
-    /// The arguments contradict each other, a number is out of range, or a cursor is not one of
-    /// this list.
+    /// Contradicting arguments, a number out of range, or a cursor of another list.
     pub fn request<K: CursorKey>(
         &self,
         context: &Context<'_>,
@@ -182,17 +181,17 @@ where
     }
 }
 
-/// The name of a list in an order, which its cursors are bound to.
+/// Name of a list in an order, which its cursors are bound to.
 pub(super) fn list_name<F: EnumType>(list: &str, by: F, direction: OrderDirection) -> String {
     format!("{list}:{}:{}", enum_value(by), enum_value(direction))
 }
 
-/// A page whose key is one of its order. Cursors are not signed: one that names a list may hold the
-/// key of another.
+/// Checks that the key of a page is one of its order. Cursors are not signed: one with the name of
+/// this list may hold the key of another.
 ///
 /// # Errors
 ///
-/// Its key is none.
+/// [`ApiError::InvalidCursor`].
 pub(super) fn of_order<K>(
     page: PageRequest<K>,
     knows: impl FnOnce(&K) -> bool,
@@ -203,10 +202,10 @@ pub(super) fn of_order<K>(
     Err(ApiError::InvalidCursor { argument: page.direction.cursor_argument() })
 }
 
-/// The age of the cursors' format; cursors of another age are refused.
+/// Version of the cursor format; cursors of other versions are rejected.
 const CURSOR_FORMAT: &str = "1";
 
-/// The cursor of a key in a list.
+/// Cursor of a key in a list.
 pub(super) fn write_cursor(list: &str, key: &impl CursorKey) -> String {
     URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORMAT}|{list}|{}", key.write()))
 }
@@ -219,17 +218,17 @@ fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
     (is_ours && parts.next().is_none()).then(|| K::read(key)).flatten()
 }
 
-/// A text in a cursor, where it may hold what separates keys.
+/// Encoded text for a cursor, without separators of keys.
 pub(super) fn write_text(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
-/// That text.
+/// Decoded text of a cursor.
 pub(super) fn read_text(text: &str) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-/// A time in a cursor: microseconds since 1970.
+/// Decoded time of a cursor: microseconds since 1970.
 pub(super) fn read_time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
     let time = chrono::DateTime::from_timestamp_micros(text.parse().ok()?)?;
     // Nothing was made before or after the years that both databases can compare.

@@ -8,13 +8,13 @@ use super::id::opaque_id;
 use crate::cache::keys;
 use crate::db::public_stats::public_counts;
 
-/// The field of the query type that answers counts.
+/// Query field that returns public counts.
 #[derive(Default)]
 pub struct PublicStatsQuery;
 
 #[Object]
 impl PublicStatsQuery {
-    /// Counts over the whole site.
+    /// Counts over the whole site, for a landing page.
     async fn public_stats(&self, context: &Context<'_>) -> Result<PublicStats, ApiError> {
         let request = request(context);
         let session = request.session.for_field("Query.publicStats");
@@ -30,17 +30,17 @@ impl PublicStatsQuery {
     }
 }
 
-/// Counts over the whole site.
+/// Counts over the whole site, for a landing page.
 #[derive(SimpleObject)]
 pub struct PublicStats {
-    /// An id of its own, always the same.
+    /// Id for client caches, always the same. `node` does not accept it.
     id: ID,
-    /// Active users.
+    /// Number of active users.
     users: i64,
-    /// Complete readings, private ones included.
+    /// Number of complete readings, private ones included.
     readings: i64,
-    /// Cards of the deck.
+    /// Number of cards of the deck.
     cards: usize,
-    /// Active spreads.
+    /// Number of active spreads.
     spreads: usize,
 }

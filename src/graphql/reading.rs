@@ -25,18 +25,19 @@ use crate::db::readings::{ReadingRow, ReadingTexts, readings_page_public};
 use crate::domain::card;
 use crate::loaders::DrawnCardsOfReading;
 
-/// Fields of the query type that answer readings.
+/// Query fields that return readings.
 #[derive(Default)]
 pub struct ReadingQuery;
 
 #[Object]
 impl ReadingQuery {
-    /// The reading of an id, if it is the viewer's own or public; else null, whether it exists or
-    /// not.
+    /// The reading with this id, if it is public or the viewer's own; otherwise null, whether it
+    /// exists or not.
     async fn reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "A reading's id. Another object's id is an error.")] id: ID,
+        #[graphql(desc = "Id of a reading. The id of another type is a `BAD_USER_INPUT` error.")]
+        id: ID,
     ) -> Option<Result<Reading, ApiError>> {
         let id = match GlobalId::parse("id", &id) {
             Ok(GlobalId::Reading(id)) => id,
@@ -47,18 +48,23 @@ impl ReadingQuery {
         Some(loaded.map_err(ApiError::from).transpose()?.map(Reading))
     }
 
-    /// Everybody's public readings that are not archived, newest first.
+    /// Public readings of all users, the newest first, without archived ones.
     #[expect(clippy::too_many_arguments, reason = "they are the field's in the contract")]
     async fn public_readings(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only those that fit.")] filter: Option<PublicReadingFilter>,
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
         #[graphql(
-            desc = "Only those with this text in their questions, in capitals or not: 3 to 100 characters. An empty text is none."
+            desc = "Page size from the end of the list, 0 to 100 (default 20 with `before`)."
+        )]
+        last: Option<i32>,
+        #[graphql(desc = "Return the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Return the readings that match (default: all).")] filter: Option<
+            PublicReadingFilter,
+        >,
+        #[graphql(
+            desc = "Substring of the question; case-insensitive, 3 to 100 characters. An empty text matches all."
         )]
         search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
@@ -74,18 +80,18 @@ impl ReadingQuery {
     }
 }
 
-/// Whether a reading is the viewer's own.
+/// True if the viewer is the owner of the reading.
 #[must_use]
 pub fn is_own(request: &RequestContext, reading: &ReadingRow) -> bool {
     request.viewer().is(reading.user_id)
 }
 
-/// One question, the cards drawn for it and what was said of them.
+/// A question, the cards drawn for it, and their interpretation.
 #[derive(Clone)]
 pub struct Reading(pub Arc<ReadingRow>);
 
 impl Reading {
-    /// What has to be read for the readings of a connection.
+    /// Columns to read for the readings of a connection.
     pub(super) fn columns_of_connection(connection: &Lookahead<'_>) -> Columns {
         let shows_texts = |reading: &Lookahead<'_>| {
             ["interpretation", "summary", "notes", "feedback"]
@@ -127,169 +133,169 @@ impl Reading {
     }
 }
 
-/// One question, the cards drawn for it and what was said of them. Notes, ratings, moods, folder and
-/// archive are null for everyone but the owner.
+/// A question, the cards drawn for it, and their interpretation. Notes, ratings, moods, category
+/// and archive state are null for everyone but the owner.
 #[Object]
 impl Reading {
-    /// The reading's id, for `node` and `reading`.
+    /// Id of the reading, for `node` and `reading`.
     pub async fn id(&self) -> ID {
         GlobalId::Reading(self.0.id).encode()
     }
 
-    /// Rises with every change, from 1. Send it back with a change to find out whether somebody was
-    /// faster.
+    /// Version, from 1, incremented by every change. Pass it as `expectedVersion` to detect
+    /// concurrent changes.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// What was asked, 1 to 500 characters.
+    /// Question, 1 to 500 characters.
     async fn question(&self) -> &str {
         &self.0.question
     }
 
-    /// The spread that the cards were drawn for, also if it is no longer active.
+    /// Spread of the reading, even if it is no longer active.
     async fn spread(&self, context: &Context<'_>) -> Result<Spread, ApiError> {
         let id = self.0.spread_template_id;
         let found = request(context).catalogue.spread(id).map(Spread::of);
         found.ok_or_else(|| missing(format!("spread {id}")))
     }
 
-    /// The kind of the spread when the reading was made.
+    /// Kind of the spread at the time of the reading.
     async fn spread_type(&self) -> SpreadType {
         self.0.spread_type.into()
     }
 
-    /// Which voice speaks.
+    /// Voice of the interpretation, as an enum value.
     async fn character_voice(&self) -> VoiceKey {
         self.0.character_voice.into()
     }
 
-    /// The voice that speaks.
+    /// Voice of the interpretation.
     async fn voice(&self, context: &Context<'_>) -> Result<Voice, ApiError> {
         let key = self.0.character_voice;
         let found = request(context).catalogue.voice(key).map(Voice::of);
         found.ok_or_else(|| missing(format!("voice {key}")))
     }
 
-    /// The tone of the reading.
+    /// Tone of the reading.
     async fn karma_context(&self) -> Karma {
         self.0.karma_context.into()
     }
 
-    /// The owner's labels, at most 20 of 1 to 50 characters.
+    /// Tags, at most 20 of 1 to 50 characters each.
     async fn tags(&self) -> &[String] {
         &self.0.tags.0
     }
 
-    /// Who may see the reading.
+    /// Visibility of the reading.
     async fn privacy_level(&self) -> PrivacyLevel {
         self.0.privacy_level.into()
     }
 
-    /// What the question is about, at most 100 characters; null if nothing was said.
+    /// Subject of the question, at most 100 characters; null if none was given.
     async fn focus_area(&self) -> Option<&str> {
         self.0.focus_area.as_deref()
     }
 
-    /// The radiation at the table, 0 to 1. Flavour: it never changes a draw.
+    /// Radiation factor, 0 to 1. Flavour: it does not influence draws.
     async fn radiation_factor(&self) -> f64 {
         self.0.radiation_factor
     }
 
-    /// The language that the reading was composed in. Texts that have a `locale` argument do not follow
-    /// it: pass it to them.
+    /// Language of the interpretation and summary. Fields with a `locale` argument do not depend on
+    /// it.
     async fn locale(&self) -> Locale {
         self.0.locale.into()
     }
 
-    /// What the voice says of the reading as a whole, in the reading's language.
+    /// Interpretation of the whole reading, in the reading's language.
     async fn interpretation(&self) -> Result<&str, ApiError> {
         Ok(&self.texts()?.interpretation)
     }
 
-    /// The reading in one line, in the reading's language.
+    /// Summary in one line, in the reading's language.
     async fn summary(&self) -> Result<&str, ApiError> {
         Ok(&self.texts()?.summary)
     }
 
-    /// When it was made.
+    /// Time of creation.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it was last changed.
+    /// Time of the last change.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
 
-    /// Whose reading it is.
+    /// Owner of the reading.
     async fn user(&self, context: &Context<'_>) -> Result<User, ApiError> {
         let id = self.0.user_id;
         let found = request(context).loaders.user_by_id.load_one(id).await?;
         found.map(User).ok_or_else(|| missing(format!("user {id}")))
     }
 
-    /// The cards in the order of their positions. At most 15.
+    /// Drawn cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
         let columns = DrawnCard::columns(&context.look_ahead());
         let of = DrawnCardsOfReading { reading: self.0.id, columns };
         DrawnCard::all(context, "Reading.cards", of).await
     }
 
-    /// The owner's notes, at most 1000 characters. Null for everyone but the owner.
+    /// Notes of the owner, at most 1000 characters. Null for everyone but the owner.
     async fn notes(&self, context: &Context<'_>) -> Option<Result<&str, ApiError>> {
         self.own_text(context, |texts| texts.notes.as_deref())
     }
 
-    /// Whether the owner marked it. Null for everyone but the owner.
+    /// True for a favourite of the owner. Null for everyone but the owner.
     async fn is_favorite(&self, context: &Context<'_>) -> Option<bool> {
         self.own(context, |row| Some(row.is_favorite))
     }
 
-    /// When the owner archived it; null if it is not archived, and for everyone but the owner.
+    /// Time of archiving; null if it is not archived. Null for everyone but the owner.
     async fn archived_at(&self, context: &Context<'_>) -> Option<DateTime> {
         self.own(context, |row| row.archived_at.map(DateTime))
     }
 
-    /// The owner's folder for it; null if it is in none, and for everyone but the owner.
+    /// Category of the reading; null if it has none. Null for everyone but the owner.
     async fn category(&self, context: &Context<'_>) -> Option<Result<Category, ApiError>> {
         let id = self.own(context, |row| row.category_id)?;
         let loaded = request(context).loaders.category_by_id.load_one(id).await;
         Some(loaded.map_err(ApiError::from).transpose()?.map(Category))
     }
 
-    /// How the owner felt before, at most 50 characters. Null for everyone but the owner.
+    /// Mood before the reading, at most 50 characters. Null for everyone but the owner.
     async fn mood_before(&self, context: &Context<'_>) -> Option<&str> {
         self.own(context, |row| row.mood_before.as_deref())
     }
 
-    /// How the owner felt after, at most 50 characters. Null for everyone but the owner.
+    /// Mood after the reading, at most 50 characters. Null for everyone but the owner.
     async fn mood_after(&self, context: &Context<'_>) -> Option<&str> {
         self.own(context, |row| row.mood_after.as_deref())
     }
 
-    /// What the owner said of it later, at most 1000 characters. Null for everyone but the owner.
+    /// Feedback of the owner, at most 1000 characters. Null for everyone but the owner.
     async fn feedback(&self, context: &Context<'_>) -> Option<Result<&str, ApiError>> {
         self.own_text(context, |texts| texts.user_feedback.as_deref())
     }
 
-    /// How satisfied the owner is, 1 to 5. Null for everyone but the owner.
+    /// Satisfaction rating, 1 to 5. Null if not rated, and for everyone but the owner.
     async fn satisfaction_rating(&self, context: &Context<'_>) -> Option<i16> {
         self.own(context, |row| row.user_satisfaction)
     }
 
-    /// How accurate the owner found it, 1 to 5. Null for everyone but the owner.
+    /// Accuracy rating, 1 to 5. Null if not rated, and for everyone but the owner.
     async fn accuracy_rating(&self, context: &Context<'_>) -> Option<i16> {
         self.own(context, |row| row.accuracy_rating)
     }
 
-    /// How helpful the owner found it, 1 to 5. Null for everyone but the owner.
+    /// Helpfulness rating, 1 to 5. Null if not rated, and for everyone but the owner.
     async fn helpful_rating(&self, context: &Context<'_>) -> Option<i16> {
         self.own(context, |row| row.helpful_rating)
     }
 
-    /// The links by which others can read it that are open, the newest first. At most 20. Null for
-    /// everyone but the owner.
+    /// Open share links of the reading, the newest first. At most 20. Null for everyone but the
+    /// owner.
     async fn share_links(&self, context: &Context<'_>) -> Option<Result<Vec<ShareLink>, ApiError>> {
         let id = self.own(context, |row| Some(row.id))?;
         let loaded = request(context).loaders.open_shares_by_reading_id.load_one(id).await;
@@ -298,7 +304,7 @@ impl Reading {
     }
 }
 
-/// A card in its place in a reading.
+/// A card drawn for a position of a reading.
 pub struct DrawnCard {
     drawn: Arc<[DrawnCardRow]>,
     index: usize,
@@ -317,7 +323,7 @@ impl DrawnCard {
         Ok((0..drawn.len()).map(|index| Self { drawn: Arc::clone(&drawn), index }).collect())
     }
 
-    /// What has to be read for the cards of a list.
+    /// Columns to read for the cards of a list.
     fn columns(cards: &Lookahead<'_>) -> Columns {
         let texts = ["positionName", "positionMeaning", "interpretation"];
         Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
@@ -337,7 +343,7 @@ impl DrawnCard {
         request(context).catalogue.card(id).ok_or_else(|| missing(format!("card {id}")))
     }
 
-    /// What the card means as it lies.
+    /// Meaning of the card in its orientation.
     pub(super) fn meaning_in<'a>(
         &self,
         context: &Context<'a>,
@@ -348,62 +354,62 @@ impl DrawnCard {
     }
 }
 
-/// A card in its place in a reading.
+/// A card drawn for a position of a reading.
 #[Object]
 impl DrawnCard {
-    /// The drawn card's id.
+    /// Id of the drawn card. `node` does not accept it.
     async fn id(&self) -> ID {
         GlobalId::DrawnCard(self.row().reading_id, self.row().position_number).encode()
     }
 
-    /// The number of its position, from 1.
+    /// Number of the position, from 1.
     async fn position(&self) -> i16 {
         self.row().position_number
     }
 
-    /// What the position was called when the card was drawn.
+    /// Name of the position at the time of the draw.
     async fn position_name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
         Ok(self.texts()?.position_name.get(locale.into()))
     }
 
-    /// What a card in the position spoke of when it was drawn.
+    /// Meaning of the position at the time of the draw.
     async fn position_meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
         Ok(self.texts()?.position_meaning.get(locale.into()))
     }
 
-    /// How it lies.
+    /// Orientation of the card.
     async fn orientation(&self) -> Orientation {
         self.row().orientation.into()
     }
 
-    /// Which card.
+    /// The card.
     #[graphql(name = "card")]
     async fn card_field(&self, context: &Context<'_>) -> Result<Card, ApiError> {
         self.card(context).map(Card::of)
     }
 
-    /// What the card means as it lies.
+    /// Meaning of the card in its orientation.
     async fn meaning(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
         self.meaning_in(context, locale).map(str::to_owned)
     }
 
-    /// What the reading's voice says of the card in this place, in the reading's language.
+    /// Interpretation of the card in this position, in the reading's language.
     async fn interpretation(&self) -> Result<&str, ApiError> {
         Ok(&self.texts()?.interpretation)
     }
 }
 
-/// The error for reference data that is not there.
+/// Error of missing reference data.
 pub(super) fn missing(what: String) -> ApiError {
     DbError::MissingReferenceData { what }.into()
 }

@@ -24,86 +24,86 @@ use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::page::{Order, Page, PageRequest};
 use crate::domain::reading_list::{self, ArchiveFilter, OwnFilter};
 
-/// Which readings: all of what is given must fit. Of a list one item has to fit, so an empty list fits
-/// nothing.
+/// Filter of a user's readings. All given fields must match; of a list, one item must match, so an
+/// empty list matches nothing.
 #[derive(InputObject, Default)]
 pub struct ReadingFilter {
-    /// The voice that speaks is one of these.
+    /// One of these voices.
     character_voices: Option<Vec<VoiceKey>>,
-    /// The tone is one of these.
+    /// One of these tones.
     karma_contexts: Option<Vec<Karma>>,
-    /// The kind of the spread is one of these.
+    /// One of these kinds of spread.
     spread_types: Option<Vec<SpreadType>>,
-    /// It has one of these tags, at most 20.
+    /// At least one of these tags, at most 20.
     tags_any: Option<Vec<String>>,
-    /// It has all of these tags, at most 20. Every reading has all of none.
+    /// All of these tags, at most 20. An empty list matches every reading.
     tags_all: Option<Vec<String>>,
-    /// It was made in this time.
+    /// Created in this time range.
     created_at: Option<DateTimeRange>,
-    /// Who may see it is one of these. Finds nothing of other users' readings.
+    /// One of these visibilities. Matches nothing of other users' readings.
     privacy_levels: Option<Vec<PrivacyLevel>>,
-    /// Whether it is marked as a favourite. Finds nothing of other users' readings.
+    /// Favourite, or not. Matches nothing of other users' readings.
     is_favorite: Option<bool>,
-    /// It is in this folder. Finds nothing of other users' readings.
+    /// Id of its category. Matches nothing of other users' readings.
     category_id: Option<ID>,
-    /// Whether it is in a folder. Finds nothing of other users' readings.
+    /// With a category, or without. Matches nothing of other users' readings.
     has_category: Option<bool>,
-    /// Its satisfaction rating is this or more, 1 to 5. Finds nothing of other users' readings.
+    /// Smallest satisfaction rating, 1 to 5. Matches nothing of other users' readings.
     min_satisfaction: Option<i32>,
-    /// Whether it is archived. Anything but `ACTIVE` finds nothing of other users' readings.
+    /// Archive state. Values other than `ACTIVE` match nothing of other users' readings.
     #[graphql(default_with = "ArchiveState::Active")]
     archive: ArchiveState,
 }
 
-/// Which public readings: all of what is given must fit. Of a list one item has to fit, so an empty
-/// list fits nothing.
+/// Filter of public readings. All given fields must match; of a list, one item must match, so an
+/// empty list matches nothing.
 #[derive(InputObject, Default)]
 pub struct PublicReadingFilter {
-    /// The voice that speaks is one of these.
+    /// One of these voices.
     character_voices: Option<Vec<VoiceKey>>,
-    /// The tone is one of these.
+    /// One of these tones.
     karma_contexts: Option<Vec<Karma>>,
-    /// The kind of the spread is one of these.
+    /// One of these kinds of spread.
     spread_types: Option<Vec<SpreadType>>,
-    /// It has one of these tags, at most 20.
+    /// At least one of these tags, at most 20.
     tags_any: Option<Vec<String>>,
-    /// It was made in this time.
+    /// Created in this time range.
     created_at: Option<DateTimeRange>,
 }
 
-/// Whether readings are archived.
+/// Archive state of readings.
 #[derive(Enum, Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[graphql(remote = "ArchiveFilter")]
 pub enum ArchiveState {
-    /// They are not.
+    /// Not archived.
     #[default]
     Active,
-    /// They are.
+    /// Archived.
     Archived,
-    /// They may be or not.
+    /// Archived or not.
     Any,
 }
 
-/// What readings are ordered by.
+/// Sort field of readings.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "reading_list::ReadingOrderField")]
 pub enum ReadingOrderField {
-    /// When they were made.
+    /// Time of creation.
     CreatedAt,
-    /// When they were last changed.
+    /// Time of the last change.
     UpdatedAt,
-    /// The satisfaction rating. Readings without one come last either way. For the owner only: of other
-    /// users' readings it is an error.
+    /// Satisfaction rating. Readings without a rating come last in both directions. For the owner
+    /// only: an error for other users' readings.
     Satisfaction,
 }
 
-/// How readings are ordered. Those that are equal are ordered by id in the same direction.
+/// Order of readings. Ties are ordered by id in the same direction.
 #[derive(InputObject, Clone, Copy)]
 pub struct ReadingOrder {
-    /// By what.
+    /// Sort field.
     #[graphql(default_with = "ReadingOrderField::CreatedAt")]
     field: ReadingOrderField,
-    /// Which end comes first.
+    /// Sort direction.
     #[graphql(default_with = "OrderDirection::Desc")]
     direction: OrderDirection,
 }
@@ -115,7 +115,7 @@ impl From<ReadingOrder> for reading_list::ReadingOrder {
 }
 
 impl PublicReadingFilter {
-    /// As the services know it.
+    /// The filter as domain rules.
     ///
     /// # Errors
     ///
@@ -135,11 +135,11 @@ impl PublicReadingFilter {
 }
 
 impl ReadingFilter {
-    /// As the services know it.
+    /// The filter as domain rules.
     ///
     /// # Errors
     ///
-    /// There are too many tags, a rating is none, or an id is not that of a category.
+    /// There are too many tags, a rating is out of range, or an id is not that of a category.
     pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
         let public = PublicReadingFilter {
             character_voices: self.character_voices,
@@ -163,7 +163,7 @@ impl ReadingFilter {
     }
 }
 
-/// In one order and once each, so that the same wish is the same statement.
+/// Sorted and without duplicates, so that equal filters are equal statements and cache keys.
 fn words<G, W: From<G> + Ord>(words: Option<Vec<G>>) -> Option<Vec<W>> {
     words.map(|words| unique(words.into_iter().map(W::from).collect()))
 }
@@ -174,7 +174,7 @@ fn unique<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items
 }
 
-/// The place of what is wrong in a filter.
+/// Name of the argument in errors.
 const FILTER: &str = "filter";
 
 fn tags(field: &str, tags: Option<Vec<String>>) -> Result<Option<Vec<String>>, ApiError> {
@@ -211,7 +211,7 @@ fn category(id: &ID) -> Result<Uuid, ApiError> {
     }
 }
 
-/// A list of readings with its order: cursors are bound to both.
+/// Name of a list of readings in an order; cursors are bound to both.
 #[derive(Debug, Clone, Copy)]
 pub struct ListName {
     field: ListField,
@@ -274,14 +274,14 @@ impl ListName {
         ReadingKey::of(reading, self.order.field)
     }
 
-    /// The place of a reading in this list.
+    /// Cursor of a reading in this list.
     #[must_use]
     pub fn cursor_of(self, reading: &ReadingRow) -> String {
         write_cursor(self.as_str(), &self.key_of(reading))
     }
 }
 
-/// What stands before a rating in a cursor, so that it is no time.
+/// Prefix of a rating in a cursor, which tells it from a time.
 const RATING: &str = "r";
 
 impl CursorKey for ReadingKey {
@@ -309,16 +309,16 @@ impl CursorKey for ReadingKey {
     }
 }
 
-/// A page of readings, which is written in one pass where its selection allows.
+/// A page of readings, written by `fast_json` where its selection allows.
 pub struct ReadingPage {
-    /// The list, which cursors are bound to.
+    /// List that cursors are bound to.
     pub list: ListName,
-    /// The page.
+    /// Rows and page flags.
     pub page: Page<Arc<ReadingRow>>,
 }
 
 impl ReadingPage {
-    /// The place of one of its readings.
+    /// Cursor of one of its readings.
     #[must_use]
     pub fn cursor_of(&self, reading: &ReadingRow) -> String {
         self.list.cursor_of(reading)
@@ -330,7 +330,7 @@ impl ReadingPage {
     }
 }
 
-/// To clients it is a connection.
+/// `ReadingConnection` in the schema.
 impl OutputType for ReadingPage {
     fn type_name() -> Cow<'static, str> {
         <Connection<Reading> as OutputType>::type_name()

@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{Datelike, NaiveDate, SecondsFormat, SubsecRound, Utc};
 
-/// A moment, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`.
+/// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`.
 #[derive(Debug, Clone, Copy)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
-/// A moment, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Any offset is
-/// understood on the way in.
+/// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Inputs may
+/// have any offset.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -23,7 +23,7 @@ impl ScalarType for DateTime {
         })
     }
 
-    /// Looked at before anything is executed: a mistake found later would hide what was done already.
+    /// Checked before execution: a mistake found later would hide mutations that were done already.
     fn is_valid(value: &Value) -> bool {
         matches!(value, Value::String(text) if moment(text).is_some())
     }
@@ -33,11 +33,11 @@ impl ScalarType for DateTime {
     }
 }
 
-/// A date of the calendar, `2026-11-23`.
+/// A calendar date: `2026-11-23`.
 #[derive(Debug, Clone, Copy)]
 pub struct Date(pub NaiveDate);
 
-/// A date of the calendar: `2026-11-23`.
+/// A calendar date: `2026-11-23`.
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -65,18 +65,18 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// What a text says of a time. In UTC its year may have five digits although it is written with four,
-/// and times that are kept as text would not be in order then.
+/// The time in a text. In UTC its year may have five digits although it is written with four, and
+/// times that SQLite stores as text would not be in order then.
 fn moment(text: &str) -> Option<chrono::DateTime<Utc>> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
     (0..=9_999).contains(&time.year()).then(|| time.trunc_subsecs(6))
 }
 
-/// An absolute address.
+/// An absolute HTTP or HTTPS address.
 #[derive(Debug, Clone)]
 pub struct Url(pub String);
 
-/// An absolute address: `https://…` or `http://…`.
+/// An absolute HTTP or HTTPS address: `https://…` or `http://…`.
 #[Scalar(name = "URL")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -99,7 +99,7 @@ fn is_address(text: &str) -> bool {
     text.starts_with("https://") || text.starts_with("http://")
 }
 
-/// To the microsecond.
+/// Milliseconds, rounded to the microsecond.
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

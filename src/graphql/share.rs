@@ -18,21 +18,18 @@ use crate::db::shares::{ShareRow, SharedReadingRow};
 use crate::loaders::DrawnCardsOfReading;
 use crate::services::shares::{self, ShareAccess};
 
-/// Fields of the query type that answer shared readings.
+/// Query fields that return shared readings.
 #[derive(Default)]
 pub struct ShareQuery;
 
 #[Object]
 impl ShareQuery {
-    /// What a share link leads to; null if there never was such a link.
+    /// The shared reading of a link; null if the link never existed.
     async fn shared_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The last part of the link's address.", secret)] token: String,
-        #[graphql(
-            desc = "What `unlockSharedReading` gave, where the link has a password.",
-            secret
-        )]
+        #[graphql(desc = "Token of the link: the last part of its address.", secret)] token: String,
+        #[graphql(desc = "Grant from `unlockSharedReading`, for a link with a password.", secret)]
         grant: Option<String>,
     ) -> Option<Result<SharedReading, ApiError>> {
         let request = request(context);
@@ -42,20 +39,20 @@ impl ShareQuery {
     }
 }
 
-/// What has become of a share link.
+/// Status of a share link.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShareStatus {
-    /// It can be read.
+    /// Open.
     Open,
-    /// It can be read by who knows its password.
+    /// Protected: unlock it by `unlockSharedReading`.
     PasswordRequired,
-    /// It is over.
+    /// Expired.
     Expired,
-    /// Its owner revoked it.
+    /// Revoked by its owner.
     Revoked,
 }
 
-/// What a share link leads to.
+/// A reading shared by a link.
 pub struct SharedReading(pub ShareAccess);
 
 impl SharedReading {
@@ -67,10 +64,10 @@ impl SharedReading {
     }
 }
 
-/// What a share link leads to. All but the status is null unless it is open.
+/// A reading shared by a link. All fields but `status` are null unless the link is open.
 #[Object]
 impl SharedReading {
-    /// What has become of the link.
+    /// Status of the link.
     async fn status(&self) -> ShareStatus {
         match self.0 {
             ShareAccess::Open(_) => ShareStatus::Open,
@@ -80,23 +77,23 @@ impl SharedReading {
         }
     }
 
-    /// What its owner called it, at most 100 characters; null if nothing.
+    /// Title given by its owner, at most 100 characters; null if none was given.
     async fn title(&self) -> Option<&str> {
         self.open()?.share.title.as_deref()
     }
 
-    /// What its owner said of it, at most 300 characters; null if nothing.
+    /// Description given by its owner, at most 300 characters; null if none was given.
     async fn description(&self) -> Option<&str> {
         self.open()?.share.description.as_deref()
     }
 
-    /// The reading.
+    /// Content of the reading.
     async fn content(&self) -> Option<SharedReadingContent<'_>> {
         self.open().map(SharedReadingContent)
     }
 }
 
-/// A reading as whoever has its link sees it.
+/// The part of a reading that is visible through its share link.
 struct SharedReadingContent<'a>(&'a SharedReadingRow);
 
 impl SharedReadingContent<'_> {
@@ -110,57 +107,57 @@ impl SharedReadingContent<'_> {
     }
 }
 
-/// A reading as whoever has its link sees it.
+/// The part of a reading that is visible through its share link.
 #[Object]
 impl SharedReadingContent<'_> {
-    /// What was asked.
+    /// Question, 1 to 500 characters.
     async fn question(&self) -> &str {
         &self.reading().question
     }
 
-    /// The spread that the cards were drawn for.
+    /// Spread of the reading, even if it is no longer active.
     async fn spread(&self, context: &Context<'_>) -> Result<Spread, ApiError> {
         let id = self.reading().spread_template_id;
         let found = request(context).catalogue.spread(id).map(Spread::of);
         found.ok_or_else(|| missing(format!("spread {id}")))
     }
 
-    /// Which voice speaks.
+    /// Voice of the interpretation.
     async fn character_voice(&self) -> VoiceKey {
         self.reading().character_voice.into()
     }
 
-    /// The tone of the reading.
+    /// Tone of the reading.
     async fn karma_context(&self) -> Karma {
         self.reading().karma_context.into()
     }
 
-    /// What its owner is called: the display name, else the username.
+    /// Name of the owner: the display name, otherwise the username.
     async fn author_name(&self) -> &str {
         &self.0.author
     }
 
-    /// When it was made.
+    /// Time of creation.
     async fn created_at(&self) -> DateTime {
         DateTime(self.reading().created_at)
     }
 
-    /// What the voice says of the reading as a whole.
+    /// Interpretation of the whole reading, in the reading's language.
     async fn interpretation(&self) -> Result<&str, ApiError> {
         Ok(&self.texts()?.interpretation)
     }
 
-    /// The reading in one line.
+    /// Summary in one line, in the reading's language.
     async fn summary(&self) -> Result<&str, ApiError> {
         Ok(&self.texts()?.summary)
     }
 
-    /// The language that it was composed in.
+    /// Language of the interpretation and summary.
     async fn locale(&self) -> Locale {
         self.reading().locale.into()
     }
 
-    /// The cards in the order of their positions. At most 15.
+    /// Drawn cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<Vec<SharedCard>, ApiError> {
         let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
         Ok(DrawnCard::all(context, "SharedReadingContent.cards", of)
@@ -171,106 +168,106 @@ impl SharedReadingContent<'_> {
     }
 }
 
-/// A card in its place in a shared reading: a drawn card without an id that leads to its reading.
+/// A card drawn for a position of a shared reading, without an id that leads to the reading.
 struct SharedCard(DrawnCard);
 
-/// A card in its place in a shared reading.
+/// A card drawn for a position of a shared reading.
 #[Object]
 impl SharedCard {
-    /// The number of its position, from 1.
+    /// Number of the position, from 1.
     async fn position(&self) -> i16 {
         self.0.row().position_number
     }
 
-    /// What the position was called when the card was drawn.
+    /// Name of the position at the time of the draw.
     async fn position_name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
         Ok(self.0.texts()?.position_name.get(locale.into()))
     }
 
-    /// What a card in the position spoke of when it was drawn.
+    /// Meaning of the position at the time of the draw.
     async fn position_meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
         Ok(self.0.texts()?.position_meaning.get(locale.into()))
     }
 
-    /// How it lies.
+    /// Orientation of the card.
     async fn orientation(&self) -> Orientation {
         self.0.row().orientation.into()
     }
 
-    /// Which card.
+    /// The card.
     async fn card(&self, context: &Context<'_>) -> Result<Card, ApiError> {
         self.0.card(context).map(Card::of)
     }
 
-    /// What the card means as it lies.
+    /// Meaning of the card in its orientation.
     async fn meaning(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<String, ApiError> {
         self.0.meaning_in(context, locale).map(str::to_owned)
     }
 
-    /// What the reading's voice says of the card in this place, in the reading's language.
+    /// Interpretation of the card in this position, in the reading's language.
     async fn interpretation(&self) -> Result<&str, ApiError> {
         Ok(&self.0.texts()?.interpretation)
     }
 }
 
-/// A secret link to one reading of the viewer's.
+/// A secret link to one reading, visible to its owner alone.
 #[derive(Clone)]
 pub struct ShareLink(pub ShareRow);
 
-/// A secret link to one reading of the viewer's.
+/// A secret link to one reading, visible to its owner alone.
 #[Object]
 impl ShareLink {
-    /// The link's id, for `node` and `revokeShare`.
+    /// Id of the link, for `node` and `revokeShare`.
     pub async fn id(&self) -> ID {
         GlobalId::ShareLink(self.0.id).encode()
     }
 
-    /// The address to give to others.
+    /// Address of the shared reading's page.
     async fn url(&self, context: &Context<'_>) -> Url {
         Url(shares::share_url(&request(context).services, &self.0))
     }
 
-    /// What its page is called, at most 100 characters; null if nothing was said.
+    /// Title of the page, at most 100 characters; null if none was given.
     async fn title(&self) -> Option<&str> {
         self.0.title.as_deref()
     }
 
-    /// What its page says, at most 300 characters; null if nothing was said.
+    /// Description of the page, at most 300 characters; null if none was given.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 
-    /// Whether a password has to be given.
+    /// True if a password is required.
     async fn has_password(&self) -> bool {
         self.0.password_hash.is_some()
     }
 
-    /// When it is over; null if never.
+    /// Time of expiry; null if it does not expire.
     async fn expires_at(&self) -> Option<DateTime> {
         self.0.expires_at.map(DateTime)
     }
 
-    /// How often it was opened, more or less: accesses of the last seconds may be missing.
+    /// Number of accesses, updated every few seconds.
     async fn access_count(&self) -> i64 {
         self.0.access_count
     }
 
-    /// When it was last opened; null if never.
+    /// Time of the last access; null if it was never opened.
     async fn last_accessed_at(&self) -> Option<DateTime> {
         self.0.last_access_at.map(DateTime)
     }
 
-    /// When it was made.
+    /// Time of creation.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }

@@ -15,17 +15,17 @@ use super::spread_lists::{SpreadFilter, SpreadOrder};
 use crate::db::spreads::SpreadStatsRow;
 use crate::domain::spread::{self, SpreadUsage};
 
-/// Fields of the query type that answer spreads.
+/// Query fields that return spreads.
 #[derive(Default)]
 pub struct SpreadQuery;
 
 #[Object]
 impl SpreadQuery {
-    /// The spread of an id, also if it is no longer active; null if there is none.
+    /// The spread with this id, active or not; null if it does not exist.
     async fn spread(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "A spread's id. Another object's id is an error.")] id: ID,
+        #[graphql(desc = "Id of a spread. The id of another type is a `BAD_USER_INPUT` error.")] id: ID,
     ) -> Option<Result<Spread, ApiError>> {
         match GlobalId::parse("id", &id) {
             Ok(GlobalId::Spread(id)) => {
@@ -36,31 +36,35 @@ impl SpreadQuery {
         }
     }
 
-    /// The active spread of a name, such as `celtic_cross`; null if there is none.
+    /// The active spread with this name, such as `celtic_cross`; null if it does not exist.
     async fn spread_by_name(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The spread's stable name, not its display name.")] name: String,
+        #[graphql(desc = "Stable name (`Spread.name`), not the display name.")] name: String,
     ) -> Option<Spread> {
         let spreads = request(context).catalogue.spreads();
         spreads.iter().find(|spread| spread.is_active && spread.name == name).map(Spread::of)
     }
 
-    /// The active spreads, or those that are looked for.
+    /// The active spreads, filtered and searched.
     #[expect(clippy::too_many_arguments, reason = "the arguments of the contract")]
     async fn spreads(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only those. Absent: all that are active.")] filter: Option<SpreadFilter>,
-        #[graphql(desc = "In this order. Absent: the most used first.")] order_by: Option<
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Page size from the end of the list, 0 to 100 (default 20 with `before`)."
+        )]
+        last: Option<i32>,
+        #[graphql(desc = "Return the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Return the spreads that match (default: all active ones).")]
+        filter: Option<SpreadFilter>,
+        #[graphql(desc = "Order of the list (default: most used first).")] order_by: Option<
             SpreadOrder,
         >,
         #[graphql(
-            desc = "Part of the name, or of a display name or a description in any language, in capitals or not. One character is enough; at most 100. `%` and `_` stand for themselves."
+            desc = "Substring of the name, or of a display name or description in any language; case-insensitive, 1 to 100 characters. `%` and `_` are not wildcards."
         )]
         search: Option<String>,
     ) -> Result<Connection<Spread>, ApiError> {
@@ -73,7 +77,7 @@ impl SpreadQuery {
     }
 }
 
-/// How these spreads were used; those never used may be left out.
+/// Usage of these spreads; unused ones may be missing.
 pub(super) async fn usage_of(
     request: &RequestContext,
     spreads: impl Iterator<Item = Uuid>,
@@ -86,12 +90,12 @@ fn usage(row: &SpreadStatsRow) -> SpreadUsage {
     SpreadUsage { count: row.usage_count, rating_sum: row.rating_sum, ratings: row.rating_n }
 }
 
-/// A named layout of positions, one card each.
+/// A layout of positions for cards, one card each.
 #[derive(Clone)]
 pub struct Spread(pub Arc<spread::Spread>);
 
 impl Spread {
-    /// The spread as clients see it.
+    /// The GraphQL type of a spread.
     #[must_use]
     pub fn of(spread: &Arc<spread::Spread>) -> Self {
         Self(Arc::clone(spread))
@@ -112,78 +116,78 @@ impl Spread {
     }
 }
 
-/// A named layout of positions, one card each.
+/// A layout of positions for cards, one card each.
 #[Object]
 impl Spread {
-    /// The spread's id, for `node` and `spread`.
+    /// Id of the spread, for `node` and `spread`.
     pub async fn id(&self) -> ID {
         GlobalId::Spread(self.0.id).encode()
     }
 
-    /// A stable name, such as `celtic_cross`.
+    /// Stable name, such as `celtic_cross`.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What people call it.
+    /// Display name.
     async fn display_name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.text(locale).display_name
     }
 
-    /// What it is for and how the cards lie.
+    /// Purpose of the spread and layout of its cards.
     async fn description(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.text(locale).description
     }
 
-    /// Its kind.
+    /// Kind of the spread.
     async fn spread_type(&self) -> SpreadType {
         self.0.spread_type.into()
     }
 
-    /// How many cards it takes, 1 to 15.
+    /// Number of cards, 1 to 15.
     async fn card_count(&self) -> usize {
         self.0.card_count()
     }
 
-    /// How hard it is to read.
+    /// Difficulty.
     async fn difficulty(&self) -> Difficulty {
         self.0.difficulty.into()
     }
 
-    /// The faction that favours it; null if none does.
+    /// Faction that favours the spread; null if none does.
     async fn faction(&self) -> Option<FactionKey> {
         self.0.faction.map(Into::into)
     }
 
-    /// How many minutes a reading with it takes: two a card and five more.
+    /// Estimated minutes of a reading: two for each card, and five.
     async fn estimated_minutes(&self) -> usize {
         self.0.estimated_minutes()
     }
 
-    /// The positions in the order in which cards are laid. At most 15.
+    /// Positions in the order in which cards are laid. At most 15.
     async fn positions(&self) -> Vec<SpreadPosition> {
         (0..self.0.positions.len())
             .map(|index| SpreadPosition(Arc::clone(&self.0), index))
             .collect()
     }
 
-    /// Whether new readings may use it.
+    /// True if new readings may use it.
     async fn is_active(&self) -> bool {
         self.0.is_active
     }
 
-    /// Whether it is for premium users only.
+    /// True if it is for premium users only.
     async fn is_premium(&self) -> bool {
         self.0.is_premium
     }
 
-    /// How many readings used it. Counted a little behind the readings themselves.
+    /// Number of readings that used it, updated every few seconds.
     async fn usage_count(&self, context: &Context<'_>) -> Result<i64, ApiError> {
         Ok(self.usage(context, "Spread.usageCount").await?.count)
     }
@@ -196,7 +200,7 @@ impl Spread {
     }
 }
 
-/// A place of a spread.
+/// A position of a spread.
 pub struct SpreadPosition(Arc<spread::Spread>, usize);
 
 impl SpreadPosition {
@@ -205,46 +209,46 @@ impl SpreadPosition {
     }
 }
 
-/// A place of a spread.
+/// A position of a spread.
 #[Object]
 impl SpreadPosition {
-    /// The position's id.
+    /// Id of the position. `node` does not accept it.
     async fn id(&self) -> ID {
         GlobalId::SpreadPosition(self.0.id, self.position().number).encode()
     }
 
-    /// Its number, from 1 in the order in which cards are laid.
+    /// Number of the position, from 1 in the order in which cards are laid.
     async fn number(&self) -> i16 {
         self.position().number
     }
 
-    /// What the place is called.
+    /// Name of the position.
     async fn name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.position().texts.get(locale.into()).name
     }
 
-    /// What a card there speaks of.
+    /// Meaning of the position.
     async fn meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.position().texts.get(locale.into()).meaning
     }
 
-    /// Where the card lies, 0 to 1 from the left; null where the layout is left to the client.
+    /// Horizontal place of the card, 0 (left) to 1 (right); null if the layout is up to the client.
     async fn x(&self) -> Option<f64> {
         self.position().x
     }
 
-    /// Where the card lies, 0 to 1 from the top; null where the layout is left to the client.
+    /// Vertical place of the card, 0 (top) to 1 (bottom); null if the layout is up to the client.
     async fn y(&self) -> Option<f64> {
         self.position().y
     }
 
-    /// How the card is turned, in degrees clockwise; null where the layout is left to the client.
+    /// Rotation of the card in degrees, clockwise; null if the layout is up to the client.
     async fn rotation(&self) -> Option<f64> {
         self.position().rotation
     }

@@ -20,47 +20,47 @@ use crate::domain::search::Search;
 use crate::domain::spread;
 use crate::domain::spread_list::{self, SpreadKey, SpreadValue};
 
-/// Which spreads: all of what is given must fit. Of a list one item has to fit, so an empty list fits
-/// nothing.
+/// Filter of spreads. All given fields must match; of a list, one item must match, so an empty list
+/// matches nothing.
 #[derive(InputObject, Default)]
 pub struct SpreadFilter {
-    /// Its kind is one of these.
+    /// One of these kinds.
     spread_types: Option<Vec<SpreadType>>,
-    /// How hard it is to read is one of these.
+    /// One of these difficulties.
     difficulties: Option<Vec<Difficulty>>,
-    /// How many cards it takes lies here, 1 to 15.
+    /// Range of the number of cards, within 1 to 15.
     card_count: Option<IntRange>,
-    /// This faction favours it.
+    /// Favoured by this faction.
     faction: Option<FactionKey>,
-    /// Whether it is for premium users only.
+    /// For premium users only, or not.
     is_premium: Option<bool>,
-    /// Whether those are listed as well that new readings may not use. For admins only: else it is
-    /// `FORBIDDEN`, or `UNAUTHENTICATED` where nobody is signed in.
+    /// Include inactive spreads. For admins only: `FORBIDDEN` for other users, `UNAUTHENTICATED`
+    /// without an access token.
     #[graphql(default = false)]
     include_inactive: bool,
 }
 
-/// What spreads are ordered by.
+/// Sort field of spreads.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "spread_list::SpreadOrderField")]
 pub enum SpreadOrderField {
-    /// How many readings used them.
+    /// Number of readings that used the spread.
     UsageCount,
-    /// The stable name, `name`, which is not what people call them.
+    /// Stable name (`name`), not the display name.
     Name,
-    /// How many cards they take.
+    /// Number of cards.
     CardCount,
-    /// When they were made.
+    /// Time of creation.
     CreatedAt,
 }
 
-/// How spreads are ordered. Those that are equal are ordered by id, whatever the direction.
+/// Order of spreads. Ties are ordered by id, ascending in both directions.
 #[derive(InputObject, Clone, Copy)]
 pub struct SpreadOrder {
-    /// By what.
+    /// Sort field.
     #[graphql(default_with = "SpreadOrderField::UsageCount")]
     field: SpreadOrderField,
-    /// Which end comes first.
+    /// Sort direction.
     #[graphql(default_with = "OrderDirection::Desc")]
     direction: OrderDirection,
 }
@@ -72,11 +72,11 @@ impl Default for SpreadOrder {
 }
 
 impl SpreadFilter {
-    /// With what is searched for, as the rules know it.
+    /// The filter and search text as domain rules.
     ///
     /// # Errors
     ///
-    /// The text is too long.
+    /// The search text is too long.
     pub fn read(self, search: Option<String>) -> Result<spread_list::SpreadFilter, ApiError> {
         Ok(spread_list::SpreadFilter {
             spread_types: self.spread_types.map(|all| all.into_iter().map(Into::into).collect()),
@@ -91,11 +91,7 @@ impl SpreadFilter {
 }
 
 impl SpreadOrder {
-    /// The page of the spreads that fit.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`PageArguments::request`], or the statement fails.
+    /// The page of matching spreads.
     pub async fn page(
         self,
         context: &Context<'_>,
@@ -127,11 +123,7 @@ impl SpreadOrder {
     }
 }
 
-/// The spreads that are offered, or all.
-///
-/// # Errors
-///
-/// Whoever computes them fails.
+/// The active spreads, or all, cached.
 pub async fn offered_spreads(
     request: &RequestContext,
     includes_inactive: bool,

@@ -18,32 +18,33 @@ use crate::domain::popular_spreads::{self, SpreadWithUsage};
 use crate::domain::recommendation::{self, Preferences, Recommendation, recommend};
 use crate::domain::spread;
 
-/// Fields of the query type that pick spreads.
+/// Query fields that recommend spreads.
 #[derive(Default)]
 pub struct SpreadPicksQuery;
 
 #[Object]
 impl SpreadPicksQuery {
-    /// Active spreads in groups. Those for premium users only are among them.
+    /// Groups of active spreads, premium ones included.
     async fn popular_spreads(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "So many a group at most: 1 to 20.", default = 5)] limit: i32,
+        #[graphql(desc = "Maximum number of spreads in each group, 1 to 20.", default = 5)]
+        limit: i32,
     ) -> Result<PopularSpreads, ApiError> {
         let limit = list_limit(limit, &POPULAR_SPREADS)?;
         let spreads = active_spreads(request(context)).await?;
         Ok(PopularSpreads(popular_spreads::PopularSpreads::new(&spreads, limit)))
     }
 
-    /// The active spreads that suit somebody best, those for premium users only among them. A score is
-    /// the sum of what `reasons` tells, at most 1; of a spread that was used recently, the half.
-    /// What scores less than 0.3 is left out, so without wishes there are none. The best come first,
-    /// then the most used, then by `name`.
+    /// The active spreads that match the wishes best, premium ones included. A score is the sum of
+    /// the values of its `reasons`, at most 1, halved for a recently used spread. Scores below 0.3
+    /// are left out, so without wishes the list is empty. Highest score first, then most used, then
+    /// by `name`.
     async fn recommended_spreads(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The wishes.")] input: Option<RecommendedSpreadsInput>,
-        #[graphql(desc = "So many at most: 1 to 10.", default = 5)] limit: i32,
+        #[graphql(desc = "Wishes (default: none).")] input: Option<RecommendedSpreadsInput>,
+        #[graphql(desc = "Maximum number of results, 1 to 10.", default = 5)] limit: i32,
     ) -> Result<Vec<SpreadRecommendation>, ApiError> {
         let request = request(context);
         let limit = list_limit(limit, &RECOMMENDED_SPREADS)?;
@@ -64,58 +65,58 @@ async fn active_spreads(request: &RequestContext) -> Result<Vec<SpreadWithUsage>
     Ok(active.iter().map(with_usage).collect())
 }
 
-/// Active spreads in groups. What is equal is ordered by id.
+/// Groups of active spreads. Ties are ordered by id.
 pub struct PopularSpreads(popular_spreads::PopularSpreads);
 
-/// Active spreads in groups. What is equal is ordered by id.
+/// Groups of active spreads. Ties are ordered by id.
 #[Object]
 impl PopularSpreads {
-    /// The most used first. At most 20.
+    /// Most used spreads first. At most 20.
     async fn most_used(&self) -> Vec<Spread> {
         self.0.most_used.iter().map(Spread::of).collect()
     }
 
-    /// Those that were rated: the best mean first, then the most ratings. At most 20.
+    /// Rated spreads, the best mean first, then the most ratings. At most 20.
     async fn best_rated(&self) -> Vec<Spread> {
         self.0.best_rated.iter().map(Spread::of).collect()
     }
 
-    /// The newest first. At most 20.
+    /// Newest spreads first. At most 20.
     async fn newest(&self) -> Vec<Spread> {
         self.0.newest.iter().map(Spread::of).collect()
     }
 
-    /// Those for beginners, the most used first. At most 20.
+    /// Spreads for beginners, the most used first. At most 20.
     async fn beginner(&self) -> Vec<Spread> {
         self.0.beginner.iter().map(Spread::of).collect()
     }
 
-    /// Those for the advanced and for experts, the most used first. At most 20.
+    /// Spreads for advanced readers and experts, the most used first. At most 20.
     async fn advanced(&self) -> Vec<Spread> {
         self.0.advanced.iter().map(Spread::of).collect()
     }
 }
 
-/// What somebody wishes for. What is absent adds nothing to a score.
+/// Wishes for a spread. Absent fields add nothing to a score.
 #[derive(InputObject, Default)]
 pub struct RecommendedSpreadsInput {
-    /// How hard a spread may be to read.
+    /// Desired difficulty.
     difficulty: Option<Difficulty>,
-    /// The tone.
+    /// Desired tone.
     karma: Option<Karma>,
-    /// The faction.
+    /// Faction of the user.
     faction: Option<FactionKey>,
-    /// How many minutes there are.
+    /// Available time in minutes.
     available_minutes: Option<i32>,
-    /// The spreads that were used recently, at most 100. An empty list says that none was.
+    /// Ids of recently used spreads, at most 100. An empty list means that none was used.
     recent_spread_ids: Option<Vec<ID>>,
 }
 
-/// The place of the recent spreads in the input.
+/// Name of the input field of recent spreads.
 const RECENT: &str = "recentSpreadIds";
 
 impl RecommendedSpreadsInput {
-    /// As the rules know it.
+    /// The wishes as domain rules.
     ///
     /// # Errors
     ///
@@ -146,43 +147,43 @@ fn read_ids(ids: &[ID], maximum: usize) -> Result<HashSet<Uuid>, ApiError> {
     ids.iter().map(read).collect()
 }
 
-/// What adds to the score of a spread, and how much.
+/// Reason of a recommendation, with the value that it adds to the score.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "recommendation::RecommendationReason")]
 pub enum RecommendationReason {
-    /// It is as hard as is wished for (0.4), or one level easier or harder (0.2).
+    /// Desired difficulty: 0.4; one level easier or harder: 0.2.
     Difficulty,
-    /// It suits the tone: 0.2.
+    /// Matching tone: 0.2.
     Karma,
-    /// The faction favours it: 0.3.
+    /// Favoured by the faction: 0.3.
     Faction,
-    /// It takes no more minutes than there are: 0.1.
+    /// Fits the available time: 0.1.
     Time,
-    /// The mean of its ratings, before it is rounded, is above 4: 0.1.
+    /// Mean rating above 4, before rounding: 0.1.
     Rating,
-    /// More than 100 readings used it: 0.05.
+    /// Used by more than 100 readings: 0.05.
     Popularity,
-    /// It is none of the spreads that were used recently: 0.05. Only where those are given.
+    /// Not recently used: 0.05, if `recentSpreadIds` is given.
     NotRecent,
 }
 
-/// A spread that suits somebody.
+/// A recommended spread with its score.
 pub struct SpreadRecommendation(Recommendation);
 
-/// A spread that suits somebody.
+/// A recommended spread with its score.
 #[Object]
 impl SpreadRecommendation {
-    /// The spread.
+    /// The recommended spread.
     async fn spread(&self) -> Spread {
         Spread::of(&self.0.spread)
     }
 
-    /// How well it suits, 0.3 to 1.
+    /// Score, 0.3 to 1.
     async fn score(&self) -> f64 {
         f64::from(self.0.thousandths) / 1000.0
     }
 
-    /// What adds to the score, in the order of the enumeration. At most 7.
+    /// Reasons of the score, in the order of the enum. At most 7.
     async fn reasons(&self) -> Vec<RecommendationReason> {
         self.0.reasons.iter().copied().map(Into::into).collect()
     }

@@ -34,8 +34,8 @@ use crate::domain::statistics::{
 use crate::domain::voice;
 use crate::loaders::FiguresOfUser;
 
-/// What the fields cost besides that read all of somebody's readings: otherwise a hundred of them would
-/// be as cheap as a hundred objects.
+/// Surcharges of the fields that read all readings of a user: without them, a hundred of these
+/// fields would cost as little as a hundred objects.
 pub const SURCHARGES: [Surcharge<'static>; 10] = [
     reads_all("User", "stats"),
     reads_all("Analytics", "summary"),
@@ -53,59 +53,58 @@ const fn reads_all(type_name: &'static str, field: &'static str) -> Surcharge<'s
     Surcharge { type_name, field, objects: STATISTICS_COST }
 }
 
-/// Days of a rolling week, and of a rolling month.
+/// Days of a rolling week and of a rolling month.
 const ROLLING: [u16; 2] = [7, 30];
 
-/// A day of the week.
+/// Day of the week.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "statistics::Weekday")]
 pub enum Weekday {
-    /// The first day of a week.
+    /// First day of the week.
     Monday,
-    /// The second.
+    /// Second day.
     Tuesday,
-    /// The third.
+    /// Third day.
     Wednesday,
-    /// The fourth.
+    /// Fourth day.
     Thursday,
-    /// The fifth.
+    /// Fifth day.
     Friday,
-    /// The sixth.
+    /// Sixth day.
     Saturday,
-    /// The last.
+    /// Last day of the week.
     Sunday,
 }
 
-/// Whether readings satisfy more and more: the mean of the later half of the ratings against that of
-/// the earlier half.
+/// Trend of satisfaction: mean rating of the later half compared with that of the earlier half.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "statistics::SatisfactionTrend")]
 pub enum SatisfactionTrend {
-    /// The later half is better by more than 0.3.
+    /// Later half better by more than 0.3.
     Increasing,
-    /// The later half is worse by more than 0.3.
+    /// Later half worse by more than 0.3.
     Decreasing,
-    /// Neither.
+    /// Difference of at most 0.3.
     Stable,
 }
 
-/// Whether there are more readings than before.
+/// Direction of a change in the number of readings.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "statistics::ChangeDirection")]
 pub enum ChangeDirection {
-    /// More.
+    /// More than before.
     Up,
-    /// Fewer.
+    /// Fewer than before.
     Down,
-    /// As many.
+    /// As many as before.
     Same,
 }
 
-/// Reads the argument that says where days begin.
+/// The argument `utcOffsetMinutes`.
 ///
 /// # Errors
 ///
-/// No clock of the world is so far from UTC.
+/// It is out of the range of the world's time zones.
 pub(super) fn utc_offset(minutes: i32) -> Result<UtcOffset, ApiError> {
     number_within("utcOffsetMinutes", minutes, &UTC_OFFSET_MINUTES).map(UtcOffset)
 }
@@ -128,47 +127,48 @@ fn chart_days(days: i32) -> Result<u16, ApiError> {
     Ok(u16::try_from(days).unwrap_or_default())
 }
 
-/// An empty range finds nothing.
+/// The time window of a range; an empty range matches nothing.
 fn window(range: Option<DateTimeRange>) -> TimeWindow {
     let range = range.unwrap_or_default();
     TimeWindow { from: range.from.map(|from| from.0), to: range.to.map(|to| to.0) }
 }
 
-/// What somebody's readings come to. Counted are complete readings, archived ones included; days,
-/// weeks and months begin at midnight of the clock that `utcOffsetMinutes` tells. Of what was used
-/// equally often, what was used last is the favourite.
+/// Statistics of a user's complete readings, archived ones included. Days, weeks and months begin
+/// at local midnight (`utcOffsetMinutes`). Of equally used favourites, the most recently used one
+/// is returned.
 #[derive(SimpleObject)]
 pub struct UserStats {
-    /// An id of its own, of this user and clock.
+    /// Id for client caches, of this user and time zone. `node` does not accept it.
     id: ID,
-    /// All readings.
+    /// Number of readings.
     total_readings: i64,
-    /// Readings of this calendar month.
+    /// Number of readings of this calendar month.
     readings_this_month: i64,
-    /// Readings of this week, from Monday.
+    /// Number of readings of this week, from Monday.
     readings_this_week: i64,
-    /// Readings of the 168 hours up to the end of this minute.
+    /// Number of readings of the last 168 hours, up to the end of the current minute.
     #[graphql(name = "readingsLast7Days")]
     readings_last_7_days: i64,
-    /// The mean of the satisfaction ratings, 1 to 5 with one decimal; null if nothing was rated.
+    /// Mean satisfaction rating, 1 to 5, one decimal; null without ratings.
     mean_satisfaction: Option<f64>,
-    /// The voice used most; null without readings.
+    /// Most used voice; null without readings.
     favorite_voice: Option<VoiceKey>,
-    /// The spread used most; null without readings.
+    /// Most used spread; null without readings.
     favorite_spread: Option<Spread>,
-    /// Cards drawn in all readings.
+    /// Number of cards drawn in all readings.
     cards_drawn: i64,
-    /// How many readings have each karma context: good, neutral and evil, in this order.
+    /// Number of readings of each karma context, in the order good, neutral, evil. Always 3.
     karma: Vec<KarmaCount>,
-    /// Consecutive dates with a reading, of which the last is today or yesterday; 0 if neither has one.
+    /// Current streak: consecutive dates with a reading, up to today or yesterday; 0 if both have
+    /// none.
     current_streak_days: i64,
 }
 
-/// The figures of a user.
+/// Statistics of a user.
 ///
 /// # Errors
 ///
-/// The offset is out of range, or a statement fails.
+/// The offset is out of range.
 pub(super) async fn user_stats(
     request: &RequestContext,
     user: Uuid,
@@ -212,14 +212,14 @@ fn karma_counts(counts: [i64; reading::Karma::ALL.len()]) -> Vec<KarmaCount> {
     all.map(|(karma, count)| KarmaCount { karma: (*karma).into(), count }).collect()
 }
 
-/// Whose readings the charts are of, and where their days begin.
+/// User and time zone of the charts.
 pub struct Analytics {
     user: Uuid,
     offset: UtcOffset,
 }
 
 impl Analytics {
-    /// Of that user.
+    /// Charts of that user.
     ///
     /// # Errors
     ///
@@ -342,22 +342,22 @@ impl Analytics {
     }
 }
 
-/// Charts of somebody's readings. Counted are complete readings, archived ones included; days begin at
-/// midnight of the clock that `utcOffsetMinutes` tells. What counts most comes first; of what counts
-/// the same, what was used last. Each field reads all of the readings and costs as much as 200 objects;
-/// if one fails, it is null and the others are there.
+/// Charts of a user's complete readings, archived ones included. Days begin at local midnight
+/// (`utcOffsetMinutes`). Highest counts come first; ties by most recent use. Each field reads all
+/// of the user's readings and costs as much as 200 objects. A field that fails is null without
+/// affecting the others.
 #[Object]
 impl Analytics {
-    /// An id of its own, of this user and clock.
+    /// Id for client caches, of this user and time zone. `node` does not accept it.
     async fn id(&self) -> ID {
         statistics_id("Analytics", self.user, self.offset)
     }
 
-    /// What the readings come to.
+    /// Totals, means and favourites.
     async fn summary(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Only readings made within it. Absent: all.")] range: Option<
+        #[graphql(desc = "Count readings made in this time range (default: all).")] range: Option<
             DateTimeRange,
         >,
     ) -> Option<Result<AnalyticsSummary, ApiError>> {
@@ -365,21 +365,21 @@ impl Analytics {
         Some(summary.map_err(ApiError::from))
     }
 
-    /// How many readings were made on each date, the oldest first, today last. Dates without one are
-    /// there as well. As many as asked for, at most 366.
+    /// Number of readings on each of the last `days` dates, today last, dates without readings
+    /// included. At most 366.
     async fn frequency(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many dates: 1 to 366.", default = 30)] days: i32,
+        #[graphql(desc = "Number of dates, 1 to 366.", default = 30)] days: i32,
     ) -> Option<Result<Vec<DayCount>, ApiError>> {
         Some(self.frequency_of(request(context), days).await)
     }
 
-    /// How many readings used each kind of spread, those that none used left out. At most 8.
+    /// Number of readings with each kind of spread, unused kinds left out. At most 8.
     async fn spreads(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Only readings made within it. Absent: all.")] range: Option<
+        #[graphql(desc = "Count readings made in this time range (default: all).")] range: Option<
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<SpreadCount>, ApiError>> {
@@ -400,11 +400,11 @@ impl Analytics {
         Some(tallies.map(counts).map_err(ApiError::from))
     }
 
-    /// How many readings spoke in each voice, those in which none did left out. At most 14.
+    /// Number of readings with each voice, unused voices left out. At most 14.
     async fn voices(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Only readings made within it. Absent: all.")] range: Option<
+        #[graphql(desc = "Count readings made in this time range (default: all).")] range: Option<
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<VoiceCount>, ApiError>> {
@@ -425,11 +425,11 @@ impl Analytics {
         Some(tallies.map(counts).map_err(ApiError::from))
     }
 
-    /// How many readings have each karma context: good, neutral and evil, in this order. Always 3.
+    /// Number of readings of each karma context, in the order good, neutral, evil. Always 3.
     async fn karma(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Only readings made within it. Absent: all.")] range: Option<
+        #[graphql(desc = "Count readings made in this time range (default: all).")] range: Option<
             DateTimeRange,
         >,
     ) -> Option<Result<Vec<KarmaCount>, ApiError>> {
@@ -447,12 +447,12 @@ impl Analytics {
         Some(tallies.map(counts).map_err(ApiError::from))
     }
 
-    /// How satisfying the readings of the last days were.
+    /// Satisfaction with the readings of the last days.
     async fn satisfaction(
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Readings made in so many times 24 hours up to the end of this minute: 1 to 366.",
+            desc = "Number of days, 1 to 366: times 24 hours, up to the end of the current minute.",
             default = 30
         )]
         days: i32,
@@ -460,7 +460,7 @@ impl Analytics {
         Some(self.satisfaction_of(request(context), days).await)
     }
 
-    /// When the readings are made.
+    /// Times at which readings are made.
     async fn patterns(&self, context: &Context<'_>) -> Option<Result<ReadingPatterns, ApiError>> {
         let request = request(context);
         let session = &request.session.for_field("Analytics.patterns");
@@ -469,21 +469,21 @@ impl Analytics {
         Some(patterns.await.map(|patterns| (*patterns).into()).map_err(ApiError::from))
     }
 
-    /// The cards drawn most often. At most 50.
+    /// Most often drawn cards. At most 50.
     async fn top_cards(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many: 0 to 50.", default = 10)] limit: i32,
+        #[graphql(desc = "Maximum number of cards, 0 to 50.", default = 10)] limit: i32,
     ) -> Option<Result<Vec<CardFrequency>, ApiError>> {
         Some(self.top_cards_of(request(context), limit).await)
     }
 
-    /// The last days beside as many days before them.
+    /// Comparison of the last days with as many days before.
     async fn comparison(
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "So many times 24 hours up to the end of this minute, and as many before those: 1 to 366.",
+            desc = "Length of each period in days, 1 to 366: times 24 hours, up to the end of the current minute.",
             default = 30
         )]
         days: i32,
@@ -492,70 +492,70 @@ impl Analytics {
     }
 }
 
-/// What readings of a time come to.
+/// Totals of the readings in a time range.
 #[derive(SimpleObject)]
 pub struct AnalyticsSummary {
-    /// All readings within the range.
+    /// Number of readings in the range.
     total_readings: i64,
-    /// Those of them that were made in the 7 times 24 hours up to the end of this minute.
+    /// Number of these of the last 7 times 24 hours, up to the end of the current minute.
     #[graphql(name = "readingsLast7Days")]
     readings_last_7_days: i64,
-    /// Those of them that were made in the 30 times 24 hours up to the end of this minute.
+    /// Number of these of the last 30 times 24 hours, up to the end of the current minute.
     #[graphql(name = "readingsLast30Days")]
     readings_last_30_days: i64,
-    /// The mean of their satisfaction ratings, 1 to 5 with one decimal; null if nothing was rated.
+    /// Mean satisfaction rating, 1 to 5, one decimal; null without ratings.
     mean_satisfaction: Option<f64>,
-    /// The voice used most; null without readings.
+    /// Most used voice; null without readings.
     favorite_voice: Option<VoiceKey>,
-    /// The spread used most; null without readings.
+    /// Most used spread; null without readings.
     favorite_spread: Option<Spread>,
 }
 
-/// How many readings were made on a date.
+/// Number of readings on a date.
 #[derive(SimpleObject)]
 pub struct DayCount {
-    /// The date.
+    /// Date in the local time zone.
     date: Date,
-    /// How many.
+    /// Number of readings.
     count: i64,
 }
 
-/// How many readings used a kind of spread.
+/// Number of readings with a kind of spread.
 #[derive(SimpleObject)]
 pub struct SpreadCount {
-    /// The kind.
+    /// Kind of the spread.
     spread_type: SpreadType,
-    /// How many.
+    /// Number of readings.
     count: i64,
 }
 
-/// How many readings spoke in a voice.
+/// Number of readings with a voice.
 #[derive(SimpleObject)]
 pub struct VoiceCount {
-    /// The voice.
+    /// Voice of the readings.
     voice: VoiceKey,
-    /// How many.
+    /// Number of readings.
     count: i64,
 }
 
-/// How many readings have a karma context.
+/// Number of readings of a karma context.
 #[derive(SimpleObject)]
 pub struct KarmaCount {
-    /// The karma context.
+    /// Karma context of the readings.
     karma: Karma,
-    /// How many.
+    /// Number of readings.
     count: i64,
 }
 
-/// How satisfying readings were.
+/// Satisfaction ratings of readings.
 #[derive(SimpleObject)]
 pub struct SatisfactionAnalytics {
-    /// The mean of the ratings, 1 to 5 with one decimal; null if nothing was rated.
+    /// Mean rating, 1 to 5, one decimal; null without ratings.
     mean: Option<f64>,
-    /// How many readings have each rating, from 1 to 5. Always 5.
+    /// Number of readings of each rating, from 1 to 5. Always 5.
     histogram: Vec<RatingCount>,
-    /// Whether the later half of the ratings is better than the earlier half; of an odd number the
-    /// middle one is of the later half. Null below 4 ratings.
+    /// Later half of the ratings compared with the earlier half; of an odd number, the middle one
+    /// counts as later. Null below 4 ratings.
     trend: Option<SatisfactionTrend>,
 }
 
@@ -585,26 +585,26 @@ impl SatisfactionAnalytics {
     }
 }
 
-/// How many readings have a rating.
+/// Number of readings with a rating.
 #[derive(SimpleObject)]
 pub struct RatingCount {
-    /// The rating, 1 to 5.
+    /// Rating, 1 to 5.
     rating: i32,
-    /// How many.
+    /// Number of readings.
     count: i64,
 }
 
-/// When somebody makes their readings.
+/// Times at which a user makes readings.
 #[derive(SimpleObject)]
 pub struct ReadingPatterns {
-    /// The day of the week with the most readings; null without readings.
+    /// Day of the week with the most readings; null without readings.
     busiest_weekday: Option<Weekday>,
-    /// The hour of the day with the most readings, 0 to 23; null without readings.
+    /// Hour of the day with the most readings, 0 to 23; null without readings.
     busiest_hour: Option<i32>,
-    /// How many readings a week there were from the first to the last, with one decimal. Less than a
-    /// week counts as one; 0 below 2 readings.
+    /// Mean number of readings a week between the first and the last, one decimal. Less than a week
+    /// counts as one; 0 below 2 readings.
     readings_per_week: f64,
-    /// The most consecutive dates with a reading that there ever were.
+    /// Longest streak ever: consecutive dates with a reading.
     longest_streak_days: i64,
 }
 
@@ -619,42 +619,42 @@ impl From<statistics::ReadingPatterns> for ReadingPatterns {
     }
 }
 
-/// How often a card was drawn.
+/// Number of draws of a card.
 #[derive(SimpleObject)]
 pub struct CardFrequency {
     /// The card.
     card: Card,
-    /// How often.
+    /// Number of draws.
     draws: i64,
-    /// Of a hundred cards drawn, with one decimal.
+    /// Percentage of all cards drawn, one decimal.
     percent_of_draws: f64,
-    /// How often upright.
+    /// Number of upright draws.
     upright: i32,
-    /// How often upside down.
+    /// Number of reversed draws.
     reversed: i32,
 }
 
-/// Two times beside each other.
+/// Comparison of two periods of equal length.
 #[derive(SimpleObject)]
 pub struct PeriodComparison {
-    /// The days before now.
+    /// The last days, up to the end of the current minute.
     current: PeriodSummary,
-    /// As many days before those.
+    /// As many days before the current period.
     previous: PeriodSummary,
-    /// Whether there are more readings in the current ones.
+    /// Change in the number of readings from the previous to the current period.
     direction: ChangeDirection,
 }
 
-/// What readings of a time come to.
+/// Totals of the readings in a time range.
 #[derive(SimpleObject)]
 pub struct PeriodSummary {
-    /// Its first moment, which is part of it.
+    /// Start, inclusive.
     from: DateTime,
-    /// Its end, which is not part of it.
+    /// End, exclusive.
     to: DateTime,
-    /// How many readings were made in it.
+    /// Number of readings.
     readings: i64,
-    /// The mean of their satisfaction ratings, 1 to 5 with one decimal; null if nothing was rated.
+    /// Mean satisfaction rating, 1 to 5, one decimal; null without ratings.
     mean_satisfaction: Option<f64>,
 }
 

@@ -14,20 +14,20 @@ use super::scalars::DateTime;
 use crate::db::reading_writes::TagRow;
 use crate::services::tags;
 
-/// How tags are ordered. What is equal is ordered by name.
+/// Order of tags. Ties are ordered by name.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "tags::TagOrder")]
 pub enum TagOrder {
-    /// The one on most readings first, and of those the one used last.
+    /// Most readings first, then most recently used.
     MostUsed,
-    /// By name.
+    /// By name, ascending.
     Name,
-    /// The one used last first.
+    /// Most recently used first.
     RecentlyUsed,
 }
 
 impl TagOrder {
-    /// The list in this order, which cursors are bound to.
+    /// Name of the list in this order, which cursors are bound to.
     pub(super) const fn list(self) -> &'static str {
         match self {
             Self::MostUsed => "User.tags:MOST_USED",
@@ -40,43 +40,43 @@ impl TagOrder {
 /// A label of a user's readings.
 #[derive(Clone)]
 pub struct Tag {
-    /// Whose.
+    /// Owner of the readings.
     pub owner: Uuid,
-    /// What it is on.
+    /// Name and counts.
     pub row: TagRow,
 }
 
-/// A label of the viewer's readings.
+/// A label of the viewer's readings, visible to the viewer alone.
 #[Object]
 impl Tag {
-    /// The tag's id, which is made of its name.
+    /// Id for client caches, derived from the name. `node` does not accept it.
     async fn id(&self) -> ID {
         tag_id(self.owner, &self.row.name)
     }
 
-    /// Its name, 1 to 50 characters.
+    /// Name, 1 to 50 characters.
     async fn name(&self) -> &str {
         &self.row.name
     }
 
-    /// How many of the viewer's readings have it, archived ones included.
+    /// Number of the viewer's readings with this tag, archived ones included.
     async fn reading_count(&self) -> i64 {
         self.row.readings
     }
 
-    /// When the newest reading that has it was made.
+    /// Creation time of the newest reading with this tag.
     async fn last_used_at(&self) -> DateTime {
         DateTime(self.row.last_used_at)
     }
 }
 
-/// The id of a user's tag.
+/// Id of a user's tag, for client caches.
 #[must_use]
 pub fn tag_id(owner: Uuid, name: &str) -> ID {
     opaque_id("Tag", &format!("{}:{name}", owner.simple()))
 }
 
-/// A tag's place in a list: numbers that go down, and its name.
+/// Sort key of a tag: descending numbers, then the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TagKey {
     down: Reverse<(i64, i64)>,

@@ -31,23 +31,23 @@ use crate::loaders::ReadingsPageOfUser;
 use crate::services::readings::{self, DailyQuota};
 use crate::services::tags;
 
-/// Fields of the query type that answer people.
+/// Query fields that return users.
 #[derive(Default)]
 pub struct UserQuery;
 
 #[Object]
 impl UserQuery {
-    /// The signed-in user; null when nobody is.
+    /// The signed-in user; null without an access token.
     async fn viewer(&self, context: &Context<'_>) -> Option<Result<User, ApiError>> {
         let row = request(context).viewer_row().await.transpose()?;
         Some(row.map(User))
     }
 
-    /// The user of a username, however it is capitalised; null if there is none.
+    /// The user with this username, case-insensitive; null if it does not exist.
     async fn user(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "1 to 50 characters, without `@`.")] username: String,
+        #[graphql(desc = "Username, 1 to 50 characters, case-insensitive.")] username: String,
     ) -> Option<Result<User, ApiError>> {
         let request = request(context);
         let session = request.session.for_field("Query.user");
@@ -60,12 +60,12 @@ impl UserQuery {
     }
 }
 
-/// A person.
+/// A user.
 #[derive(Clone)]
 pub struct User(pub Arc<UserRow>);
 
 impl User {
-    /// Whether the viewer may see what is between a user and the operators.
+    /// True if the viewer may see fields that are restricted to the user and admins.
     async fn is_open_to_viewer(&self, context: &Context<'_>) -> Result<bool, ApiError> {
         let request = request(context);
         if request.viewer().is(self.0.id) {
@@ -74,13 +74,13 @@ impl User {
         Ok(request.viewer_row().await?.is_some_and(|viewer| viewer.is_admin))
     }
 
-    /// The request, if its viewer is this user.
+    /// The request, if this user is its viewer.
     fn own<'a>(&self, context: &Context<'a>) -> Option<&'a RequestContext> {
         let request = request(context);
         request.viewer().is(self.0.id).then_some(request)
     }
 
-    /// Refuses an order that would tell strangers what is the user's own.
+    /// Rejects an order that would reveal private values of the user.
     fn check_order(
         &self,
         request: &RequestContext,
@@ -108,61 +108,64 @@ impl User {
     }
 }
 
-/// A person. E-mail, roles, score and voice are null for everyone but the user and admins.
+/// A registered user. E-mail, roles, score and voice are null for everyone but the user and admins.
 #[Object]
 impl User {
-    /// The user's id, for `node`.
+    /// Id of the user, for `node`.
     pub async fn id(&self) -> ID {
         GlobalId::User(self.0.id).encode()
     }
 
-    /// The unique name, in lower case, 1 to 50 characters.
+    /// Unique name, in lower case, 1 to 50 characters.
     async fn username(&self) -> &str {
         &self.0.username
     }
 
-    /// The name that is shown, 1 to 100 characters; null if none was chosen.
+    /// Display name, 1 to 100 characters; null if none was chosen.
     async fn display_name(&self) -> Option<&str> {
         self.0.display_name.as_deref()
     }
 
-    /// What the user says of themself, at most 500 characters; null if nothing.
+    /// Self-description, at most 500 characters; null if none was given.
     async fn bio(&self) -> Option<&str> {
         self.0.bio.as_deref()
     }
 
-    /// The user's allegiance.
+    /// Faction of the user.
     async fn faction(&self) -> FactionKey {
         self.0.faction.into()
     }
 
-    /// What the user's karma amounts to.
+    /// Karma class of the user, derived from the karma score.
     async fn karma(&self) -> Karma {
         reading::Karma::from_score(self.0.karma_score).into()
     }
 
-    /// When the user registered.
+    /// Time of registration.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// The user's readings, newest first unless another order is asked for: all of them for the user,
-    /// without the archived ones unless they are asked for; the public ones that are not archived for
-    /// others.
+    /// Readings of the user, the newest first by default. The user sees all of them, archived ones
+    /// only by `filter`; everyone else sees the public ones that are not archived.
     #[expect(clippy::too_many_arguments, reason = "they are the field's in the contract")]
     async fn readings(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Those before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only those that fit.")] filter: Option<ReadingFilter>,
-        #[graphql(desc = "In which order; the newest first if nothing is said.")] order_by: Option<
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
+        #[graphql(
+            desc = "Page size from the end of the list, 0 to 100 (default 20 with `before`)."
+        )]
+        last: Option<i32>,
+        #[graphql(desc = "Return the items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Return the readings that match (default: all that are not archived).")]
+        filter: Option<ReadingFilter>,
+        #[graphql(desc = "Order of the list (default: newest first).")] order_by: Option<
             ReadingOrder,
         >,
         #[graphql(
-            desc = "Only those with this text in their questions or, for their owner, in their notes, in capitals or not. At most 100 characters; an empty text is none."
+            desc = "Substring of the question or, for the owner, of the notes; case-insensitive, at most 100 characters. An empty text matches all."
         )]
         search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
@@ -187,38 +190,38 @@ impl User {
         Ok(ReadingPage { list: name, page })
     }
 
-    /// The e-mail address. Null for everyone but the user and admins.
+    /// E-mail address. Null for everyone but the user and admins.
     async fn email(&self, context: &Context<'_>) -> Option<Result<String, ApiError>> {
         self.private(context, |row| row.email.clone()).await
     }
 
-    /// Whether the user is an operator. Null for everyone but the user and admins.
+    /// True for admins. Null for everyone but the user and admins.
     async fn is_admin(&self, context: &Context<'_>) -> Option<Result<bool, ApiError>> {
         self.private(context, |row| row.is_admin).await
     }
 
-    /// Whether the user has the larger daily limit and premium spreads. Null for everyone but the
+    /// True for premium users: a larger daily limit and premium spreads. Null for everyone but the
     /// user and admins.
     async fn is_premium(&self, context: &Context<'_>) -> Option<Result<bool, ApiError>> {
         self.private(context, |row| row.is_premium).await
     }
 
-    /// The karma score, 0 to 100. Null for everyone but the user and admins.
+    /// Karma score, 0 to 100. Null for everyone but the user and admins.
     async fn karma_score(&self, context: &Context<'_>) -> Option<Result<i16, ApiError>> {
         self.private(context, |row| row.karma_score).await
     }
 
-    /// The voice that new readings speak in. Null for everyone but the user and admins.
+    /// Default voice of new readings. Null for everyone but the user and admins.
     async fn preferred_voice(&self, context: &Context<'_>) -> Option<Result<VoiceKey, ApiError>> {
         self.private(context, |row| row.preferred_voice.into()).await
     }
 
-    /// What the user's readings come to. Null for everyone but the user and admins.
+    /// Statistics of the user's readings. Null for everyone but the user and admins.
     async fn stats(
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Minutes by which the clock that days begin by is ahead of UTC: -720 to 840.",
+            desc = "Offset of the local time zone from UTC in minutes, -720 to 840; days begin at local midnight.",
             default = 0
         )]
         utc_offset_minutes: i32,
@@ -235,7 +238,7 @@ impl User {
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Minutes by which the clock that days begin by is ahead of UTC: -720 to 840.",
+            desc = "Offset of the local time zone from UTC in minutes, -720 to 840; days begin at local midnight.",
             default = 0
         )]
         utc_offset_minutes: i32,
@@ -244,7 +247,7 @@ impl User {
         analytics.await.map(Result::flatten)
     }
 
-    /// How many readings the user may still make today. Null for everyone but the user.
+    /// Daily limit of new readings. Null for everyone but the user.
     async fn reading_quota(&self, context: &Context<'_>) -> Option<Result<ReadingQuota, ApiError>> {
         let request = self.own(context)?;
         let used = request.loaders.usage_today_by_user_id.load_one(self.0.id).await;
@@ -255,15 +258,14 @@ impl User {
         Some(used.map(quota).map_err(ApiError::from))
     }
 
-    /// The labels of the user's readings. Null for everyone but the user.
+    /// Tags of the user's readings. Null for everyone but the user.
     async fn tags(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, 20 if nothing is said.")] first: Option<i32>,
-        #[graphql(desc = "Those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Only those with this text in their names. At most 100 characters.")]
-        search: Option<String>,
-        #[graphql(desc = "In which order.", default_with = "TagOrder::MostUsed")]
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Substring of the name, at most 100 characters.")] search: Option<String>,
+        #[graphql(desc = "Order of the list.", default_with = "TagOrder::MostUsed")]
         order_by: TagOrder,
     ) -> Option<Result<Connection<Tag>, ApiError>> {
         let request = self.own(context)?;
@@ -271,7 +273,7 @@ impl User {
         Some(tags_page(context, request, &arguments, (self.0.id, search, order_by)).await)
     }
 
-    /// The user's folders, by name. At most 100. Null for everyone but the user.
+    /// Categories of the user, by name. At most 100. Null for everyone but the user.
     async fn categories(&self, context: &Context<'_>) -> Option<Result<Vec<Category>, ApiError>> {
         let request = self.own(context)?;
         let rows = request.loaders.categories_by_user_id.load_one(self.0.id).await;
@@ -297,18 +299,18 @@ async fn tags_page(
     Ok(Connection::new(order.list(), page, key, |row| Tag { owner, row }))
 }
 
-/// How many readings a user may make on a UTC day.
+/// Limit of new readings on a UTC day.
 #[derive(SimpleObject)]
 pub struct ReadingQuota {
-    /// An id of its own, which is not the user's.
+    /// Id for client caches, not that of the user. `node` does not accept it.
     id: ID,
-    /// A day.
+    /// Maximum number of readings on a UTC day.
     limit: i32,
-    /// Made today. Readings that were deleted count.
+    /// Number of readings made today, deleted ones included.
     used: i32,
-    /// Left today.
+    /// Number of readings left today.
     remaining: i32,
-    /// When the next day begins.
+    /// Start of the next UTC day.
     resets_at: DateTime,
 }
 

@@ -5,58 +5,59 @@ use async_graphql::{Enum, SimpleObject};
 use super::scalars::DateTime;
 use crate::domain::user_error;
 
-/// Why an input is refused.
+/// Code of an error that a person can fix.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 #[graphql(remote = "user_error::UserErrorCode")]
 pub enum UserErrorCode {
-    /// It must be given, and cannot be cleared.
+    /// The value is required: it is empty, or null where null is not allowed.
     Required,
-    /// It has too few characters: fewer than `min`.
+    /// Fewer than `min` characters.
     TooShort,
-    /// It has too many characters: more than `max`.
+    /// More than `max` characters.
     TooLong,
-    /// There are too many of them: more than `max`.
+    /// More than `max` items.
     TooMany,
-    /// The number or time is too small or too large.
+    /// Number or time out of range.
     OutOfRange,
-    /// It is not of the right form.
+    /// Invalid format or value.
     Invalid,
-    /// Somebody, or something, has it already.
+    /// Already in use, such as a username.
     Taken,
-    /// What it refers to is not there.
+    /// The object that the input refers to does not exist or is not the viewer's.
     NotFound,
-    /// Somebody was faster: the object was changed since.
+    /// Version conflict: the object was changed since.
     Conflict,
-    /// The name or the password is wrong; nobody says which.
+    /// Wrong name or password; the response does not say which.
     BadCredentials,
     /// The account is locked until `lockedUntil`.
     AccountLocked,
-    /// The session is over. Log in again.
+    /// The session has ended. Log in again.
     SessionExpired,
-    /// No more readings today: `max` a day, until `resetsAt`.
+    /// Daily limit of `max` readings reached; it resets at `resetsAt`.
     ReadingLimit,
-    /// The spread is not offered any more.
+    /// The spread is no longer active.
     SpreadInactive,
-    /// The share link is over or revoked, or never was.
+    /// The share link has expired, was revoked, or never existed.
     ShareClosed,
 }
 
-/// Something that a person can put right.
+/// An error that a person can fix.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct UserError {
-    /// Where it stands, such as `["input", "tags", "3"]`; null if it is about the whole.
+    /// Path of the input field, such as `["input", "tags", "3"]`; null if no single field is at
+    /// fault.
     field: Option<Vec<String>>,
-    /// What is wrong, for people, in English.
+    /// Message for people, in English. It may change; switch on `code`.
     message: String,
-    /// What is wrong, for programs.
+    /// Code for programs.
     code: UserErrorCode,
-    /// The least that is allowed, where that is the matter and a whole number.
+    /// Smallest allowed integer or length, if that is the error.
     min: Option<i32>,
-    /// The most that is allowed, where that is the matter and a whole number.
+    /// Largest allowed integer, length or count, if that is the error.
     max: Option<i32>,
-    /// When the day's limit begins anew.
+    /// Reset time of the daily limit, if that is the error.
     resets_at: Option<DateTime>,
-    /// When the account is open again.
+    /// End of the lock, if the account is locked.
     locked_until: Option<DateTime>,
 }
 
@@ -77,7 +78,7 @@ impl From<user_error::UserError> for UserError {
 }
 
 impl UserError {
-    /// The same where the mutation takes the argument itself and no input that holds it.
+    /// The error with a path that starts at the argument, for a mutation without an `input`.
     #[must_use]
     pub fn of_argument(mut self) -> Self {
         self.field = self.field.map(|field| field.into_iter().skip(1).collect());

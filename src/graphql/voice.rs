@@ -9,62 +9,62 @@ use super::enums::{FactionKey, Locale, VoiceKey};
 use super::id::GlobalId;
 use crate::domain::voice;
 
-/// Fields of the query type that answer voices.
+/// Query fields that return voices.
 #[derive(Default)]
 pub struct VoiceQuery;
 
 #[Object]
 impl VoiceQuery {
-    /// The fourteen voices.
+    /// The fourteen voices, always the same.
     async fn voices(&self, context: &Context<'_>) -> Vec<Voice> {
         request(context).catalogue.voices().iter().map(Voice::of).collect()
     }
 }
 
-/// A character that phrases interpretations in its own manner.
+/// A character who phrases interpretations in a style of their own.
 #[derive(Clone)]
 pub struct Voice(Arc<voice::Voice>);
 
 impl Voice {
-    /// The voice as clients see it.
+    /// The GraphQL type of a voice.
     #[must_use]
     pub fn of(voice: &Arc<voice::Voice>) -> Self {
         Self(Arc::clone(voice))
     }
 }
 
-/// A character that phrases interpretations in its own manner.
+/// A character who phrases interpretations in a style of their own.
 #[Object]
 impl Voice {
-    /// The voice's id, for `node`.
+    /// Id of the voice, for `node`.
     pub async fn id(&self) -> ID {
         GlobalId::Voice(self.0.key).encode()
     }
 
-    /// Which voice.
+    /// The voice as an enum value.
     async fn key(&self) -> VoiceKey {
         self.0.key.into()
     }
 
-    /// What people call it.
+    /// Name of the voice.
     async fn display_name(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         &self.0.texts.get(locale.into()).display_name
     }
 
-    /// Its tone in a word, in English: `analytical`.
+    /// Tone in one word, in English, such as `analytical`.
     async fn tone(&self) -> &str {
         &self.0.tone
     }
 
-    /// How it chooses words, in English: `technical`.
+    /// Style of the vocabulary, in English, such as `technical`.
     async fn vocabulary_style(&self) -> &str {
         &self.0.vocabulary_style
     }
 
-    /// The faction that it speaks for; null if none.
+    /// Faction of the voice; null if it has none.
     async fn faction(&self) -> Option<FactionKey> {
         self.0.faction.map(Into::into)
     }

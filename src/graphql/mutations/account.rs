@@ -14,101 +14,102 @@ use crate::graphql::user_error::UserError;
 use crate::services::accounts::{self, Client, ProfileInput, Registration};
 use crate::services::logins::{self, LogoutScope, LogoutTarget, TokenPair};
 
-/// Fields of the mutation type on accounts.
+/// Mutations of accounts and sessions.
 #[derive(Default)]
 pub struct AccountMutation;
 
 #[Object]
 impl AccountMutation {
-    /// Makes an account and logs in. An `authorization` header is ignored.
+    /// Create an account and log in. An `Authorization` header is ignored.
     async fn register(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Who.")] input: RegisterInput,
+        #[graphql(desc = "Account to create.")] input: RegisterInput,
     ) -> Option<Result<RegisterPayload, ApiError>> {
         Some(register(begin_mutation(context), input).await)
     }
 
-    /// Logs in with the e-mail address or the username. A wrong name and a wrong password get the same
-    /// answer after the same work; five wrong passwords lock the account for an hour. A request may
-    /// give one password. An `authorization` header is ignored.
+    /// Log in by e-mail address or username. A wrong name and a wrong password give the same
+    /// response after the same work; five wrong passwords lock the account for an hour. One
+    /// password per request. An `Authorization` header is ignored.
     async fn login(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Who.")] input: LoginInput,
+        #[graphql(desc = "Credentials.")] input: LoginInput,
     ) -> Option<Result<LoginPayload, ApiError>> {
         Some(login(begin_mutation(context), input).await)
     }
 
-    /// Exchanges a refresh token for a new pair. A token is exchanged once: one that is presented
-    /// again ends the session, unless that is within 30 seconds and its successor was not used. An
-    /// `authorization` header is ignored.
+    /// Exchange a refresh token for a new pair of tokens. Each token can be exchanged once: reuse
+    /// ends the session, except within 30 seconds while its successor is unused. An `Authorization`
+    /// header is ignored.
     async fn refresh_session(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which session.")] input: RefreshSessionInput,
+        #[graphql(desc = "Session to refresh.")] input: RefreshSessionInput,
     ) -> Option<Result<RefreshSessionPayload, ApiError>> {
         Some(refresh_session(begin_mutation(context), input).await)
     }
 
-    /// Ends a session: that of the refresh token, or of the cookie, or of the access token; or all
-    /// sessions of that user. Access tokens that were given out stay good until they expire.
+    /// End a session: that of the refresh token, of the cookie, or of the access token; or all
+    /// sessions of that user. Issued access tokens stay valid until they expire.
     async fn logout(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which session.")] input: LogoutInput,
+        #[graphql(desc = "Session to end.")] input: LogoutInput,
     ) -> Option<Result<LogoutPayload, ApiError>> {
         Some(logout(begin_mutation(context), input).await)
     }
 
-    /// Changes the viewer's password, ends all their sessions and begins a new one.
+    /// Change the viewer's password, end all of their sessions, and start a new one.
     async fn change_password(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The old and the new password.")] input: ChangePasswordInput,
+        #[graphql(desc = "Current and new password.")] input: ChangePasswordInput,
     ) -> Option<Result<ChangePasswordPayload, ApiError>> {
         Some(change_password(begin_mutation(context), input).await)
     }
 
-    /// Changes the viewer's profile. What is absent stays; null clears.
+    /// Change the viewer's profile. Absent fields are unchanged; null clears a field where that is
+    /// allowed.
     async fn update_profile(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateProfileInput,
+        #[graphql(desc = "Fields to change.")] input: UpdateProfileInput,
     ) -> Option<Result<UpdateProfilePayload, ApiError>> {
         Some(update_profile(begin_mutation(context), input).await)
     }
 
-    /// Deletes the viewer's account, with their readings and everything else that is theirs.
+    /// Delete the viewer's account with their readings and all other data.
     async fn delete_account(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The password.")] input: DeleteAccountInput,
+        #[graphql(desc = "Password of the account.")] input: DeleteAccountInput,
     ) -> Option<Result<DeleteAccountPayload, ApiError>> {
         Some(delete_account(begin_mutation(context), input).await)
     }
 }
 
-/// How the refresh token comes and goes.
+/// Transport of the refresh token.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenDelivery {
-    /// In the answer's body.
+    /// In the response body.
     Body,
-    /// In a cookie that scripts cannot read (`HttpOnly`, `Secure`, `SameSite=Strict`), and not in the
-    /// body.
+    /// In a cookie that scripts cannot read (`HttpOnly`, `Secure`, `SameSite=Strict`), not in the
+    /// response body.
     Cookie,
 }
 
-/// What a client keeps of a login.
+/// Tokens of a session.
 #[derive(SimpleObject)]
 pub struct Session {
-    /// For `Authorization: Bearer …`.
+    /// Access token, for the header `Authorization: Bearer …`.
     access_token: String,
-    /// When the access token ends.
+    /// Expiry of the access token.
     access_token_expires_at: DateTime,
-    /// For `refreshSession`, once. Null where it is in the cookie.
+    /// Refresh token, for one use by `refreshSession`; null if it is in the cookie.
     refresh_token: Option<String>,
-    /// When the refresh token ends.
+    /// Expiry of the refresh token.
     refresh_token_expires_at: DateTime,
 }
 
@@ -132,37 +133,37 @@ impl Session {
     }
 }
 
-/// Somebody who wants an account.
+/// Input of register.
 #[derive(InputObject)]
 struct RegisterInput {
-    /// At most 255 characters; capitals do not matter.
+    /// E-mail address, at most 255 characters, case-insensitive.
     email: String,
-    /// 1 to 50 characters without `@`; capitals do not matter.
+    /// Username, 1 to 50 characters without `@`, case-insensitive.
     username: String,
-    /// 8 to 128 characters, any.
+    /// New password, 8 to 128 characters of any kind.
     #[graphql(secret)]
     password: String,
-    /// The name that is shown: 1 to 100 characters, none of them `<>{}\|^~[]` or a backtick.
+    /// Display name, 1 to 100 characters, none of `<>{}\|^~[]` or a backtick.
     display_name: Option<String>,
-    /// The allegiance.
+    /// Faction of the user.
     #[graphql(default_with = "FactionKey::Independent")]
     faction: FactionKey,
-    /// How the refresh token comes.
+    /// Transport of the refresh token.
     #[graphql(default_with = "TokenDelivery::Body")]
     token_delivery: TokenDelivery,
-    /// 1 to 255 characters that the client makes up, so that it can ask again when it lost the answer
-    /// and no second account is made. Remembered for a day.
+    /// Idempotency key, 1 to 255 characters chosen by the client: a retry with the same key creates
+    /// no second account. Valid for a day.
     idempotency_key: Option<String>,
 }
 
-/// What became of a registration.
+/// Result of register.
 #[derive(SimpleObject, Default)]
 struct RegisterPayload {
-    /// The first session.
+    /// The first session of the user.
     session: Option<Session>,
     /// The new user.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -194,27 +195,27 @@ async fn register(
     })
 }
 
-/// Who logs in.
+/// Input of login.
 #[derive(InputObject)]
 struct LoginInput {
-    /// The e-mail address or the username.
+    /// E-mail address or username.
     login: String,
-    /// The password.
+    /// Password.
     #[graphql(secret)]
     password: String,
-    /// How the refresh token comes.
+    /// Transport of the refresh token.
     #[graphql(default_with = "TokenDelivery::Body")]
     token_delivery: TokenDelivery,
 }
 
-/// What became of a login.
+/// Result of login.
 #[derive(SimpleObject, Default)]
 struct LoginPayload {
-    /// The session.
+    /// The new session.
     session: Option<Session>,
-    /// The user.
+    /// The signed-in user.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -237,26 +238,26 @@ async fn login(request: &RequestContext, input: LoginInput) -> Result<LoginPaylo
     })
 }
 
-/// Which session goes on.
+/// Input of refreshSession.
 #[derive(InputObject)]
 struct RefreshSessionInput {
-    /// The refresh token; absent, the one in the cookie. The new one comes the same way.
+    /// Refresh token (default: that of the cookie). The new one is returned in the same way.
     #[graphql(secret)]
     refresh_token: Option<String>,
 }
 
-/// A session that goes on.
+/// Result of refreshSession.
 #[derive(SimpleObject, Default)]
 struct RefreshSessionPayload {
-    /// The new tokens.
+    /// The session with its new tokens.
     session: Option<Session>,
-    /// The user.
+    /// The signed-in user.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
-/// The refresh token of a request, and how it came.
+/// Refresh token of a request with its transport.
 fn refresh_token(
     request: &RequestContext,
     given: Option<String>,
@@ -303,24 +304,24 @@ fn shown(row: UserRow) -> User {
     User(Arc::new(row))
 }
 
-/// Which session ends.
+/// Input of logout.
 #[derive(InputObject)]
 struct LogoutInput {
-    /// Its refresh token; absent, the one in the cookie, or the session of the access token. Leave an
-    /// `authorization` header that has expired away: it is refused before this is looked at.
+    /// Refresh token (default: that of the cookie, then the session of the access token). Send no
+    /// expired `Authorization` header: it is rejected before this input is read.
     #[graphql(secret)]
     refresh_token: Option<String>,
-    /// Ends all sessions of that user.
+    /// End all sessions of the user.
     #[graphql(default = false)]
     everywhere: bool,
 }
 
-/// What became of a session.
+/// Result of logout.
 #[derive(SimpleObject, Default)]
 struct LogoutPayload {
-    /// Whether a session was ended that was not over yet.
+    /// True if an active session was ended.
     logged_out: bool,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -340,28 +341,28 @@ async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPa
     Ok(LogoutPayload { logged_out, user_errors: Vec::new() })
 }
 
-/// A new password.
+/// Input of changePassword.
 #[derive(InputObject)]
 struct ChangePasswordInput {
-    /// The one so far.
+    /// Current password.
     #[graphql(secret)]
     current_password: String,
-    /// 8 to 128 characters, any.
+    /// New password, 8 to 128 characters of any kind.
     #[graphql(secret)]
     new_password: String,
-    /// How the refresh token of the new session comes.
+    /// Transport of the refresh token of the new session.
     #[graphql(default_with = "TokenDelivery::Body")]
     token_delivery: TokenDelivery,
 }
 
-/// What became of a change of the password.
+/// Result of changePassword.
 #[derive(SimpleObject, Default)]
 struct ChangePasswordPayload {
-    /// The new session. All others are over.
+    /// The new session. All others have ended.
     session: Option<Session>,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -385,27 +386,27 @@ async fn change_password(
     })
 }
 
-/// What to change of the viewer's profile. What is absent stays; null clears, where that is possible.
+/// Input of updateProfile. Absent fields are unchanged; null clears a field where that is allowed.
 #[derive(InputObject)]
 struct UpdateProfileInput {
-    /// 1 to 50 characters without `@`; capitals do not matter.
+    /// Username, 1 to 50 characters without `@`, case-insensitive.
     username: MaybeUndefined<String>,
-    /// The name that is shown: 1 to 100 characters, none of them `<>{}\|^~[]` or a backtick.
+    /// Display name, 1 to 100 characters, none of `<>{}\|^~[]` or a backtick.
     display_name: MaybeUndefined<String>,
-    /// What the user says of themself, at most 500 characters.
+    /// Self-description, at most 500 characters.
     bio: MaybeUndefined<String>,
-    /// The allegiance.
+    /// Faction of the user.
     faction: MaybeUndefined<FactionKey>,
-    /// The voice that new readings speak in.
+    /// Default voice of new readings.
     preferred_voice: MaybeUndefined<VoiceKey>,
 }
 
-/// What became of a change of the profile.
+/// Result of updateProfile.
 #[derive(SimpleObject, Default)]
 struct UpdateProfilePayload {
-    /// The viewer, as they are now.
+    /// The updated viewer.
     user: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -430,20 +431,20 @@ async fn update_profile(
     })
 }
 
-/// The end of an account.
+/// Input of deleteAccount.
 #[derive(InputObject)]
 struct DeleteAccountInput {
-    /// The password, so that nobody does it who found an open browser.
+    /// Password, as protection against an unattended browser.
     #[graphql(secret)]
     password: String,
 }
 
-/// What became of an account.
+/// Result of deleteAccount.
 #[derive(SimpleObject, Default)]
 struct DeleteAccountPayload {
-    /// The id of the user who is there no more.
+    /// Id of the deleted user.
     deleted_user_id: Option<ID>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 

@@ -14,52 +14,52 @@ use crate::graphql::spread::Spread;
 use crate::graphql::user_error::UserError;
 use crate::services::admin::{self, CardUpdate, SpreadUpdate};
 
-/// Fields of the mutation type for operators.
+/// Mutations for admins.
 #[derive(Default)]
 pub struct AdminMutation;
 
 #[Object]
 impl AdminMutation {
-    /// Changes a card, and its texts in one language. For admins; it is in the log who did it. What is
-    /// absent stays; null clears, where that is possible. What the voices say of the card stays as it
-    /// was written.
+    /// Change a card and its texts in one language. For admins; logged with the admin's id. Absent
+    /// fields are unchanged; null clears a field where that is allowed. Interpretations by the
+    /// voices are unchanged.
     async fn admin_update_card(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: AdminUpdateCardInput,
+        #[graphql(desc = "Fields to change.")] input: AdminUpdateCardInput,
     ) -> Option<Result<AdminUpdateCardPayload, ApiError>> {
         Some(update_card(begin_mutation(context), input).await)
     }
 
-    /// Changes a spread, and its texts in one language. For admins; it is in the log who did it. What
-    /// is absent stays; null clears, where that is possible. Readings that used the spread keep what
-    /// its positions were called.
+    /// Change a spread and its texts in one language. For admins; logged with the admin's id.
+    /// Absent fields are unchanged; null clears a field where that is allowed. Existing readings
+    /// retain the names of their positions.
     async fn admin_update_spread(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: AdminUpdateSpreadInput,
+        #[graphql(desc = "Fields to change.")] input: AdminUpdateSpreadInput,
     ) -> Option<Result<AdminUpdateSpreadPayload, ApiError>> {
         Some(update_spread(begin_mutation(context), input).await)
     }
 
-    /// Drops what the cache of this server keeps under keys of that pattern. For admins; it is in the log
-    /// who did it. It loses time and no data: what is dropped is computed anew.
+    /// Remove the cached values of this server whose keys match a pattern. For admins; logged with
+    /// the admin's id. No data is lost: values are computed again.
     async fn admin_invalidate_cache(
         &self,
         context: &Context<'_>,
         #[graphql(
-            desc = "Keys, with `*` for any whole part, and as the last part for all that follow: `analytics:*`, `spreads:list:*`, `*`. 1 to 200 characters."
+            desc = "Pattern of keys, 1 to 200 characters: `*` stands for one part of a key and, at the end, for all remaining parts, as in `analytics:*`, `spreads:list:*`, `*`."
         )]
         pattern: String,
     ) -> Option<Result<AdminInvalidateCachePayload, ApiError>> {
         Some(invalidate_cache(begin_mutation(context), &pattern).await)
     }
 
-    /// Locks another user for a day and ends their sessions. For admins; it is in the log who did it.
+    /// Lock another user for a day and end their sessions. For admins; logged with the admin's id.
     async fn admin_lock_user(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Whom.")] input: AdminLockUserInput,
+        #[graphql(desc = "User to lock.")] input: AdminLockUserInput,
     ) -> Option<Result<AdminLockUserPayload, ApiError>> {
         let request = begin_mutation(context);
         let locked = set_lock(request, &input.user_id, true).await;
@@ -69,11 +69,11 @@ impl AdminMutation {
         )
     }
 
-    /// Opens a locked account. For admins; it is in the log who did it.
+    /// Unlock a locked user. For admins; logged with the admin's id.
     async fn admin_unlock_user(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Whom.")] input: AdminUnlockUserInput,
+        #[graphql(desc = "User to unlock.")] input: AdminUnlockUserInput,
     ) -> Option<Result<AdminUnlockUserPayload, ApiError>> {
         let request = begin_mutation(context);
         let unlocked = set_lock(request, &input.user_id, false).await;
@@ -86,12 +86,12 @@ impl AdminMutation {
     }
 }
 
-/// What became of a part of the cache.
+/// Result of adminInvalidateCache.
 #[derive(SimpleObject, Default)]
 struct AdminInvalidateCachePayload {
-    /// How many values were dropped.
+    /// Number of removed values.
     removed_entries: usize,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -112,38 +112,38 @@ async fn invalidate_cache(
     })
 }
 
-/// What to change of a card.
+/// Input of adminUpdateCard.
 #[derive(InputObject)]
 struct AdminUpdateCardInput {
-    /// Which card.
+    /// Id of the card.
     id: ID,
-    /// The language of the texts.
+    /// Language of the texts.
     #[graphql(default_with = "Locale::En")]
     locale: Locale,
-    /// 1 to 100 characters.
+    /// Name, 1 to 100 characters.
     name: MaybeUndefined<String>,
-    /// 1 to 2000 characters.
+    /// Meaning of the upright card, 1 to 2000 characters.
     upright_meaning: MaybeUndefined<String>,
-    /// 1 to 2000 characters.
+    /// Meaning of the reversed card, 1 to 2000 characters.
     reversed_meaning: MaybeUndefined<String>,
-    /// 1 to 20 of 1 to 50 characters, the most important first.
+    /// Keywords, 1 to 20 of 1 to 50 characters each, the most important first.
     keywords: MaybeUndefined<Vec<String>>,
-    /// 0 to 1.
+    /// Radiation level, 0 to 1.
     radiation_level: MaybeUndefined<f64>,
-    /// 1 to 10.
+    /// Threat level, 1 to 10.
     threat_level: MaybeUndefined<i32>,
-    /// 1 to 122.
+    /// Number of the vault, 1 to 122.
     vault_number: MaybeUndefined<i32>,
-    /// A picture, at most 2000 characters.
+    /// Address of a picture, at most 2000 characters.
     image_url: MaybeUndefined<Url>,
 }
 
-/// What became of a change of a card.
+/// Result of adminUpdateCard.
 #[derive(SimpleObject, Default)]
 struct AdminUpdateCardPayload {
-    /// The card as it is now.
+    /// The updated card.
     card: Option<Card>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -175,53 +175,53 @@ async fn update_card(
 /// A position of a spread.
 #[derive(InputObject)]
 struct SpreadPositionInput {
-    /// From 1, without gaps.
+    /// Number, from 1 without gaps.
     number: i32,
-    /// What it is called, 1 to 100 characters.
+    /// Name, 1 to 100 characters.
     name: String,
-    /// What a card there speaks of, 1 to 500 characters.
+    /// Meaning, 1 to 500 characters.
     meaning: String,
-    /// Where it lies, 0 to 1 from the left.
+    /// Horizontal place, 0 (left) to 1 (right).
     x: Option<f64>,
-    /// Where it lies, 0 to 1 from the top.
+    /// Vertical place, 0 (top) to 1 (bottom).
     y: Option<f64>,
-    /// How the card is turned, in degrees, -360 to 360.
+    /// Rotation of the card in degrees, clockwise, -360 to 360.
     rotation: Option<f64>,
 }
 
-/// What to change of a spread.
+/// Input of adminUpdateSpread.
 #[derive(InputObject)]
 struct AdminUpdateSpreadInput {
-    /// Which spread.
+    /// Id of the spread.
     id: ID,
-    /// The language of the texts.
+    /// Language of the texts.
     #[graphql(default_with = "Locale::En")]
     locale: Locale,
-    /// 1 to 150 characters.
+    /// Display name, 1 to 150 characters.
     display_name: MaybeUndefined<String>,
-    /// 10 to 1000 characters.
+    /// Description, 10 to 1000 characters.
     description: MaybeUndefined<String>,
-    /// How much experience it asks for.
+    /// Difficulty.
     difficulty: MaybeUndefined<Difficulty>,
-    /// The faction that favours it.
+    /// Faction that favours the spread.
     faction: MaybeUndefined<FactionKey>,
-    /// How to read the cards together, at most 2000 characters.
+    /// Guide to reading the cards together, at most 2000 characters.
     interpretation_guide: MaybeUndefined<String>,
-    /// Whether new readings may use it.
+    /// True if new readings may use it.
     is_active: MaybeUndefined<bool>,
-    /// Whether only premium users may use it.
+    /// True if it is for premium users only.
     is_premium: MaybeUndefined<bool>,
-    /// All positions in order, 1 to 15; these replace the others, with where they lie. As many cards
-    /// are drawn.
+    /// All positions in order, 1 to 15, with their layout. They replace the existing ones, and
+    /// their number is the number of cards.
     positions: MaybeUndefined<Vec<SpreadPositionInput>>,
 }
 
-/// What became of a change of a spread.
+/// Result of adminUpdateSpread.
 #[derive(SimpleObject, Default)]
 struct AdminUpdateSpreadPayload {
-    /// The spread as it is now.
+    /// The updated spread.
     spread: Option<Spread>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -262,35 +262,35 @@ fn position(input: SpreadPositionInput) -> PositionChange {
     PositionChange { number, x, y, rotation, name, meaning }
 }
 
-/// Whom to lock.
+/// Input of adminLockUser.
 #[derive(InputObject)]
 struct AdminLockUserInput {
-    /// The user's id.
+    /// Id of the user.
     user_id: ID,
 }
 
-/// What became of an account.
+/// Result of adminLockUser.
 #[derive(SimpleObject, Default)]
 struct AdminLockUserPayload {
-    /// The user as they are now.
+    /// The updated user.
     admin_user: Option<AdminUser>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
-/// Whom to unlock.
+/// Input of adminUnlockUser.
 #[derive(InputObject)]
 struct AdminUnlockUserInput {
-    /// The user's id.
+    /// Id of the user.
     user_id: ID,
 }
 
-/// What became of an account.
+/// Result of adminUnlockUser.
 #[derive(SimpleObject, Default)]
 struct AdminUnlockUserPayload {
-    /// The user as they are now.
+    /// The updated user.
     admin_user: Option<AdminUser>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 

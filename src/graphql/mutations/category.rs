@@ -13,65 +13,65 @@ use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::services::categories::{self, CategoryInput, CategoryUpdate};
 
-/// Fields of the mutation type on categories.
+/// Mutations of categories.
 #[derive(Default)]
 pub struct CategoryMutation;
 
 #[Object]
 impl CategoryMutation {
-    /// Makes a category of the viewer's. A user may have 100.
+    /// Create a category of the viewer, who may have 100.
     async fn create_category(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The category.")] input: CreateCategoryInput,
+        #[graphql(desc = "Category to create.")] input: CreateCategoryInput,
     ) -> Option<Result<CreateCategoryPayload, ApiError>> {
         Some(create_category(begin_mutation(context), input).await)
     }
 
-    /// Changes a category of the viewer's. What is absent stays; null clears, where that is possible.
+    /// Change a category of the viewer. Absent fields are unchanged; null clears a field where that
+    /// is allowed.
     async fn update_category(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateCategoryInput,
+        #[graphql(desc = "Fields to change.")] input: UpdateCategoryInput,
     ) -> Option<Result<UpdateCategoryPayload, ApiError>> {
         Some(update_category(begin_mutation(context), input).await)
     }
 
-    /// Deletes a category of the viewer's. Its readings stay, without a category.
+    /// Delete a category of the viewer. Its readings remain, without a category.
     async fn delete_category(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which category.")] input: DeleteCategoryInput,
+        #[graphql(desc = "Category to delete.")] input: DeleteCategoryInput,
     ) -> Option<Result<DeleteCategoryPayload, ApiError>> {
         Some(delete_category(begin_mutation(context), input).await)
     }
 }
 
-/// A new category.
+/// Input of createCategory.
 #[derive(InputObject)]
 struct CreateCategoryInput {
-    /// 1 to 100 characters; no two of one user are alike.
+    /// Name, 1 to 100 characters, unique among the user's categories.
     name: String,
-    /// `#rrggbb`.
+    /// Colour as `#rrggbb`.
     color: String,
-    /// The name of an icon, at most 50 characters.
+    /// Name of an icon, at most 50 characters.
     icon: Option<String>,
-    /// What it is for, at most 500 characters.
+    /// Description, at most 500 characters.
     description: Option<String>,
-    /// 1 to 255 characters that the client makes up, so that it can ask again when it lost the answer
-    /// and gets the same category. Remembered for a day.
+    /// Idempotency key, 1 to 255 characters chosen by the client: a retry with the same key returns
+    /// the same category. Valid for a day.
     idempotency_key: Option<String>,
 }
 
-/// What became of a new category.
+/// Result of createCategory.
 #[derive(SimpleObject, Default)]
 struct CreateCategoryPayload {
-    /// The category. Null, without an error, if the one that was made with this idempotency key was
-    /// deleted since.
+    /// The new category. Null without an error if a retry finds that it was deleted since.
     category: Option<Category>,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -95,27 +95,27 @@ async fn create_category(
     })
 }
 
-/// What to change of a category. What is absent stays; null clears, where that is possible.
+/// Input of updateCategory. Absent fields are unchanged; null clears a field where that is allowed.
 #[derive(InputObject)]
 struct UpdateCategoryInput {
-    /// Which category.
+    /// Id of the category.
     id: ID,
-    /// 1 to 100 characters; no two of one user are alike.
+    /// Name, 1 to 100 characters, unique among the user's categories.
     name: MaybeUndefined<String>,
-    /// `#rrggbb`.
+    /// Colour as `#rrggbb`.
     color: MaybeUndefined<String>,
-    /// The name of an icon, at most 50 characters.
+    /// Name of an icon, at most 50 characters.
     icon: MaybeUndefined<String>,
-    /// What it is for, at most 500 characters.
+    /// Description, at most 500 characters.
     description: MaybeUndefined<String>,
 }
 
-/// What became of a change of a category.
+/// Result of updateCategory.
 #[derive(SimpleObject, Default)]
 struct UpdateCategoryPayload {
-    /// The category as it is now.
+    /// The updated category.
     category: Option<Category>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -142,23 +142,23 @@ async fn update_category(
     })
 }
 
-/// Which category to delete.
+/// Input of deleteCategory.
 #[derive(InputObject)]
 struct DeleteCategoryInput {
-    /// A category of the viewer's.
+    /// Id of the category.
     id: ID,
 }
 
-/// What became of a category.
+/// Result of deleteCategory.
 #[derive(SimpleObject, Default)]
 struct DeleteCategoryPayload {
-    /// The id of the category that is there no more.
+    /// Id of the deleted category.
     deleted_category_id: Option<ID>,
-    /// How many readings it held.
+    /// Number of readings that it held.
     changed_reading_count: u64,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 

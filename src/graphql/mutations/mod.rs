@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::errors::ApiError;
 use super::id::GlobalId;
 
-/// Where every change begins.
+/// Root of all mutations. They run one after another.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     account::AccountMutation,
@@ -25,7 +25,7 @@ pub struct Mutation(
     admin::AdminMutation,
 );
 
-/// The key in an id of that kind.
+/// Function that returns the key of an id of that type.
 macro_rules! key_of {
     ($name:ident, $kind:ident) => {
         fn $name(argument: &'static str, id: &ID) -> Result<Uuid, ApiError> {

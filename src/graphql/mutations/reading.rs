@@ -21,105 +21,107 @@ use crate::services::readings::{
     self, DrawInput, DrawnCard, ReadingInput, ReadingUpdate, UpdateOutcome,
 };
 
-/// Fields of the mutation type on readings.
+/// Mutations of readings, and draws without one.
 #[derive(Default)]
 pub struct ReadingMutation;
 
 #[Object]
 impl ReadingMutation {
-    /// Draws cards for nothing in particular: the draw is neither kept nor counted. Anybody may.
+    /// Draw cards without a reading; the draw is neither stored nor counted. No access token
+    /// needed.
     async fn draw_cards(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "From which cards, and how many.")] input: DrawCardsInput,
+        #[graphql(desc = "Cards to draw.")] input: DrawCardsInput,
     ) -> Option<Result<DrawCardsPayload, ApiError>> {
         Some(draw_cards(begin_mutation(context), &input))
     }
 
-    /// Draws the cards of a spread for a question, has a voice say what they mean, and keeps the
-    /// reading. A user may make 20 a UTC day, a premium user 50.
+    /// Create a reading: draw the cards of a spread for a question and have a voice interpret them.
+    /// Limit: 20 readings on a UTC day, 50 for premium users.
     async fn create_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The question and how to read.")] input: CreateReadingInput,
+        #[graphql(desc = "Question and options of the reading.")] input: CreateReadingInput,
     ) -> Option<Result<CreateReadingPayload, ApiError>> {
         Some(create_reading(begin_mutation(context), input).await)
     }
 
-    /// Changes a reading of the viewer's. What is absent stays; null clears, where that is possible.
+    /// Change a reading of the viewer. Absent fields are unchanged; null clears a field where that
+    /// is allowed.
     async fn update_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateReadingInput,
+        #[graphql(desc = "Fields to change.")] input: UpdateReadingInput,
     ) -> Option<Result<UpdateReadingPayload, ApiError>> {
         Some(update_reading(begin_mutation(context), input).await)
     }
 
-    /// Deletes a reading of the viewer's, with its cards and share links. The day's limit is not given
-    /// back.
+    /// Delete a reading of the viewer with its cards and share links. It still counts towards the
+    /// daily limit.
     async fn delete_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which reading.")] input: DeleteReadingInput,
+        #[graphql(desc = "Reading to delete.")] input: DeleteReadingInput,
     ) -> Option<Result<DeleteReadingPayload, ApiError>> {
         Some(delete_reading(begin_mutation(context), input).await)
     }
 
-    /// Gives a reading of the viewer's other tags.
+    /// Replace the tags of a reading of the viewer.
     async fn set_reading_tags(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which reading, and its tags.")] input: SetReadingTagsInput,
+        #[graphql(desc = "Reading and its new tags.")] input: SetReadingTagsInput,
     ) -> Option<Result<SetReadingTagsPayload, ApiError>> {
         Some(set_reading_tags(begin_mutation(context), input).await)
     }
 }
 
-/// From which cards, and how many.
+/// Input of drawCards.
 #[derive(InputObject)]
 struct DrawCardsInput {
-    /// 1 to 10.
+    /// Number of cards, 1 to 10.
     #[graphql(default = 1)]
     count: i32,
-    /// From this suit only.
+    /// Draw from this suit only (default: the whole deck).
     suit: Option<Suit>,
-    /// Without the 22 trumps.
+    /// Draw without the 22 trumps of the major arcana.
     #[graphql(default = false)]
     exclude_major_arcana: bool,
-    /// Each from the whole deck, so that one may come twice.
+    /// Draw each card from the whole deck, so that a card may occur more than once.
     #[graphql(default = false)]
     allow_duplicates: bool,
 }
 
-/// What was drawn.
+/// Result of drawCards.
 #[derive(SimpleObject, Default)]
 struct DrawCardsPayload {
-    /// In the order in which they were drawn.
+    /// Drawn cards in the order of the draw. At most 10.
     draws: Option<Vec<CardDraw>>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
-/// A card as it was drawn.
+/// A drawn card.
 struct CardDraw(DrawnCard);
 
-/// A card as it was drawn.
+/// A drawn card.
 #[Object]
 impl CardDraw {
-    /// How it lies.
+    /// Orientation of the card.
     async fn orientation(&self) -> Orientation {
         self.0.orientation.into()
     }
 
-    /// Which card.
+    /// The card.
     async fn card(&self) -> Card {
         Card::of(&self.0.card)
     }
 
-    /// What the card means as it lies.
+    /// Meaning of the card in its orientation.
     async fn meaning(
         &self,
-        #[graphql(desc = "The text's language.", default_with = "Locale::En")] locale: Locale,
+        #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
         self.0.card.texts.get(locale.into()).meaning(self.0.orientation)
     }
@@ -144,53 +146,52 @@ fn draw_cards(
     })
 }
 
-/// A question and how to read.
+/// Input of createReading.
 #[derive(InputObject)]
 struct CreateReadingInput {
-    /// What is asked, 1 to 500 characters.
+    /// Question, 1 to 500 characters.
     question: String,
-    /// An active spread.
+    /// Id of an active spread.
     spread_id: ID,
-    /// Which voice speaks; the viewer's preferred voice if nothing is said.
+    /// Voice of the interpretation (default: the viewer's preferred voice).
     character_voice: Option<VoiceKey>,
-    /// The tone; that of the viewer's own karma if nothing is said.
+    /// Tone of the reading (default: the viewer's karma).
     karma_context: Option<Karma>,
-    /// What the question is about, at most 100 characters.
+    /// Subject of the question, at most 100 characters.
     focus_area: Option<String>,
-    /// Notes for oneself, at most 1000 characters.
+    /// Notes, visible to the owner alone, at most 1000 characters.
     notes: Option<String>,
-    /// At most 20 labels of 1 to 50 characters; capitals matter, space around them does not.
+    /// Tags, at most 20 of 1 to 50 characters each, case-sensitive, trimmed.
     #[graphql(default)]
     tags: Vec<String>,
-    /// One of the viewer's categories.
+    /// Id of a category of the viewer.
     category_id: Option<ID>,
-    /// How the viewer feels, at most 50 characters.
+    /// Mood before the reading, at most 50 characters.
     mood_before: Option<String>,
-    /// The radiation at the table, 0 to 0.95. Flavour: it never changes a draw.
+    /// Radiation factor, 0 to 0.95. Flavour: it does not influence draws.
     #[graphql(default = 0.5)]
     radiation_factor: f64,
-    /// Who may see it.
+    /// Visibility of the reading.
     #[graphql(default_with = "PrivacyLevel::Private")]
     privacy_level: PrivacyLevel,
-    /// The language that it is composed in.
+    /// Language of the interpretation.
     #[graphql(default_with = "Locale::En")]
     locale: Locale,
-    /// 1 to 255 characters that the client makes up, so that it can ask again when it lost the answer
-    /// and gets the same reading. Remembered for a day.
+    /// Idempotency key, 1 to 255 characters chosen by the client: a retry with the same key returns
+    /// the same reading. Valid for a day.
     idempotency_key: Option<String>,
 }
 
-/// What became of a new reading.
+/// Result of createReading.
 #[derive(SimpleObject, Default)]
 struct CreateReadingPayload {
-    /// The reading. Null, without an error, if the one that was made with this idempotency key was
-    /// deleted since.
+    /// The new reading. Null without an error if a retry finds that it was deleted since.
     reading: Option<Reading>,
-    /// Its place at the head of the viewer's readings.
+    /// Edge of the reading at the head of the viewer's readings.
     reading_edge: Option<Edge<Reading>>,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -239,52 +240,53 @@ fn shown(row: ReadingRow) -> Reading {
     Reading(Arc::new(row))
 }
 
-/// A reading's place among its owner's readings.
+/// Edge of a reading in its owner's readings, in the default order.
 fn edge(node: Reading) -> Edge<Reading> {
     Edge { cursor: ListName::of_user(ReadingOrder::default()).cursor_of(&node.0), node }
 }
 
-/// What to change of a reading. What is absent stays; null clears, where that is possible.
+/// Input of updateReading. Absent fields are unchanged; null clears a field where that is allowed.
 #[derive(InputObject)]
 struct UpdateReadingInput {
-    /// Which reading.
+    /// Id of the reading.
     id: ID,
-    /// The version that the client has seen. If it is another by now nothing is changed.
+    /// Version known to the client (`Reading.version`). If the current one differs, nothing is
+    /// changed: `CONFLICT`.
     expected_version: Option<i32>,
-    /// What is asked, 1 to 500 characters. The interpretation stays.
+    /// Question, 1 to 500 characters. The interpretation is unchanged.
     question: MaybeUndefined<String>,
-    /// At most 1000 characters.
+    /// Notes, at most 1000 characters.
     notes: MaybeUndefined<String>,
-    /// At most 100 characters.
+    /// Subject of the question, at most 100 characters.
     focus_area: MaybeUndefined<String>,
-    /// At most 20 of 1 to 50 characters; these replace the others.
+    /// Tags, at most 20 of 1 to 50 characters each. They replace the existing ones.
     tags: MaybeUndefined<Vec<String>>,
-    /// One of the viewer's categories; null takes it out of its category.
+    /// Id of a category of the viewer; null removes the reading from its category.
     category_id: MaybeUndefined<ID>,
-    /// Who may see it.
+    /// Visibility of the reading.
     privacy_level: MaybeUndefined<PrivacyLevel>,
-    /// Whether it is marked.
+    /// True for a favourite.
     is_favorite: MaybeUndefined<bool>,
-    /// Whether it is archived, and so left out of all lists; keep its id to find it again.
+    /// True to archive it: lists leave it out unless `filter.archive` includes it.
     is_archived: MaybeUndefined<bool>,
-    /// At most 50 characters.
+    /// Mood after the reading, at most 50 characters.
     mood_after: MaybeUndefined<String>,
-    /// At most 1000 characters.
+    /// Feedback, at most 1000 characters.
     feedback: MaybeUndefined<String>,
-    /// 1 to 5.
+    /// Satisfaction rating, 1 to 5.
     satisfaction_rating: MaybeUndefined<i32>,
-    /// 1 to 5.
+    /// Accuracy rating, 1 to 5.
     accuracy_rating: MaybeUndefined<i32>,
-    /// 1 to 5.
+    /// Helpfulness rating, 1 to 5.
     helpful_rating: MaybeUndefined<i32>,
 }
 
-/// What became of a change of a reading.
+/// Result of updateReading.
 #[derive(SimpleObject, Default)]
 struct UpdateReadingPayload {
-    /// The reading as it is now; at a `CONFLICT`, as somebody else left it.
+    /// The updated reading; on `CONFLICT`, the current one.
     reading: Option<Reading>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -331,21 +333,21 @@ fn changed(done: Result<UpdateOutcome, Vec<UserError>>) -> (Option<Reading>, Vec
     }
 }
 
-/// Which reading to delete.
+/// Input of deleteReading.
 #[derive(InputObject)]
 struct DeleteReadingInput {
-    /// A reading of the viewer's.
+    /// Id of the reading.
     id: ID,
 }
 
-/// What became of a reading.
+/// Result of deleteReading.
 #[derive(SimpleObject, Default)]
 struct DeleteReadingPayload {
-    /// The id of the reading that is there no more.
+    /// Id of the deleted reading.
     deleted_reading_id: Option<ID>,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -366,25 +368,26 @@ async fn delete_reading(
     })
 }
 
-/// The tags of a reading.
+/// Input of setReadingTags.
 #[derive(InputObject)]
 struct SetReadingTagsInput {
-    /// Which reading.
+    /// Id of the reading.
     id: ID,
-    /// At most 20 of 1 to 50 characters; these replace the others.
+    /// Tags, at most 20 of 1 to 50 characters each. They replace the existing ones.
     tags: Vec<String>,
-    /// The version that the client has seen. If it is another by now nothing is changed.
+    /// Version known to the client (`Reading.version`). If the current one differs, nothing is
+    /// changed: `CONFLICT`.
     expected_version: Option<i32>,
 }
 
-/// What became of the tags of a reading.
+/// Result of setReadingTags.
 #[derive(SimpleObject, Default)]
 struct SetReadingTagsPayload {
-    /// The reading as it is now; at a `CONFLICT`, as somebody else left it.
+    /// The updated reading; on `CONFLICT`, the current one.
     reading: Option<Reading>,
-    /// The viewer, whose tags may be others now.
+    /// The viewer with their current tags.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 

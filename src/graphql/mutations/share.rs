@@ -14,70 +14,69 @@ use crate::graphql::share::{ShareLink, SharedReading};
 use crate::graphql::user_error::UserError;
 use crate::services::shares::{self, ShareAccess, ShareInput};
 
-/// Fields of the mutation type on share links.
+/// Mutations of share links.
 #[derive(Default)]
 pub struct ShareMutation;
 
 #[Object]
 impl ShareMutation {
-    /// Makes a link by which anybody can read a reading of the viewer's, private or not. A reading may
-    /// have 20 that are open. A request may give one password.
+    /// Create a link through which anybody can read a reading of the viewer, private or not. At
+    /// most 20 open links per reading; one password per request.
     async fn share_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which reading, and for whom.")] input: ShareReadingInput,
+        #[graphql(desc = "Reading to share, and options of the link.")] input: ShareReadingInput,
     ) -> Option<Result<ShareReadingPayload, ApiError>> {
         Some(share_reading(begin_mutation(context), input).await)
     }
 
-    /// Revokes a link of the viewer's, at once.
+    /// Revoke a link of the viewer, with immediate effect.
     async fn revoke_share(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which link.")] input: RevokeShareInput,
+        #[graphql(desc = "Link to revoke.")] input: RevokeShareInput,
     ) -> Option<Result<RevokeSharePayload, ApiError>> {
         Some(revoke_share(begin_mutation(context), input).await)
     }
 
-    /// Gives the password of a link, for what it leads to and a grant to ask for that again. Anybody
-    /// may; a request may give one password. A link without one is open whatever is given.
+    /// Exchange the password of a link for the shared reading and a grant to query it again. No
+    /// access token needed; one password per request. A link without a password accepts any.
     async fn unlock_shared_reading(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which link.")] input: UnlockSharedReadingInput,
+        #[graphql(desc = "Link and its password.")] input: UnlockSharedReadingInput,
     ) -> Option<Result<UnlockSharedReadingPayload, ApiError>> {
         Some(unlock_shared_reading(begin_mutation(context), input).await)
     }
 }
 
-/// A new link.
+/// Input of shareReading.
 #[derive(InputObject)]
 struct ShareReadingInput {
-    /// A reading of the viewer's.
+    /// Id of a reading of the viewer.
     reading_id: ID,
-    /// What its page is called, at most 100 characters.
+    /// Title of the page, at most 100 characters.
     title: Option<String>,
-    /// What its page says, at most 300 characters.
+    /// Description of the page, at most 300 characters.
     description: Option<String>,
-    /// 6 to 128 characters that have to be given to read it; none if nothing or nothing but `""`.
+    /// Password, 6 to 128 characters (default: none; `""` means none).
     #[graphql(secret)]
     password: Option<String>,
-    /// When it is over; never if nothing is said.
+    /// Time of expiry (default: never).
     expires_at: Option<DateTime>,
-    /// 1 to 255 characters that the client makes up, so that it can ask again when it lost the answer
-    /// and gets the same link. Remembered for a day.
+    /// Idempotency key, 1 to 255 characters chosen by the client: a retry with the same key returns
+    /// the same link. Valid for a day.
     idempotency_key: Option<String>,
 }
 
-/// What became of a new link.
+/// Result of shareReading.
 #[derive(SimpleObject, Default)]
 struct ShareReadingPayload {
-    /// The link. Null, without an error, if the one that was made with this idempotency key was
-    /// revoked since.
+    /// The new link. Null without an error if a retry finds that it was revoked since.
     share_link: Option<ShareLink>,
-    /// The reading.
+    /// The shared reading.
     reading: Option<Reading>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -109,21 +108,21 @@ async fn share_reading(
     })
 }
 
-/// Which link to revoke.
+/// Input of revokeShare.
 #[derive(InputObject)]
 struct RevokeShareInput {
-    /// A link of the viewer's.
+    /// Id of a share link of the viewer.
     id: ID,
 }
 
-/// What became of a link.
+/// Result of revokeShare.
 #[derive(SimpleObject, Default)]
 struct RevokeSharePayload {
-    /// The id of the link that leads nowhere any more.
+    /// Id of the revoked link.
     deleted_share_link_id: Option<ID>,
-    /// The reading that it led to.
+    /// The reading of the link.
     reading: Option<Reading>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
@@ -144,27 +143,27 @@ async fn revoke_share(
     })
 }
 
-/// A link and its password.
+/// Input of unlockSharedReading.
 #[derive(InputObject)]
 struct UnlockSharedReadingInput {
-    /// The last part of the link's address.
+    /// Token of the link: the last part of its address.
     #[graphql(secret)]
     token: String,
-    /// Its password.
+    /// Password of the link.
     #[graphql(secret)]
     password: String,
 }
 
-/// What a password opened.
+/// Result of unlockSharedReading.
 #[derive(SimpleObject, Default)]
 struct UnlockSharedReadingPayload {
-    /// For `sharedReading(grant:)`: good for 15 minutes and this link only.
+    /// Grant for `sharedReading(grant:)`, valid for this link for 15 minutes.
     grant: Option<String>,
-    /// When the grant ends.
+    /// Expiry of the grant.
     grant_expires_at: Option<DateTime>,
-    /// What the link leads to.
+    /// The shared reading.
     shared_reading: Option<SharedReading>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 

@@ -11,18 +11,18 @@ use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::services::tags::{self, SourceTags};
 
-/// Fields of the mutation type on tags.
+/// Mutations of tags over all readings of the viewer.
 #[derive(Default)]
 pub struct TagMutation;
 
 #[Object]
 impl TagMutation {
-    /// Renames a tag on all readings of the viewer's. If the new name is a tag already, the two are
+    /// Rename a tag on all readings of the viewer. If the new name is already in use, the tags are
     /// merged.
     async fn rename_tag(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which tag.")] input: RenameTagInput,
+        #[graphql(desc = "Tag to rename.")] input: RenameTagInput,
     ) -> Option<Result<RenameTagPayload, ApiError>> {
         let request = begin_mutation(context);
         let tags = [input.from];
@@ -34,12 +34,12 @@ impl TagMutation {
         }))
     }
 
-    /// Puts one tag in the place of others on all readings of the viewer's. If one of them is on no
-    /// reading nothing is changed.
+    /// Replace several tags by one on all readings of the viewer. Nothing is changed if one of them
+    /// is on no reading.
     async fn merge_tags(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which tags.")] input: MergeTagsInput,
+        #[graphql(desc = "Tags to merge.")] input: MergeTagsInput,
     ) -> Option<Result<MergeTagsPayload, ApiError>> {
         let request = begin_mutation(context);
         let from = SourceTags { field: "from", tags: &input.from, is_list: true };
@@ -50,11 +50,12 @@ impl TagMutation {
         }))
     }
 
-    /// Takes tags off all readings of the viewer's. If one of them is on no reading nothing is changed.
+    /// Remove tags from all readings of the viewer. Nothing is changed if one of them is on no
+    /// reading.
     async fn delete_tags(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which tags.")] input: DeleteTagsInput,
+        #[graphql(desc = "Tags to delete.")] input: DeleteTagsInput,
     ) -> Option<Result<DeleteTagsPayload, ApiError>> {
         let request = begin_mutation(context);
         let from = SourceTags { field: "tags", tags: &input.tags, is_list: true };
@@ -66,71 +67,71 @@ impl TagMutation {
     }
 }
 
-/// A tag and its new name.
+/// Input of renameTag.
 #[derive(InputObject)]
 struct RenameTagInput {
-    /// The tag.
+    /// Name of the tag.
     from: String,
-    /// Its new name, 1 to 50 characters.
+    /// New name, 1 to 50 characters.
     to: String,
 }
 
-/// What became of a tag.
+/// Result of renameTag.
 #[derive(SimpleObject)]
 struct RenameTagPayload {
-    /// The tag under its new name.
+    /// The renamed tag.
     tag: Option<Tag>,
-    /// The ids of the tags that are there no more.
+    /// Ids of the tags that no longer exist.
     deleted_tag_ids: Vec<ID>,
-    /// How many readings were changed.
+    /// Number of changed readings.
     changed_reading_count: u64,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
-/// Tags and the one that is to be in their place.
+/// Input of mergeTags.
 #[derive(InputObject)]
 struct MergeTagsInput {
-    /// At most 250 tags.
+    /// Names of the tags, at most 250.
     from: Vec<String>,
-    /// The one in their place, 1 to 50 characters.
+    /// Name of the tag that replaces them, 1 to 50 characters.
     to: String,
 }
 
-/// What became of tags.
+/// Result of mergeTags.
 #[derive(SimpleObject)]
 struct MergeTagsPayload {
-    /// The tag in their place.
+    /// The tag that replaces the others.
     tag: Option<Tag>,
-    /// The ids of the tags that are there no more.
+    /// Ids of the tags that no longer exist.
     deleted_tag_ids: Vec<ID>,
-    /// How many readings were changed.
+    /// Number of changed readings.
     changed_reading_count: u64,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
-/// Tags to take off.
+/// Input of deleteTags.
 #[derive(InputObject)]
 struct DeleteTagsInput {
-    /// At most 250 tags.
+    /// Names of the tags, at most 250.
     tags: Vec<String>,
 }
 
-/// What became of tags.
+/// Result of deleteTags.
 #[derive(SimpleObject)]
 struct DeleteTagsPayload {
-    /// The ids of the tags that are there no more.
+    /// Ids of the tags that no longer exist.
     deleted_tag_ids: Vec<ID>,
-    /// How many readings were changed.
+    /// Number of changed readings.
     changed_reading_count: u64,
     /// The viewer.
     viewer: Option<User>,
-    /// What to put right.
+    /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }
 
