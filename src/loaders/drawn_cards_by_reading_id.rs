@@ -13,9 +13,9 @@ use crate::db::{DbError, Session};
 /// The cards of one reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DrawnCardsOfReading {
-    /// Which reading.
+    /// Id of the reading.
     pub reading: Uuid,
-    /// What is read of each.
+    /// Columns to read of each card.
     pub columns: Columns,
 }
 
@@ -31,7 +31,7 @@ impl Load for DrawnCardsByReadingId {
         session: &Session,
         keys: &[DrawnCardsOfReading],
     ) -> Result<HashMap<DrawnCardsOfReading, Self::Value>, DbError> {
-        // Aliases may ask for different columns of the same cards: one statement reads them all.
+        // Aliases may select different columns of the same cards: one statement reads all of them.
         let columns = Columns::widest(keys.iter().map(|key| key.columns));
         let readings: BTreeSet<Uuid> = keys.iter().map(|key| key.reading).collect();
         let readings: Vec<Uuid> = readings.into_iter().collect();

@@ -1,8 +1,8 @@
-//! DataLoaders: where N+1 is removed. Everything that a request's fields ask for at one level is
-//! loaded by one statement a table.
+//! DataLoaders, which prevent N+1 statements: the keys that a request's fields enqueue at one level are
+//! loaded by one statement for each table.
 //!
-//! Loaders are named by key and arity, are made anew for each request, and know its viewer; so
-//! nothing that one viewer may see is ever kept for another.
+//! Loaders are named by key and arity. Each request has its own, with its viewer, so nothing that is
+//! loaded for one viewer is ever returned to another.
 
 mod card_stats_by_card_id;
 mod categories_by_user_id;
@@ -20,6 +20,8 @@ mod usage_today_by_user_id;
 mod user_by_id;
 mod user_figures_by_user_id;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::cache::scope::MadeWith;
@@ -35,6 +37,8 @@ pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
+use request_loader::ClearResults;
+
 pub use request_loader::{BatchQueue, Load, RequestLoader};
 pub use share_by_id::ShareById;
 pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
@@ -43,23 +47,26 @@ pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
 pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
 
-/// What the loaders of one request are made of.
-struct Source<'a> {
-    batches: &'a BatchQueue,
+/// Builds the loaders of one request, and registers each for [`Loaders::clear_all`].
+struct LoaderBuilder<'a> {
+    batch_queue: BatchQueue,
     session: &'a Session,
     made_with: &'a MadeWith,
+    clearable: Vec<Arc<dyn ClearResults>>,
 }
 
-impl Source<'_> {
-    /// A loader, and the field that it mostly loads for.
-    fn loader<L: Load>(&self, field: &'static str, load: L) -> RequestLoader<L> {
-        RequestLoader::new(self.batches, (self.session, self.made_with), field, load)
+impl LoaderBuilder<'_> {
+    /// A loader with the field that it mostly loads for.
+    fn loader<L: Load>(&mut self, field: &'static str, load: L) -> RequestLoader<L> {
+        let loader = RequestLoader::new(self, field, load);
+        self.clearable.push(loader.as_clearable());
+        loader
     }
 }
 
 /// The loaders of one request.
 pub struct Loaders {
-    /// What makes the others' batches run.
+    /// Queue that runs the batches of all loaders.
     pub batch_queue: BatchQueue,
     /// Counters of cards.
     pub card_stats_by_card_id: RequestLoader<CardStatsByCardId>,
@@ -73,7 +80,7 @@ pub struct Loaders {
     pub open_shares_by_reading_id: RequestLoader<OpenSharesByReadingId>,
     /// Readings that the viewer may see.
     pub reading_by_id: RequestLoader<ReadingById>,
-    /// How many readings the viewer's categories hold.
+    /// Number of readings in the viewer's categories.
     pub reading_count_by_category_id: RequestLoader<ReadingCountByCategoryId>,
     /// Pages of users' readings.
     pub readings_page_by_user_id: RequestLoader<ReadingsPageByUserId>,
@@ -83,16 +90,17 @@ pub struct Loaders {
     pub spread_stats_by_spread_id: RequestLoader<SpreadStatsBySpreadId>,
     /// All of the viewer's own tags.
     pub tags_by_user_id: RequestLoader<TagsByUserId>,
-    /// How many readings the viewer made today.
+    /// Number of readings that the viewer made today.
     pub usage_today_by_user_id: RequestLoader<UsageTodayByUserId>,
-    /// People.
+    /// Users.
     pub user_by_id: RequestLoader<UserById>,
-    /// What users' readings come to.
+    /// Statistics of users' readings.
     pub user_figures_by_user_id: RequestLoader<UserFiguresByUserId>,
+    clearable: Vec<Arc<dyn ClearResults>>,
 }
 
 impl Loaders {
-    /// The loaders of a request of that viewer, which note what they load.
+    /// The loaders of a request of that viewer. Cache tags of loaded public data are added to `made_with`.
     #[must_use]
     pub fn new(
         session: &Session,
@@ -100,48 +108,40 @@ impl Loaders {
         made_with: &MadeWith,
         now: DateTime<Utc>,
     ) -> Self {
-        let batch_queue = BatchQueue::default();
         let viewer = || viewer.clone();
-        let source = Source { batches: &batch_queue, session, made_with };
+        let mut builder = LoaderBuilder {
+            batch_queue: BatchQueue::default(),
+            session,
+            made_with,
+            clearable: Vec::with_capacity(16),
+        };
         Self {
-            card_stats_by_card_id: source.loader("Card.drawCount", CardStatsByCardId),
-            categories_by_user_id: source.loader("User.categories", CategoriesByUserId(viewer())),
-            category_by_id: source.loader("Reading.category", CategoryById(viewer())),
-            drawn_cards_by_reading_id: source.loader("Reading.cards", DrawnCardsByReadingId),
-            open_shares_by_reading_id: source
+            card_stats_by_card_id: builder.loader("Card.drawCount", CardStatsByCardId),
+            categories_by_user_id: builder.loader("User.categories", CategoriesByUserId(viewer())),
+            category_by_id: builder.loader("Reading.category", CategoryById(viewer())),
+            drawn_cards_by_reading_id: builder.loader("Reading.cards", DrawnCardsByReadingId),
+            open_shares_by_reading_id: builder
                 .loader("Reading.shareLinks", OpenSharesByReadingId(viewer(), now)),
-            reading_by_id: source.loader("Query.reading", ReadingById(viewer())),
-            reading_count_by_category_id: source
+            reading_by_id: builder.loader("Query.reading", ReadingById(viewer())),
+            reading_count_by_category_id: builder
                 .loader("Category.readingCount", ReadingCountByCategoryId(viewer())),
-            readings_page_by_user_id: source
+            readings_page_by_user_id: builder
                 .loader("User.readings", ReadingsPageByUserId(viewer())),
-            share_by_id: source.loader("Query.node", ShareById(viewer())),
-            spread_stats_by_spread_id: source.loader("Query.spreads", SpreadStatsBySpreadId),
-            tags_by_user_id: source.loader("User.tags", TagsByUserId(viewer())),
-            usage_today_by_user_id: source
+            share_by_id: builder.loader("Query.node", ShareById(viewer())),
+            spread_stats_by_spread_id: builder.loader("Query.spreads", SpreadStatsBySpreadId),
+            tags_by_user_id: builder.loader("User.tags", TagsByUserId(viewer())),
+            usage_today_by_user_id: builder
                 .loader("User.readingQuota", UsageTodayByUserId(viewer(), now)),
-            user_by_id: source.loader("Reading.user", UserById),
-            user_figures_by_user_id: source
+            user_by_id: builder.loader("Reading.user", UserById),
+            user_figures_by_user_id: builder
                 .loader("User.stats", UserFiguresByUserId(Minute::of(now))),
-            batch_queue,
+            batch_queue: builder.batch_queue,
+            clearable: builder.clearable,
         }
     }
 
-    /// Forgets what was loaded, because it is about to be changed.
+    /// Drops the results of all loaders, because a mutation is about to change rows.
     pub fn clear_all(&self) {
-        self.card_stats_by_card_id.forget();
-        self.categories_by_user_id.forget();
-        self.category_by_id.forget();
-        self.drawn_cards_by_reading_id.forget();
-        self.open_shares_by_reading_id.forget();
-        self.reading_by_id.forget();
-        self.reading_count_by_category_id.forget();
-        self.readings_page_by_user_id.forget();
-        self.share_by_id.forget();
-        self.spread_stats_by_spread_id.forget();
-        self.tags_by_user_id.forget();
-        self.usage_today_by_user_id.forget();
-        self.user_by_id.forget();
-        self.user_figures_by_user_id.forget();
+        self.clearable.iter().for_each(|loader| loader.clear_results());
     }
 }

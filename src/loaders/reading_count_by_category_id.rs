@@ -1,4 +1,4 @@
-//! How many readings the viewer's own categories hold, by category.
+//! Number of readings in the viewer's own categories, by category.
 
 use std::collections::HashMap;
 

@@ -17,13 +17,13 @@ use crate::domain::viewer::CurrentViewer;
 /// A page of one user's readings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReadingsPageOfUser {
-    /// Whose readings.
+    /// Owner of the readings.
     pub user: Uuid,
-    /// Which of them, in which order.
+    /// Filter and order.
     pub list: Arc<ReadingList>,
-    /// Which page.
+    /// Page of that list.
     pub request: PageRequest<ReadingKey>,
-    /// What is read of each reading.
+    /// Columns to read of each reading.
     pub columns: Columns,
 }
 
@@ -39,8 +39,8 @@ impl Load for ReadingsPageByUserId {
         session: &Session,
         keys: &[ReadingsPageOfUser],
     ) -> Result<HashMap<ReadingsPageOfUser, Self::Value>, DbError> {
-        // Aliases may ask for different pages; each is a statement, whatever the number of users and
-        // whatever is read.
+        // Aliases may select different pages; each page is one statement, for any number of users and
+        // columns.
         let mut keys_of: HashMap<_, Vec<&ReadingsPageOfUser>> = HashMap::new();
         for key in keys {
             keys_of.entry((&key.list, &key.request)).or_default().push(key);

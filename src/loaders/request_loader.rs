@@ -1,6 +1,7 @@
-//! When batches run: on their request's own task, whenever none of its fields can go on. On a task of
-//! its own a batch would begin on another thread while fields of its level are still asking, and the
-//! later ones would need a statement of their own. Nothing waits for a clock.
+//! Batched loads of one request. A batch runs on the task of its request, as soon as none of the
+//! request's fields can make progress. On a task of its own it would start on another thread while
+//! fields of the same level are still enqueueing keys, and the later keys would need a second
+//! statement. No timer is involved.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -13,24 +14,26 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
+use super::LoaderBuilder;
 use crate::cache::scope::{MadeWith, Scope};
 use crate::db::{DbError, Session};
 use crate::domain::lock::lock;
 
-/// The batches that a request's loaders want to run.
+/// Queue of the batches that a request's loaders have to run.
 #[derive(Clone, Default)]
 pub struct BatchQueue(Arc<Mutex<Vec<BoxFuture<'static, ()>>>>);
 
 impl BatchQueue {
-    fn add(&self, batch: BoxFuture<'static, ()>) {
+    fn push(&self, batch: BoxFuture<'static, ()>) {
         lock(&self.0).push(batch);
     }
 
-    fn take(&self) -> Vec<BoxFuture<'static, ()>> {
+    fn drain(&self) -> Vec<BoxFuture<'static, ()>> {
         std::mem::take(&mut *lock(&self.0))
     }
 
-    /// Does work that uses the request's loaders; nothing else makes their batches run.
+    /// Runs a future that uses the request's loaders, together with their batches. Batches run nowhere
+    /// else.
     pub async fn drive<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let mut running = FuturesUnordered::new();
@@ -39,7 +42,7 @@ impl BatchQueue {
                 if let Poll::Ready(result) = work.as_mut().poll(context) {
                     return Poll::Ready(result);
                 }
-                running.extend(self.take());
+                running.extend(self.drain());
                 if running.poll_next_unpin(context) != Poll::Ready(Some(())) {
                     return Poll::Pending;
                 }
@@ -49,27 +52,26 @@ impl BatchQueue {
     }
 }
 
-/// How the values of many keys are loaded at once.
+/// A statement that loads the values of many keys.
 pub trait Load: Send + Sync + 'static {
-    /// What a value is found by.
+    /// Key of a value.
     type Key: Clone + Eq + Hash + Send + 'static;
-    /// What is loaded; cheap to clone.
+    /// Loaded value; cheap to clone.
     type Value: Clone + Send + 'static;
 
-    /// Loads the values of these keys, each there once. A key without a value is left out.
+    /// Loads the values of these keys, which are distinct. Keys without a value are left out.
     ///
     /// # Errors
     ///
-    /// A statement fails: then it fails for all of the keys.
+    /// A failed statement, which is the result of each of the keys.
     fn load(
         &self,
         session: &Session,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, DbError>> + Send;
 
-    /// What a public answer is made with that uses a key's value, or that there is none: whatever ends
-    /// that purges one of these. Nothing of what no public answer uses, and of what the table of cache
-    /// hints tells already.
+    /// Cache tags of a public response that uses the value of this key, or its absence. Empty if only
+    /// private responses use it, or if the table of cache hints lists it.
     #[must_use]
     fn made_with(key: &Self::Key, value: Option<&Self::Value>) -> Vec<Scope> {
         let _ = (key, value);
@@ -77,97 +79,96 @@ pub trait Load: Send + Sync + 'static {
     }
 }
 
-/// Gathers what the fields of a level ask for, loads it at once, and remembers it for as long as its
-/// request lasts.
+/// A `DataLoader` of one request: collects the keys that the fields of a level enqueue, loads them in
+/// one batch, and caches the values until the request ends.
 pub struct RequestLoader<L: Load> {
-    batches: BatchQueue,
-    shared: Arc<Shared<L>>,
+    batch_queue: BatchQueue,
+    inner: Arc<Inner<L>>,
 }
 
-struct Shared<L: Load> {
+struct Inner<L: Load> {
     load: L,
     session: Session,
     made_with: MadeWith,
-    /// For which field it mostly loads, as `Type.field`.
+    /// Default name of the loading field in statement statistics, as `Type.field`.
     field: &'static str,
     state: Mutex<State<L>>,
 }
 
-/// What became of a key.
-type Loaded<L> = Result<Option<<L as Load>::Value>, DbError>;
+/// Result of one key; `None` inside for a key without a value.
+type KeyResult<L> = Result<Option<<L as Load>::Value>, DbError>;
 
 struct State<L: Load> {
-    /// What no batch has taken yet.
-    wanted: Vec<L::Key>,
-    /// Which field wanted the first of it.
-    wanted_by: &'static str,
-    /// What was asked for so far; nothing while it is loaded.
-    known: HashMap<L::Key, Option<Loaded<L>>>,
-    /// Fields that wait for any of it.
-    waiting: Vec<Waker>,
+    /// Keys that no batch has taken yet.
+    pending: Vec<L::Key>,
+    /// Field that enqueued the first pending key.
+    pending_field: &'static str,
+    /// Results by key; `None` while its batch is pending or running.
+    results: HashMap<L::Key, Option<KeyResult<L>>>,
+    /// Fields that wait for a batch.
+    wakers: Vec<Waker>,
+}
+
+/// The part of a loader that [`super::Loaders::clear_all`] needs, whatever it loads.
+pub(super) trait ClearResults: Send + Sync {
+    /// Drops the cached results. Keys in a batch stay, because fields wait for them.
+    fn clear_results(&self);
 }
 
 impl<L: Load> RequestLoader<L> {
-    pub(super) fn new(
-        batches: &BatchQueue,
-        (session, made_with): (&Session, &MadeWith),
-        field: &'static str,
-        load: L,
-    ) -> Self {
+    pub(super) fn new(builder: &LoaderBuilder<'_>, field: &'static str, load: L) -> Self {
         let state = State {
-            wanted: Vec::new(),
-            wanted_by: field,
-            known: HashMap::new(),
-            waiting: Vec::new(),
+            pending: Vec::new(),
+            pending_field: field,
+            results: HashMap::new(),
+            wakers: Vec::new(),
         };
-        let (session, made_with) = (session.clone(), made_with.clone());
-        let shared = Arc::new(Shared { load, session, made_with, field, state: Mutex::new(state) });
-        Self { batches: batches.clone(), shared }
+        let inner = Arc::new(Inner {
+            load,
+            session: builder.session.clone(),
+            made_with: builder.made_with.clone(),
+            field,
+            state: Mutex::new(state),
+        });
+        Self { batch_queue: builder.batch_queue.clone(), inner }
     }
 
-    /// The value of a key, `None` if it has none.
-    ///
-    /// # Errors
-    ///
-    /// The statement of its batch failed.
+    /// The loader without its types, for clearing it.
+    pub(super) fn as_clearable(&self) -> Arc<dyn ClearResults> {
+        Arc::clone(&self.inner) as _
+    }
+
+    /// The value of a key; `None` if it has none.
     pub async fn load_one(&self, key: L::Key) -> Result<Option<L::Value>, DbError> {
-        self.load_one_for(self.shared.field, key).await
+        self.load_one_for(self.inner.field, key).await
     }
 
-    /// The same for another field than that which the loader is mostly for, as `Type.field`: the
-    /// statement of a batch is known as that of the field which asked first.
-    ///
-    /// # Errors
-    ///
-    /// The statement of its batch failed.
+    /// The value of a key, loaded for another field than the default, as `Type.field`. A batch's statement
+    /// is attributed to the field that enqueued its first key.
     pub async fn load_one_for(
         &self,
         field: &'static str,
         key: L::Key,
     ) -> Result<Option<L::Value>, DbError> {
-        self.want(field, std::slice::from_ref(&key));
+        self.enqueue(field, std::slice::from_ref(&key));
         poll_fn(|context| {
-            let mut state = lock(&self.shared.state);
-            if let Some(Some(loaded)) = state.known.get(&key) {
-                return Poll::Ready(loaded.clone());
+            let mut state = lock(&self.inner.state);
+            if let Some(Some(result)) = state.results.get(&key) {
+                return Poll::Ready(result.clone());
             }
-            state.waiting.push(context.waker().clone());
+            state.wakers.push(context.waker().clone());
             Poll::Pending
         })
         .await
     }
 
-    /// The values of several keys; those without one are left out.
-    ///
-    /// # Errors
-    ///
-    /// The statement of a batch failed.
+    /// The values of several keys; keys without a value are left out.
     pub async fn load_many(
         &self,
         keys: impl IntoIterator<Item = L::Key>,
     ) -> Result<HashMap<L::Key, L::Value>, DbError> {
         let keys: Vec<L::Key> = keys.into_iter().collect();
-        self.want(self.shared.field, &keys);
+        self.enqueue(self.inner.field, &keys);
         let mut values = HashMap::with_capacity(keys.len());
         for key in keys {
             if let Some(value) = self.load_one(key.clone()).await? {
@@ -177,33 +178,34 @@ impl<L: Load> RequestLoader<L> {
         Ok(values)
     }
 
-    /// Forgets what was loaded.
-    pub(super) fn forget(&self) {
-        lock(&self.shared.state).known.retain(|_, loaded| loaded.is_none());
-    }
-
-    /// Notes what nobody has asked for yet, and sees to it that a batch will take it.
-    fn want(&self, field: &'static str, keys: &[L::Key]) {
-        let mut state = lock(&self.shared.state);
-        let has_batch = !state.wanted.is_empty();
+    /// Adds keys without a result to the pending batch, and queues that batch if it is new.
+    fn enqueue(&self, field: &'static str, keys: &[L::Key]) {
+        let mut state = lock(&self.inner.state);
+        let has_batch = !state.pending.is_empty();
         for key in keys {
-            if !state.known.contains_key(key) {
-                state.known.insert(key.clone(), None);
-                state.wanted.push(key.clone());
+            if !state.results.contains_key(key) {
+                state.results.insert(key.clone(), None);
+                state.pending.push(key.clone());
             }
         }
-        if !has_batch && !state.wanted.is_empty() {
-            state.wanted_by = field;
-            self.batches.add(Box::pin(Arc::clone(&self.shared).run_batch()));
+        if !has_batch && !state.pending.is_empty() {
+            state.pending_field = field;
+            self.batch_queue.push(Box::pin(Arc::clone(&self.inner).run_batch()));
         }
     }
 }
 
-impl<L: Load> Shared<L> {
+impl<L: Load> ClearResults for Inner<L> {
+    fn clear_results(&self) {
+        lock(&self.state).results.retain(|_, result| result.is_none());
+    }
+}
+
+impl<L: Load> Inner<L> {
     async fn run_batch(self: Arc<Self>) {
         let (keys, field) = {
             let mut state = lock(&self.state);
-            (std::mem::take(&mut state.wanted), state.wanted_by)
+            (std::mem::take(&mut state.pending), state.pending_field)
         };
         let mut loaded = self.load.load(&self.session.for_field(field), &keys).await;
         let mut state = lock(&self.state);
@@ -215,9 +217,9 @@ impl<L: Load> Shared<L> {
             if let Ok(value) = &value {
                 self.made_with.note(L::made_with(&key, value.as_ref()));
             }
-            state.known.insert(key, Some(value));
+            state.results.insert(key, Some(value));
         }
-        for waker in state.waiting.drain(..) {
+        for waker in state.wakers.drain(..) {
             waker.wake();
         }
     }

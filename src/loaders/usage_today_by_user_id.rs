@@ -1,4 +1,4 @@
-//! How many readings the viewer made today, by user.
+//! Number of readings that the viewer made today, by user.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,8 @@ use crate::db::daily_usage::daily_usage;
 use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
 
-/// Loads how many readings the viewer made on the UTC day of a time; others' are left out.
+/// Loads the number of readings that the viewer made on the UTC day of a time; other users are left
+/// out.
 pub struct UsageTodayByUserId(pub(super) CurrentViewer, pub(super) DateTime<Utc>);
 
 impl Load for UsageTodayByUserId {

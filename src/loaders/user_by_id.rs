@@ -1,4 +1,4 @@
-//! People by id.
+//! Users by id.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What users' readings come to, by user and clock.
+//! Statistics of users' readings, by user and time zone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use crate::domain::statistics::{
     Minute, ReadingGroup, Summary, TimeWindow, UserReadingStats, UtcOffset,
 };
 
-/// Whose readings, and where their days begin.
+/// User and time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FiguresOfUser {
-    /// Whose.
+    /// Owner of the readings.
     pub user: Uuid,
-    /// Of their clock.
+    /// Offset of the time zone, in which days begin.
     pub offset: UtcOffset,
 }
 
-/// Loads what users' readings come to as of a minute: two statements for all users of one clock. Whether the
-/// viewer may see it is for whoever asks to know.
+/// Loads statistics of users' readings as of a minute: two statements for all users of one time zone.
+/// Callers check that the viewer may see them.
 pub struct UserFiguresByUserId(pub(super) Minute);
 
 /// Days of a rolling week.
