@@ -11,7 +11,6 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::errors::ApiError;
-use super::fast_json::FastJsonPlans;
 use crate::cache::generations::Moment;
 use crate::cache::keys::Key;
 use crate::cache::scope::MadeWith;
@@ -79,8 +78,6 @@ pub struct RequestContext {
     pub catalogue: Arc<Catalogue>,
     /// Limits of pages and ids.
     pub limits: Arc<DocumentLimits>,
-    /// How its pages of readings are written.
-    pub plans: Arc<FastJsonPlans>,
     /// What becomes of the cookie.
     pub cookie: Mutex<Option<CookieChange>>,
     /// Whether nothing that is kept is new enough.
@@ -106,7 +103,6 @@ impl RequestContext {
         (database, session): (Database, Session),
         services: Arc<Services>,
         limits: Arc<DocumentLimits>,
-        plans: Arc<FastJsonPlans>,
     ) -> Self {
         let as_of = services.cache.generations().now();
         let viewer = CurrentViewer::new(caller.viewer());
@@ -121,7 +117,6 @@ impl RequestContext {
             services,
             catalogue,
             limits,
-            plans,
             cookie: Mutex::default(),
             bypass_cache: false,
             viewer,

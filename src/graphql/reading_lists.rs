@@ -14,11 +14,11 @@ use uuid::Uuid;
 use super::context::request;
 use super::enums::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use super::errors::ApiError;
-use super::fast_json;
 use super::id::GlobalId;
 use super::inputs::{DateTimeRange, OrderDirection, fold_search};
 use super::pagination::{Connection, CursorKey, PageArguments, of_order, read_time, write_cursor};
 use super::reading::Reading;
+use super::reading_json::page_of_readings;
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::page::{Order, Page, PageRequest};
@@ -309,7 +309,7 @@ impl CursorKey for ReadingKey {
     }
 }
 
-/// A page of readings, written by `fast_json` where its selection allows.
+/// A page of readings, written by `reading_json` where its selection allows.
 pub struct ReadingPage {
     /// List that cursors are bound to.
     pub list: ListName,
@@ -345,7 +345,7 @@ impl OutputType for ReadingPage {
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        match fast_json::page_of_readings(context, self).await {
+        match page_of_readings(context, self).await {
             Some(json) => Ok(Value::Binary(json)),
             None => self.connection().resolve(context, field).await,
         }

@@ -147,9 +147,9 @@ fn server_timing(total_ms: f64, metrics: &RequestMetrics) -> String {
     if hits + misses > 0 {
         let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");
     }
-    let PageCounts { pages, written } = metrics.pages;
-    if pages > 0 {
-        let _ = write!(timing, ", fast-json;desc=\"{written} of {pages} pages\"");
+    let PageCounts { total, fast } = metrics.pages;
+    if total > 0 {
+        let _ = write!(timing, ", fast-json;desc=\"{fast} of {total} pages\"");
     }
     timing
 }

@@ -1,4 +1,4 @@
-//! JSON as it is written: the values of a page, and the whole answer around pages.
+//! JSON text: the values of a page, and the response around pages.
 
 use std::io::{self, Write};
 
@@ -9,69 +9,73 @@ use chrono::{DateTime, Utc};
 use super::super::id::GlobalId;
 use super::super::scalars;
 
-/// A value that is being written. Nothing of it can fail: it grows in memory.
+/// JSON text in memory, so that writing cannot fail.
 #[derive(Default)]
-pub(super) struct Json(Vec<u8>);
+pub(in crate::graphql) struct JsonWriter(Vec<u8>);
 
-impl Json {
-    pub(super) fn raw(&mut self, text: &str) {
+impl JsonWriter {
+    pub(in crate::graphql) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn null(&mut self) {
+    pub(in crate::graphql) fn null(&mut self) {
         self.raw("null");
     }
 
-    pub(super) fn bool(&mut self, value: bool) {
+    pub(in crate::graphql) fn bool(&mut self, value: bool) {
         self.raw(if value { "true" } else { "false" });
     }
 
-    pub(super) fn integer(&mut self, value: impl Into<i64>) {
+    pub(in crate::graphql) fn integer(&mut self, value: impl Into<i64>) {
         let _ = write!(self.0, "{}", value.into());
     }
 
-    /// A number, or null where there is no such number in JSON.
-    pub(super) fn float(&mut self, value: f64) {
+    /// A number; null for NaN and the infinities, which JSON does not have.
+    pub(in crate::graphql) fn float(&mut self, value: f64) {
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
 
-    pub(super) fn string(&mut self, value: &str) {
+    pub(in crate::graphql) fn string(&mut self, value: &str) {
         let _ = serde_json::to_writer(&mut self.0, value);
     }
 
-    /// Text that needs no escapes.
-    pub(super) fn plain(&mut self, value: &str) {
+    /// A string without characters that JSON escapes.
+    pub(in crate::graphql) fn unescaped(&mut self, value: &str) {
         self.raw("\"");
         self.raw(value);
         self.raw("\"");
     }
 
-    /// A word of the domain as a value of its GraphQL enum: in upper case.
-    pub(super) fn word(&mut self, word: &str) {
+    /// The text of a domain enum as the value of its GraphQL enum: in upper case.
+    pub(in crate::graphql) fn enum_value(&mut self, text: &str) {
         self.raw("\"");
-        self.0.extend(word.bytes().map(|byte| byte.to_ascii_uppercase()));
+        self.0.extend(text.bytes().map(|byte| byte.to_ascii_uppercase()));
         self.raw("\"");
     }
 
-    pub(super) fn id(&mut self, id: GlobalId) {
+    pub(in crate::graphql) fn id(&mut self, id: GlobalId) {
         self.raw("\"");
         id.encode_into(&mut self.0);
         self.raw("\"");
     }
 
-    pub(super) fn time(&mut self, time: DateTime<Utc>) {
+    pub(in crate::graphql) fn time(&mut self, time: DateTime<Utc>) {
         let _ = write!(self.0, "\"{}\"", scalars::DateTime(time));
     }
 
-    pub(super) fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+    pub(in crate::graphql) fn optional<T>(
+        &mut self,
+        value: Option<T>,
+        write: impl FnOnce(&mut Self, T),
+    ) {
         match value {
             Some(value) => write(self, value),
             None => self.null(),
         }
     }
 
-    /// A list; nothing where an item cannot be written.
-    pub(super) fn list<T>(
+    /// A list; `None` if an item cannot be written.
+    pub(in crate::graphql) fn list<T>(
         &mut self,
         items: impl IntoIterator<Item = T>,
         mut write: impl FnMut(&mut Self, T) -> Option<()>,
@@ -88,17 +92,17 @@ impl Json {
     }
 }
 
-impl From<Json> for Bytes {
-    fn from(json: Json) -> Self {
+impl From<JsonWriter> for Bytes {
+    fn from(json: JsonWriter) -> Self {
         json.0.into()
     }
 }
 
-/// Writes what the library answered. What it holds as `Binary` is JSON already: a page.
+/// Writes a value of a response. `Binary` is a page that is JSON already.
 ///
 /// # Errors
 ///
-/// There is no room for it.
+/// Those of `to`.
 pub fn write_value(value: &Value, to: &mut impl Write) -> io::Result<()> {
     match value {
         Value::Binary(json) => to.write_all(json),

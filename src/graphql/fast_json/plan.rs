@@ -1,198 +1,174 @@
-//! What a selection set answers with, found out once: its fields, those of its fragments included, by
-//! the names they answer under, each with how its value is written.
+//! Plan of a selection set: its fields, those of its fragments included, by response key, each with the
+//! writer of its value.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, InputType, Positioned};
-use uuid::Uuid;
 
 use super::super::context::RequestContext;
 use super::super::enums::Locale;
-use super::super::reading_lists::ReadingPage;
-use super::json::Json;
-use super::reading::page_fields;
-use crate::db::categories::CategoryRow;
-use crate::db::drawn_cards::DrawnCardRow;
-use crate::db::query::columns::Columns;
-use crate::db::readings::ReadingRow;
-use crate::db::users::UserRow;
+use super::json::JsonWriter;
+use super::rows::{LoadedRows, RequiredRows};
 use crate::domain::locale;
 use crate::domain::lock::lock;
-use crate::loaders::DrawnCardsOfReading;
 
-/// Writes one field of an object; answers nothing where its value is not there as it should be.
-pub(super) struct Write<T>(Box<WriteField<T>>);
+/// Writer of one field of an object. It returns `None` if the value is missing or invalid.
+pub(in crate::graphql) struct FieldWriter<T>(Box<WriteField<T>>);
 
-type WriteField<T> = dyn Fn(&T, &Pass<'_>, &mut Json) -> Option<()> + Send + Sync;
+type WriteField<T> = dyn Fn(&T, &WriteContext<'_>, &mut JsonWriter) -> Option<()> + Send + Sync;
 
-impl<T> Write<T> {
-    pub(super) fn new(
-        write: impl Fn(&T, &Pass<'_>, &mut Json) -> Option<()> + Send + Sync + 'static,
+impl<T> FieldWriter<T> {
+    pub(in crate::graphql) fn new(
+        write: impl Fn(&T, &WriteContext<'_>, &mut JsonWriter) -> Option<()> + Send + Sync + 'static,
     ) -> Self {
         Self(Box::new(write))
     }
 
-    /// A field whose value is always there.
-    pub(super) fn always(write: impl Fn(&T, &Pass<'_>, &mut Json) + Send + Sync + 'static) -> Self {
-        Self::new(move |object, pass, json| {
-            write(object, pass, json);
+    /// Writer of a field that always has a value.
+    pub(in crate::graphql) fn infallible(
+        write: impl Fn(&T, &WriteContext<'_>, &mut JsonWriter) + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(move |object, context, json| {
+            write(object, context, json);
             Some(())
         })
     }
 }
 
-/// How an object is written.
-pub(super) struct Plan<T> {
-    /// What stands before each value: the comma, if any, and the name.
-    fields: Vec<(String, Write<T>)>,
+/// Writers of the fields of an object.
+pub(in crate::graphql) struct ObjectPlan<T> {
+    /// Each with the text before its value: the comma, if any, and the response key.
+    fields: Vec<(String, FieldWriter<T>)>,
 }
 
-/// How a page of readings is written.
-pub(super) struct PagePlan {
-    pub(super) fields: Plan<ReadingPage>,
-    pub(super) needs: Needs,
+/// Function that returns the writer of a field of a type; `None` if the field has none.
+pub(in crate::graphql) type PlanField<T> =
+    for<'a> fn(&mut Planner<'a>, &SelectedField<'a>) -> Option<FieldWriter<T>>;
+
+/// The type at the root of a page's plan.
+pub(in crate::graphql) struct Root<T> {
+    pub(in crate::graphql) type_name: &'static str,
+    pub(in crate::graphql) plan_field: PlanField<T>,
 }
 
-/// What has to be loaded before readings can be written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Needs {
-    pub(super) users: bool,
-    pub(super) categories: bool,
-    pub(super) cards: Option<Columns>,
+/// Plan of a page.
+pub(super) struct PagePlan<T> {
+    pub(super) object: ObjectPlan<T>,
+    pub(super) required: RequiredRows,
 }
 
-/// What was loaded.
-#[derive(Default)]
-pub(super) struct Loaded {
-    pub(super) users: HashMap<Uuid, Arc<UserRow>>,
-    pub(super) categories: HashMap<Uuid, Arc<CategoryRow>>,
-    pub(super) cards: HashMap<Uuid, Arc<[DrawnCardRow]>>,
+/// Context of the field writers.
+pub(in crate::graphql) struct WriteContext<'a> {
+    pub(in crate::graphql) request: &'a RequestContext,
+    pub(in crate::graphql) loaded: LoadedRows,
 }
 
-/// All that writing needs.
-pub(super) struct Pass<'a> {
-    pub(super) request: &'a RequestContext,
-    pub(super) loaded: Loaded,
-}
-
-/// The plans of one request, by where in its document the selection stands.
+/// Plans of one request, and the number of pages that they served.
 #[derive(Default)]
 pub struct FastJsonPlans {
-    /// A document with fields that answer under one name and have to be merged: the library merges
-    /// what it resolved, and cannot merge what is written already.
-    is_off: bool,
-    of_readings: Mutex<HashMap<usize, Option<Arc<PagePlan>>>>,
-    pages: AtomicU64,
-    written: AtomicU64,
+    is_disabled: bool,
+    /// By the address of the selection set in the document; `None` for one without a plan.
+    plans: Mutex<HashMap<usize, Option<Arc<dyn Any + Send + Sync>>>>,
+    resolved_pages: AtomicU64,
+    fast_pages: AtomicU64,
 }
 
-/// How a request's pages of readings were answered.
+/// Pages of readings of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageCounts {
-    /// All of them.
-    pub pages: u64,
-    /// Those that were written in one pass.
-    pub written: u64,
+    /// All pages.
+    pub total: u64,
+    /// Pages that were written by a plan.
+    pub fast: u64,
 }
 
 impl FastJsonPlans {
-    /// For a request, or for one whose pages the library resolves.
+    /// Plans of a request, empty.
     #[must_use]
-    pub fn new(is_on: bool) -> Self {
-        Self { is_off: !is_on, ..Self::default() }
+    pub fn enabled() -> Self {
+        Self::default()
     }
 
-    /// The pages so far.
+    /// No plans: the library resolves all pages. Necessary for a document in which fields with the same
+    /// response key have to be merged, because the library cannot merge JSON that is written already.
     #[must_use]
-    pub fn count(&self) -> PageCounts {
-        PageCounts {
-            pages: self.pages.load(Ordering::Relaxed),
-            written: self.written.load(Ordering::Relaxed),
-        }
+    pub fn disabled() -> Self {
+        Self { is_disabled: true, ..Self::default() }
     }
 
-    /// A page was answered, in one pass or not.
-    pub(super) fn note(&self, is_written: bool) {
-        self.pages.fetch_add(1, Ordering::Relaxed);
-        self.written.fetch_add(u64::from(is_written), Ordering::Relaxed);
+    /// Number of pages so far.
+    #[must_use]
+    pub fn counts(&self) -> PageCounts {
+        let fast = self.fast_pages.load(Ordering::Relaxed);
+        PageCounts { total: fast + self.resolved_pages.load(Ordering::Relaxed), fast }
     }
 
-    /// The plan of a page of readings with this selection, if it can be planned.
-    pub(super) fn of_readings(&self, context: &ContextSelectionSet<'_>) -> Option<Arc<PagePlan>> {
-        if self.is_off {
+    pub(super) fn count_fast(&self) {
+        self.fast_pages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_resolved(&self) {
+        self.resolved_pages.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The plan of a page with this selection set; `None` if a field has no writer.
+    pub(super) fn plan<T: 'static>(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        root: &Root<T>,
+    ) -> Option<Arc<PagePlan<T>>> {
+        if self.is_disabled {
             return None;
         }
-        // The document stays where it is for as long as its request lasts.
-        let place = std::ptr::from_ref(context.item).addr();
-        let mut plans = lock(&self.of_readings);
-        plans
-            .entry(place)
+        // The document does not move during its request.
+        let address = std::ptr::from_ref(context.item).addr();
+        let mut plans = lock(&self.plans);
+        let plan = plans
+            .entry(address)
             .or_insert_with(|| {
-                let mut planner = Planner { context, needs: Needs::default() };
-                let fields = planner.plan("ReadingConnection", &[context.item], page_fields)?;
-                Some(Arc::new(PagePlan { fields, needs: planner.needs }))
+                let mut planner = Planner { context, required: RequiredRows::default() };
+                let object = planner.plan(root.type_name, &[context.item], root.plan_field)?;
+                Some(Arc::new(PagePlan { object, required: planner.required }) as _)
             })
-            .clone()
+            .clone()?;
+        plan.downcast().ok()
     }
 }
 
-impl Needs {
-    pub(super) async fn load(
-        self,
-        request: &RequestContext,
-        readings: &[Arc<ReadingRow>],
-    ) -> Option<Loaded> {
-        let loaders = &request.loaders;
-        let users = async {
-            let ids = readings.iter().filter(|_| self.users).map(|reading| reading.user_id);
-            loaders.user_by_id.load_many(ids).await
-        };
-        let categories = async {
-            let own = readings.iter().filter(|reading| request.viewer().is(reading.user_id));
-            let ids = own.filter(|_| self.categories).filter_map(|reading| reading.category_id);
-            loaders.category_by_id.load_many(ids).await
-        };
-        let cards = async {
-            let keys = readings.iter().filter_map(|reading| {
-                Some(DrawnCardsOfReading { reading: reading.id, columns: self.cards? })
-            });
-            loaders.drawn_cards_by_reading_id.load_many(keys).await
-        };
-        // At the same time, so that what other fields of this level ask for is in the same batches.
-        let (users, categories, cards) = futures_util::join!(users, categories, cards);
-        let cards = cards.ok()?.into_iter().map(|(key, drawn)| (key.reading, drawn)).collect();
-        Some(Loaded { users: users.ok()?, categories: categories.ok()?, cards })
-    }
-}
-
-impl<T> Plan<T> {
-    pub(super) fn write(&self, object: &T, pass: &Pass<'_>, json: &mut Json) -> Option<()> {
+impl<T> ObjectPlan<T> {
+    pub(in crate::graphql) fn write(
+        &self,
+        object: &T,
+        context: &WriteContext<'_>,
+        json: &mut JsonWriter,
+    ) -> Option<()> {
         json.raw("{");
         for (name, write) in &self.fields {
             json.raw(name);
-            write.0(object, pass, json)?;
+            write.0(object, context, json)?;
         }
         json.raw("}");
         Some(())
     }
 }
 
-/// Makes a plan.
-pub(super) struct Planner<'a> {
+/// Builder of a plan.
+pub(in crate::graphql) struct Planner<'a> {
     context: &'a ContextSelectionSet<'a>,
-    pub(super) needs: Needs,
+    pub(in crate::graphql) required: RequiredRows,
 }
 
-/// Fields of one selection set that answer under the same name.
-pub(super) struct Selected<'a> {
-    answers_as: &'a str,
+/// Fields of one selection set with the same response key.
+pub(in crate::graphql) struct SelectedField<'a> {
+    response_key: &'a str,
     fields: Vec<&'a Positioned<Field>>,
 }
 
-impl Selected<'_> {
+impl SelectedField<'_> {
     fn is_same_as(&self, field: &Positioned<Field>) -> bool {
         self.fields.first().is_some_and(|first| {
             let (first, field) = (&first.node, &field.node);
@@ -200,19 +176,19 @@ impl Selected<'_> {
         })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::graphql) fn name(&self) -> &str {
         self.fields.first().map_or("", |field| field.node.name.node.as_str())
     }
 }
 
 impl<'a> Planner<'a> {
-    /// The plan of an object of that type with these selections, if each of its fields has one.
-    pub(super) fn plan<T: 'static>(
+    /// Plan of an object of that type with these selection sets; `None` if a field has no writer.
+    fn plan<T: 'static>(
         &mut self,
         type_name: &'static str,
         sets: &[&'a Positioned<SelectionSet>],
-        plan_field: fn(&mut Self, &Selected<'a>) -> Option<Write<T>>,
-    ) -> Option<Plan<T>> {
+        plan_field: fn(&mut Self, &SelectedField<'a>) -> Option<FieldWriter<T>>,
+    ) -> Option<ObjectPlan<T>> {
         let mut selected = Vec::new();
         for set in sets {
             self.collect(type_name, set, &mut selected)?;
@@ -221,21 +197,23 @@ impl<'a> Planner<'a> {
         for selected in selected {
             let comma = if fields.is_empty() { "" } else { "," };
             let write = match selected.name() {
-                "__typename" => Write::always(move |_, _, json| json.plain(type_name)),
+                "__typename" => {
+                    FieldWriter::infallible(move |_, _, json| json.unescaped(type_name))
+                }
                 _ => plan_field(self, &selected)?,
             };
-            fields.push((format!("{comma}\"{}\":", selected.answers_as), write));
+            fields.push((format!("{comma}\"{}\":", selected.response_key), write));
         }
-        Some(Plan { fields })
+        Some(ObjectPlan { fields })
     }
 
-    /// The plan of the object that a field answers.
-    pub(super) fn object<T: 'static>(
+    /// Plan of the object that a field returns; `None` if one of its fields has no writer.
+    pub(in crate::graphql) fn object<T: 'static>(
         &mut self,
         type_name: &'static str,
-        selected: &Selected<'a>,
-        plan_field: fn(&mut Self, &Selected<'a>) -> Option<Write<T>>,
-    ) -> Option<Plan<T>> {
+        selected: &SelectedField<'a>,
+        plan_field: fn(&mut Self, &SelectedField<'a>) -> Option<FieldWriter<T>>,
+    ) -> Option<ObjectPlan<T>> {
         let sets: Vec<_> = selected.fields.iter().map(|field| &field.node.selection_set).collect();
         self.plan(type_name, &sets, plan_field)
     }
@@ -244,23 +222,22 @@ impl<'a> Planner<'a> {
         &self,
         type_name: &str,
         set: &'a Positioned<SelectionSet>,
-        selected: &mut Vec<Selected<'a>>,
+        selected: &mut Vec<SelectedField<'a>>,
     ) -> Option<()> {
         for selection in &set.node.items {
             match &selection.node {
                 Selection::Field(field) => {
-                    // What `@skip` and `@include` leave out is gone already; nobody here knows
-                    // another directive.
+                    // `@skip` and `@include` were applied before; other directives are unknown here.
                     if !field.node.directives.is_empty() {
                         return None;
                     }
-                    let answers_as = field.node.response_key().node.as_str();
-                    match selected.iter_mut().find(|other| other.answers_as == answers_as) {
-                        // Under conditions of their own the library lets two fields answer under one
-                        // name, resolves both and keeps the first.
+                    let response_key = field.node.response_key().node.as_str();
+                    match selected.iter_mut().find(|other| other.response_key == response_key) {
+                        // Under different type conditions the library allows two fields with one response
+                        // key, resolves both and returns the first.
                         Some(other) if !other.is_same_as(field) => return None,
                         Some(other) => other.fields.push(field),
-                        None => selected.push(Selected { answers_as, fields: vec![field] }),
+                        None => selected.push(SelectedField { response_key, fields: vec![field] }),
                     }
                 }
                 Selection::InlineFragment(fragment) => {
@@ -288,13 +265,20 @@ impl<'a> Planner<'a> {
     }
 
     /// A required argument.
-    pub(super) fn argument<A: InputType>(&self, selected: &Selected<'a>, name: &str) -> Option<A> {
+    pub(in crate::graphql) fn argument<A: InputType>(
+        &self,
+        selected: &SelectedField<'a>,
+        name: &str,
+    ) -> Option<A> {
         let field = selected.fields.first()?;
         Some(self.context.with_field(field).param_value(name, None).ok()?.1)
     }
 
-    /// The argument `locale`, English where nothing is said.
-    pub(super) fn locale(&self, selected: &Selected<'a>) -> Option<locale::Locale> {
+    /// The argument `locale`, English by default.
+    pub(in crate::graphql) fn locale(
+        &self,
+        selected: &SelectedField<'a>,
+    ) -> Option<locale::Locale> {
         let field = selected.fields.first()?;
         let default: Option<fn() -> Locale> = Some(|| Locale::En);
         Some(self.context.with_field(field).param_value("locale", default).ok()?.1.into())

@@ -57,11 +57,13 @@ pub(super) async fn execute(
         (app.database.clone(), session),
         Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
-        Arc::new(FastJsonPlans::new(use_fast_json)),
     );
     context.bypass_cache = request.bypass_cache;
+    let plans =
+        if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
 
-    let execution = Execution { app, operation, reader, context: Arc::new(context) };
+    let (context, plans) = (Arc::new(context), Arc::new(plans));
+    let execution = Execution { app, operation, reader, context, plans };
     let cost_limit = execution.check_cost(&variables, request.rate_limit_key).await?;
     let response = execution.run(runnable, variables, request.media_type).await;
     let response = match hints {
@@ -79,6 +81,7 @@ struct Execution<'a> {
     operation: CheckedOperation<'a>,
     reader: ReaderId,
     context: Arc<RequestContext>,
+    plans: Arc<FastJsonPlans>,
 }
 
 /// Limit that the cost of an operation needs.
@@ -123,7 +126,8 @@ impl Execution<'_> {
     ) -> GraphqlResponse {
         let mut request = async_graphql::Request::new(String::new())
             .variables(variables)
-            .data(Arc::clone(&self.context));
+            .data(Arc::clone(&self.context))
+            .data(Arc::clone(&self.plans));
         if let Some(name) = self.operation.name() {
             request = request.operation_name(name);
         }
@@ -169,7 +173,7 @@ impl Execution<'_> {
             sql_time: statements.time(),
             pool_wait: statements.pool_wait(),
             lookups: self.context.lookups.so_far(),
-            pages: self.context.plans.count(),
+            pages: self.plans.counts(),
             // Metrics would reveal whether the account exists.
             redacted: self.context.has_checked_password.load(Ordering::Relaxed),
             error_code: None,
