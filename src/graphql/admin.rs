@@ -11,7 +11,7 @@ use super::database::{DatabaseHealth, PoolStats};
 use super::errors::ApiError;
 use super::id::opaque_id;
 use super::inputs::{list_limit, search_text};
-use super::pagination::{Connection, CursorKey, PageArguments, read_time};
+use super::pagination::{Connection, CursorKey, PageArguments, Paginated, read_time};
 use super::scalars::{DateTime, milliseconds};
 use super::user::User;
 use crate::config::monitor::SLOW_QUERIES_LISTED;
@@ -179,6 +179,11 @@ impl CursorKey for UserKey {
 /// A user with the fields for admins.
 #[derive(Clone)]
 pub struct AdminUser(pub AdminUserRow);
+
+impl Paginated for AdminUser {
+    const EDGE: &'static str = "AdminUserEdge";
+    const CONNECTION: &'static str = "AdminUserConnection";
+}
 
 /// A user with the fields for admins.
 #[Object]

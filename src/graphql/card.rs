@@ -9,7 +9,7 @@ use super::context::request;
 use super::enums::{CardType, Locale, Suit, VoiceKey};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, PageArguments};
+use super::pagination::{Connection, PageArguments, Paginated};
 use super::scalars::Url;
 use crate::db::DbError;
 use crate::domain::card;
@@ -81,6 +81,11 @@ impl CardQuery {
 /// One of the 78 cards.
 #[derive(Clone)]
 pub struct Card(pub Arc<card::Card>);
+
+impl Paginated for Card {
+    const EDGE: &'static str = "CardEdge";
+    const CONNECTION: &'static str = "CardConnection";
+}
 
 impl Card {
     /// The GraphQL type of a card.

@@ -9,12 +9,11 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use super::cache_hints::{CacheHints, CacheHintsError};
+use super::document_hash::DocumentHash;
+use super::field_costs::{SURCHARGES, list_bounds};
 use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
-use super::list_bounds::list_bounds;
-use super::statistics::SURCHARGES;
 use super::trusted_documents::{TrustedDocuments, TrustedDocumentsError};
 use super::{schema, sdl};
 use crate::config::Settings;
@@ -22,40 +21,6 @@ use crate::config::limits::DocumentLimits;
 
 /// Memory that a kept text takes beside itself, in bytes, roughly.
 const KEPT_TEXT_BYTES: u32 = 256;
-
-/// The SHA-256 of a document's text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DocumentHash([u8; 32]);
-
-impl DocumentHash {
-    /// Of that text.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(Sha256::digest(text).into())
-    }
-
-    /// Reads 64 hexadecimal digits. They must be in lower case, so that a hash has one spelling.
-    #[must_use]
-    pub fn from_hex(digits: &str) -> Option<Self> {
-        let (pairs, []) = digits.as_bytes().as_chunks::<2>() else { return None };
-        let mut bytes = [0; 32];
-        if pairs.len() != bytes.len() {
-            return None;
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = value_of(*high)? << 4 | value_of(*low)?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-fn value_of(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
-}
 
 /// What a request says of the document that it wants executed.
 #[derive(Debug)]

@@ -1,18 +1,15 @@
 //! Connections: the arguments of a page, its limits, and cursors. The one gate for page sizes.
 
+use std::borrow::Cow;
+
 use async_graphql::resolver_utils::{EnumType, enum_value};
-use async_graphql::{Context, OutputType, SimpleObject};
+use async_graphql::{Context, OutputType, SimpleObject, TypeName};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Datelike;
 
-use super::admin::AdminUser;
-use super::card::Card;
 use super::errors::ApiError;
 use super::inputs::OrderDirection;
-use super::reading::Reading;
-use super::spread::Spread;
-use super::tag::Tag;
 use crate::config::limits::DocumentLimits;
 use crate::domain::page::{Direction, Page, PageRequest};
 
@@ -41,14 +38,30 @@ pub struct PageInfo {
     end_cursor: Option<String>,
 }
 
+/// A type with connections, and the names of these in the schema.
+pub trait Paginated: OutputType {
+    /// Name of the edge type.
+    const EDGE: &'static str;
+    /// Name of the connection type.
+    const CONNECTION: &'static str;
+}
+
+impl<T: Paginated> TypeName for Edge<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::EDGE.into()
+    }
+}
+
+impl<T: Paginated> TypeName for Connection<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::CONNECTION.into()
+    }
+}
+
 /// An item of a list with its cursor.
 #[derive(SimpleObject, Clone)]
-#[graphql(concrete(name = "AdminUserEdge", params(AdminUser)))]
-#[graphql(concrete(name = "CardEdge", params(Card)))]
-#[graphql(concrete(name = "ReadingEdge", params(Reading)))]
-#[graphql(concrete(name = "SpreadEdge", params(Spread)))]
-#[graphql(concrete(name = "TagEdge", params(Tag)))]
-pub struct Edge<T: OutputType> {
+#[graphql(name_type)]
+pub struct Edge<T: Paginated> {
     /// Cursor of the item, for `after` and `before`. Valid for this list in this order only.
     pub(super) cursor: String,
     /// The item.
@@ -57,15 +70,8 @@ pub struct Edge<T: OutputType> {
 
 /// A page of a list.
 #[derive(SimpleObject)]
-#[graphql(concrete(name = "AdminUserConnection", params(AdminUser)))]
-#[graphql(concrete(name = "CardConnection", params(Card)))]
-#[graphql(concrete(name = "ReadingConnection", params(Reading)))]
-#[graphql(concrete(name = "SpreadConnection", params(Spread)))]
-#[graphql(concrete(name = "TagConnection", params(Tag)))]
-pub struct Connection<T: OutputType>
-where
-    Edge<T>: OutputType,
-{
+#[graphql(name_type)]
+pub struct Connection<T: Paginated> {
     /// Items of the page with their cursors.
     edges: Vec<Edge<T>>,
     /// Items of the page.
@@ -149,10 +155,7 @@ fn page_size(argument: &'static str, count: i32, maximum: u64) -> Result<usize, 
     Ok(size)
 }
 
-impl<T: OutputType + Clone> Connection<T>
-where
-    Edge<T>: OutputType,
-{
+impl<T: Paginated + Clone> Connection<T> {
     /// The connection of a page of that list.
     pub fn new<R, K: CursorKey>(
         list: &str,

@@ -11,7 +11,7 @@ use super::enums::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKe
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::search_text_of_all;
-use super::pagination::PageArguments;
+use super::pagination::{PageArguments, Paginated};
 use super::reading_lists::{ListName, PublicReadingFilter, ReadingPage};
 use super::scalars::DateTime;
 use super::share::ShareLink;
@@ -89,6 +89,11 @@ pub fn is_own(request: &RequestContext, reading: &ReadingRow) -> bool {
 /// A question, the cards drawn for it, and their interpretation.
 #[derive(Clone)]
 pub struct Reading(pub Arc<ReadingRow>);
+
+impl Paginated for Reading {
+    const EDGE: &'static str = "ReadingEdge";
+    const CONNECTION: &'static str = "ReadingConnection";
+}
 
 impl Reading {
     /// Columns to read for the readings of a connection.

@@ -10,7 +10,7 @@ use super::context::{RequestContext, request};
 use super::enums::{Difficulty, FactionKey, Locale, SpreadType};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::pagination::{Connection, PageArguments};
+use super::pagination::{Connection, PageArguments, Paginated};
 use super::spread_lists::{SpreadFilter, SpreadOrder};
 use crate::db::spreads::SpreadStatsRow;
 use crate::domain::spread::{self, SpreadUsage};
@@ -93,6 +93,11 @@ fn usage(row: &SpreadStatsRow) -> SpreadUsage {
 /// A layout of positions for cards, one card each.
 #[derive(Clone)]
 pub struct Spread(pub Arc<spread::Spread>);
+
+impl Paginated for Spread {
+    const EDGE: &'static str = "SpreadEdge";
+    const CONNECTION: &'static str = "SpreadConnection";
+}
 
 impl Spread {
     /// The GraphQL type of a spread.

@@ -11,14 +11,12 @@ use super::card::Card;
 use super::context::{RequestContext, request};
 use super::enums::{Karma, SpreadType, VoiceKey};
 use super::errors::ApiError;
-use super::guard::Surcharge;
 use super::id::opaque_id;
 use super::inputs::DateTimeRange;
 use super::scalars::{Date, DateTime};
 use super::spread::Spread;
 use crate::cache::keys;
 use crate::config::content::{CHART_DAYS, RATING, TOP_CARDS, UTC_OFFSET_MINUTES};
-use crate::config::limits::STATISTICS_COST;
 use crate::db::DbError;
 use crate::db::statistics::{
     reading_groups, reading_patterns, readings_before_and_since, readings_by_date,
@@ -33,25 +31,6 @@ use crate::domain::statistics::{
 };
 use crate::domain::voice;
 use crate::loaders::FiguresOfUser;
-
-/// Surcharges of the fields that read all readings of a user: without them, a hundred of these
-/// fields would cost as little as a hundred objects.
-pub const SURCHARGES: [Surcharge<'static>; 10] = [
-    reads_all("User", "stats"),
-    reads_all("Analytics", "summary"),
-    reads_all("Analytics", "frequency"),
-    reads_all("Analytics", "spreads"),
-    reads_all("Analytics", "voices"),
-    reads_all("Analytics", "karma"),
-    reads_all("Analytics", "satisfaction"),
-    reads_all("Analytics", "patterns"),
-    reads_all("Analytics", "topCards"),
-    reads_all("Analytics", "comparison"),
-];
-
-const fn reads_all(type_name: &'static str, field: &'static str) -> Surcharge<'static> {
-    Surcharge { type_name, field, objects: STATISTICS_COST }
-}
 
 /// Days of a rolling week and of a rolling month.
 const ROLLING: [u16; 2] = [7, 30];

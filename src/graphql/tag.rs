@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::id::opaque_id;
-use super::pagination::CursorKey;
+use super::pagination::{CursorKey, Paginated};
 use super::scalars::DateTime;
 use crate::db::reading_writes::TagRow;
 use crate::services::tags;
@@ -44,6 +44,11 @@ pub struct Tag {
     pub owner: Uuid,
     /// Name and counts.
     pub row: TagRow,
+}
+
+impl Paginated for Tag {
+    const EDGE: &'static str = "TagEdge";
+    const CONNECTION: &'static str = "TagConnection";
 }
 
 /// A label of the viewer's readings, visible to the viewer alone.

@@ -10,7 +10,7 @@ use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, N
 use async_graphql::{Pos, Request, ServerError, ValidationResult};
 use serde_json::{Map, Value as Json};
 
-use super::documents::DocumentHash;
+use super::document_hash::DocumentHash;
 use super::guard::CheckedDocument;
 use super::variables::presume_variables;
 use super::{Schema, SchemaBuilder};

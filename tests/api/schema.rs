@@ -8,10 +8,9 @@ use async_graphql::parser::types::{
     FieldDefinition, InputValueDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
+use wasteland_tarot::graphql::field_costs::{SURCHARGES, list_bounds};
 use wasteland_tarot::graphql::guard::CostTable;
-use wasteland_tarot::graphql::list_bounds::list_bounds;
 use wasteland_tarot::graphql::sdl;
-use wasteland_tarot::graphql::statistics::SURCHARGES;
 
 /// What other people's clients rely on: names, types and nullability.
 const CONTRACT: &str = include_str!("contract.graphql");

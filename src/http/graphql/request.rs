@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use super::error::HttpError;
 use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
-use crate::graphql::documents::{DocumentHash, DocumentSource};
+use crate::graphql::document_hash::DocumentHash;
+use crate::graphql::documents::DocumentSource;
 use crate::graphql::guard::scan_json;
 
 /// A well-formed GraphQL request.
