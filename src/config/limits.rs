@@ -172,3 +172,14 @@ impl Default for DocumentLimits {
         Self::from_arg_matches(&command.get_matches_from(["limits"])).expect("defaults are valid")
     }
 }
+
+/// Memory of an empty parsed document, in bytes; measured as resident memory.
+pub const DOCUMENT_BYTES: u64 = 1024;
+/// Memory of each node of a parsed document with its names, in bytes; measured as resident memory.
+pub const DOCUMENT_NODE_BYTES: u64 = 400;
+/// Memory of a persisted text beside the text itself, in bytes; an estimate.
+pub const PERSISTED_TEXT_BYTES: u32 = 256;
+/// Bytes of text that cost as much to copy as one argument value.
+pub const TEXT_BYTES_PER_VALUE: usize = 1024;
+/// Delay that clients are told to wait when the database is unavailable, in milliseconds.
+pub const UNAVAILABLE_RETRY_AFTER_MILLISECONDS: u64 = 1_000;

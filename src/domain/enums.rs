@@ -1,31 +1,33 @@
-//! Enumerations whose values are words: the same word in the database, in files and, in upper
-//! case, in the API.
+//! Enums with a text for each variant: the same text in the database, in files and, in upper case, in the
+//! API.
 
-/// A text that is none of an enumeration's words.
+/// A text that is not a variant of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is no {kind}")]
+#[error("{text:?} is no {kind}")]
 pub struct UnknownText {
-    /// What was expected, such as `Suit`.
+    /// Name of the enum, such as `Suit`.
     pub kind: &'static str,
-    /// What was found.
-    pub word: String,
+    /// The unknown text.
+    pub text: String,
 }
 
-/// Declares an enumeration of words with `ALL`, `as_str`, `Display`, `FromStr` and serde's traits.
+/// Declares an enum with a text for each variant: `ALL`, `as_str`, `Display`, `FromStr` and serde's
+/// traits. Not by strum's derives: the error of `FromStr` names the enum and the text, strum's neither;
+/// `as_str` is const; and the text stands once, for serde as well.
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+ }
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
-            /// Every value, in its natural order.
+            /// All variants, in their natural order.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that the database and the files use.
+            /// The text in the database and in files.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
+                match self { $(Self::$variant => $text),+ }
             }
         }
 
@@ -38,12 +40,12 @@ macro_rules! text_enum {
         impl std::str::FromStr for $name {
             type Err = $crate::domain::enums::UnknownText;
 
-            fn from_str(word: &str) -> Result<Self, Self::Err> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
                     _ => Err($crate::domain::enums::UnknownText {
                         kind: stringify!($name),
-                        word: word.to_owned(),
+                        text: text.to_owned(),
                     }),
                 }
             }

@@ -1,4 +1,4 @@
-//! What operators see.
+//! Operational data for admins.
 
 use std::sync::Arc;
 

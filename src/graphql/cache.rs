@@ -1,4 +1,4 @@
-//! What operators see of the cache.
+//! Cache statistics for admins.
 
 use async_graphql::SimpleObject;
 

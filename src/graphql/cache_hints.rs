@@ -1,8 +1,8 @@
-//! What may be kept of an answer, by whom and for how long: one table for all types and fields, from
-//! which come the stored answers, the headers for caches outside, and the hints in the printed schema.
+//! Cache hints of types and fields: audience, revalidation and TTL. This table is the source of the
+//! response cache, the headers for downstream caches, and the hints in the printed schema.
 //!
-//! Invariant: what the table does not name is private. A new field is kept nowhere until it is named
-//! here, together with what it is made with where its loader does not say that.
+//! Invariant: fields that the table does not name are private. A new field is cached nowhere until it is
+//! named here, with its cache tags, unless its loader adds them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -16,12 +16,12 @@ use async_graphql::parser::types::{
 use crate::cache::policy::Row;
 use crate::cache::scope::Scope;
 
-/// To whom an answer is the same.
+/// Viewers to whom a response is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Audience {
-    /// Whoever asks.
+    /// All viewers.
     Everybody,
-    /// Whoever is not signed in. Others may see more.
+    /// Anonymous viewers. Others may see more.
     SignedOut,
 }
 
@@ -34,16 +34,16 @@ pub enum Revalidation {
     Always,
 }
 
-/// What the table says of a field.
+/// Cache hint of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hint {
-    /// To whom it is the same.
+    /// Viewers to whom it is the same.
     pub audience: Audience,
-    /// What caches outside may do with it.
+    /// Revalidation by downstream caches.
     pub revalidation: Revalidation,
-    /// The row of the TTL table that says for how long it is kept.
+    /// Cache policy, with the TTL.
     pub row: Row,
-    /// What it is made with, whatever the arguments are. The rest is noted while it is loaded.
+    /// Cache tags for any arguments. Loaders add the others.
     made_with: &'static [Scope],
 }
 
@@ -71,24 +71,24 @@ const CARDS: Hint = Hint::reference(Row::CardsList, &[Scope::Cards]);
 const SPREADS: Hint = Hint::reference(Row::SpreadsList, &[Scope::Spreads]);
 const VOICES: Hint = Hint::reference(Row::PublicData, &[Scope::Voices]);
 const FACTIONS: Hint = Hint::reference(Row::PublicData, &[Scope::Factions]);
-/// What holds a page together, or is the same for all types.
+/// Parts of a page, and fields of all types.
 const PAGES: Hint = Hint::reference(Row::PublicData, &[]);
 /// Counters change all the time.
 const COUNTERS: Hint = Hint::changing(&[Scope::Stats]);
 const STATS: Hint = Hint::changing(&[Scope::Stats, Scope::Cards, Scope::Spreads]);
 const MEANING: Hint = Hint::changing(&[Scope::Cards]);
 const FEED: Hint = Hint::changing(&[Scope::Feed]);
-/// Spreads in an order that counters tell.
+/// Spreads, ordered by counters.
 const PICKS: Hint =
     Hint { row: Row::SpreadsList, ..Hint::changing(&[Scope::Spreads, Scope::Stats]) };
-/// People and their readings: which they are is noted while they are loaded.
+/// Users and their readings; loaders add their tags.
 const PEOPLE: Hint = Hint::changing(&[]);
-/// Owners see their own that are not public.
+/// Owners see their private ones as well.
 const OWN_ALSO: Hint = PEOPLE.signed_out();
 const ANY_NODE: Hint =
     Hint::changing(&[Scope::Cards, Scope::Spreads, Scope::Voices, Scope::Factions]).signed_out();
 
-/// Types with the hint of all their fields that [`FIELDS`] does not name.
+/// Types, each with the hint of all of its fields that [`FIELDS`] does not name.
 const TYPES: &[(Hint, &[&str])] = &[
     (CARDS, &["Card", "CardConnection", "CardEdge", "SuitInfo"]),
     (SPREADS, &["Spread", "SpreadConnection", "SpreadEdge", "SpreadPosition"]),
@@ -157,21 +157,21 @@ fn hint_of_type(type_name: &str) -> Option<Hint> {
     TYPES.iter().find(|(_, types)| types.contains(&type_name)).map(|(hint, _)| *hint)
 }
 
-/// What the table says of several fields together: the strictest of each.
+/// Combined hints of several fields: the strictest of each kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hints {
-    /// To whom the answer is the same.
+    /// Viewers to whom the response is the same.
     pub audience: Audience,
-    /// What caches outside may do with it.
+    /// Revalidation by downstream caches.
     pub revalidation: Revalidation,
-    /// For how long it is kept at most.
+    /// Maximum TTL.
     pub ttl: Duration,
-    /// What it is made with, whatever the arguments are.
+    /// Cache tags for any arguments.
     pub made_with: BTreeSet<Scope>,
 }
 
 impl Hints {
-    /// With another field.
+    /// Combination with another field.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.audience = self.audience.max(other.audience);
@@ -193,18 +193,18 @@ impl From<Hint> for Hints {
     }
 }
 
-/// Why the table does not fit the schema: a mistake in this program, which a test finds first.
+/// Mismatch of the table and the schema: a bug, which a test finds first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CacheHintsError {
-    /// The schema cannot be read.
+    /// The schema cannot be parsed.
     #[error("schema cannot be parsed: {0}")]
     Schema(String),
-    /// The table names what the schema does not have, as `Type` or `Type.field`.
+    /// Unknown types or fields in the table, as `Type` or `Type.field`.
     #[error("cache hints that fit nothing: {}", .0.join(", "))]
     Unfitting(Vec<String>),
 }
 
-/// The hints of the fields that are not private, and the types that they answer.
+/// Hints of all fields that are not private, and the types that they return.
 #[derive(Debug)]
 pub struct CacheHints {
     types: HashMap<String, HashMap<String, HintedField>>,
@@ -213,14 +213,14 @@ pub struct CacheHints {
 /// A field that is not private.
 #[derive(Debug)]
 pub struct HintedField {
-    /// What the table says of it.
+    /// Its hint.
     pub hint: Hint,
-    /// The type that it answers, apart from lists.
+    /// Named type that it returns, without lists.
     pub returns: String,
 }
 
 impl CacheHints {
-    /// Reads the printed schema.
+    /// The hints of a printed schema.
     ///
     /// # Errors
     ///
@@ -277,7 +277,7 @@ fn named(ty: &Type) -> &str {
     }
 }
 
-/// The directive of the hints, as Apollo's gateways and other caches read it.
+/// Directive of the hints, as defined by Apollo.
 const DIRECTIVE: &str = r#"
 """
 Who may receive a cached value.
@@ -309,7 +309,7 @@ directive @cacheControl(
 ) on OBJECT | INTERFACE | FIELD_DEFINITION
 "#;
 
-/// The printed schema with the hints of its types, and of the fields that differ from their types.
+/// The printed schema with the hints of its types, and of fields that differ from their types.
 #[must_use]
 pub fn with_hints(sdl: &str) -> String {
     const DESCRIPTION: &str = "\"\"\"";

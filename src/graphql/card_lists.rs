@@ -1,4 +1,4 @@
-//! Lists of cards: what clients may narrow them to and order them by, and their pages.
+//! Lists of cards: filter, order and pages.
 
 use async_graphql::{Context, Enum, InputObject};
 
@@ -109,7 +109,7 @@ impl CardOrder {
     }
 }
 
-/// What stands before each value in a cursor, so that none is taken for another.
+/// Prefixes of values in a cursor, which tell them apart.
 const NUMBER: &str = "n";
 const NAME: &str = "t";
 const RADIATION: &str = "r";

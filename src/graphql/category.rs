@@ -1,4 +1,4 @@
-//! Users' own folders for readings. Only their owner sees them.
+//! Categories: users' folders for readings, visible to their owner alone.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What a resolver can reach: who asks, the request's loaders, the reference data, and what the app
-//! does.
+//! Context of a request for its resolvers: viewer, loaders, reference data and services.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -27,80 +26,81 @@ use crate::services::Services;
 use crate::services::catalogue::Catalogue;
 use crate::services::tokens::AccessClaims;
 
-/// Where a request comes from.
+/// Client of a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Its address.
+    /// IP address.
     pub address: IpAddr,
-    /// Its access token, checked.
+    /// Verified access token.
     pub access: Option<AccessClaims>,
-    /// The refresh token in its cookie.
+    /// Refresh token of the cookie.
     pub cookie: Option<String>,
-    /// Whether the page that sent it may use the cookie.
+    /// True if the origin of the request may use the cookie.
     pub may_use_cookie: bool,
 }
 
 impl Caller {
-    /// Who asks.
+    /// Viewer of the request.
     #[must_use]
     pub fn viewer(&self) -> Viewer {
         self.access.map_or(Viewer::Anonymous, |access| Viewer::User(access.user))
     }
 }
 
-/// What the answer does to the cookie of the refresh token.
+/// Change of the refresh token's cookie in the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CookieChange {
-    /// It is to be kept until then.
+    /// Set the cookie.
     Set {
-        /// The refresh token.
+        /// Refresh token.
         token: String,
-        /// When it ends.
+        /// Expiry of the token.
         expires_at: DateTime<Utc>,
     },
-    /// It is to be forgotten.
+    /// Delete the cookie.
     Clear,
 }
 
-/// One request.
+/// Context of one request.
 pub struct RequestContext {
-    /// Where it comes from.
+    /// Client of the request.
     pub caller: Caller,
-    /// The database as this request sees it.
+    /// Database session of this request.
     pub session: Session,
-    /// The database of the process.
+    /// Database of the process.
     pub database: Database,
-    /// This request's loaders.
+    /// Loaders of this request.
     pub loaders: Loaders,
-    /// What the app does.
+    /// Services of the app.
     pub services: Arc<Services>,
-    /// The reference data.
+    /// Reference data.
     pub catalogue: Arc<Catalogue>,
-    /// Limits of pages and ids.
+    /// Limits of page sizes and ids.
     pub limits: Arc<DocumentLimits>,
-    /// What becomes of the cookie.
+    /// Change of the cookie, if any.
     pub cookie: Mutex<Option<CookieChange>>,
-    /// Whether nothing that is kept is new enough.
+    /// True to bypass the cache.
     pub bypass_cache: bool,
     viewer: CurrentViewer,
-    /// Before anything was read for it.
+    /// Purge epochs before the first read.
     as_of: Moment,
-    /// The keys that it has asked for.
+    /// Cache keys of this request so far.
     computed: Mutex<HashSet<String>>,
-    /// What of what everybody may see was read for it.
+    /// Cache tags of the public data that was read.
     pub made_with: MadeWith,
-    /// What was kept of what it asked for, and what was not.
+    /// Cache hits and misses.
     pub lookups: Counter,
-    /// Whether a password was looked at, of which figures could tell.
+    /// True once a password was checked: metrics would reveal whether the account exists.
     pub has_checked_password: AtomicBool,
 }
 
 impl RequestContext {
-    /// A request of that caller.
+    /// Context of a request of that client.
     #[must_use]
     pub fn new(
         caller: Caller,
-        (database, session): (Database, Session),
+        database: Database,
+        session: Session,
         services: Arc<Services>,
         limits: Arc<DocumentLimits>,
     ) -> Self {
@@ -128,43 +128,43 @@ impl RequestContext {
         }
     }
 
-    /// Who asks: who sent the request, or has logged in with it.
+    /// Viewer of the request: the sender, or the user that a mutation has logged in.
     #[must_use]
     pub fn viewer(&self) -> Viewer {
         self.viewer.get()
     }
 
-    /// The minute that windows which roll on with the time end with.
+    /// Current minute, at whose end rolling windows end.
     #[must_use]
     pub fn minute(&self) -> Minute {
         Minute::of(self.services.clock.now())
     }
 
-    /// The signed-in user's id.
+    /// Id of the signed-in user.
     ///
     /// # Errors
     ///
-    /// Nobody is signed in.
+    /// [`ApiError::SignInRequired`].
     pub fn viewer_id(&self) -> Result<Uuid, ApiError> {
         self.viewer().user_id().ok_or(ApiError::SignInRequired)
     }
 
-    /// The row of the signed-in user; `None` when nobody is.
+    /// Row of the signed-in user; `None` without an access token.
     ///
     /// # Errors
     ///
-    /// The user exists no more or is deactivated, or the statement fails.
+    /// [`ApiError::Unauthenticated`] if the user was deleted or deactivated.
     pub async fn viewer_row(&self) -> Result<Option<Arc<UserRow>>, ApiError> {
         let Some(id) = self.viewer().user_id() else { return Ok(None) };
         let row = self.loaders.user_by_id.load_one_for("Query.viewer", id).await?;
         row.filter(|row| row.is_active).map(Some).ok_or(ApiError::Unauthenticated)
     }
 
-    /// Refuses who is no admin.
+    /// Id of the viewer, who must be an admin.
     ///
     /// # Errors
     ///
-    /// They are none, or the statement fails.
+    /// [`ApiError::Forbidden`] or [`ApiError::SignInRequired`].
     pub async fn require_admin(&self) -> Result<Uuid, ApiError> {
         match self.viewer_row().await? {
             Some(row) if row.is_admin => Ok(row.id),
@@ -173,12 +173,8 @@ impl RequestContext {
         }
     }
 
-    /// The value of a key: kept, or computed now and kept. What is computed must not depend on more than
-    /// the key says.
-    ///
-    /// # Errors
-    ///
-    /// Those of the computation.
+    /// The cached value of a key, or the computed one, which is cached. The computation must not
+    /// depend on more than the key.
     pub async fn cached<V: Send + Sync + 'static>(
         &self,
         key: &Key<V>,
@@ -188,7 +184,7 @@ impl RequestContext {
         if self.bypass_cache {
             return compute.await.map(Arc::new);
         }
-        // What is asked for again may be made of what a loader has kept since.
+        // A second computation of the same key may use rows that a loader has cached meanwhile.
         let is_first = lock(&self.computed).insert(key.text().to_owned());
         let source = match source_of(&self.session) {
             Source::Primary if !is_first => Source::PrimaryBefore,
@@ -197,7 +193,7 @@ impl RequestContext {
         };
         let when = (self.as_of, now, source);
         let waiting = async || self.session.release_while_waiting().await;
-        // Apart, because there are many in a request at once and all that they hold is large.
+        // Boxed, because a request has many of these futures at once, and each is large.
         let found = Box::pin(cache.get_or_compute(key, when, waiting, Box::pin(compute)));
         let Looked { value, lookup, made_by } = found.await?;
         if cache.is_enabled() {
@@ -209,34 +205,35 @@ impl RequestContext {
         Ok(value)
     }
 
-    /// The moment before anything was read for it.
+    /// Purge epochs before the first read.
     #[must_use]
     pub fn as_of(&self) -> Moment {
         self.as_of
     }
 
-    /// What is asked for from now on is asked by that user, who has given their password.
+    /// Signs a user in, who has given their password: the viewer from now on.
     pub fn sign_in(&self, user: Uuid) {
         self.viewer.set(Viewer::User(user));
         self.loaders.clear_all();
     }
 
-    /// What is asked for from now on is asked by nobody.
+    /// Signs the viewer out: an anonymous viewer from now on.
     pub fn sign_out(&self) {
         self.viewer.set(Viewer::Anonymous);
         self.loaders.clear_all();
     }
 
-    /// Says what becomes of the cookie.
+    /// Changes the cookie in the response.
     pub fn change_cookie(&self, change: CookieChange) {
         *lock(&self.cookie) = Some(change);
     }
 
-    /// Allows one password to be checked a request, so that a hundred aliases are no hundred guesses.
+    /// Claims the one password check of a request, so that a hundred aliases are not a hundred
+    /// guesses.
     ///
     /// # Errors
     ///
-    /// One was.
+    /// It was claimed before.
     pub fn take_password_check(&self) -> Result<(), ApiError> {
         if self.has_checked_password.swap(true, Ordering::Relaxed) {
             return Err(ApiError::BadInput {
@@ -248,7 +245,7 @@ impl RequestContext {
     }
 }
 
-/// What is made of what a session is about to read: values and whole answers alike.
+/// Source of the values and responses that are computed from a session's reads.
 #[must_use]
 pub fn source_of(session: &Session) -> Source {
     if session.is_on_primary() {
@@ -258,13 +255,13 @@ pub fn source_of(session: &Session) -> Source {
     }
 }
 
-/// The request that a field belongs to.
+/// The request of a field.
 #[must_use]
 pub fn request<'a, T>(context: &ContextBase<'a, T>) -> &'a RequestContext {
     context.data_unchecked::<Arc<RequestContext>>()
 }
 
-/// The request that a mutation belongs to. What it has loaded so far may be about to change.
+/// The request of a mutation. Loaded rows are dropped, because the mutation may change them.
 #[must_use]
 pub fn begin_mutation<'a>(context: &Context<'a>) -> &'a RequestContext {
     let request = request(context);

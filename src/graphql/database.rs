@@ -1,4 +1,4 @@
-//! What operators see of the databases and of the connections to them.
+//! Database health and connection pools for admins.
 
 use async_graphql::{Enum, SimpleObject};
 

@@ -1,9 +1,9 @@
-//! The documents that the guard has let pass, parsed, and those that clients name by a hash instead
-//! of sending them. A client sends the same few texts again and again; each is scanned, parsed and
-//! counted once.
+//! Cache of parsed documents that passed the guard, and of persisted queries: documents that clients
+//! name by a hash instead of sending their text. Clients send the same few texts again and again; each is
+//! scanned, parsed and measured once.
 //!
-//! By its hash a document is found if it is a trusted one, or if a client has sent it together with
-//! its hash before. What nobody registered is not found, however often its text was sent.
+//! A hash finds a trusted document, or one that a client has registered by sending it with its hash. An
+//! unregistered document is not found, however often its text was sent.
 
 use std::sync::Arc;
 
@@ -17,73 +17,69 @@ use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
 use super::trusted_documents::{TrustedDocuments, TrustedDocumentsError};
 use super::{schema, sdl};
 use crate::config::Settings;
-use crate::config::limits::DocumentLimits;
+use crate::config::limits::{DocumentLimits, PERSISTED_TEXT_BYTES};
 
-/// Memory that a kept text takes beside itself, in bytes, roughly.
-const KEPT_TEXT_BYTES: u32 = 256;
-
-/// What a request says of the document that it wants executed.
+/// Document of a request.
 #[derive(Debug)]
 pub enum DocumentSource {
-    /// Its text.
+    /// Text of the document.
     Text(String),
-    /// Its text, which is to be found by this hash from now on.
-    TextToKeep(String, DocumentHash),
-    /// Its hash alone.
+    /// Text to register under this hash.
+    TextToRegister(String, DocumentHash),
+    /// Hash of a registered or trusted document.
     Hash(DocumentHash),
 }
 
-/// Why a document is not executed.
+/// Reason to reject a document.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// The guard refuses it.
+    /// Rejected by the guard.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Nobody has registered a document of this hash, or that was long ago.
+    /// Unknown hash: never registered, or evicted.
     #[error("there is no document of this hash")]
     NotFound,
-    /// The hash that came with the text is that of another.
+    /// The hash is not that of the text.
     #[error("`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`")]
     WrongHash,
-    /// It came as a text, and only trusted documents are executed.
+    /// Sent as a text where only trusted documents are executed.
     #[error("only trusted documents are executed; send the `documentId` of one without `query`")]
     NotTrusted,
 }
 
-/// Why the guard cannot be set up.
+/// Reason why the documents cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentsError {
-    /// A list of the schema has no bound, or a surcharge no field: a mistake in this program, which a
-    /// test finds first.
+    /// List without a bound, or surcharge without a field: a bug, which a test finds first.
     #[error(transparent)]
     CostTable(#[from] CostTableError),
-    /// The table of cache hints does not fit the schema: a mistake as well.
+    /// Cache hint that does not fit the schema: a bug as well.
     #[error(transparent)]
     CacheHints(#[from] CacheHintsError),
-    /// The manifest of trusted documents is not as it should be.
+    /// Invalid manifest of trusted documents.
     #[error(transparent)]
     Trusted(#[from] TrustedDocumentsError),
 }
 
-/// The guard, and what it has let pass.
+/// The guard and its cache of documents.
 pub struct Documents {
     limits: Arc<DocumentLimits>,
     costs: CostTable,
     hints: CacheHints,
     checked: Cache<Arc<str>, Arc<CheckedDocument>>,
-    /// Texts that clients have registered. Their documents are in `checked`, for as long as there is
-    /// room, and parsed again after that.
-    kept: Cache<DocumentHash, Arc<str>>,
+    /// Registered texts. Their documents are in `checked` while there is room, and are parsed again
+    /// after eviction.
+    persisted: Cache<DocumentHash, Arc<str>>,
     trusted: TrustedDocuments,
     trusted_only: bool,
 }
 
 impl Documents {
-    /// With the limits of these settings and the trusted documents that they name.
+    /// Documents with the limits and trusted documents of these settings.
     ///
     /// # Errors
     ///
-    /// A trusted document is none; or this program has a mistake, which a test finds first.
+    /// An invalid trusted document, or a bug that a test finds first.
     pub async fn load(settings: &Settings) -> Result<Self, DocumentsError> {
         let limits = &settings.limits;
         let checked = Cache::builder()
@@ -93,9 +89,9 @@ impl Documents {
             .max_capacity(limits.parsed_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let kept = Cache::builder()
+        let persisted = Cache::builder()
             .weigher(|_: &DocumentHash, text: &Arc<str>| {
-                length_of(text).saturating_add(KEPT_TEXT_BYTES)
+                length_of(text).saturating_add(PERSISTED_TEXT_BYTES)
             })
             .max_capacity(limits.persisted_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
@@ -107,36 +103,36 @@ impl Documents {
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),
             Some(path) => {
-                let builder = schema(settings.introspection(), &limits.document);
+                let builder = schema(settings);
                 TrustedDocuments::load(path, &limits.document, builder).await?
             }
         };
         let trusted_only = settings.server.trusted_documents_only;
         let limits = Arc::new(limits.document.clone());
-        Ok(Self { limits, costs, hints, checked, kept, trusted, trusted_only })
+        Ok(Self { limits, costs, hints, checked, persisted, trusted, trusted_only })
     }
 
-    /// The limits of documents.
+    /// Limits of documents.
     #[must_use]
     pub fn limits(&self) -> &Arc<DocumentLimits> {
         &self.limits
     }
 
-    /// What operations cost.
+    /// Costs of fields.
     #[must_use]
     pub fn costs(&self) -> &CostTable {
         &self.costs
     }
 
-    /// The document that a request asks for, if it may be executed. What comes with its hash and
-    /// passes the guard is found by that hash from now on.
+    /// The document of a request, if it may be executed. A text with its hash that passes the guard
+    /// is registered.
     ///
-    /// Where only trusted documents are executed, a text is not even read, that of a trusted document
-    /// included: so no client can try what the guard and the parser make of one.
+    /// Where only trusted documents are executed, texts are not even scanned, not even those of
+    /// trusted documents, so no client can probe the guard or the parser.
     ///
     /// # Errors
     ///
-    /// There is none, its hash is another, or it is refused.
+    /// Unknown hash, wrong hash, or rejected document.
     pub fn find(&self, source: &DocumentSource) -> Result<Arc<CheckedDocument>, DocumentError> {
         match source {
             DocumentSource::Hash(hash) => {
@@ -145,15 +141,15 @@ impl Documents {
             }
             _ if self.trusted_only => Err(DocumentError::NotTrusted),
             DocumentSource::Text(text) => Ok(self.check(text)?),
-            DocumentSource::TextToKeep(text, hash) => {
+            DocumentSource::TextToRegister(text, hash) => {
                 if DocumentHash::of(text) != *hash {
                     return Err(DocumentError::WrongHash);
                 }
                 let document = self.check(text)?;
                 if self.text_of(hash).is_none() {
-                    self.kept.insert(*hash, text.as_str().into());
-                    // Registering is rare, and so the bound holds at once.
-                    self.kept.run_pending_tasks();
+                    self.persisted.insert(*hash, text.as_str().into());
+                    // Registering is rare, so the size limit can be enforced at once.
+                    self.persisted.run_pending_tasks();
                 }
                 Ok(document)
             }
@@ -161,11 +157,11 @@ impl Documents {
     }
 
     fn text_of(&self, hash: &DocumentHash) -> Option<Arc<str>> {
-        self.trusted.text(hash).cloned().or_else(|| self.kept.get(hash))
+        self.trusted.text(hash).cloned().or_else(|| self.persisted.get(hash))
     }
 
-    /// The document of a text, if the guard lets it pass. Refused texts are not kept: they cost
-    /// little to refuse again, and keeping them would let an attacker push the others out.
+    /// The document of a text, if the guard accepts it. Rejected texts are not cached: rejecting
+    /// them again is cheap, and caching them would let an attacker evict the others.
     fn check(&self, text: &str) -> Result<Arc<CheckedDocument>, Refusal> {
         if let Some(document) = self.checked.get(text) {
             return Ok(document);
@@ -177,7 +173,7 @@ impl Documents {
     }
 }
 
-/// Bytes of a text.
+/// Length of a text in bytes.
 fn length_of(text: &str) -> u32 {
     u32::try_from(text.len()).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! The domain's words as GraphQL enums, in upper case and described.
+//! The domain's enums as GraphQL enums, with descriptions.
 
 use async_graphql::Enum;
 

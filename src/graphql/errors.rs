@@ -1,76 +1,78 @@
-//! What goes wrong in a resolver, and what a client hears of it: a code, a message that states the
-//! value and the limit, and nothing of the inside.
+//! Errors of resolvers with their code, public message and details. A message states the value and the
+//! limit, and no internals.
 
 use async_graphql::{ErrorExtensionValues, Value};
 
 use super::user_error::UserError;
+use crate::config::limits::UNAVAILABLE_RETRY_AFTER_MILLISECONDS;
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::services::error::ServiceError;
 
-/// An error of a field. One variant, one code.
+/// Error of a field. Each variant has one code.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
-    /// An argument that no value of its type should be, or that contradicts another.
+    /// Invalid argument, or arguments that contradict each other.
     #[error("{message}")]
     BadInput {
-        /// Which argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// What is wrong with it.
+        /// Message for people.
         message: String,
     },
-    /// A page that is larger than allowed.
+    /// Page size above the maximum.
     #[error("`{argument}` is {requested}; a page has at most {maximum} items")]
     PageSizeExceeded {
         /// `first` or `last`.
         argument: &'static str,
-        /// What was asked for.
+        /// Requested size.
         requested: i32,
-        /// What is allowed.
+        /// Maximum size.
         maximum: u64,
     },
-    /// A cursor that is none of this list's.
+    /// Cursor of another list, order or format.
     #[error("`{argument}` is no cursor of this list in this order")]
     InvalidCursor {
         /// `after` or `before`.
         argument: &'static str,
     },
-    /// Nobody is signed in, or the person signed in exists no more.
+    /// Access token of a deleted or deactivated user.
     #[error("the access token belongs to no active user")]
     Unauthenticated,
-    /// Nobody is signed in where somebody must be.
+    /// No access token where one is required.
     #[error("this needs an access token; log in first")]
     SignInRequired,
-    /// The viewer may not.
+    /// Not allowed for the viewer.
     #[error("{0}")]
     Forbidden(&'static str),
-    /// What a mutation is about is missing, or is not the viewer's: nobody can tell which.
+    /// The object of a mutation does not exist or is not the viewer's; the error does not say
+    /// which.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// It was asked for too often.
+    /// Rate limit reached.
     #[error("too many {what}; try again later")]
     RateLimited {
-        /// Of what.
+        /// Limited requests or logins.
         what: &'static str,
-        /// When to try again, in milliseconds.
+        /// Delay before a retry, in milliseconds.
         retry_after_ms: u64,
     },
-    /// There is too much to do.
+    /// The server is overloaded.
     #[error("the server is busy; try again in a moment")]
     Busy,
-    /// A secret could not be made.
+    /// A password could not be hashed, or a token not be signed.
     #[error("{0}")]
     Secret(String),
-    /// The database failed.
+    /// Failed statement or connection.
     #[error(transparent)]
     Database(#[from] DbError),
 }
 
-/// What a service did, or what a person can put right.
+/// Separates user errors, which belong in the payload, from top-level errors.
 ///
 /// # Errors
 ///
-/// What only a programmer or an operator can put right.
+/// Errors that only a programmer or an operator can fix.
 pub fn split_user_errors<T>(
     result: Result<T, ServiceError>,
 ) -> Result<Result<T, Vec<UserError>>, ApiError> {
@@ -83,7 +85,7 @@ pub fn split_user_errors<T>(
         Err(ServiceError::Unauthenticated) => ApiError::Unauthenticated,
         Err(ServiceError::Forbidden) => ApiError::Forbidden("only admins may see or do this"),
         Err(ServiceError::RateLimited { resource: what, retry_after }) => {
-            // Rounded up: a client that waits so long is let in.
+            // Rounded up, so that a retry after this delay is accepted.
             let retry_after_ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             ApiError::RateLimited { what, retry_after_ms: retry_after_ms.saturating_add(1) }
         }
@@ -96,21 +98,14 @@ pub fn split_user_errors<T>(
     })
 }
 
-/// What a service answers that only fails where somebody else must put it right.
-///
-/// # Errors
-///
-/// It failed.
+/// Result of a service without user errors.
 pub fn without_user_errors<T>(result: Result<T, ServiceError>) -> Result<T, ApiError> {
     split_user_errors(result)?
         .map_err(|_| ApiError::Secret("an input was refused where there is none".to_owned()))
 }
 
-/// How long a client should wait when the database is away.
-const RETRY_AFTER_MILLISECONDS: u64 = 1_000;
-
 impl ApiError {
-    /// The code that clients switch on.
+    /// Code of the error, for clients to switch on.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -132,7 +127,7 @@ impl ApiError {
         }
     }
 
-    /// What a client reads.
+    /// Message for clients, without internals.
     #[must_use]
     pub fn public_message(&self) -> String {
         match self {
@@ -151,13 +146,13 @@ impl ApiError {
         }
     }
 
-    /// Whether it is for an operator to know of.
+    /// True for failures to log for an operator.
     #[must_use]
     pub const fn is_internal(&self) -> bool {
         matches!(self, Self::Database(_) | Self::Secret(_))
     }
 
-    /// Adds what the code promises beside it.
+    /// Adds the details of the code to the extensions.
     pub fn add_details(&self, extensions: &mut ErrorExtensionValues) {
         match self {
             Self::BadInput { argument, .. } | Self::InvalidCursor { argument } => {
@@ -169,7 +164,7 @@ impl ApiError {
                 extensions.set("maximum", Value::from(*maximum));
             }
             Self::Busy | Self::Database(DbError::Unavailable(_)) => {
-                extensions.set("retryAfterMs", RETRY_AFTER_MILLISECONDS);
+                extensions.set("retryAfterMs", UNAVAILABLE_RETRY_AFTER_MILLISECONDS);
             }
             Self::RateLimited { retry_after_ms, .. } => {
                 extensions.set("retryAfterMs", *retry_after_ms);

@@ -1,5 +1,5 @@
-//! Ids as clients see them: opaque, with the kind of the object inside, so that a reading's id
-//! given for a card is found out and named.
+//! Global ids: opaque to clients, with the type of the object inside, so that an error can name the type
+//! of a wrong id.
 
 use std::io::Write as _;
 
@@ -13,17 +13,17 @@ use crate::domain::card::Suit;
 use crate::domain::faction::FactionKey;
 use crate::domain::voice::VoiceKey;
 
-/// Bytes of an id: the name of its type and its key.
+/// Maximum bytes of a decoded id: the name of its type and its key. Part of the format.
 const PLAIN_BYTES_MAXIMUM: usize = 54;
-/// Bytes that clients see of it.
+/// Maximum bytes of an encoded id.
 const ENCODED_BYTES_MAXIMUM: usize = PLAIN_BYTES_MAXIMUM.div_ceil(3) * 4;
 
-/// The id of any object.
+/// Id of any object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GlobalId {
     /// A card.
     Card(Uuid),
-    /// A category of the viewer's.
+    /// A category of the viewer.
     Category(Uuid),
     /// A card drawn in a reading, by its position.
     DrawnCard(Uuid, i16),
@@ -31,7 +31,7 @@ pub enum GlobalId {
     Faction(FactionKey),
     /// A reading.
     Reading(Uuid),
-    /// A share link of the viewer's.
+    /// A share link of the viewer.
     ShareLink(Uuid),
     /// A spread.
     Spread(Uuid),
@@ -46,7 +46,7 @@ pub enum GlobalId {
 }
 
 impl GlobalId {
-    /// The name of the object's type.
+    /// Name of the object's type.
     #[must_use]
     pub const fn type_name(self) -> &'static str {
         match self {
@@ -64,7 +64,7 @@ impl GlobalId {
         }
     }
 
-    /// As clients see it.
+    /// The id for clients.
     #[must_use]
     pub fn encode(self) -> ID {
         let mut text = Vec::with_capacity(ENCODED_BYTES_MAXIMUM);
@@ -72,12 +72,13 @@ impl GlobalId {
         ID(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Appends it as clients see it: letters, digits, `-` and `_`. A page has hundreds of them.
+    /// Appends the id for clients: letters, digits, `-` and `_`. A page has hundreds of ids, so
+    /// this does not allocate.
     pub fn encode_into(self, to: &mut Vec<u8>) {
         let mut plain = [0; PLAIN_BYTES_MAXIMUM];
         let mut room = &mut plain[..];
         let kind = self.type_name();
-        // There is room for all of them: the longest is measured by a test.
+        // Sufficient for the longest id; a test measures it.
         let _ = match self {
             Self::Card(id)
             | Self::Category(id)
@@ -99,7 +100,7 @@ impl GlobalId {
         to.truncate(start + encoded.unwrap_or_default());
     }
 
-    /// Reads what a client sent; `None` if it never came from here.
+    /// Parses an id of a client; `None` if this server did not issue it.
     #[must_use]
     pub fn decode(id: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
@@ -122,15 +123,15 @@ impl GlobalId {
             "Voice" => Self::Voice(key.parse().ok()?),
             _ => return None,
         };
-        // One object, one id: other spellings of the same key are not ours.
+        // Each object has one id: other spellings of the same key are rejected.
         (read.encode().as_str() == id).then_some(read)
     }
 
-    /// Reads an id argument.
+    /// Parses an id argument.
     ///
     /// # Errors
     ///
-    /// It is no id of ours.
+    /// [`ApiError::BadInput`] if this server did not issue it.
     pub fn parse(argument: &'static str, id: &str) -> Result<Self, ApiError> {
         Self::decode(id).ok_or_else(|| ApiError::BadInput {
             argument,
@@ -143,7 +144,7 @@ impl GlobalId {
         })
     }
 
-    /// The error for an id of the wrong kind.
+    /// Error of an id of the wrong type.
     #[must_use]
     pub fn refuse(self, argument: &'static str, expected: &str) -> ApiError {
         ApiError::BadInput {
@@ -156,7 +157,7 @@ impl GlobalId {
     }
 }
 
-/// Objects whose ids are for client caches only.
+/// Types whose ids are for client caches only.
 const OPAQUE_KINDS: [&str; 7] =
     ["AdminUser", "Analytics", "PublicStats", "ReadingQuota", "SlowQuery", "Tag", "UserStats"];
 
@@ -166,8 +167,7 @@ fn opaque_kind(id: &str) -> Option<&'static str> {
     OPAQUE_KINDS.into_iter().find(|opaque| *opaque == kind)
 }
 
-/// The id of an object that `node` does not find, so that client caches can keep it apart: its kind and
-/// what it depends on.
+/// Id for client caches of an object that `node` does not return: its type and what it depends on.
 #[must_use]
 pub(super) fn opaque_id(kind: &str, key: &str) -> ID {
     ID(URL_SAFE_NO_PAD.encode(format!("{kind}:{key}")))

@@ -1,4 +1,4 @@
-//! Inputs that several lists take: ranges, directions and texts that are searched for.
+//! Inputs of several lists: ranges, sort directions, limits and search texts.
 
 use std::ops::RangeInclusive;
 

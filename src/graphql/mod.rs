@@ -1,6 +1,8 @@
-//! The GraphQL schema: what clients may ask and how the answers are put together.
+//! The GraphQL schema and its resolvers, one file for each noun. A resolver has three steps: parse and
+//! bound its arguments, load, map.
 //!
-//! A file a noun. A resolver has three steps: read and bound its arguments, load, map.
+//! Infrastructure (context, errors, pagination, documents, guard, fast JSON and the like) imports no
+//! nouns; nouns may refer to each other.
 
 pub mod admin;
 pub mod cache;
@@ -42,7 +44,7 @@ mod user_json;
 pub mod variables;
 pub mod voice;
 
-use crate::config::limits::DocumentLimits;
+use crate::config::Settings;
 
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
 use mutations::Mutation;
@@ -69,21 +71,21 @@ pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 /// The schema under construction.
 pub type SchemaBuilder = async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>;
 
-/// Builder of the schema. Without introspection, clients cannot query `__schema`, and error
-/// messages suggest no names.
+/// Builder of the schema. Without introspection, clients cannot query `__schema`, and error messages
+/// suggest no names.
 #[must_use]
-pub fn schema(introspection: bool, limits: &DocumentLimits) -> SchemaBuilder {
-    // The guard has counted the nesting already; the library's own limit must not be the lower one,
-    // because it refuses without a code.
+pub fn schema(settings: &Settings) -> SchemaBuilder {
+    // The guard has checked the nesting before. The library's own limit must not be lower, because it
+    // rejects documents without a code.
     let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
-        .limit_recursive_depth(limits.expanded_nesting);
-    if introspection {
+        .limit_recursive_depth(settings.limits.document.expanded_nesting);
+    if settings.introspection() {
         return builder;
     }
     builder.disable_introspection().disable_suggestions()
 }
 
-/// The schema in the schema definition language with its cache hints, as `schema.graphql` holds it.
+/// The schema in the schema definition language with its cache hints: the text of `schema.graphql`.
 #[must_use]
 pub fn sdl() -> String {
     let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish();

@@ -1,4 +1,4 @@
-//! What the landing page counts.
+//! Public counts, for a landing page.
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 

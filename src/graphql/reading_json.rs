@@ -162,6 +162,16 @@ fn reading_fields<'a>(
             })
         }
         "cards" => cards(planner, selected)?,
+        _ => return own_reading_fields(planner, selected),
+    })
+}
+
+/// Fields of a reading that are null for everyone but the owner.
+fn own_reading_fields<'a>(
+    planner: &mut Planner<'a>,
+    selected: &SelectedField<'a>,
+) -> Option<FieldWriter<Arc<ReadingRow>>> {
+    Some(match selected.name() {
         "category" => {
             planner.required.categories = true;
             let category = planner.object("Category", selected, category_fields)?;

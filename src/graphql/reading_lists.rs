@@ -1,4 +1,4 @@
-//! Lists of readings: what clients may narrow them to and order them by, and their pages.
+//! Lists of readings: filter, order and pages.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Share links, and what they lead to. A shared reading is an object of its own, so that no cache
+//! Share links and shared readings. A shared reading is an object of its own, so that no cache
 //! mixes it with the owner's reading.
 
 use async_graphql::{Context, Enum, ID, Object};

@@ -1,4 +1,4 @@
-//! Lists of spreads: what clients may narrow them to and order them by, and their pages.
+//! Lists of spreads: filter, order and pages.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -104,7 +104,11 @@ impl SpreadOrder {
         let list = list_name("spreads", self.field, self.direction);
         let page = arguments.request::<SpreadKey>(context, &request.limits, &list)?;
         let page = of_order(page, |key| order.is_key_of_order(key))?;
-        let offered = offered_spreads(request, filter.includes_inactive).await?;
+        let offered = if filter.includes_inactive {
+            all_spreads(request).await?
+        } else {
+            active_spreads(request).await?
+        };
         let found: Vec<_> = offered.iter().filter(|spread| filter.matches(spread)).collect();
         let usage = match self.field {
             SpreadOrderField::UsageCount => {
@@ -123,23 +127,31 @@ impl SpreadOrder {
     }
 }
 
-/// The active spreads, or all, cached.
-pub async fn offered_spreads(
+/// The active spreads, cached.
+///
+/// # Errors
+///
+/// Those of the cache.
+pub async fn active_spreads(
     request: &RequestContext,
-    includes_inactive: bool,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
-    let catalogue = &request.catalogue;
-    let offered = async || {
-        Ok(if includes_inactive {
-            catalogue.spreads().to_vec()
-        } else {
-            catalogue.active_spreads().collect()
-        })
-    };
-    request.cached(&keys::spreads_list(includes_inactive), offered()).await
+    let active = async || Ok(request.catalogue.active_spreads().collect());
+    request.cached(&keys::spreads_list(false), active()).await
 }
 
-/// What stands before each value but a usage count in a cursor, so that none is taken for another.
+/// All spreads, inactive ones included, cached.
+///
+/// # Errors
+///
+/// Those of the cache.
+pub async fn all_spreads(
+    request: &RequestContext,
+) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
+    let all = async || Ok(request.catalogue.spreads().to_vec());
+    request.cached(&keys::spreads_list(true), all()).await
+}
+
+/// Prefixes of values in a cursor, which tell them apart. A usage count has none.
 const NAME: &str = "t";
 const CARDS: &str = "c";
 const TIME: &str = "m";

@@ -1,4 +1,4 @@
-//! Spreads that people are shown first, and those that suit somebody.
+//! Popular and recommended spreads.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::list_limit;
 use super::spread::{Spread, usage_of};
-use super::spread_lists::offered_spreads;
+use super::spread_lists;
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
 use crate::domain::popular_spreads::{self, SpreadWithUsage};
 use crate::domain::recommendation::{self, Preferences, Recommendation, recommend};
@@ -32,7 +32,7 @@ impl SpreadPicksQuery {
         limit: i32,
     ) -> Result<PopularSpreads, ApiError> {
         let limit = list_limit(limit, &POPULAR_SPREADS)?;
-        let spreads = active_spreads(request(context)).await?;
+        let spreads = active_spreads_with_usage(request(context)).await?;
         Ok(PopularSpreads(popular_spreads::PopularSpreads::new(&spreads, limit)))
     }
 
@@ -49,13 +49,13 @@ impl SpreadPicksQuery {
         let request = request(context);
         let limit = list_limit(limit, &RECOMMENDED_SPREADS)?;
         let wishes = input.unwrap_or_default().read(request.limits.ids)?;
-        let spreads = active_spreads(request).await?;
+        let spreads = active_spreads_with_usage(request).await?;
         Ok(recommend(&spreads, &wishes, limit).into_iter().map(SpreadRecommendation).collect())
     }
 }
 
-async fn active_spreads(request: &RequestContext) -> Result<Vec<SpreadWithUsage>, ApiError> {
-    let active = offered_spreads(request, false).await?;
+async fn active_spreads_with_usage(request: &RequestContext) -> Result<Vec<SpreadWithUsage>, ApiError> {
+    let active = spread_lists::active_spreads(request).await?;
     let usage = usage_of(request, active.iter().map(|spread| spread.id)).await?;
     let used = |spread: &Arc<spread::Spread>| usage.get(&spread.id).copied().unwrap_or_default();
     let with_usage = |spread: &Arc<spread::Spread>| SpreadWithUsage {

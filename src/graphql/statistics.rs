@@ -1,4 +1,4 @@
-//! What somebody's readings come to: figures, and charts of which each is asked for by itself.
+//! Statistics of a user's readings: totals, and charts that are resolved one by one.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! Labels of the viewer's readings. A tag is no row of its own: it is there for as long as a reading
-//! has it.
+//! Tags: labels of the viewer's readings. A tag has no row of its own: it exists while a reading has it.
 
 use std::cmp::Reverse;
 

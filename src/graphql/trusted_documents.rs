@@ -1,6 +1,6 @@
-//! Trusted documents: those that a client's build has written into a manifest, and that an operator
-//! lets this server execute. All are checked when the program starts, so that a client and a server
-//! that do not fit are found out before anybody uses them. They stay for as long as the program runs.
+//! Trusted documents: the documents of a manifest that a client's build has written and an operator has
+//! configured. All are checked at the start of the program, so that an incompatible client is detected
+//! before anybody uses it. They are never evicted.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,46 +16,45 @@ use super::variables::presume_variables;
 use super::{Schema, SchemaBuilder};
 use crate::config::limits::DocumentLimits;
 
-/// What Apollo's manifests say that they are.
+/// Format of Apollo's manifests.
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
 const APOLLO_VERSION: u64 = 1;
 
-/// Why a manifest is not taken: one line for a person.
+/// Reason to reject a manifest, in one line for a person.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedDocumentsError {
-    /// The file is no manifest.
+    /// The file is not a manifest.
     #[error("TRUSTED_DOCUMENTS={path}: {reason}")]
     Manifest {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
-    /// One of its documents is not what it should be.
+    /// Invalid document.
     #[error("TRUSTED_DOCUMENTS={path}: entry {entry:?}: {reason}")]
     Entry {
-        /// Which file.
+        /// Path of the file.
         path: String,
-        /// The key of the document, or its place.
+        /// Key of the document, or its index.
         entry: String,
-        /// What is wrong with it.
+        /// Cause.
         reason: String,
     },
 }
 
-/// The texts of trusted documents by their hash.
+/// Texts of trusted documents by hash.
 #[derive(Debug, Default)]
 pub struct TrustedDocuments {
     texts: HashMap<DocumentHash, Arc<str>>,
 }
 
 impl TrustedDocuments {
-    /// Reads a manifest and checks every document in it: its hash, what the guard says, and that it
-    /// fits the schema.
+    /// Reads a manifest and checks each document: its hash, the guard, and the schema.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no manifest, or the first of its documents that is not good.
+    /// The file cannot be read or is not a manifest, or the first invalid document.
     pub async fn load(
         path: &Path,
         limits: &DocumentLimits,
@@ -79,14 +78,14 @@ impl TrustedDocuments {
         Ok(Self { texts })
     }
 
-    /// The text of that hash, if it is a trusted one.
+    /// The text of a hash, if it is trusted.
     #[must_use]
     pub fn text(&self, hash: &DocumentHash) -> Option<&Arc<str>> {
         self.texts.get(hash)
     }
 }
 
-/// The entries of a manifest in either format: a key, and what should be a text.
+/// Entries of a manifest in either format: a key, and a value that should be a text.
 fn entries(manifest: Json) -> Result<Vec<(String, Json)>, String> {
     let Json::Object(mut members) = manifest else {
         return Err("it must be a JSON object of hashes and documents".to_owned());
@@ -119,7 +118,7 @@ fn apollo_entries(
     Ok(operations.into_iter().enumerate().map(entry).collect())
 }
 
-/// A document with its hash, if it may be trusted; else why not.
+/// A valid document with its hash, or the reason to reject it.
 async fn check(
     key: &str,
     text: Json,
@@ -154,7 +153,7 @@ fn located(message: &str, at: Option<Pos>) -> String {
     }
 }
 
-/// Whether a document fits the schema, as far as that can be said without its variables.
+/// Validates a document against the schema, as far as that is possible without its variables.
 async fn validate(document: &CheckedDocument, schema: &Schema) -> Result<(), ServerError> {
     let mut document = document.document().clone();
     presume_variables(&mut document);
@@ -164,10 +163,10 @@ async fn validate(document: &CheckedDocument, schema: &Schema) -> Result<(), Ser
     response.errors.into_iter().find(|error| error.message != VALID).map_or(Ok(()), Err)
 }
 
-/// What a document is answered with that is valid, because it is not to be executed.
+/// Message of the error that stops a valid document before its execution.
 const VALID: &str = "valid";
 
-/// Stops after the validation of a document.
+/// Extension that stops after validation.
 struct OnlyValidation;
 
 impl ExtensionFactory for OnlyValidation {

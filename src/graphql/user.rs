@@ -1,4 +1,4 @@
-//! People.
+//! Users.
 
 use std::sync::Arc;
 
@@ -268,9 +268,9 @@ impl User {
         #[graphql(desc = "Order of the list.", default_with = "TagOrder::MostUsed")]
         order_by: TagOrder,
     ) -> Option<Result<Connection<Tag>, ApiError>> {
-        let request = self.own(context)?;
+        self.own(context)?;
         let arguments = PageArguments { first, after, last: None, before: None };
-        Some(tags_page(context, request, &arguments, (self.0.id, search, order_by)).await)
+        Some(tags_page(context, self.0.id, &arguments, search, order_by).await)
     }
 
     /// Categories of the user, by name. At most 100. Null for everyone but the user.
@@ -286,10 +286,12 @@ impl User {
 
 async fn tags_page(
     context: &Context<'_>,
-    request: &RequestContext,
+    owner: Uuid,
     arguments: &PageArguments,
-    (owner, search, order): (Uuid, Option<String>, TagOrder),
+    search: Option<String>,
+    order: TagOrder,
 ) -> Result<Connection<Tag>, ApiError> {
+    let request = request(context);
     let page = arguments.request::<TagKey>(context, &request.limits, order.list())?;
     let all = request.loaders.tags_by_user_id.load_one(owner).await?.unwrap_or_default();
     let search = search_text(search)?;

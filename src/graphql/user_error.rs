@@ -1,4 +1,4 @@
-//! What a person can put right, as mutations answer it.
+//! Errors of mutations that a person can fix.
 
 use async_graphql::{Enum, SimpleObject};
 

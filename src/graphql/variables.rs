@@ -1,9 +1,9 @@
-//! Variables by the letter of the specification, where the library departs from it.
+//! Variables as specified, where the library deviates from the specification.
 //!
-//! It looks for the variables of `@skip` and `@include` only among those that were sent, and it
-//! refuses a nullable variable at an argument that has a default, which is how clients write
-//! optional arguments. So defaults are filled in here, a variable that was sent with a value counts
-//! as non-null, and an argument whose variable was not sent is left out, as the specification asks.
+//! The library finds the variables of `@skip` and `@include` only among those that were sent, and it
+//! rejects a nullable variable at an argument with a default, which is how clients write optional
+//! arguments. So defaults are filled in here, a variable that was sent with a value counts as non-null,
+//! and an argument whose variable was not sent is removed.
 
 use std::collections::HashSet;
 
@@ -15,11 +15,11 @@ use async_graphql_value::Value;
 
 use super::errors::ApiError;
 
-/// Prepares the document and the variables of one request for execution.
+/// Prepares the document and variables of one request for execution.
 ///
 /// # Errors
 ///
-/// A variable that must have a value has none.
+/// A required variable without a value.
 pub fn prepare_variables(
     document: &mut ExecutableDocument,
     operation: Option<&str>,
@@ -28,31 +28,31 @@ pub fn prepare_variables(
     let Some(definition) = operation_mut(&mut document.operations, operation) else {
         return Ok(variables);
     };
-    let absent = settle_definitions(definition, &mut variables)?;
-    // Fragments may serve several operations, and what is left out for one would be missed by the
-    // others; such documents are run as they are.
+    let absent = apply_defaults(definition, &mut variables)?;
+    // Operations may share fragments, and an argument that is removed for one of them would be missing
+    // in the others; such documents are unchanged.
     if absent.is_empty() || document.operations.iter().len() > 1 {
         return Ok(variables);
     }
-    let mut omission = Omission { absent, omitted: HashSet::new(), kept: HashSet::new() };
+    let mut omission = Omission { absent, omitted: HashSet::new(), used: HashSet::new() };
     if let Some(definition) = operation_mut(&mut document.operations, operation) {
         omission.selection_set(&mut definition.selection_set.node);
     }
     for fragment in document.fragments.values_mut() {
         omission.selection_set(&mut fragment.node.selection_set.node);
     }
-    // A definition whose every use was left out would be refused as unused. One that had no use in
-    // the first place stays, and is refused.
+    // The definition of a variable whose uses were all removed would be rejected as unused. One that
+    // was never used stays, and is rejected.
     if let Some(definition) = operation_mut(&mut document.operations, operation) {
         definition.variable_definitions.retain(|variable| {
             let name = &variable.node.name.node;
-            omission.kept.contains(name) || !omission.omitted.contains(name)
+            omission.used.contains(name) || !omission.omitted.contains(name)
         });
     }
     Ok(variables)
 }
 
-/// Prepares a document for validation before any of its variables are known: as if each was sent.
+/// Prepares a document for validation without variables: as if each was sent.
 pub fn presume_variables(document: &mut ExecutableDocument) {
     let operations: Vec<&mut OperationDefinition> = match &mut document.operations {
         DocumentOperations::Single(operation) => vec![&mut operation.node],
@@ -68,8 +68,8 @@ pub fn presume_variables(document: &mut ExecutableDocument) {
     }
 }
 
-/// Gives variables their defaults, and answers those that have no value at all.
-fn settle_definitions(
+/// Inserts the defaults of variables, and returns the variables without a value.
+fn apply_defaults(
     operation: &mut OperationDefinition,
     variables: &mut Variables,
 ) -> Result<HashSet<Name>, ApiError> {
@@ -111,11 +111,11 @@ fn operation_mut<'a>(
     }
 }
 
-/// Leaves out the arguments and input fields whose variable has no value.
+/// Removes arguments and input fields whose variable has no value.
 struct Omission {
     absent: HashSet<Name>,
     omitted: HashSet<Name>,
-    kept: HashSet<Name>,
+    used: HashSet<Name>,
 }
 
 impl Omission {
@@ -123,7 +123,7 @@ impl Omission {
         for selection in &mut set.items {
             match &mut selection.node {
                 Selection::Field(field) => {
-                    field.node.arguments.retain_mut(|(_, value)| self.keeps(&mut value.node));
+                    field.node.arguments.retain_mut(|(_, value)| self.retain(&mut value.node));
                     self.selection_set(&mut field.node.selection_set.node);
                 }
                 Selection::InlineFragment(fragment) => {
@@ -133,27 +133,27 @@ impl Omission {
             }
             for directive in directives_of(&selection.node) {
                 for (_, value) in &directive.node.arguments {
-                    self.keep_all(&value.node);
+                    self.mark_used(&value.node);
                 }
             }
         }
     }
 
-    fn keeps(&mut self, value: &mut Value) -> bool {
+    fn retain(&mut self, value: &mut Value) -> bool {
         match value {
             Value::Variable(name) if self.absent.contains(name) => {
                 self.omitted.insert(name.clone());
                 false
             }
             Value::Object(fields) => {
-                fields.retain(|_, value| self.keeps(value));
+                fields.retain(|_, value| self.retain(value));
                 true
             }
             Value::List(items) => {
-                // An item cannot be left out: it is null.
+                // Items of a list cannot be removed: an absent one is null.
                 for item in items {
-                    if !matches!(item, Value::Object(_)) || !self.keeps(item) {
-                        self.keep_all(item);
+                    if !matches!(item, Value::Object(_)) || !self.retain(item) {
+                        self.mark_used(item);
                     }
                 }
                 true
@@ -162,13 +162,13 @@ impl Omission {
         }
     }
 
-    fn keep_all(&mut self, value: &Value) {
+    fn mark_used(&mut self, value: &Value) {
         match value {
             Value::Variable(name) => {
-                self.kept.insert(name.clone());
+                self.used.insert(name.clone());
             }
-            Value::List(items) => items.iter().for_each(|item| self.keep_all(item)),
-            Value::Object(fields) => fields.values().for_each(|value| self.keep_all(value)),
+            Value::List(items) => items.iter().for_each(|item| self.mark_used(item)),
+            Value::Object(fields) => fields.values().for_each(|value| self.mark_used(value)),
             _ => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What is never there: the sources are read, and the layers held apart.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -129,21 +130,186 @@ fn every_statement_on_readings_takes_the_viewer() {
     }
 }
 
+/// Files and folders of `graphql/` that know no type of the schema. Each other file there is a noun's.
+const GRAPHQL_INFRASTRUCTURE: [&str; 16] = [
+    "cache_hints",
+    "context",
+    "document_hash",
+    "documents",
+    "enums",
+    "errors",
+    "fast_json",
+    "field_costs",
+    "guard",
+    "id",
+    "inputs",
+    "pagination",
+    "scalars",
+    "trusted_documents",
+    "user_error",
+    "variables",
+];
+
+/// The module of a file of a layer, as its path: `fast_json/plan.rs` is `[fast_json, plan]`.
+fn module_of(layer: &str, path: &str) -> Option<Vec<String>> {
+    let rest = path.strip_prefix(layer)?.strip_prefix('/')?.strip_suffix(".rs")?;
+    let mut module: Vec<String> = rest.split('/').map(str::to_owned).collect();
+    if module.last().is_some_and(|name| name == "mod") {
+        module.pop();
+    }
+    Some(module)
+}
+
+/// The paths that start at the beginning of the text, their braces expanded: `a::{b, c::d}`.
+fn expand(text: &str) -> (Vec<Vec<String>>, &str) {
+    let text = text.trim_start();
+    if let Some(mut rest) = text.strip_prefix('{') {
+        let mut paths = Vec::new();
+        loop {
+            let (found, after) = expand(rest);
+            paths.extend(found);
+            let after = after.trim_start_matches(|c| c != ',' && c != '}');
+            match after.strip_prefix(',') {
+                Some(next) if !next.trim_start().starts_with('}') => rest = next,
+                Some(next) => return (paths, next.trim_start().trim_start_matches('}')),
+                None => return (paths, after.trim_start_matches('}')),
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    let (tails, rest) = match rest.strip_prefix("::") {
+        Some(rest) => expand(rest),
+        None => (vec![Vec::new()], rest),
+    };
+    let paths = tails.into_iter().map(|tail| [vec![name.to_owned()], tail].concat()).collect();
+    (paths, rest)
+}
+
+/// The modules of the layer that this one names, by `super::` or `crate::`.
+fn imports_of(layer: &str, module: &[String], is_folder: bool, code: &str) -> Vec<Vec<String>> {
+    let root = format!("crate::{layer}::");
+    let starts = code.match_indices("super::").chain(code.match_indices(root.as_str()));
+    let mut imports = Vec::new();
+    for (at, found) in starts {
+        if code[..at].ends_with("super::") || code[..at].ends_with(|c: char| c.is_alphanumeric()) {
+            continue;
+        }
+        let mut base = module.to_vec();
+        let mut rest = &code[at..];
+        if found == root {
+            base.clear();
+            rest = &rest[root.len()..];
+        } else if is_folder {
+            // `super` of a folder's own file is the folder above it.
+            base.push(String::new());
+        }
+        while let Some(above) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = above;
+        }
+        if is_folder && base.last().is_some_and(String::is_empty) {
+            base.pop();
+        }
+        imports.extend(expand(rest).0.into_iter().map(|path| [base.clone(), path].concat()));
+    }
+    imports
+}
+
+/// Which modules of a layer import which, by the longest path that is a module.
+fn imports_within(layer: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let files: Vec<_> = sources()
+        .into_iter()
+        .filter_map(|source| Some((module_of(layer, &source.path)?, source)))
+        .filter(|(module, _)| !module.is_empty())
+        .collect();
+    let modules: BTreeSet<_> = files.iter().map(|(module, _)| module.clone()).collect();
+    let module_at = |path: &[String]| {
+        (1..=path.len()).rev().map(|length| path[..length].to_vec()).find(|it| modules.contains(it))
+    };
+    files
+        .iter()
+        .map(|(module, source)| {
+            let is_folder = source.path.ends_with("/mod.rs");
+            let imports = imports_of(layer, module, is_folder, &source.code);
+            let imports = imports.iter().filter_map(|path| module_at(path));
+            (module.clone(), imports.filter(|other| other != module).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn infrastructure_of_graphql_imports_no_nouns_and_has_no_circles() {
+    let is_infrastructure =
+        |module: &Vec<String>| GRAPHQL_INFRASTRUCTURE.contains(&module[0].as_str());
+    let mut imports = imports_within("graphql");
+    imports.retain(|module, _| is_infrastructure(module) && !module.contains(&"tests".to_owned()));
+    for name in GRAPHQL_INFRASTRUCTURE {
+        assert!(imports.contains_key(&vec![name.to_owned()]), "there is no graphql/{name}");
+    }
+    let nouns: Vec<_> = imports
+        .iter()
+        .flat_map(|(module, others)| others.iter().map(move |other| (module, other)))
+        .filter(|(_, other)| !is_infrastructure(other))
+        .map(|(module, other)| format!("{} imports {}", module.join("::"), other.join("::")))
+        .collect();
+    assert!(nouns.is_empty(), "{nouns:#?}");
+    // A folder's own file declares and exports the folder's modules, which is no import of theirs.
+    for (module, others) in &mut imports {
+        others.retain(|other| !other.starts_with(module) && !module.starts_with(other));
+    }
+    // Modules that import none of those that are left are taken away; what remains is a circle.
+    while let Some(free) = imports
+        .iter()
+        .find(|(_, others)| others.iter().all(|other| !imports.contains_key(other)))
+        .map(|(module, _)| module.clone())
+    {
+        imports.remove(&free);
+    }
+    assert!(imports.is_empty(), "a circle within {imports:#?}");
+}
+
+/// Constants of durations and sizes that are no limits: parts of a format. All others are in
+/// `config/` and in the table of TTLs.
+const FORMATS: [(&str, &str); 7] = [
+    ("cache/peers.rs", "SECOND"),
+    ("graphql/id.rs", "ENCODED_BYTES_MAXIMUM"),
+    ("graphql/id.rs", "PLAIN_BYTES_MAXIMUM"),
+    ("services/logins.rs", "TOKEN_BYTES"),
+    ("services/passwords.rs", "SALT_BYTES"),
+    ("services/shares.rs", "TOKEN_BYTES"),
+    ("services/tokens.rs", "SECRET_BYTES"),
+];
+
+/// The name of the constant that a line declares.
+fn constant_of(line: &str) -> Option<&str> {
+    let (before, rest) = line.split_once("const ")?;
+    let is_item = before.trim().is_empty() || before.trim().starts_with("pub");
+    let name = rest.split(':').next().filter(|_| is_item && rest.contains('='))?;
+    name.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit()).then_some(name)
+}
+
 #[test]
 fn durations_and_sizes_are_settings() {
+    const UNITS: [&str; 5] = ["BYTES", "CHARACTERS", "SECONDS", "MILLISECONDS", "MINUTES"];
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| !source.path.starts_with("config/")) {
         let tests_at = source.code.find("#[cfg(test)]").unwrap_or(source.code.len());
         for (number, line) in source.code[..tests_at].lines().enumerate() {
-            let is_constant = line.trim_start().starts_with("const ")
-                || line.trim_start().starts_with("pub const ");
             let has_duration =
                 ["Duration::from_secs(", "Duration::from_millis("].iter().any(|call| {
                     line.split(call)
                         .nth(1)
                         .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
                 });
-            if has_duration && !is_constant {
+            let constant = constant_of(line);
+            let has_unit = constant.is_some_and(|name| {
+                name.split('_').any(|word| UNITS.contains(&word) || word == "MAXIMUM")
+            });
+            let is_format = constant.is_some_and(|name| {
+                FORMATS.iter().any(|(path, format)| *path == source.path && *format == name)
+            });
+            if (has_duration || has_unit) && !is_format {
                 wrong.push(format!("{}, line {number} of its code: {}", source.path, line.trim()));
             }
         }

@@ -1,9 +1,9 @@
-//! What an operation could return, known before it runs: one for each object, nothing for leaves,
-//! connections, edges and page infos; a list costs its page size or stated bound times one item. Fields
-//! that take more than they return cost a stated surcharge besides.
-//! Fragments of all types under an interface or union are summed. Introspection, and what the schema
-//! does not have, costs nothing. Values, that is fields resolved and arguments given, are counted
-//! too: by objects alone, 9,000 items of 2,000 repeated leaves each would be cheap.
+//! Cost of an operation, computed before it is executed: one for each object that it could return,
+//! nothing for leaves, connections, edges and page infos; a list costs its page size or stated bound
+//! times one item. Fields with more work than results have a stated surcharge.
+//! Fragments of all types under an interface or union are summed. Introspection and unknown fields cost
+//! nothing. Values (resolved fields and given arguments) are counted too: by objects alone, 9,000 items
+//! of 2,000 repeated leaves each would be cheap.
 
 use std::collections::HashMap;
 
@@ -17,20 +17,20 @@ use super::refusal::{Refusal, saturated};
 use super::values::{constant_size, literal_size};
 use crate::config::limits::DocumentLimits;
 
-/// What one run of an operation could amount to.
+/// Upper bounds of one execution of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Objects that it could return: its cost.
+    /// Number of returned objects: the cost.
     pub objects: u64,
-    /// Fields that it could resolve, with the arguments they are given.
+    /// Number of resolved fields and their arguments.
     pub values: u64,
-    /// Steps that the estimate took.
+    /// Number of steps of the estimate.
     pub work: u64,
 }
 
 impl Cost {
-    /// The cost, if it is within `maximum`, which depends on the viewer, and the values are within
-    /// its share of them.
+    /// The cost, if it is at most `maximum`, which depends on the viewer, and the values are within
+    /// its share.
     ///
     /// # Errors
     ///
@@ -49,8 +49,8 @@ impl Cost {
 }
 
 impl<'a> CheckedOperation<'a> {
-    /// Computes what the operation could return with these variables. Nothing is refused here:
-    /// sizes out of range are clamped, and the resolvers refuse them.
+    /// Cost of the operation with these variables. Sizes out of range are clamped, not rejected:
+    /// resolvers reject them.
     #[must_use]
     pub fn cost(
         &self,
@@ -71,7 +71,7 @@ impl<'a> CheckedOperation<'a> {
             let default = definition.node.default_value.as_ref()?;
             Some((&definition.node.name.node, &default.node))
         });
-        // The values given come after the defaults, and so replace them.
+        // Given values come after the defaults and replace them.
         for (name, value) in defaults.chain(variables.iter()) {
             let weight = constant_size(value).weight;
             estimate.work = estimate.work.saturating_add(weight);
@@ -103,9 +103,9 @@ impl Amount {
     }
 }
 
-/// What a selection set amounts to. The second part is for each item of the page, known only where
-/// the connection is selected; kept apart, a fragment on a connection is walked once for pages of
-/// every size.
+/// Cost of a selection set. The second part is for each item of the page, whose size is known only
+/// where the connection is selected; with both parts separate, a fragment on a connection is walked
+/// once for pages of every size.
 #[derive(Debug, Clone, Copy, Default)]
 struct Share {
     fixed: Amount,
@@ -193,7 +193,7 @@ impl<'a, 't> Estimate<'a, 't> {
         share
     }
 
-    /// The weight of a field's arguments, with what the variables in them hold.
+    /// Weight of a field's arguments, with the values of their variables.
     fn arguments(&mut self, field: &'a Field) -> u64 {
         let (mut written, mut held) = (0, 0_u64);
         for (_, value) in &field.arguments {
@@ -229,8 +229,8 @@ impl<'a, 't> Estimate<'a, 't> {
         }
     }
 
-    /// An integer argument between zero and `maximum`, which also stands for what is no integer;
-    /// none if it is absent or null.
+    /// An integer argument, clamped to 0 to `maximum`; `maximum` for a value that is not an
+    /// integer; none if absent or null.
     fn integer(&self, field: &Field, argument: &str, maximum: u64) -> Option<u64> {
         let number = match &field.get_argument(argument)?.node {
             Literal::Null => return None,
@@ -248,7 +248,7 @@ impl<'a, 't> Estimate<'a, 't> {
         Some(u64::try_from(number).unwrap_or(0).min(maximum))
     }
 
-    /// The length of a list argument; a single value stands for a list of one. None if it is absent
+    /// Length of a list argument; 1 for a single value, which is coerced to a list; none if absent
     /// or null.
     fn length(&self, field: &Field, argument: &str) -> Option<u64> {
         let length = match &field.get_argument(argument)?.node {

@@ -1,6 +1,5 @@
-//! What each field of the schema costs, read from the printed schema. Invariant: every list of
-//! objects is a connection or has a stated bound; a schema with another list makes no table, which
-//! is how the rule is enforced.
+//! Costs of fields, read from the printed schema. Invariant: each list of objects is a connection or
+//! has a stated bound; for a schema with another list there is no table, which enforces the rule.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,67 +10,67 @@ use async_graphql::parser::types::{
     TypeSystemDefinition,
 };
 
-/// How many items a list field that is no connection can have.
+/// Maximum length of a list field that is not a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListBound<'a> {
-    /// The object or interface type, or `*` for all types that have the field.
+    /// Object or interface type, or `*` for all types with the field.
     pub type_name: &'a str,
-    /// The field.
+    /// Name of the field.
     pub field: &'a str,
-    /// What bounds it.
+    /// Bound of the list.
     pub bound: Bound,
 }
 
-/// What bounds a list.
+/// Bound of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// This many items at most.
+    /// Constant maximum.
     Items(u64),
-    /// As many items as the list in an argument has.
+    /// Length of a list argument.
     Length {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// The longest list that the resolver accepts.
+        /// Maximum length that the resolver accepts.
         maximum: u64,
     },
-    /// As many items as an integer argument says; its default is read from the schema.
+    /// Value of an integer argument; its default is read from the schema.
     Argument {
-        /// The argument.
+        /// Name of the argument.
         argument: &'static str,
-        /// The largest number that the resolver accepts.
+        /// Maximum value that the resolver accepts.
         maximum: u64,
     },
 }
 
-/// What a field costs besides the objects that it returns, because they take more to find than others.
+/// Surcharge of a field whose objects take more work than others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Surcharge<'a> {
-    /// The object type.
+    /// Object type.
     pub type_name: &'a str,
-    /// The field, which returns objects.
+    /// Name of the field, which returns objects.
     pub field: &'a str,
-    /// As many objects as it costs besides.
+    /// Surcharge in objects.
     pub objects: u64,
 }
 
-/// Why no cost table can be built.
+/// Reason why no cost table can be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CostTableError {
-    /// The schema cannot be read.
+    /// The schema cannot be parsed.
     #[error("schema cannot be parsed: {0}")]
     Schema(String),
     /// List fields that are neither connections nor bounded, as `Type.field`.
     #[error("list fields without a bound: {}", .0.join(", "))]
     Unbounded(Vec<String>),
-    /// Bounds for fields that are no lists of objects, or by arguments that they do not have.
+    /// Bounds of fields that are not lists of objects, or by arguments that they do not have.
     #[error("bounds that fit no list field: {}", .0.join(", "))]
     Unfitting(Vec<String>),
-    /// Surcharges for fields that return no objects.
+    /// Surcharges of fields that return no objects.
     #[error("surcharges that fit no field: {}", .0.join(", "))]
     Overcharged(Vec<String>),
 }
 
-/// What each field of the schema costs.
+/// Costs of the schema's fields.
 #[derive(Debug)]
 pub struct CostTable {
     types: HashMap<String, TypeCosts>,
@@ -83,7 +82,7 @@ pub(super) type TypeCosts = HashMap<String, FieldCost>;
 pub(super) struct FieldCost {
     pub(super) returns: String,
     pub(super) objects: u64,
-    /// Once, however many items there are.
+    /// Once, for any number of items.
     pub(super) surcharge: u64,
     pub(super) items: Items,
 }
@@ -95,16 +94,16 @@ pub(super) enum Items {
         bound: Bound,
         default: u64,
     },
-    /// `edges` and `nodes`: as many as the page of the connection around them.
+    /// `edges` and `nodes`: the page size of the connection around them.
     Page,
 }
 
 impl CostTable {
-    /// Reads the printed schema.
+    /// The costs of a printed schema.
     ///
     /// # Errors
     ///
-    /// A list of objects has no bound, or a bound fits nothing.
+    /// A list of objects has no bound, or a bound fits no field.
     pub fn from_sdl(sdl: &str, bounds: &[ListBound<'_>]) -> Result<Self, CostTableError> {
         let schema =
             parse_schema(sdl).map_err(|error| CostTableError::Schema(error.to_string()))?;
@@ -169,11 +168,11 @@ impl CostTable {
         Ok(Self { types })
     }
 
-    /// With what some fields cost besides.
+    /// The table with surcharges.
     ///
     /// # Errors
     ///
-    /// One of them returns no objects.
+    /// A field with a surcharge returns no objects.
     pub fn with_surcharges(mut self, surcharges: &[Surcharge<'_>]) -> Result<Self, CostTableError> {
         let mut unfitting = Vec::new();
         for Surcharge { type_name, field, objects } in surcharges {
@@ -185,12 +184,12 @@ impl CostTable {
         if unfitting.is_empty() { Ok(self) } else { Err(CostTableError::Overcharged(unfitting)) }
     }
 
-    /// The fields of an object or interface type that return objects.
+    /// Fields of an object or interface type that return objects.
     pub(super) fn fields(&self, type_name: &str) -> Option<&TypeCosts> {
         self.types.get(type_name)
     }
 
-    /// The fields of a root type; their names are those of the contract.
+    /// Fields of a root type. The names of root types are part of the contract.
     pub(super) fn root(&self, kind: OperationType) -> Option<&TypeCosts> {
         self.fields(match kind {
             OperationType::Query => "Query",
@@ -204,7 +203,7 @@ pub(super) fn is_connection(type_name: &str) -> bool {
     type_name.ends_with("Connection")
 }
 
-/// Types that only hold a page together.
+/// Types that are only parts of a page.
 fn is_wrapper(type_name: &str) -> bool {
     is_connection(type_name) || type_name.ends_with("Edge") || type_name == "PageInfo"
 }
@@ -218,7 +217,7 @@ fn fields_of(definition: &TypeDefinition) -> impl Iterator<Item = &FieldDefiniti
     fields.iter().map(|field| &field.node)
 }
 
-/// The named type and whether there are lists around it.
+/// The named type of a field, and true if it is in a list.
 fn returned(ty: &Type) -> (&str, bool) {
     match &ty.base {
         BaseType::Named(name) => (name, false),
@@ -226,8 +225,8 @@ fn returned(ty: &Type) -> (&str, bool) {
     }
 }
 
-/// The bound stated for a field, its type's own before the one for all types, and its place in the
-/// list.
+/// The stated bound of a field with its index; that of its type has priority over that of all
+/// types.
 fn bounded(
     bounds: &[ListBound<'_>],
     type_name: &str,

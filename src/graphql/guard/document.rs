@@ -1,6 +1,5 @@
-//! A parsed document whose structure is within the limits: what is kept in the cache and what is
-//! run. The structure is measured by `walk`; here are the document, its operations, and the check
-//! of the variables that come with it.
+//! A parsed document within the limits: the value that is cached and executed. `walk` measures its
+//! structure; here are the document, its operations, and the check of its variables.
 
 use std::collections::HashMap;
 
@@ -17,14 +16,9 @@ use super::refusal::{Refusal, at_most, saturated};
 use super::scan::scan_document;
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
-use crate::config::limits::DocumentLimits;
+use crate::config::limits::{DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits};
 
-/// Memory of an empty document and of each node in one with its names, in bytes; measured as
-/// resident memory.
-const DOCUMENT_BYTES: u64 = 1024;
-const NODE_BYTES: u64 = 400;
-
-/// A document within the limits: parsed, and ready to be kept and to be run.
+/// A parsed document within the limits, ready to be cached and executed.
 #[derive(Debug)]
 pub struct CheckedDocument {
     document: ExecutableDocument,
@@ -52,7 +46,7 @@ impl CheckedDocument {
     ///
     /// # Errors
     ///
-    /// The first limit that it exceeds, or why it cannot be parsed.
+    /// The first limit that it exceeds, or the parser's error.
     pub fn check(text: &str, limits: &DocumentLimits) -> Result<Self, Refusal> {
         let scanned = scan_document(text, limits)?;
         let document = parse_query(text)?;
@@ -61,7 +55,7 @@ impl CheckedDocument {
 
         let mut walk = Walk::new(&document, limits);
         let operations = walk.document()?;
-        let bytes = DOCUMENT_BYTES + saturated(text.len()) + walk.nodes() * NODE_BYTES;
+        let bytes = DOCUMENT_BYTES + saturated(text.len()) + walk.nodes() * DOCUMENT_NODE_BYTES;
         let weight_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let work = scanned.work + walk.work();
         let merges_objects = walk.merges_objects();
@@ -78,20 +72,20 @@ impl CheckedDocument {
         })
     }
 
-    /// With what the table of cache hints says of its operations.
+    /// The document with the cache hints of its operations.
     #[must_use]
     pub fn with_hints(mut self, table: &CacheHints) -> Self {
         self.hints = hints_of(&self.document, table);
         self
     }
 
-    /// Whether somewhere several fields answer with one object, whose fields are those of all.
+    /// True if fields with the same response key select objects, which are merged.
     #[must_use]
     pub fn merges_objects(&self) -> bool {
         self.merges_objects
     }
 
-    /// The operation that a request with this `operationName` runs.
+    /// The operation of a request with this `operationName`.
     ///
     /// # Errors
     ///
@@ -122,7 +116,7 @@ impl CheckedDocument {
         })
     }
 
-    /// Refuses variables that are too large for what the document does with them.
+    /// Rejects variables that are too large for their uses in the document.
     ///
     /// # Errors
     ///
@@ -148,7 +142,7 @@ impl CheckedDocument {
         Ok(())
     }
 
-    /// The SHA-256 of its text.
+    /// SHA-256 of the text.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         self.hash
@@ -160,13 +154,13 @@ impl CheckedDocument {
         &self.document
     }
 
-    /// Roughly the memory that it takes, for a cache bounded by weight.
+    /// Approximate memory in bytes, as the weight of a cache entry.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
         self.weight_bytes
     }
 
-    /// Steps that the check took.
+    /// Number of steps of the check.
     #[must_use]
     pub fn work(&self) -> u64 {
         self.work
@@ -180,25 +174,25 @@ impl<'a> CheckedOperation<'a> {
         self.definition.ty
     }
 
-    /// Its name in the document, which a request may leave out.
+    /// Name in the document, which a request may omit.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         self.name
     }
 
-    /// What the table of cache hints says of it; none if anything in it is private.
+    /// Cache hints; none if any field is private.
     #[must_use]
     pub fn hints(&self) -> Option<&'a Hints> {
         self.hints
     }
 
-    /// Whether it asks for the schema: `__schema` or `__type`.
+    /// True if it selects `__schema` or `__type`.
     #[must_use]
-    pub fn asks_for_schema(&self) -> bool {
-        self.counts.asks_for_schema
+    pub fn selects_schema(&self) -> bool {
+        self.counts.selects_schema
     }
 
-    /// The fields at its root, fragments expanded.
+    /// Root fields, fragments expanded.
     #[must_use]
     pub fn root_fields(&self) -> Vec<&'a str> {
         let mut fields = Vec::new();
@@ -206,7 +200,7 @@ impl<'a> CheckedOperation<'a> {
         fields
     }
 
-    /// Fragments spread no fragment that spreads them, and root fields are few: both were counted.
+    /// Recursion ends: cycles of fragments and the number of root fields were checked.
     fn collect(&self, set: &'a SelectionSet, fields: &mut Vec<&'a str>) {
         for selection in &set.items {
             match &selection.node {
@@ -224,13 +218,13 @@ impl<'a> CheckedOperation<'a> {
         }
     }
 
-    /// Objects inside each other, as the limit counts them.
+    /// Depth: levels of objects, as the limit counts them.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.counts.depth
     }
 
-    /// Selections once fragments are expanded.
+    /// Number of selections, fragments expanded.
     #[must_use]
     pub fn selections(&self) -> usize {
         self.counts.selections

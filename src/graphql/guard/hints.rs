@@ -1,5 +1,5 @@
-//! What the table of cache hints says of whole operations: once for each document, every fragment
-//! walked once however often it is spread.
+//! Cache hints of whole operations, computed once for each document. Each fragment is walked once,
+//! however often it is spread.
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use async_graphql::parser::types::{
 
 use super::super::cache_hints::{CacheHints, Hints};
 
-/// What was found of a part of an operation.
+/// Cacheability of a part of an operation.
 #[derive(Debug, Clone)]
 enum Found {
-    /// Nothing that is of anybody: `__typename`.
+    /// No data: `__typename`.
     Nothing,
-    /// All of it may be kept.
+    /// Cacheable with these hints.
     Public(Hints),
-    /// Something in it has no hint.
+    /// Private: a field without a hint.
     Private,
 }
 
@@ -31,8 +31,8 @@ impl Found {
     }
 }
 
-/// The hints of each operation of a checked document, whose fragments make no cycles: none of those
-/// in which anything is private.
+/// Cache hints of each query of a checked document, whose fragments have no cycles; none for an
+/// operation with a private field.
 pub(super) fn hints_of(
     document: &ExecutableDocument,
     table: &CacheHints,

@@ -1,7 +1,7 @@
-//! Refuses fields of one selection set that answer under the same name and differ. Validation would
-//! say so too, but it reports every argument of every pair once for each set around them: a
-//! document of 9 KB, within all other limits, made 27 million errors in 56 s and 13 GB. The rules
-//! are those of the library, so nothing is refused here that it accepts.
+//! Rejects different fields with the same response key in one selection set. Validation would reject
+//! them too, but it reports each argument of each pair once for each set around them: a document of
+//! 9 KB, within all other limits, made 27 million errors in 56 s and 13 GB. The rules are those of the
+//! library, so nothing is rejected here that it accepts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::refusal::{Refusal, at_most, saturated};
 use super::values::literal_size;
 use crate::config::limits::DocumentLimits;
 
-/// The budget of comparisons, shared by all sets of a document.
+/// Comparison of fields, with one budget for all sets of a document.
 pub(super) struct FieldMerges<'a> {
     document: &'a ExecutableDocument,
     limits: &'a DocumentLimits,
@@ -20,9 +20,9 @@ pub(super) struct FieldMerges<'a> {
     merges_objects: bool,
 }
 
-/// What one set answers with: by type condition and name, the first field.
+/// Response keys of one set: the first field by type condition and key.
 #[derive(Default)]
-struct Answers<'a> {
+struct ResponseKeys<'a> {
     fields: HashMap<(Option<&'a str>, &'a str), &'a Field>,
     fragments: HashSet<&'a str>,
     objects: HashSet<&'a str>,
@@ -33,44 +33,44 @@ impl<'a> FieldMerges<'a> {
         Self { document, limits, compared: 0, merges_objects: false }
     }
 
-    /// Steps taken so far.
+    /// Number of steps so far.
     pub(super) fn work(&self) -> u64 {
         saturated(self.compared)
     }
 
-    /// Whether several fields met so far answer with one object, whose fields are those of all.
+    /// True if fields with the same response key select objects.
     pub(super) fn merges_objects(&self) -> bool {
         self.merges_objects
     }
 
-    /// Compares the fields of one set, those of its fragments included. The nesting of the set and
-    /// the absence of cycles are known by now: this recurses through fragments.
+    /// Compares the fields of one set, its fragments included. The nesting and the absence of
+    /// cycles are checked before: this recurses through fragments.
     pub(super) fn check(&mut self, set: &'a SelectionSet) -> Result<(), Refusal> {
-        self.collect(set, None, &mut Answers::default())
+        self.collect(set, None, &mut ResponseKeys::default())
     }
 
     fn collect(
         &mut self,
         set: &'a SelectionSet,
         condition: Option<&'a str>,
-        answers: &mut Answers<'a>,
+        keys: &mut ResponseKeys<'a>,
     ) -> Result<(), Refusal> {
         for selection in &set.items {
             self.count(1)?;
             match &selection.node {
-                Selection::Field(field) => self.answer(field, condition, answers)?,
+                Selection::Field(field) => self.field(field, condition, keys)?,
                 Selection::InlineFragment(inline) => {
                     let condition =
                         inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
-                    self.collect(&inline.node.selection_set.node, condition, answers)?;
+                    self.collect(&inline.node.selection_set.node, condition, keys)?;
                 }
                 Selection::FragmentSpread(spread) => {
                     let name = spread.node.fragment_name.node.as_str();
                     if let Some(fragment) = self.document.fragments.get(name)
-                        && answers.fragments.insert(name)
+                        && keys.fragments.insert(name)
                     {
                         let condition = Some(fragment.node.type_condition.node.on.node.as_str());
-                        self.collect(&fragment.node.selection_set.node, condition, answers)?;
+                        self.collect(&fragment.node.selection_set.node, condition, keys)?;
                     }
                 }
             }
@@ -78,17 +78,17 @@ impl<'a> FieldMerges<'a> {
         Ok(())
     }
 
-    fn answer(
+    fn field(
         &mut self,
         field: &'a Positioned<Field>,
         condition: Option<&'a str>,
-        answers: &mut Answers<'a>,
+        keys: &mut ResponseKeys<'a>,
     ) -> Result<(), Refusal> {
         let key = field.node.response_key().node.as_str();
-        if !field.node.selection_set.node.items.is_empty() && !answers.objects.insert(key) {
+        if !field.node.selection_set.node.items.is_empty() && !keys.objects.insert(key) {
             self.merges_objects = true;
         }
-        let first = *answers.fields.entry((condition, key)).or_insert(&field.node);
+        let first = *keys.fields.entry((condition, key)).or_insert(&field.node);
         if std::ptr::eq(first, &raw const field.node) {
             return Ok(());
         }

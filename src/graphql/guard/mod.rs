@@ -1,9 +1,9 @@
-//! Stands before the GraphQL library, which a document can crash or keep busy for ever. In order:
+//! Limits in front of the GraphQL library, which a document can crash or occupy forever. In order:
 //! [`scan_json`] on the body, [`CheckedDocument::check`] on the text (worth caching),
 //! [`CheckedDocument::check_variables`], [`CheckedDocument::operation`], its cost; only then the
-//! library validates and runs the parsed document. Invariant: work is linear in the bytes, plus
-//! `field_merges`, and recursion is bounded. Not here: whether names and types exist, which
-//! validation says, and page sizes out of range, which resolvers refuse.
+//! library validates and executes the parsed document. Invariant: work is linear in the bytes, plus
+//! `field_merges`, and recursion is bounded. Not here: unknown names and types, which validation
+//! rejects, and page sizes out of range, which resolvers reject.
 
 mod cost;
 mod cost_table;

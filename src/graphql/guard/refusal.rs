@@ -1,5 +1,5 @@
-//! Why a document is refused: one variant, one code of the API. Messages quote names only in a
-//! shortened, escaped form, because a refusal must stay small however large the document was.
+//! Reasons to reject a document, each with one error code. Messages quote names only shortened and
+//! escaped, because the response must be small, however large the document was.
 
 use async_graphql::parser;
 use async_graphql::{Pos, Value};
@@ -7,65 +7,65 @@ use async_graphql::{Pos, Value};
 use crate::config::limits::MESSAGE_CHARACTERS;
 use crate::domain::error_code::ErrorCode;
 
-/// Why a document is refused.
+/// Reason to reject a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Something is larger or more numerous than allowed.
+    /// A size or number above its limit.
     #[error("request is too large ({what}: at least {found}, maximum: {maximum})")]
     TooLarge {
-        /// What there is too much of.
+        /// Limited quantity.
         what: &'static str,
-        /// How much had been found when counting stopped.
+        /// Amount at which counting stopped.
         found: u64,
-        /// How much is allowed.
+        /// Limit.
         maximum: u64,
-        /// Where, if it is at one place.
+        /// Location, if there is a single one.
         at: Option<Pos>,
     },
-    /// Objects are selected inside each other too deeply.
+    /// Too many levels of objects.
     #[error("query is {depth} levels deep, the maximum is {maximum}")]
     TooDeep {
-        /// Levels found.
+        /// Number of levels.
         depth: usize,
-        /// Levels allowed.
+        /// Limit.
         maximum: usize,
-        /// The operation or the introspection field.
+        /// Location of the operation or introspection field.
         at: Pos,
     },
     /// The operation could return too many objects.
     #[error("query costs {cost}, the maximum is {maximum}")]
     CostExceeded {
-        /// Objects that it could return.
+        /// Maximum number of returned objects.
         cost: u64,
-        /// Objects allowed.
+        /// Limit.
         maximum: u64,
     },
     /// The text is not a GraphQL document.
     #[error("{message}")]
     ParseFailed {
-        /// What is wrong.
+        /// Message for people.
         message: String,
-        /// Where, if known.
+        /// Location, if known.
         at: Option<Pos>,
     },
-    /// The document is well formed and still not valid under any schema.
+    /// The document is syntactically correct, but not valid under any schema.
     #[error("{message}")]
     ValidationFailed {
-        /// What is wrong.
+        /// Message for people.
         message: String,
-        /// Where.
+        /// Location.
         at: Pos,
     },
-    /// The operation name picks none of the operations, or is missing.
+    /// Unknown operation name, or none with several operations.
     #[error("{message}")]
     BadOperationName {
-        /// What is wrong.
+        /// Message for people.
         message: String,
     },
 }
 
 impl Refusal {
-    /// The code in `extensions.code`.
+    /// Code of the error.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -78,7 +78,7 @@ impl Refusal {
         }
     }
 
-    /// What stands beside the code in `extensions`.
+    /// Details beside the code in `extensions`.
     #[must_use]
     pub fn details(&self) -> Vec<(&'static str, Value)> {
         match self {
@@ -96,7 +96,7 @@ impl Refusal {
         }
     }
 
-    /// The place in the document, where there is one.
+    /// Location in the document, if any.
     #[must_use]
     pub fn location(&self) -> Option<Pos> {
         match self {
@@ -132,8 +132,8 @@ impl Refusal {
 impl From<parser::Error> for Refusal {
     fn from(error: parser::Error) -> Self {
         let at = error.positions().next();
-        // A syntax error is printed with its source line, which may be the whole document, and then
-        // what the grammar expected; a bad number with a place of its own, which counts from the
+        // The text of a syntax error starts with its source line, which may be the whole document,
+        // followed by the expected grammar; that of an invalid number has a location relative to the
         // number.
         let text = error.to_string();
         let reason = text.rsplit_once("= ").map_or(text.as_str(), |(_, reason)| reason);
@@ -143,7 +143,8 @@ impl From<parser::Error> for Refusal {
     }
 }
 
-/// Refuses what is more than `maximum`; `at` is where it stands in the document, if at one place.
+/// Rejects a number above `maximum`; `at` is the location in the document, if there is a single
+/// one.
 pub(super) fn at_most(
     what: &'static str,
     found: usize,
@@ -156,7 +157,7 @@ pub(super) fn at_most(
     Err(Refusal::too_large(what, found, maximum, at.into()))
 }
 
-/// A count as a number of the API.
+/// A count as `u64`.
 pub(super) fn saturated(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }

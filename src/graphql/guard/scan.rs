@@ -1,25 +1,25 @@
-//! Looks at bytes before any parser does, because the parsers recurse once for each bracket. Lexical
-//! rules are those of the GraphQL specification; malformed tokens that pass here the parser refuses.
-//! Every loop moves forward, so a scan is linear in the bytes.
+//! Scan of the bytes before any parser, because the parsers recurse once for each bracket. Lexical rules
+//! are those of the GraphQL specification; the parser rejects malformed tokens that pass here. Each loop
+//! moves forward, so a scan is linear in the bytes.
 
 use async_graphql::Pos;
 
 use super::refusal::{Refusal, at_most, saturated};
 use crate::config::limits::DocumentLimits;
 
-/// What a scan found.
+/// Result of a scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scanned {
-    /// Lexical tokens.
+    /// Number of lexical tokens.
     pub tokens: usize,
-    /// Most brackets open at once.
+    /// Maximum number of open brackets.
     pub nesting: usize,
-    /// Bytes looked at.
+    /// Number of bytes read.
     pub work: u64,
 }
 
-/// Refuses a JSON body whose brackets nest too deeply for a recursive reader; whether it is JSON at
-/// all is for that reader to say. Returns the nesting.
+/// Rejects a JSON body whose brackets nest too deeply for a recursive parser, which checks the
+/// syntax later. Returns the nesting.
 ///
 /// # Errors
 ///
@@ -51,8 +51,8 @@ pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal>
     Ok(nesting)
 }
 
-/// Refuses a document that is too long, has too many tokens or nests too deeply, or that no parser
-/// accepts: control characters, strings without an end, brackets that do not balance.
+/// Rejects a document that is too long, has too many tokens or nests too deeply, and one that no
+/// parser accepts: control characters, unterminated strings, unbalanced brackets.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal>
 pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Refusal> {
     at_most("document bytes", text.len(), limits.document_bytes, None)?;
     let bytes = text.as_bytes();
-    // Places are worked out only for a refusal: doing so for each token would be quadratic.
+    // Locations are computed only for errors: computing them for each token would be quadratic.
     let refused = |message: &str, at| {
         let at = Some(position_of(text, at));
         Err(Refusal::parse_failed(message, at))
@@ -106,14 +106,13 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
             b'.' if bytes[end..].starts_with(b"..") => end += 2,
             b'-' | b'0'..=b'9' => {
                 end += number_tail(&bytes[end..]);
-                // The parser would take each zero for a value of its own, and so one token for
-                // thousands.
+                // The parser would read each zero as a value, and so one token as thousands.
                 if has_leading_zero(&bytes[start..end]) {
                     return refused("number with a leading zero", start);
                 }
             }
             b'_' | b'a'..=b'z' | b'A'..=b'Z' => end += length_while(&bytes[end..], is_name_part),
-            // Punctuation; any other byte counts as a token too, and the parser refuses it.
+            // Punctuation; any other byte counts as a token too, and the parser rejects it.
             _ => {}
         }
         tokens += 1;
@@ -127,8 +126,8 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
     Ok(Scanned { tokens, nesting, work: saturated(bytes.len() * 2) })
 }
 
-/// Where the string that opens at `start` is over; none if it never is. A plain string ends at its
-/// line.
+/// End of the string that starts at `start`; none if it is unterminated. A plain string ends at the
+/// end of its line.
 fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     const BLOCK: &[u8] = br#"""""#;
     let is_block = bytes[start..].starts_with(BLOCK);
@@ -146,7 +145,7 @@ fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// What follows the first byte of a number, malformed ones included, so that the parser sees them
+/// Length of a number after its first byte, malformed ones included, so that the parser sees them
 /// whole.
 fn number_tail(bytes: &[u8]) -> usize {
     let mut previous = b'0';
@@ -170,12 +169,12 @@ fn is_name_part(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
 }
 
-/// What GraphQL allows nowhere, not even in comments and strings.
+/// True for bytes that GraphQL allows nowhere, not even in comments and strings.
 fn is_forbidden(byte: u8) -> bool {
     byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
 
-/// Line and column, in characters and from one, as the parser counts them.
+/// Line and column in characters, from one, as the parser counts them.
 fn position_of(text: &str, offset: usize) -> Pos {
     let mut position = Pos { line: 1, column: 1 };
     for (_, character) in text.char_indices().take_while(|(at, _)| *at < offset) {

@@ -1,23 +1,20 @@
-//! The size of argument values. Validation copies a variable for each argument that uses it, and
-//! execution copies every argument once more for each parent, so a large value is as expensive as
-//! many fields.
+//! Size of argument values. Validation copies a variable for each argument that uses it, and execution
+//! copies each argument again for each parent, so a large value is as expensive as many fields.
 
 use async_graphql::{Name, Value as Constant};
 use async_graphql_value::Value as Literal;
 
 use super::refusal::saturated;
+use crate::config::limits::TEXT_BYTES_PER_VALUE;
 
-/// Bytes of text that cost as much to copy as one value.
-const TEXT_BYTES_PER_VALUE: usize = 1024;
-
-/// What one value amounts to.
+/// Size of one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
-    /// Values inside it, itself included, and its text in units of [`TEXT_BYTES_PER_VALUE`].
+    /// Number of values in it, itself included, plus its text in units of [`TEXT_BYTES_PER_VALUE`].
     pub(super) weight: u64,
-    /// Items of the longest list in it.
+    /// Length of the longest list in it.
     pub(super) longest_list: usize,
-    /// Lists and objects inside each other.
+    /// Nesting of lists and objects.
     pub(super) nesting: usize,
 }
 
@@ -51,8 +48,7 @@ impl Size {
     }
 }
 
-/// The size of a value written in the document; `variable` is told each variable in it and says
-/// what that weighs.
+/// Size of a literal; `variable` is called with each variable in it and returns its weight.
 pub(super) fn literal_size<'a>(
     literal: &'a Literal,
     variable: &mut impl FnMut(&'a Name) -> u64,
@@ -70,7 +66,7 @@ pub(super) fn literal_size<'a>(
     }
 }
 
-/// The size of a value without variables.
+/// Size of a constant value.
 pub(super) fn constant_size(constant: &Constant) -> Size {
     match constant {
         Constant::Null | Constant::Number(_) | Constant::Boolean(_) => Size::SCALAR,

@@ -1,7 +1,7 @@
-//! Measures a parsed document. Each operation and fragment is walked once and what a fragment
-//! amounts to is remembered, so fragments that spread each other take the work of their length, not
-//! of their expansion. Aliases and directives are counted as written; since fragments multiply
-//! aliases, root fields and selections are counted after expansion.
+//! Measures a parsed document. Each operation and fragment is walked once, and the result of a fragment
+//! is cached, so the work for fragments that spread each other is that of their length, not of their
+//! expansion. Aliases and directives are counted as written; since fragments multiply aliases, root
+//! fields and selections are counted after expansion.
 
 use std::collections::HashMap;
 
@@ -16,54 +16,53 @@ use super::refusal::{Refusal, at_most};
 use super::values::{Size, constant_size, literal_size};
 use crate::config::limits::DocumentLimits;
 
-/// What an operation amounts to.
+/// Measures of an operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OperationCounts {
     pub(super) depth: usize,
     pub(super) selections: usize,
-    pub(super) asks_for_schema: bool,
+    pub(super) selects_schema: bool,
 }
 
-/// What a selection set amounts to with its fragments expanded.
+/// Measures of a selection set, fragments expanded.
 #[derive(Debug, Clone, Copy, Default)]
 struct Extent {
     nesting: usize,
     selections: usize,
-    /// Fields of the set itself, through inline fragments and spreads, and whether one of them asks
-    /// for the schema.
+    /// Fields of the set itself, inline fragments and spreads included, and true if one of them
+    /// selects the schema.
     fields: usize,
-    asks_for_schema: bool,
+    selects_schema: bool,
     depth: usize,
-    /// These two are for a set that is part of an introspection, which a fragment does not know of
-    /// itself.
+    /// For a set inside an introspection, which a fragment cannot know of itself.
     introspection_depth: usize,
     introspection_lists: usize,
 }
 
 impl Extent {
-    /// Adds the set of one of its fields or fragments.
+    /// Adds the set of a field or fragment.
     fn enclose(&mut self, inner: &Self) {
         self.nesting = self.nesting.max(inner.nesting + 1);
         self.selections = self.selections.saturating_add(inner.selections);
     }
 
-    /// Adds the set of a fragment, whose fields stand beside its own.
+    /// Adds the set of a fragment, whose fields belong to this set.
     fn include(&mut self, inner: &Self) {
         self.enclose(inner);
         self.fields = self.fields.saturating_add(inner.fields);
-        self.asks_for_schema |= inner.asks_for_schema;
+        self.selects_schema |= inner.selects_schema;
         self.depth = self.depth.max(inner.depth);
         self.introspection_depth = self.introspection_depth.max(inner.introspection_depth);
         self.introspection_lists = self.introspection_lists.max(inner.introspection_lists);
     }
 }
 
-/// The state of a walk through one document.
+/// State of a walk through one document.
 pub(super) struct Walk<'a> {
     document: &'a ExecutableDocument,
     limits: &'a DocumentLimits,
     merges: FieldMerges<'a>,
-    /// By name; none while the fragment is being walked, which is how a cycle is seen.
+    /// By name; none during the walk of the fragment, which reveals a cycle.
     fragments: HashMap<&'a Name, Option<Extent>>,
     variable_uses: HashMap<&'a Name, u64>,
     aliases: usize,
@@ -85,31 +84,30 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Selections, directives, variable definitions and values met.
+    /// Number of selections, directives, variable definitions and values.
     pub(super) fn nodes(&self) -> u64 {
         self.nodes
     }
 
-    /// Steps taken.
+    /// Number of steps.
     pub(super) fn work(&self) -> u64 {
         self.nodes + self.merges.work()
     }
 
-    /// Whether somewhere several fields answer with one object.
+    /// True if fields with the same response key select objects.
     pub(super) fn merges_objects(&self) -> bool {
         self.merges.merges_objects()
     }
 
-    /// How often each variable is written in an argument.
+    /// Number of uses of each variable in arguments.
     pub(super) fn into_variable_uses(self) -> HashMap<Name, u64> {
         self.variable_uses.into_iter().map(|(name, uses)| (name.clone(), uses)).collect()
     }
 
-    /// Walks the operations and then the fragments that none of them uses, because validation walks
-    /// those all the same.
+    /// Walks the operations, then the unused fragments, because validation walks those as well.
     pub(super) fn document(&mut self) -> Result<HashMap<Option<Name>, OperationCounts>, Refusal> {
-        // The parser keeps both in hash maps; sorted, the same document always gets the same
-        // answer.
+        // The parser stores both in hash maps; sorted, the same document always gives the same
+        // error.
         let mut sorted: Vec<_> = self.document.operations.iter().collect();
         sorted.sort_by_key(|(_, operation)| operation.pos);
         let mut operations = HashMap::new();
@@ -143,12 +141,12 @@ impl<'a> Walk<'a> {
         if depth > maximum {
             return Err(Refusal::TooDeep { depth, maximum, at });
         }
-        let Extent { selections, asks_for_schema, .. } = extent;
-        Ok(OperationCounts { depth, selections, asks_for_schema })
+        let Extent { selections, selects_schema, .. } = extent;
+        Ok(OperationCounts { depth, selections, selects_schema })
     }
 
-    /// `level` is the place of the set among those around it, the operation's being 1: the
-    /// recursion ends at the limit even where fragments chain.
+    /// `level` is the nesting of the set, 1 for that of the operation: the recursion ends at the
+    /// limit even for chains of fragments.
     fn selection_set(
         &mut self,
         set: &'a Positioned<SelectionSet>,
@@ -191,8 +189,8 @@ impl<'a> Walk<'a> {
         }
 
         extent.fields = extent.fields.saturating_add(1);
-        let asks_for_schema = matches!(name.node.as_str(), "__schema" | "__type");
-        extent.asks_for_schema |= asks_for_schema;
+        let selects_schema = matches!(name.node.as_str(), "__schema" | "__type");
+        extent.selects_schema |= selects_schema;
         if selection_set.node.items.is_empty() {
             return Ok(());
         }
@@ -200,7 +198,7 @@ impl<'a> Walk<'a> {
         extent.enclose(&inner);
         let depth = inner.introspection_depth + 1;
         let lists = inner.introspection_lists + usize::from(multiplies_introspection(&name.node));
-        if asks_for_schema {
+        if selects_schema {
             let maximum = self.limits.introspection_depth;
             if depth > maximum {
                 return Err(Refusal::TooDeep { depth, maximum, at });
@@ -218,7 +216,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What a fragment amounts to; one that is not defined, to nothing: validation names it.
+    /// Measures of a fragment; empty for an undefined one, which validation rejects.
     fn fragment(&mut self, name: &'a Name, at: Pos, level: usize) -> Result<Extent, Refusal> {
         let Some(fragment) = self.document.fragments.get(name) else {
             return Ok(Extent::default());
@@ -272,14 +270,14 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Whether a field is part of a connection and no object of its own. Told by its name, and by
-/// having no arguments: the root fields `node(id:)` and `nodes(ids:)` fetch something.
+/// True for a field that is a part of a connection and not an object of its own: by its name, and
+/// by having no arguments, because the root fields `node(id:)` and `nodes(ids:)` load objects.
 fn is_wrapper(field: &Field) -> bool {
     field.arguments.is_empty() && matches!(field.name.node.as_str(), "edges" | "node" | "nodes")
 }
 
-/// The lists through which the introspected types refer to each other: each multiplies the answer
-/// by the schema.
+/// True for the lists through which introspected types refer to each other: each multiplies the
+/// response by the schema.
 fn multiplies_introspection(field: &str) -> bool {
     matches!(field, "fields" | "inputFields" | "interfaces" | "possibleTypes")
 }

@@ -1,4 +1,4 @@
-//! Accounts and sessions.
+//! Mutations of accounts and sessions.
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use std::sync::Arc;
@@ -277,7 +277,7 @@ async fn refresh_session(
     input: RefreshSessionInput,
 ) -> Result<RefreshSessionPayload, ApiError> {
     let Some((token, delivery)) = refresh_token(request, input.refresh_token)? else {
-        // What a page hears that asks, when it is opened, whether somebody is logged in.
+        // The response to a page that checks for a session when it opens.
         let user_errors = vec![logins::no_session().into()];
         return Ok(RefreshSessionPayload { user_errors, ..RefreshSessionPayload::default() });
     };
@@ -293,14 +293,14 @@ async fn refresh_session(
             request.sign_in(user.id);
             RefreshSessionPayload {
                 session: Some(Session::deliver(request, login, delivery)),
-                viewer: Some(shown(user)),
+                viewer: Some(user_of(user)),
                 user_errors: Vec::new(),
             }
         }
     })
 }
 
-fn shown(row: UserRow) -> User {
+fn user_of(row: UserRow) -> User {
     User(Arc::new(row))
 }
 
@@ -427,7 +427,7 @@ async fn update_profile(
     let done = accounts::update_profile(session, services, viewer, profile).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => UpdateProfilePayload { user: None, user_errors },
-        Ok(row) => UpdateProfilePayload { user: Some(shown(row)), user_errors: Vec::new() },
+        Ok(row) => UpdateProfilePayload { user: Some(user_of(row)), user_errors: Vec::new() },
     })
 }
 

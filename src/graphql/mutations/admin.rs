@@ -1,4 +1,4 @@
-//! What operators change.
+//! Mutations for admins.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
@@ -61,12 +61,7 @@ impl AdminMutation {
         context: &Context<'_>,
         #[graphql(desc = "User to lock.")] input: AdminLockUserInput,
     ) -> Option<Result<AdminLockUserPayload, ApiError>> {
-        let request = begin_mutation(context);
-        let locked = set_lock(request, &input.user_id, true).await;
-        Some(
-            locked
-                .map(|(admin_user, user_errors)| AdminLockUserPayload { admin_user, user_errors }),
-        )
+        Some(lock_user(begin_mutation(context), &input.user_id).await)
     }
 
     /// Unlock a locked user. For admins; logged with the admin's id.
@@ -75,14 +70,7 @@ impl AdminMutation {
         context: &Context<'_>,
         #[graphql(desc = "User to unlock.")] input: AdminUnlockUserInput,
     ) -> Option<Result<AdminUnlockUserPayload, ApiError>> {
-        let request = begin_mutation(context);
-        let unlocked = set_lock(request, &input.user_id, false).await;
-        Some(
-            unlocked.map(|(admin_user, user_errors)| AdminUnlockUserPayload {
-                admin_user,
-                user_errors,
-            }),
-        )
+        Some(unlock_user(begin_mutation(context), &input.user_id).await)
     }
 }
 
@@ -294,21 +282,29 @@ struct AdminUnlockUserPayload {
     user_errors: Vec<UserError>,
 }
 
-async fn set_lock(
-    request: &RequestContext,
-    user: &ID,
-    is_locked: bool,
-) -> Result<(Option<AdminUser>, Vec<UserError>), ApiError> {
+async fn lock_user(request: &RequestContext, user: &ID) -> Result<AdminLockUserPayload, ApiError> {
     let admin = request.require_admin().await?;
     let user = user_key("userId", user)?;
-    let (session, services) = (&request.session, &request.services);
-    let done = if is_locked {
-        admin::lock_user(session, services, admin, user).await
-    } else {
-        admin::unlock_user(session, services, admin, user).await
-    };
+    let done = admin::lock_user(&request.session, &request.services, admin, user).await;
     Ok(match split_user_errors(done)? {
-        Err(user_errors) => (None, user_errors),
-        Ok(row) => (Some(AdminUser(row)), Vec::new()),
+        Err(user_errors) => AdminLockUserPayload { admin_user: None, user_errors },
+        Ok(row) => {
+            AdminLockUserPayload { admin_user: Some(AdminUser(row)), user_errors: Vec::new() }
+        }
+    })
+}
+
+async fn unlock_user(
+    request: &RequestContext,
+    user: &ID,
+) -> Result<AdminUnlockUserPayload, ApiError> {
+    let admin = request.require_admin().await?;
+    let user = user_key("userId", user)?;
+    let done = admin::unlock_user(&request.session, &request.services, admin, user).await;
+    Ok(match split_user_errors(done)? {
+        Err(user_errors) => AdminUnlockUserPayload { admin_user: None, user_errors },
+        Ok(row) => {
+            AdminUnlockUserPayload { admin_user: Some(AdminUser(row)), user_errors: Vec::new() }
+        }
     })
 }

@@ -1,4 +1,4 @@
-//! The viewer's own folders.
+//! Mutations of the viewer's categories.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Everything that writes, a file a noun. A mutation reads its input, has a service do it in one
-//! transaction, and answers with a payload: what was made, or `userErrors`.
+//! Mutations, one file for each noun. A mutation parses its input, calls a service, which writes in one
+//! transaction, and returns a payload: the changed objects, or `userErrors`.
 
 pub mod account;
 pub mod admin;

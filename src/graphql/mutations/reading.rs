@@ -1,4 +1,4 @@
-//! Drawing cards, and making, changing and deleting readings.
+//! Draws, and mutations of readings.
 
 use std::sync::Arc;
 
@@ -218,14 +218,14 @@ async fn create_reading(
     let key = input.idempotency_key.as_deref();
     let done = readings::create(session, services, viewer, reading, key).await;
     Ok(match split_user_errors(done)? {
-        // With the viewer, whose quota may be the matter.
+        // With the viewer, whose quota may be used up.
         Err(user_errors) => CreateReadingPayload {
             viewer: request.viewer_row().await?.map(User),
             user_errors,
             ..Default::default()
         },
         Ok(created) => {
-            let reading = created.reading.map(shown);
+            let reading = created.reading.map(reading_of);
             CreateReadingPayload {
                 reading_edge: reading.clone().map(edge),
                 reading,
@@ -236,7 +236,7 @@ async fn create_reading(
     })
 }
 
-fn shown(row: ReadingRow) -> Reading {
+fn reading_of(row: ReadingRow) -> Reading {
     Reading(Arc::new(row))
 }
 
@@ -328,8 +328,8 @@ async fn update_reading(
 fn changed(done: Result<UpdateOutcome, Vec<UserError>>) -> (Option<Reading>, Vec<UserError>) {
     match done {
         Err(user_errors) => (None, user_errors),
-        Ok(UpdateOutcome::Reading(row)) => (Some(shown(row)), Vec::new()),
-        Ok(UpdateOutcome::Conflict(row, error)) => (Some(shown(row)), vec![error.into()]),
+        Ok(UpdateOutcome::Reading(row)) => (Some(reading_of(row)), Vec::new()),
+        Ok(UpdateOutcome::Conflict(row, error)) => (Some(reading_of(row)), vec![error.into()]),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Share links.
+//! Mutations of share links.
 
 use std::sync::Arc;
 

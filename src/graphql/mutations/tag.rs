@@ -1,4 +1,4 @@
-//! Tags over all readings of the viewer's.
+//! Mutations of tags over all readings of the viewer.
 
 use std::sync::Arc;
 

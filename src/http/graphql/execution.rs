@@ -54,13 +54,13 @@ pub(super) async fn execute(
     let use_fast_json = app.services.settings.server.fast_json_pages && !document.merges_objects();
     let mut context = RequestContext::new(
         request.caller,
-        (app.database.clone(), session),
+        app.database.clone(),
+        session,
         Arc::clone(&app.services),
         Arc::clone(app.documents.limits()),
     );
     context.bypass_cache = request.bypass_cache;
-    let plans =
-        if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
+    let plans = if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
 
     let (context, plans) = (Arc::new(context), Arc::new(plans));
     let execution = Execution { app, operation, reader, context, plans };

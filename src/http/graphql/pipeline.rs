@@ -167,7 +167,7 @@ fn plan(
     if parts.method == Method::GET && operation.kind() != OperationType::Query {
         return Err(HttpError::method_not_allowed("POST", "only queries are executed over GET"));
     }
-    if operation.asks_for_schema() && !settings.introspection() {
+    if operation.selects_schema() && !settings.introspection() {
         return Err(HttpError::introspection_is_off());
     }
     document.check_variables(&request.variables, app.documents.limits())?;

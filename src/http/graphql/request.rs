@@ -178,7 +178,7 @@ fn read_source(
             "`documentId` names the whole document; send no `query` and no `persistedQuery` with it",
         )),
         (Some(text), None, None) => Ok(DocumentSource::Text(text)),
-        (Some(text), None, Some(hash)) => Ok(DocumentSource::TextToKeep(text, hash)),
+        (Some(text), None, Some(hash)) => Ok(DocumentSource::TextToRegister(text, hash)),
         (None, None, Some(hash)) => Ok(DocumentSource::Hash(hash)),
         (None, None, None) => {
             Err(HttpError::bad("query", "`query` is missing: there is nothing to execute"))
