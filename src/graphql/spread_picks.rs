@@ -54,7 +54,9 @@ impl SpreadPicksQuery {
     }
 }
 
-async fn active_spreads_with_usage(request: &RequestContext) -> Result<Vec<SpreadWithUsage>, ApiError> {
+async fn active_spreads_with_usage(
+    request: &RequestContext,
+) -> Result<Vec<SpreadWithUsage>, ApiError> {
     let active = spread_lists::active_spreads(request).await?;
     let usage = usage_of(request, active.iter().map(|spread| spread.id)).await?;
     let used = |spread: &Arc<spread::Spread>| usage.get(&spread.id).copied().unwrap_or_default();

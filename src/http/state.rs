@@ -44,7 +44,7 @@ impl App {
         catalogue: Catalogue,
     ) -> Arc<Self> {
         Arc::new(Self {
-            schema: schema(settings).finish(),
+            schema: schema(&settings).finish(),
             request_memo: RequestMemo::new(&settings.cache),
             documents,
             services: Arc::new(Services::new(settings, catalogue)),

@@ -588,7 +588,7 @@ fn the_operation_is_the_one_that_would_run() {
     for (name, kind, asks_for_schema) in kinds {
         let operation = several.operation(Some(name)).expect("defined");
         assert_eq!(
-            (operation.name(), operation.kind(), operation.asks_for_schema()),
+            (operation.name(), operation.kind(), operation.selects_schema()),
             (Some(name), kind, asks_for_schema)
         );
     }

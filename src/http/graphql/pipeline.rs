@@ -186,7 +186,7 @@ fn plan(
         strategy,
         caller: client.caller,
         rate_limit_key: client.rate_limit_key,
-        registers_document: matches!(request.document, DocumentSource::TextToKeep(..)),
+        registers_document: matches!(request.document, DocumentSource::TextToRegister(..)),
         operation_name: request.operation_name,
         variables: request.variables,
         deadline,
