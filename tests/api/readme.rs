@@ -1,5 +1,6 @@
 //! The documentation is true: README's examples return what is shown, docs/sharing.md's steps work one after
-//! another, every GraphQL example fits the schema, and docs/settings.md names every setting with its default.
+//! another, every GraphQL example fits the schema, docs/settings.md names every setting with its default, and
+//! every file, function and heading that is named exists.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -190,4 +191,112 @@ fn every_setting_is_documented_with_its_default() {
         settings,
         "settings are documented that the program does not have"
     );
+}
+
+/// The text between backticks.
+fn code_spans(page: &str) -> impl Iterator<Item = &str> {
+    page.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// Whether a code span is the path of a file or folder of the repository.
+fn is_path(span: &str) -> bool {
+    let begins = ["src/", "docs/", "tests/", "benches/", "migration/", "scripts/", ".ci/"];
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    begins.iter().any(|begin| span.starts_with(begin)) && span.chars().all(is_plain)
+}
+
+/// Files that ARCHITECTURE.md names by the names that they are about to get. To be emptied.
+const AWAITED: [&str; 14] = [
+    "src/cache/cache_tag.rs",
+    "src/cache/coherence_model.rs",
+    "src/cache/freshness_gate.rs",
+    "src/cache/invalidation.rs",
+    "src/cache/purge_epochs.rs",
+    "src/cache/redis_tier/",
+    "src/cache/response_cache.rs",
+    "src/cache/value_cache.rs",
+    "src/db/pooled_connection.rs",
+    "src/db/session/",
+    "src/db/session/mod.rs",
+    "src/db/session/routing.rs",
+    "src/db/session/transaction.rs",
+    "src/services/outbox_poller.rs",
+];
+
+#[test]
+fn every_file_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for (name, page) in pages() {
+        // benches/README.md names files of its package.
+        let base =
+            if name.starts_with("benches/") { root.join("benches/suite") } else { root.into() };
+        let is_there = |path: &str| {
+            AWAITED.contains(&path) || base.join(path).exists() || root.join(path).exists()
+        };
+        let named = code_spans(&page).filter(|span| is_path(span) && !is_there(span));
+        missing.extend(named.map(|path| format!("{name}: {path}")));
+        let folder = root.join(&name);
+        let folder = folder.parent().expect("a folder");
+        for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap_or_default();
+            if !target.contains("://") && !path.is_empty() && !folder.join(path).exists() {
+                missing.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// In the pages `src/file.rs` (`name`, `name`) says that the file has those names.
+#[test]
+fn every_function_that_is_named_is_in_its_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for (page, text) in pages() {
+        for (at, _) in text.match_indices("`src/") {
+            let Some((path, after)) = text[at + 1..].split_once('`') else { continue };
+            let names = after.strip_prefix(" (`").or_else(|| after.strip_prefix("\n   (`"));
+            let Some(names) = names.and_then(|rest| rest.split(')').next()) else { continue };
+            // A missing file is found by the test above.
+            let Ok(source) = fs::read_to_string(root.join(path)) else { continue };
+            for name in names.split([',', '`', ' ', '\n']).filter(|name| !name.is_empty()) {
+                if !source.contains(name) {
+                    missing.push(format!("{page}: {path} has no {name}"));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// GitHub's anchor of a heading.
+fn anchor_of(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let text = text.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    text.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_within_the_pages_leads_to_a_heading() {
+    let pages = pages();
+    let mut missing = Vec::new();
+    for (name, page) in &pages {
+        let folder = Path::new(name).parent().expect("a folder");
+        for target in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((path, anchor)) = target.split_once('#') else { continue };
+            if target.contains("://") {
+                continue;
+            }
+            let path = if path.is_empty() { name.into() } else { folder.join(path) };
+            let path =
+                path.display().to_string().replace("docs/../", "").replace("benches/../", "");
+            let Some(other) = pages.get(&path) else { continue };
+            let headings = other.lines().filter(|line| line.starts_with('#'));
+            if !headings.map(anchor_of).any(|found| found == anchor) {
+                missing.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
 }
