@@ -2,9 +2,10 @@
 //! users. The plans stand beside the statements' texts, in the order of those; costs, numbers of rows
 //! and times, which are never the same twice, do not.
 //!
-//! PostgreSQL tells each plan as the server gets it (`auto_explain`): of a statement that is kept
-//! prepared and has run ten times, with values of which much, little or nothing is found, after which
-//! PostgreSQL may have settled on one plan for all values. SQLite plans by the text alone.
+//! PostgreSQL logs each plan as the server gets it (`auto_explain`): of prepared statements, executed
+//! with values that match many, few and no rows. The server's connections fix the kind of plan
+//! (`plan_cache_mode`), so the number of executions does not change it; the cases of [`REPEATED`] hold
+//! that. SQLite plans by the text alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -35,8 +36,18 @@ const SEED: SeedPlan = SeedPlan { users: 2_000, readings: 200_000, seed: 2_077 }
 /// something else each time, and where two plans cost nearly the same it would choose now this one and
 /// now that.
 const SAMPLED: u32 = 700;
-/// PostgreSQL decides at the sixth whether to plan for the values any longer.
+/// More than the five after which PostgreSQL, left to itself, may turn to a plan for any values.
 const EXECUTIONS: usize = 10;
+/// Cases that are executed on a new connection for each kind of values, first `EXECUTIONS` times with
+/// those values and then with all. Without `plan_cache_mode` their plans would differ from those of one
+/// execution: of a page planned for any values, of many lists, and of two searches that are planned anew
+/// for their values.
+const REPEATED: [&str; 4] = [
+    "public_readings_after",
+    "readings_of_users",
+    "public_readings_searched",
+    "own_readings_searched",
+];
 /// Tables that no statement may read in whole.
 const LARGE: [&str; 4] = ["reading_sessions", "reading_cards", "users", "user_card_stats"];
 
@@ -194,6 +205,8 @@ type Statements = BTreeMap<String, Seen>;
 struct Taken {
     /// By the name of the case.
     cases: BTreeMap<&'static str, Statements>,
+    /// The same of the cases of [`REPEATED`], after many executions. PostgreSQL only.
+    repeated: BTreeMap<&'static str, Statements>,
     /// The same of the case that needs an index, without it.
     without: BTreeMap<&'static str, (&'static str, Statements)>,
     /// The indexes that no constraint needs.
@@ -510,6 +523,14 @@ impl Loaded {
             }
             return statements;
         }
+        self.log.take();
+        self.explain(fields, asked, &mut statements).await;
+        statements
+    }
+
+    /// The plans of a case after many executions, where PostgreSQL, left to itself, would choose others.
+    async fn take_repeated(&self, fields: &str, asked: &[Asked]) -> Statements {
+        let mut statements = Statements::new();
         for usual in asked {
             // The server connects again, and prepares again.
             self.rows(
@@ -522,18 +543,23 @@ impl Loaded {
                 self.ask(fields, usual).await;
             }
             self.log.take();
-            for asked in asked {
-                self.ask(fields, asked).await;
-            }
-            for (sql, plan) in self.log.take() {
-                let seen = statements.entry(sql).or_default();
-                seen.plans.insert(plan_of_postgres(&plan));
-                let unreturned =
-                    unreturned(&plan).map(|rows| rows.max(seen.unreturned.unwrap_or(rows)));
-                seen.unreturned = unreturned.or(seen.unreturned);
-            }
+            self.explain(fields, asked, &mut statements).await;
         }
         statements
+    }
+
+    /// Executes a case with all values, and adds the plans that PostgreSQL logs.
+    async fn explain(&self, fields: &str, asked: &[Asked], statements: &mut Statements) {
+        for asked in asked {
+            self.ask(fields, asked).await;
+        }
+        for (sql, plan) in self.log.take() {
+            let seen = statements.entry(sql).or_default();
+            seen.plans.insert(plan_of_postgres(&plan));
+            let unreturned =
+                unreturned(&plan).map(|rows| rows.max(seen.unreturned.unwrap_or(rows)));
+            seen.unreturned = unreturned.or(seen.unreturned);
+        }
     }
 
     /// Names and definitions of the indexes that no constraint needs.
@@ -565,6 +591,13 @@ impl Taken {
         for (name, fields) in CASES.iter().copied() {
             cases.insert(name, loaded.take(fields, &asked).await);
         }
+        let mut repeated = BTreeMap::new();
+        if engine == Engine::Postgres {
+            for (name, fields) in CASES.iter().copied().filter(|case| REPEATED.contains(&case.0)) {
+                repeated.insert(name, loaded.take_repeated(fields, &asked).await);
+            }
+            assert_eq!(repeated.len(), REPEATED.len());
+        }
         let mut without = BTreeMap::new();
         for (index, case) in needed(engine) {
             let (_, fields) = CASES.iter().find(|(name, _)| *name == case).expect("a case");
@@ -573,7 +606,7 @@ impl Taken {
             without.insert(index, (case, loaded.take(fields, &asked).await));
             loaded.execute(definition).await;
         }
-        Self { cases, without, indexes: indexes.into_keys().collect() }
+        Self { cases, repeated, without, indexes: indexes.into_keys().collect() }
     }
 
     /// Taken once for all tests. `None`, with a word about it, where they cannot be.
@@ -664,6 +697,18 @@ on_both_databases! {
             let is_for_later = FOR_LATER.iter().any(|(_, indexes)| indexes.contains(&index));
             assert!(is_needed || is_for_later, "no case needs {index}");
         }
+    }
+}
+
+#[tokio::test]
+async fn plans_do_not_change_with_the_number_of_executions() {
+    let test = "plans_do_not_change_with_the_number_of_executions";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    let Some(taken) = Taken::of(Engine::Postgres, test).await else { return };
+    for (case, statements) in &taken.repeated {
+        assert_eq!(plans_of(statements), plans_of(&taken.cases[case]), "{case}");
     }
 }
 
