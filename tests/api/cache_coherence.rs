@@ -375,8 +375,8 @@ impl Pair {
     }
 }
 
-/// How many sequences, of how many steps.
-const SEQUENCES: u64 = 100;
+/// Sequences unless `CACHE_SEQUENCES` says otherwise, and steps of each.
+const SEQUENCES: u64 = 20;
 const STEPS: usize = 30;
 
 fn number_of(variable: &str) -> Option<u64> {
