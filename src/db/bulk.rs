@@ -1,14 +1,14 @@
-//! Writing many rows with few statements.
+//! Bulk inserts.
 
 use sea_orm::sea_query::{InsertStatement, OnConflict, Query};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
 };
 
-/// Bound values that one statement may have; SQLite's limit is the lower one.
+/// Maximum number of bound values of a statement; SQLite's limit is the lower one.
 const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
-/// Writes the rows whose keys are not there yet.
+/// Inserts the rows whose keys do not exist yet.
 pub(super) async fn insert_missing<M>(
     connection: &impl ConnectionTrait,
     rows: Vec<M>,
@@ -24,7 +24,7 @@ where
         let batch = rows.by_ref().take(BOUND_VALUES_MAXIMUM / columns);
         let active = batch.map(|row| {
             let mut row = row.into_active_model();
-            // A model counts as unchanged, and unchanged columns would not be written.
+            // A model's columns count as unchanged, and unchanged columns are not inserted.
             for column in <M::Entity as EntityTrait>::Column::iter() {
                 row.reset(column);
             }
@@ -38,7 +38,7 @@ where
     Ok(())
 }
 
-/// The statement that writes these rows, few enough for one statement.
+/// The INSERT of rows that fit into one statement.
 pub(super) fn insert<M: ModelTrait>(rows: impl IntoIterator<Item = M>) -> InsertStatement {
     let columns = <M::Entity as EntityTrait>::Column::iter;
     let mut statement = Query::insert();

@@ -1,5 +1,5 @@
-//! What each write has made old in the caches of all servers on the database, in a row that is committed
-//! with the write.
+//! Statements on the cache outbox: the cache invalidations of each write, in a row that is committed with
+//! the write and polled by all servers on the database.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, JoinType, Query, SelectStatement};
@@ -11,30 +11,25 @@ use super::entities::cache_outbox::{Column, Entity};
 use super::query::Dialect;
 use super::{DbError, Session, Transaction};
 
-/// What a write has made old.
+/// The invalidations of one write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxRow {
     /// Chosen by the writer.
     pub id: Uuid,
-    /// As the writer says it.
+    /// Invalidations, in the writer's format.
     pub changes: Value,
 }
 
-/// What was found at a look.
+/// Result of a poll.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutboxPoll {
-    /// From where on the next look has to read: whatever has a lower position was seen at this one, and
-    /// no row with a lower one will come.
+    /// Start of the next poll: this poll saw all rows below it, and no row below it will be added.
     pub next_position: i64,
-    /// Rows from the position that was asked for on, in any order. They may have been seen before.
+    /// Rows at or after the requested position, in any order. Earlier polls may have returned some of them.
     pub rows: Vec<OutboxRow>,
 }
 
-/// Writes down what the transaction has made old.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Writes the invalidations of the transaction.
 pub async fn outbox_insert(
     transaction: &Transaction,
     OutboxRow { id, changes }: OutboxRow,
@@ -48,11 +43,7 @@ pub async fn outbox_insert(
     transaction.execute("cache_outbox_insert", &statement).await.map(drop)
 }
 
-/// The rows from that position on; none, only where to begin, if none is named.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The rows at or after a position. Without a position no rows, only the start of the first poll.
 pub async fn outbox_poll(session: &Session, from: Option<i64>) -> Result<OutboxPoll, DbError> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -72,12 +63,12 @@ pub async fn outbox_poll(session: &Session, from: Option<i64>) -> Result<OutboxP
     })
 }
 
-/// In one statement, which sees one state of the database.
+/// One statement, which sees one snapshot of the database.
 fn poll_query(dialect: Dialect, from: i64) -> SelectStatement {
     let settled = match dialect {
-        // Of all transactions below it is known how they ended.
+        // All transactions below this number have ended.
         Dialect::Postgres => "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
-        // Also where all rows are swept.
+        // Also correct when all rows are swept.
         Dialect::Sqlite => {
             "coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'cache_outbox'), 0) + 1"
         }
@@ -92,21 +83,17 @@ fn poll_query(dialect: Dialect, from: i64) -> SelectStatement {
         .to_owned()
 }
 
-/// Deletes rows that were written before that time, at most so many. Answers how many.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes up to `limit` rows written before that time. Returns their number.
 pub async fn outbox_sweep(
     transaction: &Transaction,
     before: DateTime<Utc>,
-    most: u64,
+    limit: u64,
 ) -> Result<u64, DbError> {
     let old = Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Column::CreatedAt.lt(before))
-        .limit(most)
+        .limit(limit)
         .to_owned();
     let statement =
         Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(old)).to_owned();

@@ -16,16 +16,12 @@ use crate::domain::locale::Locale;
 pub type CardRow = wasteland_cards::Model;
 /// A card's texts in one language.
 pub type CardTextRow = card_texts::Model;
-/// What one voice says of a card in one language.
+/// One voice's interpretation of a card in one language.
 pub type CardInterpretationRow = card_interpretations::Model;
-/// How often a card was drawn.
+/// A card's draw counter.
 pub type CardStatsRow = card_stats::Model;
 
 /// All cards in deck order.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn cards_all(session: &Session) -> Result<Vec<CardRow>, DbError> {
     let query = wasteland_cards::Entity::find()
         .order_by_asc(wasteland_cards::Column::Suit)
@@ -35,19 +31,11 @@ pub async fn cards_all(session: &Session) -> Result<Vec<CardRow>, DbError> {
 }
 
 /// The texts of all cards.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn card_texts_all(session: &Session) -> Result<Vec<CardTextRow>, DbError> {
     session.all("card_texts_all", &card_texts::Entity::find().into_query()).await
 }
 
-/// What the voices say of all cards.
-///
-/// # Errors
-///
-/// The statement fails.
+/// All voices' interpretations of all cards.
 pub async fn card_interpretations_all(
     session: &Session,
 ) -> Result<Vec<CardInterpretationRow>, DbError> {
@@ -56,11 +44,9 @@ pub async fn card_interpretations_all(
         .await
 }
 
-/// The counters of these cards; those never drawn may be left out.
+/// The draw counters of these cards; cards never drawn may be missing.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `draws_of_cards.snap`.
 pub async fn card_stats_by_card_id(
     session: &Session,
     cards: &[Uuid],
@@ -71,7 +57,7 @@ pub async fn card_stats_by_card_id(
     session.all("card_stats_by_card_id", &query).await
 }
 
-/// What is changed of a card; `None` keeps.
+/// Changes of a card; `None` leaves a column unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct CardChange {
@@ -82,10 +68,6 @@ pub struct CardChange {
 }
 
 /// Changes a card.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn card_change(
     transaction: &Transaction,
     id: Uuid,
@@ -102,7 +84,7 @@ pub async fn card_change(
     transaction.execute("card_change", &statement).await.map(drop)
 }
 
-/// What is changed of a card's texts; `None` keeps.
+/// Changes of a card's texts; `None` leaves a column unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct CardTextChange {
@@ -113,13 +95,10 @@ pub struct CardTextChange {
 }
 
 /// Changes a card's texts in one language.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn card_text_change(
     transaction: &Transaction,
-    (id, locale): (Uuid, Locale),
+    id: Uuid,
+    locale: Locale,
     change: CardTextChange,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {

@@ -16,20 +16,18 @@ use super::{DbError, Session, Transaction};
 /// A category's row.
 pub type CategoryRow = Model;
 
-/// How many readings a category holds.
+/// Number of readings in a category.
 #[derive(Debug, FromQueryResult)]
 pub struct CategoryCount {
-    /// Which one.
+    /// The category.
     pub category_id: Uuid,
-    /// Archived readings included.
+    /// Number of readings, archived ones included.
     pub readings: i64,
 }
 
-/// The owner's categories of these ids.
+/// The owner's categories with these ids.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `categories_of_readings.snap`.
 pub async fn categories_by_id(
     session: &Session,
     owner: Uuid,
@@ -42,11 +40,9 @@ pub async fn categories_by_id(
     session.all("categories_by_id", &query).await
 }
 
-/// How many readings each of the owner's categories holds; those without any are left out.
+/// Number of readings in each of these categories; empty categories are missing.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `categories_of_readings.snap`.
 pub async fn reading_counts_by_category_id(
     session: &Session,
     owner: Uuid,
@@ -64,10 +60,6 @@ pub async fn reading_counts_by_category_id(
 }
 
 /// All categories of a user, by name.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn categories_of_user(
     session: &Session,
     owner: Uuid,
@@ -80,12 +72,8 @@ pub async fn categories_of_user(
     session.all("categories_of_user", &query).await
 }
 
-/// Whether the owner has that category, which is not deleted until the end of the transaction. It is
-/// locked before readings are.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Locks the owner's category against deletion until the end of the transaction. Returns whether it
+/// exists. Lock order: a category before readings.
 pub async fn category_locked_shared(
     transaction: &Transaction,
     owner: Uuid,
@@ -100,11 +88,7 @@ pub async fn category_locked_shared(
     Ok(!transaction.rows("category_locked_shared", &query).await?.is_empty())
 }
 
-/// The owner's category, which nobody else uses until the end of the transaction.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The owner's category, locked exclusively until the end of the transaction.
 pub async fn category_locked(
     transaction: &Transaction,
     owner: Uuid,
@@ -115,11 +99,7 @@ pub async fn category_locked(
     transaction.one("category_locked", &query).await
 }
 
-/// Writes a category, unless the owner has one of that name; answers whether.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts a category, unless the owner has one with that name. Returns whether it was inserted.
 pub async fn category_insert(
     transaction: &Transaction,
     category: CategoryRow,
@@ -130,12 +110,8 @@ pub async fn category_insert(
     Ok(transaction.execute("category_insert", &statement).await? == 1)
 }
 
-/// Changes a category to what it is to be, unless the owner has another of that name; answers
-/// whether. The owner's changes of categories come one after another.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Updates all columns of a category, unless the owner has another one with that name. Returns whether it
+/// was updated. The owner's writes of categories are serialized by the lock of the viewer.
 pub async fn category_change(
     transaction: &Transaction,
     category: &CategoryRow,
@@ -162,11 +138,7 @@ pub async fn category_change(
     Ok(transaction.execute("category_change", &statement).await? == 1)
 }
 
-/// Deletes a category of the owner's.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes a category of the owner.
 pub async fn category_delete(
     transaction: &Transaction,
     owner: Uuid,

@@ -1,9 +1,9 @@
-//! Counters: how often cards were drawn and spreads used, and how many users and readings there are.
+//! Counters: draws of cards, uses of spreads, users and readings of the site.
 //!
-//! Invariant: once what was written is folded in, each counter is what a count of the rows would be.
-//! Whoever adds or removes a reading writes a row beside it in the same transaction that says what it
-//! changes; [`counters_fold`] takes such rows and changes the counters, in one transaction as well. So
-//! each is folded once, and no two writers wait for each other at the counter of a popular card.
+//! Invariant: after all deltas are folded, each counter equals a count of the rows. A write that adds or
+//! removes a reading inserts a delta in the same transaction; [`counters_fold`] deletes deltas and updates
+//! the counters, in one transaction too. So each delta is folded once, and writers do not wait for each
+//! other at the counter of a popular card.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use super::entities::{
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::ReadingStatus;
 
-/// What a write changes of the counters.
+/// Changes of the counters by one write.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CounterDelta {
     /// Active users.
@@ -37,7 +37,7 @@ pub struct CounterDelta {
 }
 
 impl CounterDelta {
-    /// A reading with that spread, those cards and that rating is there now.
+    /// Delta of a new reading.
     #[must_use]
     pub fn reading(
         spread: Uuid,
@@ -53,7 +53,7 @@ impl CounterDelta {
         }
     }
 
-    /// A reading with that spread is rated otherwise.
+    /// Delta of a changed rating.
     #[must_use]
     pub fn rating(spread: Uuid, from: Option<i16>, to: Option<i16>) -> Self {
         let (from, to) = (SpreadUsage::rating(from), SpreadUsage::rating(to));
@@ -65,7 +65,7 @@ impl CounterDelta {
         Self { uses: BTreeMap::from([(spread, uses)]), ..Self::default() }
     }
 
-    /// The opposite: what was there is there no more.
+    /// The opposite delta, for a deletion.
     #[must_use]
     pub fn reversed(self) -> Self {
         let reversed = |uses: SpreadUsage| SpreadUsage {
@@ -88,11 +88,7 @@ impl SpreadUsage {
     }
 }
 
-/// Writes down what the transaction changes of the counters.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts the delta of the transaction.
 pub async fn counter_delta_insert(
     transaction: &Transaction,
     delta: CounterDelta,
@@ -109,11 +105,7 @@ pub async fn counter_delta_insert(
     transaction.execute("counter_delta_insert", &insert([row])).await.map(drop)
 }
 
-/// What is counted of all readings of a user.
-///
-/// # Errors
-///
-/// A statement fails.
+/// The share of a user and all of their readings in the counters.
 pub async fn counter_delta_of_user(session: &Session, user: Uuid) -> Result<CounterDelta, DbError> {
     use reading_cards::Column as Drawn;
     use reading_sessions::Column as Reading;
@@ -168,15 +160,15 @@ pub async fn counter_delta_of_user(session: &Session, user: Uuid) -> Result<Coun
     })
 }
 
-/// Folds at most so many of what was written into the counters; answers how many there were. Several
-/// processes that fold at once do so one after another.
+/// Folds up to `limit` deltas into the counters. Returns their number. Processes that fold at the same
+/// time do so one after another.
 ///
 /// # Errors
 ///
 /// A statement fails; then nothing is folded.
 pub async fn counters_fold(
     transaction: &Transaction,
-    most: u64,
+    limit: u64,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
     use counter_deltas::{Column, Entity};
@@ -186,7 +178,7 @@ pub async fn counters_fold(
         .column(Column::Id)
         .from(Entity)
         .order_by(Column::Id, sea_orm::Order::Asc)
-        .limit(most)
+        .limit(limit)
         .to_owned();
     let take = Query::delete()
         .from_table(Entity)
@@ -199,7 +191,7 @@ pub async fn counters_fold(
         return Ok(0);
     }
     let folded = rows.len() as u64;
-    let sum = Sum::of(rows);
+    let sum = DeltaSum::of(rows);
     for statement in sum.card_updates(now) {
         transaction.execute("card_stats_add", &statement).await?;
     }
@@ -210,23 +202,28 @@ pub async fn counters_fold(
     Ok(folded)
 }
 
-/// Writes what changes nothing, for its time.
-pub(super) async fn touch(transaction: &Transaction, now: DateTime<Utc>) -> Result<(), DbError> {
+/// Updates a row without an effect, for the time that it takes.
+pub(super) async fn touch_site_stats(
+    transaction: &Transaction,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
     use site_stats::{Column, Entity};
     let statement = Query::update().table(Entity).value(Column::UpdatedAt, now).to_owned();
     transaction.execute("site_stats_touch", &statement).await.map(drop)
 }
 
-/// What several rows change together.
+/// Sum of several deltas.
 #[derive(Default)]
-struct Sum {
+struct DeltaSum {
     users: i64,
     readings: i64,
+    /// Draws by card, with the time of the latest.
     draws: BTreeMap<Uuid, (i64, Option<DateTime<Utc>>)>,
+    /// Uses by spread, with the time of the latest.
     uses: BTreeMap<Uuid, (SpreadUsage, Option<DateTime<Utc>>)>,
 }
 
-impl Sum {
+impl DeltaSum {
     fn of(rows: Vec<counter_deltas::Model>) -> Self {
         let mut sum = Self::default();
         for row in rows {
@@ -287,7 +284,7 @@ impl Sum {
     }
 }
 
-/// The later of a column's time and that one.
+/// The later of a column and a time.
 fn later<C: ColumnTrait>(column: C, time: Option<DateTime<Utc>>) -> SimpleExpr {
     let Some(time) = time else { return Expr::col(column) };
     let is_later = column.is_null().or(column.lt(time));
@@ -295,8 +292,8 @@ fn later<C: ColumnTrait>(column: C, time: Option<DateTime<Utc>>) -> SimpleExpr {
     SimpleExpr::Case(Box::new(later))
 }
 
-/// Sets the counts of the site.
-pub(super) fn count_site(now: DateTime<Utc>) -> UpdateStatement {
+/// Recounts the users and readings of the site.
+pub(super) fn recount_site(now: DateTime<Utc>) -> UpdateStatement {
     let count = |query: sea_orm::sea_query::SelectStatement| {
         SimpleExpr::SubQuery(None, Box::new(query.into()))
     };
@@ -318,8 +315,8 @@ pub(super) fn count_site(now: DateTime<Utc>) -> UpdateStatement {
         .to_owned()
 }
 
-/// Sets the counters of every card to its draws.
-pub(super) fn count_draws(now: DateTime<Utc>) -> UpdateStatement {
+/// Recounts the draws of all cards.
+pub(super) fn recount_draws(now: DateTime<Utc>) -> UpdateStatement {
     use card_stats::Column as Stats;
     use reading_cards::Column as Drawn;
     let drawn = |column: Drawn| (reading_cards::Entity, column);
@@ -342,8 +339,8 @@ pub(super) fn count_draws(now: DateTime<Utc>) -> UpdateStatement {
         .to_owned()
 }
 
-/// Sets the counters of every spread to its readings and their ratings.
-pub(super) fn count_uses(now: DateTime<Utc>) -> UpdateStatement {
+/// Recounts the uses and ratings of all spreads.
+pub(super) fn recount_uses(now: DateTime<Utc>) -> UpdateStatement {
     use reading_sessions::Column as Reading;
     use spread_stats::Column as Stats;
     let reading = |column: Reading| (reading_sessions::Entity, column);

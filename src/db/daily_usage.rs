@@ -1,4 +1,4 @@
-//! Statements on how much users make a day.
+//! Statements on the number of readings of a user on a UTC day.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -9,17 +9,13 @@ use super::bulk::insert;
 use super::entities::daily_usage::{Column, Entity, Model};
 use super::{DbError, Session, Transaction};
 
-/// Counts a reading on that day if there are fewer than `most`; answers whether. Two that are counted
-/// at once wait for each other here, so that the last place is given once.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Counts a reading on the current day, if there are fewer than `limit`. Returns whether it was counted.
+/// Concurrent calls of a user wait for each other here, so the limit is exact.
 pub async fn daily_usage_increment(
     transaction: &Transaction,
     user: Uuid,
     now: DateTime<Utc>,
-    most: u16,
+    limit: u16,
 ) -> Result<bool, DbError> {
     let n = || Expr::col((Entity, Column::N));
     let first =
@@ -29,17 +25,13 @@ pub async fn daily_usage_increment(
         OnConflict::columns([Column::UserId, Column::UtcDay])
             .value(Column::N, n().add(1))
             .value(Column::UpdatedAt, now)
-            .action_and_where(n().lt(i32::from(most)))
+            .action_and_where(n().lt(i32::from(limit)))
             .to_owned(),
     );
     Ok(transaction.execute("daily_usage_increment", &statement).await? == 1)
 }
 
-/// How many readings the user made on that day.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings that the user made on a day.
 pub async fn daily_usage(session: &Session, user: Uuid, day: NaiveDate) -> Result<i32, DbError> {
     let query = Entity::find()
         .select_only()

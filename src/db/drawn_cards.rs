@@ -26,7 +26,7 @@ pub struct DrawnCardRow {
     pub position_number: i16,
     pub card_id: Uuid,
     pub orientation: Orientation,
-    /// `None` where they were not asked for.
+    /// `None` if the statement did not select them.
     #[sea_orm(skip)]
     pub texts: Option<DrawnCardTexts>,
 }
@@ -40,15 +40,13 @@ pub struct DrawnCardTexts {
     pub interpretation: String,
 }
 
-/// Which columns those are, in that order.
+/// Columns of [`DrawnCardTexts`], in its order.
 const TEXTS: [Column; 3] = [Column::PositionName, Column::PositionMeaning, Column::Interpretation];
 
-/// The drawn cards of these readings, by position within each. Whoever asks has the readings
-/// already, so the viewer may see them.
+/// The drawn cards of these readings, by position within each. The caller has loaded the readings, so the
+/// viewer may see them.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `drawn_cards.snap`, `drawn_cards_with_texts.snap`.
 pub async fn drawn_cards_by_reading_id(
     session: &Session,
     readings: &[Uuid],
@@ -67,12 +65,12 @@ pub async fn drawn_cards_by_reading_id(
     let rows = session.rows(STATEMENT, &query).await?;
     let mut texts = PositionTexts::default();
     rows.iter()
-        .map(|row| read(columns, row, &mut texts))
+        .map(|row| decode_drawn_card(columns, row, &mut texts))
         .collect::<Result<_, _>>()
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-fn read<'a>(
+fn decode_drawn_card<'a>(
     columns: Columns,
     row: &'a QueryResult,
     texts: &mut PositionTexts<'a>,
@@ -86,22 +84,22 @@ fn read<'a>(
         texts: match columns {
             Columns::WithoutTexts => None,
             Columns::WithTexts => Some(DrawnCardTexts {
-                position_name: texts.read(&mut cells)?,
-                position_meaning: texts.read(&mut cells)?,
+                position_name: texts.decode(&mut cells)?,
+                position_meaning: texts.decode(&mut cells)?,
                 interpretation: cells.next()?,
             }),
         },
     })
 }
 
-/// The texts of positions met so far. Most readings use one of a few spreads, so the same texts come
-/// again and again; each is read once.
+/// Position texts decoded so far. Most readings use one of a few spreads, so the same JSON repeats many
+/// times; each is decoded once.
 #[derive(Default)]
 struct PositionTexts<'a>(HashMap<&'a [u8], Arc<Localized<String>>>);
 
 impl<'a> PositionTexts<'a> {
-    fn read(&mut self, cells: &mut Cells<'a>) -> Result<Arc<Localized<String>>, DbErr> {
-        let (row, index) = cells.next_place();
+    fn decode(&mut self, cells: &mut Cells<'a>) -> Result<Arc<Localized<String>>, DbErr> {
+        let (row, index) = cells.next_index();
         let json = raw_json(row, index)?;
         if let Some(text) = self.0.get(json) {
             return Ok(Arc::clone(text));

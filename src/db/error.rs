@@ -1,39 +1,39 @@
-//! What can go wrong between the server and its database.
+//! Errors of statements.
 
 use sea_orm::sqlx;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
 
-/// A failed statement. The cause is for the log; clients see a code only.
+/// A failed statement. The cause is for the log; clients see only a code.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
-    /// No connection could be had: the database is away, or all connections are busy.
+    /// No connection: the database is unreachable, or all connections are in use.
     #[error("the database cannot be reached")]
     Unavailable(#[source] std::sync::Arc<DbErr>),
-    /// The statement took longer than it may.
+    /// The statement exceeded its deadline.
     #[error("statement {statement} took longer than it may")]
     Deadline {
-        /// The statement's name.
+        /// Name of the statement.
         statement: &'static str,
     },
-    /// The database refused the statement, or a row is not what it should be.
+    /// The database rejected the statement, or a row cannot be decoded.
     #[error("statement {statement} failed")]
     Failed {
-        /// The statement's name.
+        /// Name of the statement.
         statement: &'static str,
-        /// Why.
+        /// Cause.
         #[source]
         cause: std::sync::Arc<DbErr>,
     },
-    /// Columns are asked for that the statement did not read: a mistake in this program.
-    #[error("{what} were not read")]
+    /// Use of columns that the statement did not select: a bug in this program.
+    #[error("{what} were not loaded")]
     NotLoaded {
-        /// What is asked for.
+        /// The columns.
         what: &'static str,
     },
-    /// A row refers to reference data that is not there.
+    /// A row refers to missing reference data.
     #[error("{what} is missing from the reference data")]
     MissingReferenceData {
-        /// What is missing.
+        /// The missing data.
         what: String,
     },
 }
@@ -53,24 +53,24 @@ impl DbError {
         }
     }
 
-    /// Whether somebody else wrote, at the same time, what may be there once only.
-    pub(super) fn is_of_uniqueness(&self) -> bool {
+    /// Whether a concurrent write violated a unique index.
+    pub(super) fn is_unique_violation(&self) -> bool {
         let Self::Failed { cause, .. } = self else { return false };
         matches!(cause_of(cause), Some(sqlx::Error::Database(cause)) if cause.is_unique_violation())
     }
 
-    /// There is no connection, whatever the driver says of it.
+    /// The error of a failed connect or acquisition.
     pub(super) fn unavailable(error: sqlx::Error) -> Self {
         Self::of("connect", DbErr::Conn(RuntimeErr::SqlxError(error.into())))
     }
 
-    /// What the driver says of a statement.
+    /// The driver's error of a statement.
     pub(super) fn of_driver(statement: &'static str, error: sqlx::Error) -> Self {
         Self::of(statement, DbErr::Query(RuntimeErr::SqlxError(error.into())))
     }
 }
 
-/// What the database driver says went wrong.
+/// The driver's error in an ORM error.
 fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
@@ -80,7 +80,7 @@ fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether the connection broke while the statement ran, or there was none.
+/// Whether the connection was lost during the statement, or there was none.
 pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
     match cause {
         sqlx::Error::Io(_)
@@ -93,8 +93,7 @@ pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the database ended the statement because it ran, or waited for a lock, for longer than
-/// the settings allow.
+/// Whether the database cancelled the statement because of its statement timeout or lock timeout.
 fn is_out_of_time(cause: &sqlx::Error) -> bool {
     let sqlx::Error::Database(cause) = cause else { return false };
     // PostgreSQL's query_canceled and lock_not_available, and SQLITE_BUSY.

@@ -1,4 +1,6 @@
-//! Statements of exports. Each takes the owner: none can answer with a reading of somebody else's.
+//! Statements of exports. Each takes the owner: none can return a reading of another user.
+//!
+//! SQL: `tests/api/golden/*/export_of_readings.snap`.
 
 use std::collections::HashMap;
 
@@ -8,9 +10,9 @@ use uuid::Uuid;
 
 use super::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use super::entities::{reading_categories, reading_sessions};
-use super::query::batches::Batches;
+use super::query::batches::KeysetBatches;
 use super::query::columns::Columns;
-use super::readings::{ReadingKey, ReadingRow, in_order, read};
+use super::readings::{ReadingKey, ReadingRow, decode_reading, ordered_readings};
 use super::{DbError, Session};
 use crate::domain::page::Order;
 use crate::domain::reading_list::{ReadingOrder, ReadingOrderField};
@@ -20,28 +22,28 @@ const ORDER: ReadingOrder =
     ReadingOrder { field: ReadingOrderField::CreatedAt, order: Order::Desc };
 const CATEGORY_NAME: &str = "category_name";
 
-/// A reading with all that belongs to it.
+/// A reading with its category and cards.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExportedReading {
     /// The reading, with its texts.
     pub reading: ReadingRow,
-    /// The name of the owner's folder for it.
+    /// Name of its category.
     pub category: Option<String>,
     /// Its cards by position, with their texts.
     pub cards: Vec<DrawnCardRow>,
 }
 
-/// All readings of a user, archived ones included, the newest first, a batch at a time.
-pub struct ReadingExport(Batches);
+/// All readings of a user in batches, the newest first, archived ones included.
+pub struct ReadingExport(KeysetBatches);
 
 impl ReadingExport {
-    /// So many of that user's at a time.
+    /// Batches of at most `batch` readings.
     #[must_use]
     pub fn new(owner: Uuid, batch: u64) -> Self {
         use reading_categories as categories;
         use reading_sessions::Column;
         let own = Condition::all().add(Column::UserId.eq(owner));
-        let mut list = in_order(Columns::WithTexts, own, ORDER);
+        let mut list = ordered_readings(Columns::WithTexts, own, ORDER);
         let category = (categories::Entity, categories::Column::Id);
         list.rows
             .expr_as(Expr::col((categories::Entity, categories::Column::Name)), CATEGORY_NAME)
@@ -50,14 +52,10 @@ impl ReadingExport {
                 categories::Entity,
                 Expr::col(category).equals((reading_sessions::Entity, Column::CategoryId)),
             );
-        Self(Batches::new(list, batch))
+        Self(KeysetBatches::new(list, batch))
     }
 
-    /// The next batch, in two statements; `None` when there is no more.
-    ///
-    /// # Errors
-    ///
-    /// A statement fails.
+    /// The next batch, in two statements; `None` at the end.
     pub async fn next(
         &mut self,
         session: &Session,
@@ -69,7 +67,7 @@ impl ReadingExport {
             .iter()
             .map(|row| {
                 Ok(ExportedReading {
-                    reading: read(Columns::WithTexts, row, 0)?,
+                    reading: decode_reading(Columns::WithTexts, row, 0)?,
                     category: row.try_get("", CATEGORY_NAME)?,
                     cards: Vec::new(),
                 })
@@ -79,7 +77,7 @@ impl ReadingExport {
         let last = readings
             .last()
             .map(|last| ReadingKey::of(&last.reading, ORDER.field).values(ORDER.order).into());
-        self.0.pass(readings.len(), last);
+        self.0.advance(readings.len(), last);
         if readings.is_empty() {
             return Ok(None);
         }

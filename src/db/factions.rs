@@ -1,4 +1,4 @@
-//! Statements on factions.
+//! Statements on factions. They run when the catalogue is loaded.
 
 use sea_orm::{EntityTrait, QueryOrder, QueryTrait};
 
@@ -13,29 +13,17 @@ pub type FactionTextRow = faction_texts::Model;
 pub type FactionVoiceRow = faction_voices::Model;
 
 /// All factions in their order.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn factions_all(session: &Session) -> Result<Vec<FactionRow>, DbError> {
     let query = factions::Entity::find().order_by_asc(factions::Column::SortOrder).into_query();
     session.all("factions_all", &query).await
 }
 
 /// The names of all factions.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn faction_texts_all(session: &Session) -> Result<Vec<FactionTextRow>, DbError> {
     session.all("faction_texts_all", &faction_texts::Entity::find().into_query()).await
 }
 
 /// The voices of all factions, by priority within each.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn faction_voices_all(session: &Session) -> Result<Vec<FactionVoiceRow>, DbError> {
     let query = faction_voices::Entity::find()
         .order_by_asc(faction_voices::Column::Faction)

@@ -1,5 +1,5 @@
-//! Statements on logins and their refresh tokens. What is decided about a token is decided while its
-//! login is locked, so two uses of one family come one after the other.
+//! Statements on logins and their refresh tokens. Decisions about a token are made while its login is
+//! locked, so two uses of one token family are serialized.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{LockType, Query};
@@ -15,20 +15,12 @@ pub type LoginRow = login_sessions::Model;
 /// A refresh token, as a hash.
 pub type RefreshTokenRow = refresh_tokens::Model;
 
-/// Writes a login.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts a login.
 pub async fn login_insert(transaction: &Transaction, login: LoginRow) -> Result<(), DbError> {
     transaction.execute("login_insert", &insert([login])).await.map(drop)
 }
 
-/// Writes a refresh token.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts a refresh token.
 pub async fn refresh_token_insert(
     transaction: &Transaction,
     token: RefreshTokenRow,
@@ -36,11 +28,7 @@ pub async fn refresh_token_insert(
     transaction.execute("refresh_token_insert", &insert([token])).await.map(drop)
 }
 
-/// The refresh token of a hash.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The refresh token with a hash.
 pub async fn refresh_token_by_hash(
     session: &Session,
     hash: &str,
@@ -50,11 +38,7 @@ pub async fn refresh_token_by_hash(
     session.one("refresh_token_by_hash", &query).await
 }
 
-/// The refresh token of an id.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The refresh token with an id.
 pub async fn refresh_token_by_id(
     session: &Session,
     id: Uuid,
@@ -63,11 +47,7 @@ pub async fn refresh_token_by_id(
     session.one("refresh_token_by_id", &query).await
 }
 
-/// A login, which nobody else changes until the end of the transaction.
-///
-/// # Errors
-///
-/// The statement fails.
+/// A login, locked against changes until the end of the transaction.
 pub async fn login_locked(
     transaction: &Transaction,
     id: Uuid,
@@ -76,11 +56,7 @@ pub async fn login_locked(
     transaction.one("login_locked", &query).await
 }
 
-/// Notes that a token was exchanged for another.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Marks a token as exchanged for its successor.
 pub async fn refresh_token_use(
     transaction: &Transaction,
     id: Uuid,
@@ -100,10 +76,6 @@ pub async fn refresh_token_use(
 }
 
 /// Revokes one token.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn refresh_token_revoke(
     transaction: &Transaction,
     id: Uuid,
@@ -119,11 +91,7 @@ pub async fn refresh_token_revoke(
     transaction.execute("refresh_token_revoke", &statement).await.map(drop)
 }
 
-/// Ends one login of a user.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Revokes one login of a user. Returns the number of revoked logins.
 pub async fn login_revoke(
     transaction: &Transaction,
     user: Uuid,
@@ -136,11 +104,7 @@ pub async fn login_revoke(
     transaction.execute("login_revoke", &statement).await
 }
 
-/// Ends all logins of a user.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Revokes all logins of a user. Returns their number.
 pub async fn logins_revoke_all(
     transaction: &Transaction,
     user: Uuid,
@@ -160,22 +124,18 @@ fn revoke(user: Uuid, now: DateTime<Utc>) -> sea_orm::sea_query::UpdateStatement
         .to_owned()
 }
 
-/// Deletes logins that are over, with their tokens; at most so many. Answers how many.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes up to `limit` expired logins, with their tokens. Returns their number.
 pub async fn logins_sweep(
     transaction: &Transaction,
     now: DateTime<Utc>,
-    most: u64,
+    limit: u64,
 ) -> Result<u64, DbError> {
     use login_sessions::{Column, Entity};
     let expired = Query::select()
         .column(Column::Id)
         .from(Entity)
         .and_where(Column::ExpiresAt.lte(now))
-        .limit(most)
+        .limit(limit)
         .to_owned();
     let statement =
         Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(expired)).to_owned();

@@ -1,19 +1,19 @@
-//! The migrations as the server runs them: on a connection of their own, because building an index
-//! on a large table takes longer than any statement of a request may.
+//! Migrations as the server runs them: on a dedicated connection, because building an index on a large
+//! table takes longer than the statement timeout of requests.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::Query;
 use sea_orm::{DatabaseConnection, FromQueryResult};
 
-use super::pool::check_reachable;
+use super::driver::check_reachable;
 use super::{DbError, Session, StartLock};
 use crate::config::database::DatabaseSettings;
 
-/// Applies the migrations that are missing. Each is applied whole or not at all.
+/// Applies the missing migrations, each in a transaction.
 ///
 /// # Errors
 ///
-/// The database cannot be reached, or one of them fails; those before it stay applied.
+/// The database cannot be reached, or a migration fails; those before it stay applied.
 pub async fn up(settings: &DatabaseSettings, _lock: &StartLock) -> Result<(), DbError> {
     let connection = connect(settings).await?;
     let missing = status_on(&connection).await?.iter().filter(|(_, applied)| !applied).count();
@@ -23,11 +23,11 @@ pub async fn up(settings: &DatabaseSettings, _lock: &StartLock) -> Result<(), Db
     Migrator::up(&connection, None).await.map_err(|error| DbError::of("migrations_up", error))
 }
 
-/// Takes the newest migrations back.
+/// Rolls the newest migrations back.
 ///
 /// # Errors
 ///
-/// The database cannot be reached, or one of them cannot be taken back.
+/// The database cannot be reached, or a migration cannot be rolled back.
 pub async fn down(
     settings: &DatabaseSettings,
     _lock: &StartLock,
@@ -39,21 +39,17 @@ pub async fn down(
         .map_err(|error| DbError::of("migrations_down", error))
 }
 
-/// Each migration's name and whether it is applied, in their order.
-///
-/// # Errors
-///
-/// The database cannot be asked.
+/// Name of each migration and whether it is applied, in their order.
 pub async fn status(settings: &DatabaseSettings) -> Result<Vec<(String, bool)>, DbError> {
     status_on(&connect(settings).await?).await
 }
 
-/// The names of the migrations that have not been applied, in their order, asked as requests ask: a
-/// database that they cannot use is not fit to serve them, and one that they can use is.
+/// Names of the missing migrations, in their order. Runs in a session like the statements of requests,
+/// because readiness means that requests can use the database.
 ///
 /// # Errors
 ///
-/// The database cannot be asked, or never had a migration.
+/// The statement fails, or no migration was ever applied.
 pub async fn missing(session: &Session) -> Result<Vec<String>, DbError> {
     let query = Query::select().column("version").from("seaql_migrations").to_owned();
     let applied: Vec<Applied> = session.all("migrations_applied", &query).await?;

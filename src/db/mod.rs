@@ -1,7 +1,9 @@
-//! Everything that speaks SQL: the connections, the entities, and a file of statements a noun.
+//! SQL: connections, entities, and a file of statements for each noun.
 //!
-//! Statements are built and run nowhere else. Each goes through a [`Session`], which counts it for
-//! the request that it belongs to.
+//! Statements are built and run nowhere else. Each runs in a [`Session`], which counts it for its
+//! request. A function that reads is named after what it returns, a function that writes after the noun
+//! and the verb; the statement has the same name in logs and spans. Its SQL and plans, for both
+//! databases, are in `tests/api/golden/`.
 
 pub mod cache_outbox;
 pub mod cards;
@@ -31,9 +33,10 @@ pub mod voices;
 
 mod bulk;
 mod database;
+mod driver;
 mod error;
-mod lent;
 mod pool;
+mod pooled_connection;
 mod replicas;
 mod session;
 mod sql;
@@ -48,12 +51,12 @@ pub use start_lock::StartLock;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Digits of a second that the databases keep and cursors carry.
+/// Digits of a second in database columns and cursors.
 const MICROSECONDS: u16 = 6;
 
-/// The time as the databases keep it.
+/// Current time, with the precision of the databases.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the place that the others use")]
+#[expect(clippy::disallowed_methods, reason = "all other code calls this function")]
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(MICROSECONDS)
 }

@@ -1,355 +1,285 @@
-//! Connections to one database: how many may be open, who waits for one, and what becomes of those that
-//! come back. The driver's pool opens and keeps them; that a pool has a size and an overflow above it,
-//! and what that is used for, is here.
+//! Connections to one database: how many may be open, who waits for one and for how long, and the
+//! figures that operators see.
 //!
-//! Up to `size` connections are kept; more are opened while they are needed, and closed when they come
-//! back to a pool that is full.
+//! The pool is deadpool's over the drivers' connections, with at most `size + max_overflow` of them. Around
+//! it: the size (idle connections above it are closed), the write permit of SQLite, the times of the latest
+//! acquisitions, and the warning of an overflow. sqlx's own pool is not used because it sends a ping for
+//! each connection that is released: one round trip a request.
 
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sea_orm::sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sea_orm::sqlx::{self, ConnectOptions, Connection, PgPool, SqlitePool};
-use sea_orm::{DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use deadpool::Runtime;
+use deadpool::managed::{self, PoolConfig, PoolError, TimeoutType, Timeouts};
+use sea_orm::sqlx;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use super::DbError;
-use super::lent::{Connected, Lent, OpenTransaction};
+use super::driver::ConnectionManager;
+use super::pooled_connection::{OpenTransaction, PooledConnection};
 use super::query::Dialect;
-use crate::config::Settings;
 use crate::config::database::{
     ACQUIRES_REMEMBERED, DatabaseSettings, DatabaseUrl, OVERFLOW_WARNING_INTERVAL,
 };
 use crate::domain::lock::lock;
 
-/// What a database is to the server.
+/// Role of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolRole {
-    /// Everything is written there.
+    /// The database that all writes go to.
     Primary,
-    /// It follows the primary and is read.
+    /// A read-only copy of the primary.
     Replica,
 }
 
-/// What the connections to a database are used for at a moment.
+/// Figures of a pool at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolStats {
-    /// Which database.
+    /// Role of the pool's database.
     pub role: PoolRole,
-    /// Connections that are kept open.
+    /// Maximum number of idle connections.
     pub size: u32,
-    /// Connections that wait for work.
+    /// Idle connections.
     pub checked_in: u32,
-    /// Connections that somebody has.
+    /// Connections held by requests.
     pub checked_out: u32,
     /// Open connections above the size.
     pub overflow: u32,
-    /// How many there may be above the size.
+    /// Maximum number of connections above the size.
     pub max_overflow: u32,
     /// Requests that wait for a connection.
     pub waiting: usize,
-    /// What 19 of 20 of the latest requests waited at most; `None` before the first.
+    /// 95th percentile of the latest waits for a connection; `None` before the first.
     pub acquire_p95: Option<Duration>,
+}
+
+/// Size of a pool, and connections that may be opened above it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PoolSize {
+    pub(super) size: u32,
+    pub(super) max_overflow: u32,
+}
+
+/// Time limit of the wait for a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AcquireTimeout {
+    pub(super) pool_timeout: Duration,
+    /// End of the request, if it ends earlier.
+    pub(super) give_up_at: Option<Instant>,
+}
+
+impl AcquireTimeout {
+    /// Deadline of a wait that starts now.
+    fn deadline(self) -> Instant {
+        let latest = Instant::now() + self.pool_timeout;
+        self.give_up_at.map_or(latest, |give_up_at| give_up_at.min(latest))
+    }
 }
 
 /// The connections to one database; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Shared>);
+pub(super) struct Pool(Arc<PoolState>);
 
-struct Shared {
-    connections: Connections,
+struct PoolState {
+    connections: managed::Pool<ConnectionManager>,
     role: PoolRole,
-    size: u32,
-    max_overflow: u32,
-    /// For an answer of the database.
-    deadline: Duration,
-    /// One for each connection that may be lent. In the driver's pool those who wait for a place and
-    /// those who wait for a database that does not answer are the same; the former may wait for long.
-    places: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    /// Connections on their way back: the driver asks each whether it still works.
-    returning: AtomicUsize,
-    returned: Notify,
-    waits: Mutex<Waits>,
+    limits: PoolSize,
+    /// SQLite's one writer. SQLite itself would let the others retry until one of them is lucky; here
+    /// they wait in line.
+    writer: Option<Arc<Semaphore>>,
+    acquire_times: Mutex<AcquireTimes>,
     is_overflowing: AtomicBool,
-    /// When that was last said in the log.
-    overflow_told_at: Mutex<Option<Instant>>,
+    overflow_logged_at: Mutex<Option<Instant>>,
 }
 
-enum Connections {
-    Postgres(PgPool),
-    Sqlite {
-        pool: SqlitePool,
-        /// One writes at a time. SQLite would let the others try again and again until one of them
-        /// is lucky; here they wait in line.
-        turn: Arc<Semaphore>,
-    },
-}
-
-/// How long the latest requests waited, the oldest being replaced.
+/// Ring buffer of the latest waits for a connection.
 #[derive(Default)]
-struct Waits {
+struct AcquireTimes {
     latest: Vec<Duration>,
     next: usize,
 }
 
 impl Pool {
-    /// Opens one connection, to see that the database is there; the others are opened when they are
-    /// needed.
+    /// Creates a pool. An embedded database is opened at once, to find out whether it can be; connections
+    /// to a server are opened when they are needed.
     ///
     /// # Errors
     ///
-    /// The address is wrong, or the database cannot be reached.
+    /// The address is wrong, or the embedded database cannot be opened.
     pub(super) async fn open(
-        settings: &Settings,
+        database: &DatabaseSettings,
         url: &DatabaseUrl,
         role: PoolRole,
+        limits: PoolSize,
     ) -> Result<Self, DbError> {
-        let most = (settings.pool_size(), settings.max_overflow());
-        Self::open_of_size(&settings.database, (url, role), most).await
-    }
-
-    /// The same, of another size and overflow.
-    pub(super) async fn open_of_size(
-        database: &DatabaseSettings,
-        (url, role): (&DatabaseUrl, PoolRole),
-        (size, max_overflow): (u32, u32),
-    ) -> Result<Self, DbError> {
-        let connections = if url.is_embedded() {
-            open_embedded(database, url, size + max_overflow).await?
-        } else {
-            open_server(database, url, size + max_overflow).await?
-        };
-        let places = usize::try_from(size + max_overflow).unwrap_or(usize::MAX);
-        Ok(Self(Arc::new(Shared {
+        let manager = ConnectionManager::new(database, url)?;
+        let is_sqlite = manager.dialect().is_sqlite();
+        let maximum = usize::try_from(limits.size + limits.max_overflow).unwrap_or(usize::MAX);
+        let connections = managed::Pool::builder(manager)
+            .config(PoolConfig::new(maximum))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| DbError::unavailable(sqlx::Error::Configuration(error.into())))?;
+        let pool = Self(Arc::new(PoolState {
             connections,
             role,
-            size,
-            max_overflow,
-            deadline: database.deadline,
-            places: Arc::new(Semaphore::new(places)),
-            waiting: AtomicUsize::default(),
-            returning: AtomicUsize::default(),
-            returned: Notify::new(),
-            waits: Mutex::default(),
+            limits,
+            writer: is_sqlite.then(|| Arc::new(Semaphore::new(1))),
+            acquire_times: Mutex::default(),
             is_overflowing: AtomicBool::default(),
-            overflow_told_at: Mutex::default(),
-        })))
-    }
-
-    /// The driver's pool for what is not done for a request.
-    pub(super) fn as_connection(&self) -> DatabaseConnection {
-        match &self.0.connections {
-            Connections::Postgres(pool) => {
-                SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone())
-            }
-            Connections::Sqlite { pool, .. } => {
-                SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.clone())
-            }
+            overflow_logged_at: Mutex::default(),
+        }));
+        if is_sqlite {
+            pool.get(database.pool_timeout, database.pool_timeout).await?;
         }
+        Ok(pool)
     }
 
-    /// Takes a connection, as it is: whether it still works is found out by using it. Waits for a place
-    /// until `until`, and then no longer than `deadline` for a database that has to be connected to.
-    pub(super) async fn lend(
+    /// Acquires a connection, untested: its first statement finds out whether it is alive. Waits for a
+    /// free connection until `acquire_timeout`, and then at most `connect_timeout` for a new connection.
+    pub(super) async fn acquire(
         &self,
-        until: Instant,
-        deadline: Duration,
-    ) -> Result<Lent, sqlx::Error> {
-        let shared = &self.0;
+        acquire_timeout: AcquireTimeout,
+        connect_timeout: Duration,
+    ) -> Result<PooledConnection, DbError> {
+        self.acquire_until(acquire_timeout.deadline(), connect_timeout).await
+    }
+
+    async fn acquire_until(
+        &self,
+        deadline: Instant,
+        connect_timeout: Duration,
+    ) -> Result<PooledConnection, DbError> {
         let started = Instant::now();
-        let waiting = WaitGuard::new(&shared.waiting);
-        let place = match timeout_at(until, Arc::clone(&shared.places).acquire_owned()).await {
-            Ok(place) => place.map_err(|_| sqlx::Error::PoolClosed)?,
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        };
-        let connection = match timeout(deadline, shared.acquire()).await {
-            Ok(connection) => connection?,
-            Err(_) => return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-        };
-        drop(waiting);
-        lock(&shared.waits).note(started.elapsed());
-        shared.look_at_overflow();
-        Ok(Lent::new(connection, self.clone(), place))
+        let wait = deadline.saturating_duration_since(started);
+        let connection = self.get(wait, connect_timeout).await?;
+        lock(&self.0.acquire_times).record(started.elapsed());
+        self.0.warn_of_overflow();
+        Ok(connection)
     }
 
-    /// Takes a connection that answers. Those that do not are thrown away.
-    pub(super) async fn lend_tested(
+    async fn get(
         &self,
-        until: Instant,
-        deadline: Duration,
-    ) -> Result<Lent, sqlx::Error> {
+        wait: Duration,
+        connect_timeout: Duration,
+    ) -> Result<PooledConnection, DbError> {
+        let timeouts = Timeouts { wait: Some(wait), create: Some(connect_timeout), recycle: None };
+        let object = self.0.connections.timeout_get(&timeouts).await;
+        let object = object.map_err(|error| DbError::unavailable(acquire_error(error)))?;
+        let pool_size = usize::try_from(self.0.limits.size).unwrap_or(usize::MAX);
+        Ok(PooledConnection::new(object, pool_size))
+    }
+
+    /// Acquires a connection that answers a ping. Connections that do not are closed.
+    pub(super) async fn acquire_tested(
+        &self,
+        acquire_timeout: AcquireTimeout,
+        connect_timeout: Duration,
+    ) -> Result<PooledConnection, DbError> {
+        let deadline = acquire_timeout.deadline();
         loop {
-            let mut lent = self.lend(until, deadline).await?;
-            match timeout(deadline, lent.ping()).await {
-                Ok(Ok(())) => return Ok(lent),
-                Ok(Err(_)) | Err(_) => lent.discard(),
+            let mut connection = self.acquire_until(deadline, connect_timeout).await?;
+            if let Ok(Ok(())) = timeout(connect_timeout, connection.ping()).await {
+                return Ok(connection);
             }
-            if Instant::now() >= until {
-                return Err(sqlx::Error::PoolTimedOut);
-            }
-        }
-    }
-
-    /// Takes a connection back, with its place. One that nobody will need is closed.
-    pub(super) fn take_back(&self, connection: Connected, place: Option<OwnedSemaphorePermit>) {
-        let shared = &self.0;
-        let Ok(runtime) = Handle::try_current() else { return };
-        if shared.idle() >= shared.size {
-            connection.close_on_drop();
-        } else {
-            let returning = Returning::new(Arc::clone(shared));
-            let (back, deadline) = (connection.return_to_pool(), shared.deadline);
-            runtime.spawn(async move {
-                // A database that is frozen never says whether it works.
-                let _ = timeout(deadline, back).await;
-                drop((returning, place));
-            });
-        }
-        shared.look_at_overflow();
-    }
-
-    /// Waits until a transaction may begin. Nobody who waits here may hold a connection: those that
-    /// have their turn may be waiting for it.
-    pub(super) async fn turn_to_write(&self) -> OpenTransaction {
-        match &self.0.connections {
-            Connections::Postgres(_) => OpenTransaction::default(),
-            // It is never closed.
-            Connections::Sqlite { turn, .. } => {
-                OpenTransaction::with_turn(Arc::clone(turn).acquire_owned().await.ok())
+            connection.discard();
+            if Instant::now() >= deadline {
+                return Err(DbError::unavailable(sqlx::Error::PoolTimedOut));
             }
         }
     }
 
-    /// How a transaction begins. On SQLite with the right to write: one that asks for it later may be
-    /// refused without having waited.
+    /// Waits for the permit to begin a transaction. A waiter holds no connection: the writer that it waits
+    /// for may need it.
+    pub(super) async fn write_permit(&self) -> OpenTransaction {
+        match &self.0.writer {
+            None => OpenTransaction::default(),
+            // The semaphore is never closed.
+            Some(writer) => {
+                OpenTransaction::with_write_permit(Arc::clone(writer).acquire_owned().await.ok())
+            }
+        }
+    }
+
+    /// SQL that begins a transaction. On SQLite it takes the write lock: a transaction that asks for it
+    /// later may be refused without a wait.
     pub(super) fn begin(&self) -> &'static str {
         if self.dialect().is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }
     }
 
     pub(super) fn dialect(&self) -> Dialect {
-        match self.0.connections {
-            Connections::Postgres(_) => Dialect::Postgres,
-            Connections::Sqlite { .. } => Dialect::Sqlite,
+        self.0.connections.manager().dialect()
+    }
+
+    /// Current figures.
+    pub(super) fn stats(&self) -> PoolStats {
+        let PoolState { connections, role, limits, acquire_times, .. } = &*self.0;
+        let status = connections.status();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let open = number(status.size);
+        let checked_in = number(status.available);
+        PoolStats {
+            role: *role,
+            size: limits.size,
+            checked_in,
+            checked_out: open - checked_in,
+            overflow: open.saturating_sub(limits.size),
+            max_overflow: limits.max_overflow,
+            waiting: status.waiting,
+            acquire_p95: lock(acquire_times).p95(),
         }
     }
 
-    /// What the connections are used for now.
-    pub(super) fn stats(&self) -> PoolStats {
-        let shared = &self.0;
-        let returning = u32::try_from(shared.returning.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        let open = shared.open();
-        let checked_in = shared.idle().saturating_add(returning).min(open);
-        PoolStats {
-            role: shared.role,
-            size: shared.size,
-            checked_in,
-            checked_out: open - checked_in,
-            overflow: open.saturating_sub(shared.size),
-            max_overflow: shared.max_overflow,
-            waiting: shared.waiting.load(Ordering::Relaxed),
-            acquire_p95: lock(&shared.waits).p95(),
+    /// Closes the idle connections; those in use are closed when they are released.
+    pub(super) async fn close(&self) {
+        for connection in self.0.connections.retain(|_, _| false).removed {
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "a database connection did not close cleanly");
+            }
         }
+        self.0.connections.close();
     }
 }
 
-impl Shared {
-    /// A connection that waits for work, or a new one. One that is on its way back is waited for: it
-    /// is there sooner than another can be opened.
-    async fn acquire(&self) -> Result<Connected, sqlx::Error> {
-        loop {
-            let returned = self.returned.notified();
-            if self.idle() > 0 || self.returning.load(Ordering::Acquire) == 0 {
-                break;
-            }
-            returned.await;
-        }
-        Ok(match &self.connections {
-            Connections::Postgres(pool) => Connected::Postgres(pool.acquire().await?),
-            Connections::Sqlite { pool, .. } => Connected::Sqlite(pool.acquire().await?),
-        })
-    }
-
-    fn open(&self) -> u32 {
-        match &self.connections {
-            Connections::Postgres(pool) => pool.size(),
-            Connections::Sqlite { pool, .. } => pool.size(),
-        }
-    }
-
-    fn idle(&self) -> u32 {
-        let idle = match &self.connections {
-            Connections::Postgres(pool) => pool.num_idle(),
-            Connections::Sqlite { pool, .. } => pool.num_idle(),
-        };
-        u32::try_from(idle).unwrap_or(u32::MAX)
-    }
-
-    /// Says once that an overflow has begun; again when there was none in between, and not too often.
-    fn look_at_overflow(&self) {
-        let open = self.open();
-        let overflows = open > self.size;
-        if self.is_overflowing.swap(overflows, Ordering::Relaxed) || !overflows {
+impl PoolState {
+    /// Logs the begin of an overflow: once, and at most once in an interval.
+    fn warn_of_overflow(&self) {
+        let PoolSize { size, max_overflow } = self.limits;
+        let open = self.connections.status().size;
+        let is_overflowing = open > usize::try_from(size).unwrap_or(usize::MAX);
+        if self.is_overflowing.swap(is_overflowing, Ordering::Relaxed) || !is_overflowing {
             return;
         }
-        let mut told_at = lock(&self.overflow_told_at);
-        if told_at.is_some_and(|told| told.elapsed() < OVERFLOW_WARNING_INTERVAL) {
+        let mut logged_at = lock(&self.overflow_logged_at);
+        if logged_at.is_some_and(|logged| logged.elapsed() < OVERFLOW_WARNING_INTERVAL) {
             return;
         }
-        *told_at = Some(Instant::now());
+        *logged_at = Some(Instant::now());
         tracing::warn!(
             role = ?self.role,
-            pool_size = self.size,
-            max_overflow = self.max_overflow,
+            pool_size = size,
+            max_overflow,
             open,
             "the connection pool overflows; if it does so often, raise DATABASE_POOL_SIZE"
         );
     }
 }
 
-/// Counts somebody for as long as they wait.
-struct WaitGuard<'a>(&'a AtomicUsize);
-
-impl<'a> WaitGuard<'a> {
-    fn new(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
+fn acquire_error(error: PoolError<sqlx::Error>) -> sqlx::Error {
+    match error {
+        PoolError::Backend(error) => error,
+        PoolError::Timeout(TimeoutType::Wait) => sqlx::Error::PoolTimedOut,
+        PoolError::Timeout(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+        PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+            sqlx::Error::PoolClosed
+        }
     }
 }
 
-impl Drop for WaitGuard<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Counts a connection for as long as it is on its way back.
-struct Returning(Arc<Shared>);
-
-impl Returning {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.returning.fetch_add(1, Ordering::Release);
-        Self(shared)
-    }
-}
-
-impl Drop for Returning {
-    fn drop(&mut self) {
-        self.0.returning.fetch_sub(1, Ordering::Release);
-        self.0.returned.notify_waiters();
-    }
-}
-
-impl Waits {
-    fn note(&mut self, wait: Duration) {
+impl AcquireTimes {
+    fn record(&mut self, wait: Duration) {
         if self.latest.len() < ACQUIRES_REMEMBERED {
             self.latest.push(wait);
         } else {
@@ -363,90 +293,4 @@ impl Waits {
         sorted.sort_unstable();
         sorted.get((sorted.len() * 95).div_ceil(100).saturating_sub(1)).copied()
     }
-}
-
-async fn open_embedded(
-    database: &DatabaseSettings,
-    url: &DatabaseUrl,
-    connections: u32,
-) -> Result<Connections, DbError> {
-    migration::create_folder_of_embedded(url.expose())
-        .map_err(|error| DbError::unavailable(sqlx::Error::Configuration(error.into())))?;
-    let options = SqliteConnectOptions::from_str(url.expose())
-        .map_err(DbError::unavailable)?
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(database.lock_timeout)
-        // Slow statements are told of in one way.
-        .disable_statement_logging();
-    let pool = SqlitePoolOptions::new()
-        .max_connections(connections)
-        .min_connections(0)
-        .acquire_timeout(database.pool_timeout)
-        .max_lifetime(database.pool_recycle)
-        .test_before_acquire(false)
-        .connect_with(options)
-        .await
-        .map_err(DbError::unavailable)?;
-    Ok(Connections::Sqlite { pool, turn: Arc::new(Semaphore::new(1)) })
-}
-
-async fn open_server(
-    database: &DatabaseSettings,
-    url: &DatabaseUrl,
-    connections: u32,
-) -> Result<Connections, DbError> {
-    let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let options = PgConnectOptions::from_str(url.expose())
-        .map_err(DbError::unavailable)?
-        .options([
-            ("statement_timeout", milliseconds(database.statement_timeout)),
-            ("lock_timeout", milliseconds(database.lock_timeout)),
-            (
-                "idle_in_transaction_session_timeout",
-                milliseconds(database.idle_transaction_timeout),
-            ),
-            // A statement is planned once for each connection. Left to itself PostgreSQL plans most
-            // pages anew for each execution, because it takes a plan for any values to be dearer
-            // than it is.
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ])
-        .disable_statement_logging();
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .min_connections(0)
-        .acquire_timeout(database.pool_timeout)
-        .max_lifetime(database.pool_recycle)
-        // The request's first statement finds out whether a connection still works, without a question
-        // of its own.
-        .test_before_acquire(false)
-        .connect_lazy_with(options);
-    Ok(Connections::Postgres(pool))
-}
-
-/// Connects to a database server once, without a pool, which would try again for as long as one may
-/// wait for a connection and then not say why there is none. The address is read first, because
-/// others who cannot read it complain with all of it, and the password is in it.
-pub(super) async fn connect_directly(settings: &DatabaseSettings) -> Result<PgConnection, DbError> {
-    let options =
-        PgConnectOptions::from_str(settings.url.expose()).map_err(DbError::unavailable)?;
-    match tokio::time::timeout(settings.pool_timeout, options.connect()).await {
-        Ok(connected) => connected.map_err(DbError::unavailable),
-        Err(_) => Err(DbError::unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
-    }
-}
-
-/// Where the file of an embedded database is, or is to be.
-pub(super) fn file_of_embedded(url: &DatabaseUrl) -> Result<PathBuf, DbError> {
-    let options = SqliteConnectOptions::from_str(url.expose()).map_err(DbError::unavailable)?;
-    Ok(options.get_filename().to_owned())
-}
-
-/// Says at once, and why, when there is no database at the address.
-pub(super) async fn check_reachable(settings: &DatabaseSettings) -> Result<(), DbError> {
-    if settings.url.is_embedded() {
-        return file_of_embedded(&settings.url).map(drop);
-    }
-    connect_directly(settings).await?.close().await.map_err(DbError::unavailable)
 }

@@ -1,4 +1,5 @@
-//! Statements that change the viewer's own readings. Each takes the owner, and changes nobody else's.
+//! Statements that write readings, and that read them for a write. Each takes the owner and affects only
+//! the owner's readings.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SimpleExpr, UpdateStatement, Value};
@@ -10,18 +11,14 @@ use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
 use super::query::columns::Columns;
-use super::query::set;
-use super::query::tags::Among;
-use super::readings::{ReadingRow, TAGS, read, readings};
+use super::query::tags::TagLookup;
+use super::query::{Dialect, set};
+use super::readings::{ReadingRow, TAGS, decode_reading, select_readings};
 use super::user_card_stats::Draw;
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::PrivacyLevel;
 
-/// Writes a reading and its cards.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Inserts a reading and its cards.
 pub async fn reading_insert(
     transaction: &Transaction,
     reading: Model,
@@ -32,11 +29,7 @@ pub async fn reading_insert(
     Ok(())
 }
 
-/// The owner's reading of that id, which nobody else changes until the end of the transaction.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The owner's reading with an id, locked against changes until the end of the transaction.
 pub async fn own_reading_locked(
     transaction: &Transaction,
     owner: Uuid,
@@ -46,11 +39,7 @@ pub async fn own_reading_locked(
     one(transaction, "own_reading_locked", &query).await
 }
 
-/// The owner's reading of that id.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The owner's reading with an id.
 pub async fn own_reading_by_id(
     session: &Session,
     owner: Uuid,
@@ -60,7 +49,7 @@ pub async fn own_reading_by_id(
 }
 
 fn own_reading(owner: Uuid, id: Uuid) -> sea_orm::Select<Entity> {
-    readings(Columns::WithTexts).filter(Column::Id.eq(id)).filter(Column::UserId.eq(owner))
+    select_readings(Columns::WithTexts).filter(Column::Id.eq(id)).filter(Column::UserId.eq(owner))
 }
 
 async fn one(
@@ -70,12 +59,12 @@ async fn one(
 ) -> Result<Option<ReadingRow>, DbError> {
     let rows = session.rows(statement, query).await?;
     rows.first()
-        .map(|row| read(Columns::WithTexts, row, 0))
+        .map(|row| decode_reading(Columns::WithTexts, row, 0))
         .transpose()
         .map_err(|error| DbError::of(statement, error))
 }
 
-/// What an owner changes of a reading; `None` keeps.
+/// Changes of a reading; `None` leaves a column unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct ReadingChange {
@@ -94,11 +83,7 @@ pub struct ReadingChange {
     pub helpful_rating: Option<Option<i16>>,
 }
 
-/// Changes a reading of the owner's, and answers what it is then.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Updates a reading of the owner. Returns the reading after the update.
 pub async fn reading_change(
     transaction: &Transaction,
     owner: Uuid,
@@ -106,7 +91,7 @@ pub async fn reading_change(
     change: ReadingChange,
     now: DateTime<Utc>,
 ) -> Result<Option<ReadingRow>, DbError> {
-    let mut statement = change_of(owner, now);
+    let mut statement = update_of_owner(owner, now);
     set(&mut statement, Column::Question, change.question);
     set(&mut statement, Column::Notes, change.notes);
     set(&mut statement, Column::FocusArea, change.focus_area);
@@ -125,8 +110,8 @@ pub async fn reading_change(
     own_reading_by_id(transaction, owner, id).await
 }
 
-/// A change of the owner's readings: each write raises the version.
-fn change_of(owner: Uuid, now: DateTime<Utc>) -> UpdateStatement {
+/// An update of the owner's readings. Each update increments the version.
+fn update_of_owner(owner: Uuid, now: DateTime<Utc>) -> UpdateStatement {
     Query::update()
         .table(Entity)
         .value(Column::Version, Expr::col(Column::Version).add(1))
@@ -135,11 +120,7 @@ fn change_of(owner: Uuid, now: DateTime<Utc>) -> UpdateStatement {
         .to_owned()
 }
 
-/// Deletes a reading of the owner's, with its cards and share links.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes a reading of the owner, with its cards and share links.
 pub async fn reading_delete(
     transaction: &Transaction,
     owner: Uuid,
@@ -153,11 +134,7 @@ pub async fn reading_delete(
     transaction.execute("reading_delete", &statement).await.map(drop)
 }
 
-/// Which cards were drawn in a reading.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The cards drawn in a reading.
 pub async fn draws_of_reading(session: &Session, id: Uuid) -> Result<Vec<Draw>, DbError> {
     use reading_cards::Column as Drawn;
     let query = Query::select()
@@ -168,30 +145,22 @@ pub async fn draws_of_reading(session: &Session, id: Uuid) -> Result<Vec<Draw>, 
     session.all("draws_of_reading", &query).await
 }
 
-/// Takes all readings out of a category of the owner's; answers how many.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Removes all readings from a category of the owner. Returns their number.
 pub async fn readings_clear_category(
     transaction: &Transaction,
     owner: Uuid,
     category: Uuid,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
-    let mut statement = change_of(owner, now);
+    let mut statement = update_of_owner(owner, now);
     statement
         .value(Column::CategoryId, Option::<Uuid>::None)
         .and_where(Column::CategoryId.eq(category));
     transaction.execute("readings_clear_category", &statement).await
 }
 
-/// Puts one tag in the place of others in all readings of the owner's, or removes them where there is
-/// none to put there. A reading that has it already keeps it once. Answers how many were changed.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Replaces tags by another one in all readings of the owner, or removes them if `to` is `None`. No tag is
+/// duplicated. Returns the number of changed readings.
 pub async fn tags_replace(
     transaction: &Transaction,
     owner: Uuid,
@@ -199,21 +168,21 @@ pub async fn tags_replace(
     to: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<u64, DbError> {
-    let mut statement = change_of(owner, now);
+    let mut statement = update_of_owner(owner, now);
     let dialect = transaction.dialect();
-    statement.value(Column::Tags, replaced(dialect.is_sqlite(), from, to)).and_where(TAGS.has_any(
+    statement.value(Column::Tags, replaced_tags(dialect, from, to)).and_where(TAGS.has_any(
         dialect,
-        Among::Few,
+        TagLookup::ByRow,
         from,
     ));
     transaction.execute("tags_replace", &statement).await
 }
 
-/// The row's tags with that one in the place of the others.
-fn replaced(is_sqlite: bool, from: &[String], to: Option<&str>) -> SimpleExpr {
+/// The row's tags after the replacement, in their order.
+fn replaced_tags(dialect: Dialect, from: &[String], to: Option<&str>) -> SimpleExpr {
     let mut values: Vec<Value> = from.iter().map(|tag| tag.as_str().into()).collect();
     values.push(to.map(str::to_owned).into());
-    if is_sqlite {
+    if dialect.is_sqlite() {
         let places = vec!["?"; from.len()].join(", ");
         return Expr::cust_with_values(
             format!(
@@ -239,22 +208,18 @@ fn replaced(is_sqlite: bool, from: &[String], to: Option<&str>) -> SimpleExpr {
     )
 }
 
-/// A tag of a user's, with what it is on.
+/// A tag of a user.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub struct TagRow {
     /// The tag.
     pub name: String,
-    /// How many of the user's readings have it, archived ones included.
+    /// Number of the user's readings with the tag, archived ones included.
     pub readings: i64,
-    /// When the newest of them was made.
+    /// Creation time of the newest of them.
     pub last_used_at: DateTime<Utc>,
 }
 
 /// All tags of a user.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn tags_of_user(session: &Session, owner: Uuid) -> Result<Vec<TagRow>, DbError> {
     let tags = Expr::col((reading_sessions::Entity, Column::Tags));
     let (function, name) = if session.dialect().is_sqlite() {

@@ -1,26 +1,30 @@
-//! Statements on readings. Each takes the viewer: none can answer with a reading that is somebody
-//! else's and not public.
+//! Statements that read readings. Each takes the viewer: none can return a reading that is private to
+//! another user.
+//!
+//! The SQL of each statement and its plans, for both databases, are in `tests/api/golden/`; the test
+//! `golden` names the GraphQL query of each file. A user's readings are `readings_of_a_user.snap` and
+//! `own_readings_*.snap`, public ones `public_readings*.snap`, one reading `reading.snap`.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{self, Alias, Expr, ExprTrait, IntoColumnRef, SimpleExpr, Value};
 use sea_orm::{
-    ColumnTrait, Condition, DbErr, DerivePartialModel, EntityTrait, PartialModelTrait, QueryFilter,
-    QueryResult, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect, QueryTrait,
+    Select,
 };
 use uuid::Uuid;
 
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::query::columns::{Cells, Columns};
-use super::query::keyset::{Keyset, List, page_of_rows, pages_of_rows};
+use super::query::keyset::{Keyset, KeysetList, page_of_rows, pages_of_rows};
 use super::query::membership::is_one_of;
 use super::query::range::within;
-use super::query::tags::{Among, TagIndex};
+use super::query::tags::{TagIndex, TagLookup};
 use super::query::text::SearchIndex;
 use super::query::{Dialect, constant};
-use super::session::Planning;
+use super::session::PlanMode;
 use super::{DbError, Session};
 use crate::domain::locale::Locale;
 use crate::domain::page::{Order, Page, PageRequest};
@@ -32,153 +36,121 @@ use crate::domain::spread::SpreadType;
 use crate::domain::viewer::Viewer;
 use crate::domain::voice::VoiceKey;
 
-/// A reading.
-#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
-#[expect(missing_docs, reason = "a field a column")]
-pub struct ReadingRow {
-    pub id: Uuid,
-    pub user_id: Uuid,
-    pub spread_template_id: Uuid,
-    pub spread_type: SpreadType,
-    pub character_voice: VoiceKey,
-    pub karma_context: Karma,
-    pub question: String,
-    pub focus_area: Option<String>,
-    pub tags: TextList,
-    pub category_id: Option<Uuid>,
-    pub radiation_factor: f64,
-    pub locale: Locale,
-    pub mood_before: Option<String>,
-    pub mood_after: Option<String>,
-    pub privacy_level: PrivacyLevel,
-    pub is_favorite: bool,
-    pub archived_at: Option<DateTime<Utc>>,
-    pub user_satisfaction: Option<i16>,
-    pub accuracy_rating: Option<i16>,
-    pub helpful_rating: Option<i16>,
-    pub version: i32,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// `None` where they were not asked for.
-    #[sea_orm(skip)]
-    pub texts: Option<ReadingTexts>,
-}
-
-/// The long texts of a reading: most of its bytes.
-#[derive(Debug, Clone, PartialEq, DerivePartialModel)]
-#[sea_orm(entity = "Entity")]
-#[expect(missing_docs, reason = "a field a column")]
-pub struct ReadingTexts {
-    pub interpretation: String,
-    pub summary: String,
-    pub notes: Option<String>,
-    pub user_feedback: Option<String>,
-}
-
-pub(super) fn readings(columns: Columns) -> Select<Entity> {
-    let select = ReadingRow::select_cols(Entity::find().select_only());
-    match columns {
-        Columns::WithoutTexts => select,
-        Columns::WithTexts => ReadingTexts::select_cols(select),
-    }
-}
-
-/// Reads the columns of [`readings`], the first of which is in that place.
-pub(super) fn read(columns: Columns, row: &QueryResult, first: usize) -> Result<ReadingRow, DbErr> {
-    let mut cells = Cells::from(row, first);
-    Ok(ReadingRow {
-        id: cells.next()?,
-        user_id: cells.next()?,
-        spread_template_id: cells.next()?,
-        spread_type: cells.next()?,
-        character_voice: cells.next()?,
-        karma_context: cells.next()?,
-        question: cells.next()?,
-        focus_area: cells.next()?,
-        tags: cells.next()?,
-        category_id: cells.next()?,
-        radiation_factor: cells.next()?,
-        locale: cells.next()?,
-        mood_before: cells.next()?,
-        mood_after: cells.next()?,
-        privacy_level: cells.next()?,
-        is_favorite: cells.next()?,
-        archived_at: cells.next()?,
-        user_satisfaction: cells.next()?,
-        accuracy_rating: cells.next()?,
-        helpful_rating: cells.next()?,
-        version: cells.next()?,
-        created_at: cells.next()?,
-        updated_at: cells.next()?,
-        texts: match columns {
-            Columns::WithoutTexts => None,
-            Columns::WithTexts => Some(ReadingTexts {
-                interpretation: cells.next()?,
-                summary: cells.next()?,
-                notes: cells.next()?,
-                user_feedback: cells.next()?,
-            }),
-        },
-    })
-}
-
-impl From<Model> for ReadingRow {
-    fn from(reading: Model) -> Self {
-        Self {
-            id: reading.id,
-            user_id: reading.user_id,
-            spread_template_id: reading.spread_template_id,
-            spread_type: reading.spread_type,
-            character_voice: reading.character_voice,
-            karma_context: reading.karma_context,
-            question: reading.question,
-            focus_area: reading.focus_area,
-            tags: reading.tags,
-            category_id: reading.category_id,
-            radiation_factor: reading.radiation_factor,
-            locale: reading.locale,
-            mood_before: reading.mood_before,
-            mood_after: reading.mood_after,
-            privacy_level: reading.privacy_level,
-            is_favorite: reading.is_favorite,
-            archived_at: reading.archived_at,
-            user_satisfaction: reading.user_satisfaction,
-            accuracy_rating: reading.accuracy_rating,
-            helpful_rating: reading.helpful_rating,
-            version: reading.version,
-            created_at: reading.created_at,
-            updated_at: reading.updated_at,
-            texts: Some(ReadingTexts {
-                interpretation: reading.interpretation,
-                summary: reading.summary,
-                notes: reading.notes,
-                user_feedback: reading.user_feedback,
-            }),
+/// Declares a reading's columns once. From the list follow the row's type, the columns that a statement
+/// selects, and their decoder, which reads cells by position: finding each cell by its column's name takes
+/// longer than decoding it.
+macro_rules! reading_columns {
+    (
+        row { $($field:ident: $type:ty = $column:ident,)+ }
+        texts { $($text:ident: $text_type:ty = $text_column:ident,)+ }
+    ) => {
+        /// A reading.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "a field a column")]
+        pub struct ReadingRow {
+            $(pub $field: $type,)+
+            /// `None` if the statement did not select them.
+            pub texts: Option<ReadingTexts>,
         }
+
+        /// The long texts of a reading: most of its bytes.
+        #[derive(Debug, Clone, PartialEq)]
+        #[expect(missing_docs, reason = "a field a column")]
+        pub struct ReadingTexts {
+            $(pub $text: $text_type,)+
+        }
+
+        /// Selects the columns of readings.
+        pub(super) fn select_readings(columns: Columns) -> Select<Entity> {
+            let mut select = Entity::find().select_only();
+            $(select = select.column_as(Column::$column, stringify!($field));)+
+            if columns == Columns::WithTexts {
+                $(select = select.column_as(Column::$text_column, stringify!($text));)+
+            }
+            select
+        }
+
+        /// Decodes the columns of [`select_readings`], the first of which is at that index of the row.
+        pub(super) fn decode_reading(
+            columns: Columns,
+            row: &QueryResult,
+            first: usize,
+        ) -> Result<ReadingRow, DbErr> {
+            let mut cells = Cells::from(row, first);
+            Ok(ReadingRow {
+                $($field: cells.next()?,)+
+                texts: match columns {
+                    Columns::WithoutTexts => None,
+                    Columns::WithTexts => Some(ReadingTexts { $($text: cells.next()?,)+ }),
+                },
+            })
+        }
+
+        impl From<Model> for ReadingRow {
+            fn from(reading: Model) -> Self {
+                Self {
+                    $($field: reading.$field,)+
+                    texts: Some(ReadingTexts { $($text: reading.$text,)+ }),
+                }
+            }
+        }
+    };
+}
+
+reading_columns! {
+    row {
+        id: Uuid = Id,
+        user_id: Uuid = UserId,
+        spread_template_id: Uuid = SpreadTemplateId,
+        spread_type: SpreadType = SpreadType,
+        character_voice: VoiceKey = CharacterVoice,
+        karma_context: Karma = KarmaContext,
+        question: String = Question,
+        focus_area: Option<String> = FocusArea,
+        tags: TextList = Tags,
+        category_id: Option<Uuid> = CategoryId,
+        radiation_factor: f64 = RadiationFactor,
+        locale: Locale = Locale,
+        mood_before: Option<String> = MoodBefore,
+        mood_after: Option<String> = MoodAfter,
+        privacy_level: PrivacyLevel = PrivacyLevel,
+        is_favorite: bool = IsFavorite,
+        archived_at: Option<DateTime<Utc>> = ArchivedAt,
+        user_satisfaction: Option<i16> = UserSatisfaction,
+        accuracy_rating: Option<i16> = AccuracyRating,
+        helpful_rating: Option<i16> = HelpfulRating,
+        version: i32 = Version,
+        created_at: DateTime<Utc> = CreatedAt,
+        updated_at: DateTime<Utc> = UpdatedAt,
+    }
+    texts {
+        interpretation: String = Interpretation,
+        summary: String = Summary,
+        notes: Option<String> = Notes,
+        user_feedback: Option<String> = UserFeedback,
     }
 }
 
-/// A reading's place in a list.
+/// Keyset of a reading in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadingKey {
-    /// What the list is ordered by.
+    /// Sort value.
     pub sort: ReadingSort,
-    /// Its id, which orders readings that are equal in that.
+    /// Id, which orders readings with the same sort value.
     pub id: Uuid,
 }
 
-/// What a reading is sorted by.
+/// Sort value of a reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ReadingSort {
     /// A time, to the microsecond.
     Time(DateTime<Utc>),
-    /// How satisfying it was, if anything was said.
+    /// The satisfaction rating, if there is one.
     Satisfaction(Option<i16>),
 }
 
-/// What a satisfaction is where there is none: below the worst, or above the best, so that it comes
-/// last.
+/// Generated columns with a value for readings without a satisfaction rating: below the worst or above
+/// the best, so that they come last in either order.
 const SATISFACTION_OR_LEAST: (&str, i16) = ("satisfaction_or_least", 0);
 const SATISFACTION_OR_MOST: (&str, i16) = ("satisfaction_or_most", 6);
 
@@ -190,7 +162,7 @@ const fn satisfaction_column(order: Order) -> (&'static str, i16) {
 }
 
 impl ReadingKey {
-    /// The key of a row in a list of that order.
+    /// Key of a row in a list with that order.
     #[must_use]
     pub fn of(row: &ReadingRow, field: ReadingOrderField) -> Self {
         let sort = match field {
@@ -212,7 +184,7 @@ impl ReadingKey {
     }
 }
 
-/// The texts that are searched.
+/// Index of the searched texts.
 const SEARCH: SearchIndex =
     SearchIndex { table: "reading_sessions", index: "reading_sessions_search", row: "search_id" };
 
@@ -223,36 +195,32 @@ pub(super) const TAGS: TagIndex = TagIndex {
     row: "search_id",
 };
 
-/// The readings of these ids that the viewer may see: their own, and public ones.
+/// The readings with these ids that the viewer may see: their own, and public ones.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `reading.snap`, `nodes.snap`.
 pub async fn readings_by_id(
     session: &Session,
     viewer: Viewer,
     ids: &[Uuid],
 ) -> Result<Vec<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_by_id";
-    // One object, or a few: whoever opens a reading reads it.
+    // One reading or a few, whose texts are nearly always requested.
     let columns = Columns::WithTexts;
-    let query = readings(columns)
+    let query = select_readings(columns)
         .filter(is_one_of(session.dialect(), Column::Id, ids))
         .filter(visible_to(viewer))
         .into_query();
     let rows = session.rows(STATEMENT, &query).await?;
     rows.iter()
-        .map(|row| read(columns, row, 0))
+        .map(|row| decode_reading(columns, row, 0))
         .collect::<Result<_, _>>()
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// A page of everybody's public readings that are not archived and pass the filter, newest first.
-/// Nothing is found by what only their owners know of them.
+/// A page of all public readings that are not archived and match the filter, newest first. The part of
+/// the filter on private columns is ignored.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `public_readings*.snap`.
 pub async fn readings_page_public(
     session: &Session,
     filter: &ReadingFilter,
@@ -265,56 +233,55 @@ pub async fn readings_page_public(
     let condition = Condition::all()
         .add(is_public())
         .add(Column::ArchivedAt.is_null())
-        .add(passes(dialect, Among::Many, filter))
+        .add(matches_public_columns(dialect, TagLookup::ByTag, filter))
         .add_option(searched.map(|text| SEARCH.contains(dialect, &["question"], text)));
     let order = ReadingOrder::default();
-    let list = in_order(columns, condition, order);
+    let list = ordered_readings(columns, condition, order);
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
-    let rows = session.rows_of(STATEMENT, &query, planning_for(filter)).await?;
-    page_of_rows(request, &rows, |row, first| read(columns, row, first))
+    let rows = session.rows_planned(STATEMENT, &query, plan_mode_for(filter)).await?;
+    page_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// A page of the readings of each user that the viewer may see and that pass the filter, in one
-/// statement for all users. A user of whose readings the viewer cannot find any has no page.
+/// A page of the readings of each user that the viewer may see and that match the filter, in one
+/// statement for all users. Users without a matching reading may be missing from the result.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `readings_of_a_user*.snap` and `readings_of_users*.snap`; with a filter `own_*.snap`.
 pub async fn readings_page_by_user_id(
     session: &Session,
     viewer: Viewer,
     users: &[Uuid],
     list: &ReadingList,
-    (request, columns): (&PageRequest<ReadingKey>, Columns),
+    request: &PageRequest<ReadingKey>,
+    columns: Columns,
 ) -> Result<HashMap<Uuid, Page<ReadingRow>>, DbError> {
     const STATEMENT: &str = "readings_page_by_user_id";
     let ReadingList { filter, order } = list;
     let own: Vec<Uuid> = users.iter().copied().filter(|user| viewer.is(*user)).collect();
-    // What only the owner knows finds nothing of others.
+    // A filter on private columns matches no reading of other users.
     let users = if filter.own.is_set() { own.as_slice() } else { users };
     if users.is_empty() {
         return Ok(HashMap::new());
     }
     let dialect = session.dialect();
-    let parts = searched_in_parts(dialect, filter);
+    let partitions = search_partitions(dialect, filter);
     let condition = Condition::all()
-        .add(passes(dialect, Among::Few, filter))
-        .add(known_to_owner(&filter.own))
-        .add(visible_of(users, viewer, |is_own| {
-            let columns: &[_] = if is_own { &["question", "notes"] } else { &["question"] };
+        .add(matches_public_columns(dialect, TagLookup::ByRow, filter))
+        .add(matches_private_columns(&filter.own))
+        .add(visible_of(users, viewer, |search_in| {
+            let columns = search_in.columns();
             let text = filter.search.as_ref()?;
-            Some(if parts.is_empty() {
+            Some(if partitions.is_empty() {
                 SEARCH.contains(dialect, columns, text)
             } else {
                 SEARCH.compares(columns, text)
             })
         }));
-    // All is looked at, however much is found.
-    let planning = if parts.is_empty() { planning_for(filter) } else { Planning::ForAnyValues };
-    let mut list = in_order(columns, condition, *order);
-    list.parts = parts;
+    // In parts all of the user's texts are compared, whatever the number of matches.
+    let plan_mode = if partitions.is_empty() { plan_mode_for(filter) } else { PlanMode::Generic };
+    let mut list = ordered_readings(columns, condition, *order);
+    list.partitions = partitions;
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page_per_parent(
         dialect,
@@ -323,16 +290,16 @@ pub async fn readings_page_by_user_id(
         request,
         key.as_ref().map(AsRef::as_ref),
     );
-    let rows = session.rows_of(STATEMENT, &query, planning).await?;
-    pages_of_rows(request, &rows, |row, first| read(columns, row, first))
+    let rows = session.rows_planned(STATEMENT, &query, plan_mode).await?;
+    pages_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// The parts in which a user's readings are searched: those of which an index holds the texts, and those
-/// whose texts are too long for it. None where something is looked at that the index does not hold, or
-/// where there is no such index: SQLite has one that finds words.
-fn searched_in_parts(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr> {
-    // As the two indexes have it.
+/// Partitions for the search in a user's readings on PostgreSQL: those whose texts an index holds, and
+/// those whose texts are too long for it. None if the filter needs a column that the index lacks, and on
+/// SQLite, which has a full-text index.
+fn search_partitions(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr> {
+    // The same expression as in the two partial indexes.
     const OCTETS: &str = r#"octet_length("question") + coalesce(octet_length("notes"), 0)"#;
     let ReadingFilter { search, from, to, own, .. } = filter;
     let OwnFilter { privacy_levels, archive, .. } = own;
@@ -353,20 +320,24 @@ fn searched_in_parts(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr
     ["<= 2400", "> 2400"].map(|length| Expr::cust(format!("{OCTETS} {length}"))).into()
 }
 
-/// How much is found depends on what is looked for, and so does the best way to find it.
-fn planning_for(filter: &ReadingFilter) -> Planning {
-    if filter.is_set() { Planning::ForTheseValues } else { Planning::ForAnyValues }
+/// With a filter the number of matches, and so the best plan, depends on the values.
+fn plan_mode_for(filter: &ReadingFilter) -> PlanMode {
+    if filter.is_set() { PlanMode::Custom } else { PlanMode::Generic }
 }
 
-/// What everybody may find readings by, the search apart.
-fn passes(dialect: Dialect, among: Among, filter: &ReadingFilter) -> Condition {
+/// The filter on columns that everybody may see, without the search.
+fn matches_public_columns(
+    dialect: Dialect,
+    tag_lookup: TagLookup,
+    filter: &ReadingFilter,
+) -> Condition {
     let ReadingFilter { voices, karma, spread_types, tags_any, tags_all, from, to, .. } = filter;
     let one_of = |column: Column, words: Vec<Value>| {
         let column = Expr::col((Entity, column));
-        match (dialect, among) {
-            // SQLite would read all readings of a word and sort them. The feed's own index has these
-            // columns, and most readings have words that are asked for.
-            (Dialect::Sqlite, Among::Many) => Expr::cust_with_expr("+?", column).is_in(words),
+        match (dialect, tag_lookup) {
+            // The unary plus keeps SQLite from an index of this column, where it would read all matches
+            // and sort them. The feed's own index has these columns, and most readings match.
+            (Dialect::Sqlite, TagLookup::ByTag) => Expr::cust_with_expr("+?", column).is_in(words),
             _ => column.is_in(words),
         }
     };
@@ -374,12 +345,12 @@ fn passes(dialect: Dialect, among: Among, filter: &ReadingFilter) -> Condition {
         .add_option(voices.as_ref().map(|words| one_of(Column::CharacterVoice, values(words))))
         .add_option(karma.as_ref().map(|words| one_of(Column::KarmaContext, values(words))))
         .add_option(spread_types.as_ref().map(|words| one_of(Column::SpreadType, values(words))))
-        .add_option(tags_any.as_ref().map(|tags| TAGS.has_any(dialect, among, tags)))
-        .add_option(tags_all.as_ref().map(|tags| TAGS.has_all(dialect, among, tags)))
+        .add_option(tags_any.as_ref().map(|tags| TAGS.has_any(dialect, tag_lookup, tags)))
+        .add_option(tags_all.as_ref().map(|tags| TAGS.has_all(dialect, tag_lookup, tags)))
 }
 
-/// What only the owner may find readings by.
-fn known_to_owner(filter: &OwnFilter) -> Condition {
+/// The filter on columns that only the owner may see.
+fn matches_private_columns(filter: &OwnFilter) -> Condition {
     let column = |column: Column| Expr::col((Entity, column));
     let OwnFilter {
         privacy_levels,
@@ -397,11 +368,11 @@ fn known_to_owner(filter: &OwnFilter) -> Condition {
             ArchiveFilter::Any => None,
         })
         .add_option(privacy_levels.as_ref().map(|words| match words.as_slice() {
-            // As the index of public readings has it.
+            // The same expression as in the index of public readings.
             [PrivacyLevel::Public] => is_public(),
             words => column(Column::PrivacyLevel).is_in(values(words)),
         }))
-        // As the index of favourites has it.
+        // The same expression as in the index of favourites.
         .add_option(is_favorite.map(|is_favorite| {
             let marked = column(Column::IsFavorite);
             if is_favorite { marked } else { marked.not() }
@@ -430,27 +401,49 @@ fn visible_to(viewer: Viewer) -> Condition {
     }
 }
 
-/// What the viewer may see of the readings of these users, and what is found there: by what it holds if
-/// it is their own, and if not. Where it is the same for all of them the condition says no more than
-/// that, so that an index can serve it.
+/// Whose readings a search is in, which decides the searched columns.
+#[derive(Clone, Copy)]
+enum SearchIn {
+    OwnReadings,
+    OtherReadings,
+}
+
+impl SearchIn {
+    const fn columns(self) -> &'static [&'static str] {
+        match self {
+            Self::OwnReadings => &["question", "notes"],
+            Self::OtherReadings => &["question"],
+        }
+    }
+}
+
+/// Visibility of the readings of these users to the viewer, together with the search in them. If it is
+/// the same for all of them the condition is as simple as that, so that an index can serve it.
 fn visible_of(
     users: &[Uuid],
     viewer: Viewer,
-    found: impl Fn(bool) -> Option<SimpleExpr>,
+    search: impl Fn(SearchIn) -> Option<SimpleExpr>,
 ) -> Condition {
-    let public = Condition::all().add(is_public()).add_option(found(false));
+    let public = Condition::all().add(is_public()).add_option(search(SearchIn::OtherReadings));
     match viewer.user_id() {
-        Some(id) if users == [id] => Condition::all().add_option(found(true)),
+        Some(id) if users == [id] => Condition::all().add_option(search(SearchIn::OwnReadings)),
         Some(id) if users.contains(&id) => {
-            let own = Condition::all().add(Column::UserId.eq(id)).add_option(found(true));
+            let own = Condition::all()
+                .add(Column::UserId.eq(id))
+                .add_option(search(SearchIn::OwnReadings));
             Condition::any().add(public).add(own)
         }
         _ => public,
     }
 }
 
-pub(super) fn in_order(columns: Columns, condition: Condition, order: ReadingOrder) -> List {
-    let mut rows = readings(columns).into_query();
+/// A list of readings that meet a condition.
+pub(super) fn ordered_readings(
+    columns: Columns,
+    condition: Condition,
+    order: ReadingOrder,
+) -> KeysetList {
+    let mut rows = select_readings(columns).into_query();
     let sort = match order.field {
         ReadingOrderField::CreatedAt => {
             ((Entity, Column::CreatedAt).into_column_ref(), "created_at")
@@ -461,7 +454,7 @@ pub(super) fn in_order(columns: Columns, condition: Condition, order: ReadingOrd
         ReadingOrderField::Satisfaction => {
             let (name, _) = satisfaction_column(order.order);
             let column = (Entity, Alias::new(name)).into_column_ref();
-            // After the others, where nobody reads it but the order of the page.
+            // After the decoded columns, for the order of the page alone.
             rows.column(column.clone());
             (column, name)
         }
@@ -472,5 +465,5 @@ pub(super) fn in_order(columns: Columns, condition: Condition, order: ReadingOrd
     };
     let id = ((Entity, Column::Id).into_column_ref(), "id");
     let keyset = Keyset { columns: vec![sort], id, order };
-    List { rows, condition, keyset, parts: Vec::new() }
+    KeysetList { rows, condition, keyset, partitions: Vec::new() }
 }

@@ -1,5 +1,5 @@
-//! Writing and counting the reference data. Rows that are there already stay as they are, so loading
-//! twice is loading once and an operator's edits survive.
+//! Insertion of the reference data. Existing rows are left unchanged, so loading is idempotent and edits
+//! by operators survive.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SimpleExpr};
@@ -13,7 +13,7 @@ use super::entities::{
 };
 use super::{Database, DbError, Session, StartLock};
 
-/// The rows of the reference data, by table, in the order in which they can be written.
+/// The rows of the reference data, by table, in the order of foreign keys.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field a table")]
 pub struct ReferenceRows {
@@ -33,7 +33,7 @@ pub struct ReferenceRows {
     pub spread_stats: Vec<spread_stats::Model>,
 }
 
-/// Writes the reference rows that are not there yet, all or none.
+/// Inserts the missing reference rows, all or none.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub async fn insert_missing_reference(
     rows: ReferenceRows,
 ) -> Result<(), DbError> {
     database
-        .transaction("reference_insert", async |transaction| {
+        .bulk_transaction("reference_insert", async |transaction| {
             insert_missing(transaction, rows.cards).await?;
             insert_missing(transaction, rows.card_texts).await?;
             insert_missing(transaction, rows.card_stats).await?;
@@ -77,13 +77,8 @@ struct Counts {
     spread_stats: i64,
 }
 
-/// Whether each table holds as many rows as the reference data has, or more; where there is a text,
-/// there is what it belongs to. One statement, so that
-/// a start on a loaded database costs nothing.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Whether each table has at least as many rows as the reference data. Foreign keys imply the tables that
+/// are not counted. One statement, so that a start on a loaded database is cheap.
 pub async fn is_reference_complete(
     database: &Database,
     rows: &ReferenceRows,
@@ -117,12 +112,8 @@ pub async fn is_reference_complete(
     }))
 }
 
-/// When a card or a spread was last changed; nothing where there are none. Whoever changes one of
-/// their texts or positions writes the time to its own row as well.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Time of the last change of any card or spread; `None` if there are none. A change of texts or positions
+/// updates the time of their card or spread too.
 pub async fn reference_changed_at(session: &Session) -> Result<Option<DateTime<Utc>>, DbError> {
     #[derive(FromQueryResult)]
     struct Changed {

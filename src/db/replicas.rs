@@ -1,11 +1,10 @@
-//! Read replicas: which of them are well, and which may serve whom.
+//! Read replicas: their health, and which of them may serve which reader.
 //!
-//! Invariant: nobody goes back in time. Who was served by one database is served by another one only
-//! if that has replayed all that the primary had committed when they were served last. The time from
-//! which on a replica may serve somebody is therefore that of the latest look at the primary whose
-//! position the replica has reached. What was kept and is told to somebody counts as read from the
-//! primary when it was made. That holds within one process; across processes the token does, which
-//! clients send back.
+//! Invariant: nobody goes back in time. A reader who was served by one database is served by another one
+//! only if that one has replayed all that the primary had committed when the reader was last served. So a
+//! replica may serve a reader from the latest observation of the primary whose position the replica has
+//! reached. Cached data counts as read from the primary when it was computed. The invariant holds within
+//! one process; across processes it holds for clients that send the consistency token back.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,27 +19,26 @@ use sea_orm::sqlx::{self, ConnectOptions, Row};
 use tokio::time::timeout;
 
 use super::DbError;
-use super::pool::{Pool, PoolRole, PoolStats};
-use crate::config::Settings;
-use crate::config::database::{DatabaseUrl, ReplicaSettings};
+use super::pool::{Pool, PoolRole, PoolSize, PoolStats};
+use crate::config::database::{DatabaseSettings, DatabaseUrl, ReplicaSettings};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 
-/// How far the primary had written: what a write's token holds. Opaque to clients.
+/// Position in the primary's write-ahead log: content of a consistency token, opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WalPosition(u64);
 
-/// What stands before a position in a token, and would change with its meaning.
+/// Version prefix of a token.
 const TOKEN_FORMAT: &str = "1-";
 
 impl WalPosition {
-    /// Reads a token; `None` if it is none of ours.
+    /// Parses a token; `None` if this server did not write it.
     #[must_use]
     pub fn parse_token(token: &str) -> Option<Self> {
         u64::from_str_radix(token.strip_prefix(TOKEN_FORMAT)?, 16).ok().map(Self)
     }
 
-    /// Reads it as PostgreSQL writes it: two numbers of 32 bits.
+    /// Parses PostgreSQL's text of a `pg_lsn`: two hexadecimal numbers of 32 bits.
     pub(super) fn parse_lsn(text: &str) -> Option<Self> {
         let (high, low) = text.split_once('/')?;
         let part = |text| u32::from_str_radix(text, 16).ok().map(u64::from);
@@ -54,18 +52,18 @@ impl fmt::Display for WalPosition {
     }
 }
 
-/// Which database served somebody.
+/// A database that serves reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadTarget {
     Primary,
     Replica(usize),
 }
 
-/// What is known of a reader.
+/// The latest response to a reader.
 #[derive(Debug, Clone, Copy)]
-struct Seen {
-    source: ReadTarget,
-    /// When the last answer was there.
+struct ReaderState {
+    target: ReadTarget,
+    /// Time of the response.
     at: Instant,
     wrote_at: Option<Instant>,
 }
@@ -74,100 +72,99 @@ struct Seen {
 pub(super) struct Replicas {
     all: Vec<Replica>,
     settings: ReplicaSettings,
-    readers: Cache<ReaderId, Seen>,
+    readers: Cache<ReaderId, ReaderState>,
     hasher: RandomState,
-    primary: Mutex<Primary>,
+    primary: Mutex<PrimaryState>,
 }
 
 struct Replica {
     pool: Pool,
     url: DatabaseUrl,
-    state: Mutex<State>,
+    state: Mutex<ReplicaState>,
 }
 
-/// What the last look at a replica found.
+/// Result of the last health check of a replica.
 #[derive(Debug, Clone, Copy, Default)]
-struct State {
-    is_well: bool,
+struct ReplicaState {
+    is_healthy: bool,
     replayed: Option<WalPosition>,
-    /// What the primary had committed then is there.
+    /// Time up to which all commits of the primary are visible.
     fresh_as_of: Option<Instant>,
 }
 
-/// What is known of the primary.
+/// Results of the last health checks of the primary.
 #[derive(Default)]
-struct Primary {
+struct PrimaryState {
     is_down: bool,
-    /// Where it was at the latest looks at it, the oldest first.
+    /// The latest positions, the oldest first.
     positions: VecDeque<(Instant, WalPosition)>,
 }
 
 impl Replicas {
-    /// The replicas of these settings, and a task that watches them for as long as they are there.
-    /// One that cannot be reached is left out until it can.
+    /// The replicas of these settings, and a task that checks their health until they are dropped. A
+    /// replica that cannot be reached is excluded until it can.
     ///
     /// # Errors
     ///
     /// An address is wrong.
-    pub(super) async fn open(settings: &Settings) -> Result<Option<Arc<Self>>, DbError> {
-        let database = &settings.database;
+    pub(super) async fn open(
+        database: &DatabaseSettings,
+        limits: PoolSize,
+    ) -> Result<Option<Arc<Self>>, DbError> {
         if database.replicas.urls.is_empty() {
             return Ok(None);
         }
         let mut all = Vec::with_capacity(database.replicas.urls.len());
         for url in &database.replicas.urls {
-            let pool = Pool::open(settings, url, PoolRole::Replica).await?;
+            let pool = Pool::open(database, url, PoolRole::Replica, limits).await?;
             all.push(Replica { pool, url: url.clone(), state: Mutex::default() });
         }
-        let watched = |url: &DatabaseUrl| {
-            let options = PgConnectOptions::from_str(url.expose()).map_err(DbError::unavailable)?;
-            Ok::<_, DbError>(Watched { options, connection: None, patience: database.deadline })
-        };
-        let primary = watched(&database.url)?;
-        let watched = all.iter().map(|replica| watched(&replica.url));
-        let watched = watched.collect::<Result<Vec<_>, _>>()?;
+        let probe = |url: &DatabaseUrl, role| Probe::new(url, role, database.deadline);
+        let primary = probe(&database.url, PoolRole::Primary)?;
+        let probes = all.iter().map(|replica| probe(&replica.url, PoolRole::Replica));
+        let probes = probes.collect::<Result<Vec<_>, _>>()?;
         let replicas = Arc::new(Self {
             all,
             readers: Cache::builder()
                 .max_capacity(database.replicas.readers)
-                // By then every replica that is well has what they have seen.
+                // After that time every healthy replica has what the reader has seen.
                 .time_to_live(database.replicas.forget_after())
                 .build(),
             settings: database.replicas.clone(),
             hasher: RandomState::new(),
             primary: Mutex::default(),
         });
-        let mut watch = Watch { primary, replicas: watched };
-        watch.look(&replicas).await;
-        tokio::spawn(watch.keep_looking(Arc::downgrade(&replicas), database.replicas.check));
+        let mut checker = HealthChecker { primary, replicas: probes };
+        checker.check(&replicas).await;
+        tokio::spawn(checker.run(Arc::downgrade(&replicas), database.replicas.check));
         Ok(Some(replicas))
     }
 
-    /// The database that may serve a reader: the one that did, if it may.
+    /// The database that may serve a reader: the one that served them last, if it still may.
     pub(super) fn choose(&self, reader: ReaderId, token: Option<WalPosition>) -> ReadTarget {
         let seen = self.readers.get(&reader);
         let wrote_lately = seen.is_some_and(|seen| {
             seen.wrote_at.is_some_and(|at| at.elapsed() < self.settings.primary_after_write)
         });
         let primary_is_down = lock(&self.primary).is_down;
-        // Who knows how far they have written need not wait; and if there is no primary a little of
-        // the past is better than nothing.
+        // A token says exactly which replicas have the write. Without a primary, slightly old data is
+        // better than none.
         if wrote_lately && token.is_none() && !primary_is_down {
             return ReadTarget::Primary;
         }
         let may_serve = |index: usize| {
             let state = *lock(&self.all[index].state);
-            let has_it = token.is_none_or(|token| state.replayed >= Some(token));
+            let has_token = token.is_none_or(|token| state.replayed >= Some(token));
             let is_no_step_back = seen.is_none_or(|seen| {
-                seen.source == ReadTarget::Replica(index)
+                seen.target == ReadTarget::Replica(index)
                     || primary_is_down
                     || state.fresh_as_of.is_some_and(|fresh| fresh >= seen.at)
             });
-            state.is_well && has_it && is_no_step_back
+            state.is_healthy && has_token && is_no_step_back
         };
-        let first = match seen.map(|seen| seen.source) {
+        let first = match seen.map(|seen| seen.target) {
             Some(ReadTarget::Replica(index)) => index,
-            _ => self.place_of(reader),
+            _ => self.preferred_replica(reader),
         };
         let count = self.all.len();
         (0..count)
@@ -176,25 +173,31 @@ impl Replicas {
             .map_or(ReadTarget::Primary, ReadTarget::Replica)
     }
 
-    fn place_of(&self, reader: ReaderId) -> usize {
+    fn preferred_replica(&self, reader: ReaderId) -> usize {
         let count = self.all.len() as u64;
         usize::try_from(self.hasher.hash_one(reader) % count).unwrap_or_default()
     }
 
-    /// Somebody was served, and told besides what was kept, and was committed by then.
-    pub(super) fn record_read(&self, reader: ReaderId, source: ReadTarget, kept: Option<Instant>) {
+    /// Records a response to a reader. `cached_as_of` is the latest commit that cached values in the
+    /// response may reflect.
+    pub(super) fn record_read(
+        &self,
+        reader: ReaderId,
+        target: ReadTarget,
+        cached_as_of: Option<Instant>,
+    ) {
         let wrote_at = self.readers.get(&reader).and_then(|seen| seen.wrote_at);
-        self.readers.insert(reader, Seen { source, at: Instant::now(), wrote_at });
-        if let Some(computed_at) = kept {
+        self.readers.insert(reader, ReaderState { target, at: Instant::now(), wrote_at });
+        if let Some(computed_at) = cached_as_of {
             self.record_cached_read(reader, computed_at);
         }
     }
 
-    /// Somebody was told what was kept, and was committed by then: as if by the primary at that time,
-    /// unless the replica that served them has it as well.
+    /// Records a response of cached values to a reader: like a read of the primary at that time, unless
+    /// the replica that served the reader last has these commits as well.
     pub(super) fn record_cached_read(&self, reader: ReaderId, computed_at: Instant) {
         let seen = self.readers.get(&reader);
-        let has_it = match seen.map(|seen| seen.source) {
+        let has_it = match seen.map(|seen| seen.target) {
             Some(ReadTarget::Replica(index)) => self.fresh_as_of(index) >= Some(computed_at),
             Some(ReadTarget::Primary) => seen.is_some_and(|seen| seen.at >= computed_at),
             None => false,
@@ -202,160 +205,188 @@ impl Replicas {
         if !has_it {
             let at = seen.map_or(computed_at, |seen| seen.at.max(computed_at));
             let wrote_at = seen.and_then(|seen| seen.wrote_at);
-            self.readers.insert(reader, Seen { source: ReadTarget::Primary, at, wrote_at });
+            let state = ReaderState { target: ReadTarget::Primary, at, wrote_at };
+            self.readers.insert(reader, state);
         }
     }
 
-    /// Somebody has written, here or on another server.
+    /// Records that a reader has written, through this server or another.
     pub(super) fn record_write(&self, reader: ReaderId) {
         let now = Instant::now();
-        self.readers
-            .insert(reader, Seen { source: ReadTarget::Primary, at: now, wrote_at: Some(now) });
+        let state = ReaderState { target: ReadTarget::Primary, at: now, wrote_at: Some(now) };
+        self.readers.insert(reader, state);
     }
 
-    /// Whether a look so long ago found the primary that far.
+    /// Whether a health check that long ago found the primary at the position or after it.
     pub(super) fn primary_reached(&self, wanted: WalPosition, ago: Duration) -> bool {
         let primary = lock(&self.primary);
         primary.positions.iter().any(|(at, position)| *position >= wanted && at.elapsed() >= ago)
     }
 
-    /// The connections to a replica.
+    /// Pool of a replica.
     pub(super) fn pool(&self, index: usize) -> &Pool {
         &self.all[index].pool
     }
 
-    /// What was committed by then is there.
+    /// Time up to which all commits of the primary are visible on a replica.
     pub(super) fn fresh_as_of(&self, index: usize) -> Option<Instant> {
         lock(&self.all[index].state).fresh_as_of
     }
 
-    /// A replica could not be reached: it is left out until the next look.
-    pub(super) fn leave_out(&self, index: usize) {
-        lock(&self.all[index].state).is_well = false;
+    /// Excludes a replica that could not be reached, until the next health check.
+    pub(super) fn mark_unhealthy(&self, index: usize) {
+        lock(&self.all[index].state).is_healthy = false;
     }
 
     /// Whether any replica can be read.
-    pub(super) fn any_is_well(&self) -> bool {
-        self.all.iter().any(|replica| lock(&replica.state).is_well)
+    pub(super) fn any_is_healthy(&self) -> bool {
+        self.all.iter().any(|replica| lock(&replica.state).is_healthy)
     }
 
     pub(super) fn stats(&self) -> impl Iterator<Item = PoolStats> {
         self.all.iter().map(|replica| replica.pool.stats())
     }
 
-    /// Takes in what a look has found.
-    fn learn(&self, looked_at: Instant, primary: Option<WalPosition>, replicas: &[Found]) {
+    /// Applies the results of a health check that began at `checked_at`.
+    fn apply(&self, checked_at: Instant, primary: Option<WalPosition>, replicas: &[ProbeResult]) {
         let mut known = lock(&self.primary);
-        if known.is_down != primary.is_none() {
-            known.is_down = primary.is_none();
-            if known.is_down {
-                tracing::warn!("the primary database does not answer; replicas are read on");
+        known.record(checked_at, primary);
+        for (replica, result) in self.all.iter().zip(replicas) {
+            replica.apply(&known, result, self.settings.max_lag);
+        }
+        known.forget_older_than(self.settings.forget_after());
+    }
+}
+
+impl PrimaryState {
+    fn record(&mut self, checked_at: Instant, position: Option<WalPosition>) {
+        if self.is_down != position.is_none() {
+            self.is_down = position.is_none();
+            if self.is_down {
+                tracing::warn!("the primary database does not respond; reads go on from replicas");
             } else {
-                tracing::info!("the primary database answers again");
+                tracing::info!("the primary database responds again");
             }
         }
-        if let Some(position) = primary {
-            known.positions.push_back((looked_at, position));
+        if let Some(position) = position {
+            self.positions.push_back((checked_at, position));
         }
-        let latest = known.positions.back().map(|(at, _)| *at);
-        for (replica, found) in self.all.iter().zip(replicas) {
-            let mut state = lock(&replica.state);
-            let replayed = found.as_ref().ok().copied();
-            // A look that failed takes nothing back.
-            state.replayed = replayed.or(state.replayed);
-            let reached = known
-                .positions
-                .iter()
-                .rev()
-                .find(|(_, position)| state.replayed >= Some(*position));
-            state.fresh_as_of = reached.map(|(at, _)| *at).max(state.fresh_as_of);
-            let lag = match (latest, state.fresh_as_of) {
-                (Some(latest), Some(fresh)) => Some(latest.saturating_duration_since(fresh)),
-                // It was never seen to have what the primary had.
-                (Some(_), None) => None,
-                (None, _) => Some(Duration::ZERO),
-            };
-            let lags = lag.is_none_or(|lag| lag > self.settings.max_lag);
-            let is_well = replayed.is_some() && !lags;
-            if is_well != state.is_well {
-                state.is_well = is_well;
-                let url = &replica.url;
-                match found {
-                    _ if is_well => tracing::info!(%url, "a replica is well and read"),
-                    Err(reason) => tracing::warn!(%url, reason, "a replica is left out"),
-                    Ok(_) => tracing::warn!(%url, ?lag, "a replica lags and is left out"),
-                }
-            }
-        }
-        // What is older than any replica may be tells nothing, but that of the last that is.
-        let oldest = self.settings.forget_after();
-        while known.positions.len() > 2
-            && known.positions.front().is_some_and(|(at, _)| at.elapsed() > oldest)
+    }
+
+    /// Time up to which all commits are at or before the position.
+    fn committed_before(&self, position: Option<WalPosition>) -> Option<Instant> {
+        let reached = self.positions.iter().rev().find(|(_, known)| position >= Some(*known));
+        reached.map(|(at, _)| *at)
+    }
+
+    fn forget_older_than(&mut self, age: Duration) {
+        // Positions older than any replica may be are useless, except the latest of them.
+        while self.positions.len() > 2
+            && self.positions.front().is_some_and(|(at, _)| at.elapsed() > age)
         {
-            known.positions.pop_front();
+            self.positions.pop_front();
         }
     }
 }
 
-/// How far a replica is, or why that is not known.
-type Found = Result<WalPosition, String>;
-
-/// The connections that the databases are looked at by. They are no pool's: one that is busy is not
-/// ill.
-struct Watch {
-    primary: Watched,
-    replicas: Vec<Watched>,
+impl Replica {
+    fn apply(&self, primary: &PrimaryState, result: &ProbeResult, max_lag: Duration) {
+        let mut state = lock(&self.state);
+        let replayed = result.as_ref().ok().copied();
+        // A failed check changes no known position.
+        state.replayed = replayed.or(state.replayed);
+        state.fresh_as_of = primary.committed_before(state.replayed).max(state.fresh_as_of);
+        let latest = primary.positions.back().map(|(at, _)| *at);
+        let lag = match (latest, state.fresh_as_of) {
+            (Some(latest), Some(fresh)) => Some(latest.saturating_duration_since(fresh)),
+            // No known position of the primary was ever reached.
+            (Some(_), None) => None,
+            (None, _) => Some(Duration::ZERO),
+        };
+        let is_healthy = replayed.is_some() && lag.is_some_and(|lag| lag <= max_lag);
+        if is_healthy == state.is_healthy {
+            return;
+        }
+        state.is_healthy = is_healthy;
+        let url = &self.url;
+        match result {
+            _ if is_healthy => tracing::info!(%url, "a replica is healthy and serves reads"),
+            Err(reason) => tracing::warn!(%url, reason, "a replica is unhealthy and excluded"),
+            Ok(_) => tracing::warn!(%url, ?lag, "a replica lags and is excluded"),
+        }
+    }
 }
 
-struct Watched {
+/// Position of a database, or the reason why it is unknown.
+type ProbeResult = Result<WalPosition, String>;
+
+/// Checks the health of all databases, on connections beside their pools: a busy pool is not an
+/// unhealthy database.
+struct HealthChecker {
+    primary: Probe,
+    replicas: Vec<Probe>,
+}
+
+/// A connection for health checks of one database.
+struct Probe {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    patience: Duration,
+    role: PoolRole,
+    timeout: Duration,
 }
 
-impl Watch {
-    async fn keep_looking(mut self, replicas: Weak<Replicas>, pause: Duration) {
+impl HealthChecker {
+    async fn run(mut self, replicas: Weak<Replicas>, interval: Duration) {
         loop {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(interval).await;
             let Some(replicas) = replicas.upgrade() else { return };
-            self.look(&replicas).await;
+            self.check(&replicas).await;
         }
     }
 
-    async fn look(&mut self, replicas: &Replicas) {
-        const OF_PRIMARY: &str = "SELECT pg_current_wal_lsn()::text, pg_is_in_recovery()";
-        const OF_REPLICA: &str = "SELECT pg_last_wal_replay_lsn()::text, pg_is_in_recovery()";
-        // Before it is asked: all that was committed by now is before the position that it answers.
-        let looked_at = Instant::now();
-        let primary = self.primary.ask(OF_PRIMARY, false).await;
-        let asked = self.replicas.iter_mut().map(|replica| replica.ask(OF_REPLICA, true));
-        let found = futures_util::future::join_all(asked).await;
-        replicas.learn(looked_at, primary.ok(), &found);
+    async fn check(&mut self, replicas: &Replicas) {
+        // Before the request is sent: all that is committed by now is before the position it returns.
+        let checked_at = Instant::now();
+        let primary = self.primary.run().await;
+        let results = self.replicas.iter_mut().map(Probe::run);
+        let results = futures_util::future::join_all(results).await;
+        replicas.apply(checked_at, primary.ok(), &results);
     }
 }
 
-impl Watched {
-    async fn ask(&mut self, sql: &'static str, follows: bool) -> Found {
-        let asked = async {
-            let mut connection = match self.connection.take() {
-                Some(connection) => connection,
-                None => self.options.connect().await?,
-            };
-            let row = sqlx::query(sql).fetch_one(&mut connection).await?;
-            self.connection = Some(connection);
-            Ok::<_, sqlx::Error>((row.try_get::<Option<String>, _>(0)?, row.try_get::<bool, _>(1)?))
+impl Probe {
+    fn new(url: &DatabaseUrl, role: PoolRole, timeout: Duration) -> Result<Self, DbError> {
+        let options = PgConnectOptions::from_str(url.expose()).map_err(DbError::unavailable)?;
+        Ok(Self { options, connection: None, role, timeout })
+    }
+
+    async fn run(&mut self) -> ProbeResult {
+        let (position, in_recovery) = match timeout(self.timeout, self.query()).await {
+            Err(_) => return Err("no response in time".to_owned()),
+            Ok(Err(error)) => return Err(error.to_string()),
+            Ok(Ok(row)) => row,
         };
-        match timeout(self.patience, asked).await {
-            Err(_) => Err("it does not answer".to_owned()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Ok(Ok((_, in_recovery))) if in_recovery != follows => {
-                Err(if follows { "it follows nobody" } else { "it is a replica itself" }.to_owned())
-            }
-            Ok(Ok((position, _))) => position
-                .as_deref()
-                .and_then(WalPosition::parse_lsn)
-                .ok_or_else(|| "it has replayed nothing yet".to_owned()),
+        match self.role {
+            PoolRole::Primary if in_recovery => return Err("it is itself a replica".to_owned()),
+            PoolRole::Replica if !in_recovery => return Err("it is not a replica".to_owned()),
+            PoolRole::Primary | PoolRole::Replica => {}
         }
+        let position = position.as_deref().and_then(WalPosition::parse_lsn);
+        position.ok_or_else(|| "it has replayed nothing yet".to_owned())
+    }
+
+    async fn query(&mut self) -> Result<(Option<String>, bool), sqlx::Error> {
+        let sql = match self.role {
+            PoolRole::Primary => "SELECT pg_current_wal_lsn()::text, pg_is_in_recovery()",
+            PoolRole::Replica => "SELECT pg_last_wal_replay_lsn()::text, pg_is_in_recovery()",
+        };
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        let row = sqlx::query(sql).fetch_one(&mut connection).await?;
+        self.connection = Some(connection);
+        Ok((row.try_get(0)?, row.try_get(1)?))
     }
 }
 
@@ -364,7 +395,7 @@ mod tests {
     use super::WalPosition;
 
     #[test]
-    fn positions_are_read_as_they_are_written() {
+    fn wal_positions_round_trip() {
         let position = WalPosition::parse_lsn("16/B374D848").expect("a position");
         assert_eq!(position.to_string(), "1-16b374d848");
         assert_eq!(WalPosition::parse_token("1-16b374d848"), Some(position));
@@ -373,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_none() {
+    fn foreign_tokens_are_rejected() {
         for text in ["", "1-", "2-16b374d848", "16/B374D848", "1-xyz", "1-1ffffffffffffffff"] {
             assert_eq!(WalPosition::parse_token(text), None, "{text}");
         }

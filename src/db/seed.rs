@@ -1,4 +1,4 @@
-//! Writing demonstration data: a few thousand readings or a million, all or none.
+//! Bulk insertion of demonstration data: a few thousand readings or a million, all or none.
 
 use sea_orm::sea_query::Query;
 use sea_orm::{
@@ -7,13 +7,13 @@ use sea_orm::{
 };
 
 use super::bulk::insert_missing;
-use super::counters::{count_draws, count_site, count_uses};
+use super::counters::{recount_draws, recount_site, recount_uses};
 use super::entities::{counter_deltas, reading_cards, reading_categories, reading_sessions, users};
-use super::user_card_stats::recount_user_cards;
+use super::user_card_stats::{UserCardsRecount, recount_user_cards};
 use super::{Database, DbError, StartLock, migrations};
 use crate::config::database::DatabaseSettings;
 
-/// People and their readings, in the order in which they can be written.
+/// Users and their readings, in the order of foreign keys.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field a table")]
 pub struct SeedRows {
@@ -23,20 +23,20 @@ pub struct SeedRows {
     pub drawn_cards: Vec<reading_cards::Model>,
 }
 
-/// Names and definitions of what slows the writing of readings and can be made afterwards: indexes
-/// that no constraint needs.
+/// Indexes of readings and cards that no constraint needs: dropped before a load and created after it,
+/// which is faster.
 const INDEXES_ON_POSTGRES: &str = "
     SELECT 'INDEX' AS kind, indexname::text AS name, indexdef AS definition FROM pg_indexes
     WHERE schemaname = current_schema() AND tablename IN ('reading_sessions', 'reading_cards')
         AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)";
 
-/// The same, and the triggers that keep what is searched.
+/// The same, and the triggers that maintain the search tables.
 const INDEXES_ON_SQLITE: &str = "
     SELECT upper(type) AS kind, name, sql AS definition FROM sqlite_master
     WHERE tbl_name IN ('reading_sessions', 'reading_cards') AND type IN ('index', 'trigger')
         AND sql IS NOT NULL";
 
-/// What those triggers would have written.
+/// The rows that those triggers would have written.
 const REBUILD_SEARCH_ON_SQLITE: [&str; 2] = [
     "INSERT INTO reading_sessions_search (reading_sessions_search) VALUES ('rebuild')",
     "INSERT INTO reading_session_tags (tag, search_id)
@@ -45,23 +45,22 @@ const REBUILD_SEARCH_ON_SQLITE: [&str; 2] = [
 
 const STATEMENT: &str = "seed_insert";
 
-/// Writes demonstration rows that are not there yet, all or none, and sets all counters to what is
-/// there then.
+/// Inserts the demonstration rows whose keys are missing, all or none, and recounts all counters.
 ///
 /// # Errors
 ///
 /// A statement fails; then nothing is written.
 pub async fn insert_missing_seed(database: &Database, rows: SeedRows) -> Result<(), DbError> {
     database
-        .transaction(STATEMENT, async |transaction| {
+        .bulk_transaction(STATEMENT, async |transaction| {
             insert(transaction, rows).await?;
             recount(transaction).await
         })
         .await
 }
 
-/// A load of demonstration data into a database that has no user. It is one transaction, without the
-/// timeouts of requests; what it wrote is taken back unless it is finished.
+/// A load of demonstration data into a database without users: one transaction, without the timeouts of
+/// requests. It is rolled back unless [`Self::finish`] succeeds.
 pub struct SeedLoad {
     connection: DatabaseConnection,
     transaction: DatabaseTransaction,
@@ -76,7 +75,7 @@ struct Index {
 }
 
 impl SeedLoad {
-    /// Begins, unless there is a user already.
+    /// Begins a load, unless the database has a user.
     ///
     /// # Errors
     ///
@@ -95,28 +94,24 @@ impl SeedLoad {
         Ok(Some(Self { connection, transaction, indexes }))
     }
 
-    /// Writes a batch.
-    ///
-    /// # Errors
-    ///
-    /// A statement fails.
+    /// Inserts a batch.
     pub async fn insert(&self, rows: SeedRows) -> Result<(), DbError> {
         insert(&self.transaction, rows).await.map_err(|error| DbError::of(STATEMENT, error))
     }
 
-    /// Makes the indexes, sets all counters to what the readings say, and commits.
+    /// Creates the indexes, recounts all counters, and commits.
     ///
     /// # Errors
     ///
-    /// A statement fails; then nothing is left of the load.
+    /// A statement fails; then the load is rolled back.
     pub async fn finish(self) -> Result<(), DbError> {
         let of = |error| DbError::of(STATEMENT, error);
         let Self { connection, transaction, indexes } = self;
-        make_indexes(&transaction, &indexes).await.map_err(of)?;
+        create_indexes(&transaction, &indexes).await.map_err(of)?;
         recount(&transaction).await.map_err(of)?;
         transaction.commit().await.map_err(of)?;
-        // Else the first queries are planned for empty tables, and on PostgreSQL read rows to see
-        // whether they are visible.
+        // Otherwise the first queries are planned for empty tables, and on PostgreSQL index-only scans
+        // read rows for their visibility.
         let analyze = match connection.get_database_backend() {
             DbBackend::Postgres => "VACUUM (ANALYZE)",
             _ => "ANALYZE",
@@ -135,12 +130,12 @@ async fn insert(transaction: &DatabaseTransaction, rows: SeedRows) -> Result<(),
 
 async fn recount(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let now = super::now();
-    // What was to be counted is there, and so counted now.
+    // The recount includes the rows of unfolded deltas.
     transaction.execute(&Query::delete().from_table(counter_deltas::Entity).to_owned()).await?;
-    transaction.execute(&count_draws(now)).await?;
-    transaction.execute(&count_uses(now)).await?;
-    transaction.execute(&count_site(now)).await?;
-    let (clear, count) = recount_user_cards(now)?;
+    transaction.execute(&recount_draws(now)).await?;
+    transaction.execute(&recount_uses(now)).await?;
+    transaction.execute(&recount_site(now)).await?;
+    let UserCardsRecount { clear, count } = recount_user_cards(now)?;
     transaction.execute(&clear).await?;
     transaction.execute(&count).await?;
     Ok(())
@@ -157,7 +152,7 @@ async fn drop_indexes(transaction: &DatabaseTransaction) -> Result<Vec<Index>, D
     Ok(indexes)
 }
 
-async fn make_indexes(transaction: &DatabaseTransaction, indexes: &[Index]) -> Result<(), DbErr> {
+async fn create_indexes(transaction: &DatabaseTransaction, indexes: &[Index]) -> Result<(), DbErr> {
     for index in indexes {
         transaction.execute_unprepared(&index.definition).await?;
     }

@@ -1,4 +1,4 @@
-//! Statements on share links. Those of an owner take the owner; a stranger has nothing but the token.
+//! Statements on share links. Those for the owner take the owner; all others take the secret token.
 
 use std::collections::HashMap;
 
@@ -14,17 +14,13 @@ use super::entities::reading_shares::{Column, Entity, Model};
 use super::entities::{reading_sessions, users};
 use super::query::columns::Columns;
 use super::query::membership::is_one_of;
-use super::readings::{ReadingRow, read, readings};
+use super::readings::{ReadingRow, decode_reading, select_readings};
 use super::{DbError, Session, Transaction};
 
 /// A share link.
 pub type ShareRow = Model;
 
-/// Writes a share link.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts a share link.
 pub async fn share_insert(transaction: &Transaction, share: ShareRow) -> Result<(), DbError> {
     transaction.execute("share_insert", &insert([share])).await.map(drop)
 }
@@ -42,16 +38,12 @@ fn of_owner(owner: Uuid) -> SimpleExpr {
     Expr::exists(own)
 }
 
-/// Open are links that are neither revoked nor over.
+/// Open links are neither revoked nor expired.
 fn is_open(now: DateTime<Utc>) -> SimpleExpr {
     Column::IsActive.eq(true).and(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)))
 }
 
-/// The open links of the owner's readings, the newest first, by reading.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The open links of these readings of the owner, by reading, the newest first.
 pub async fn open_shares_by_reading_id(
     session: &Session,
     owner: Uuid,
@@ -72,11 +64,7 @@ pub async fn open_shares_by_reading_id(
     Ok(of_reading)
 }
 
-/// The owner's links of these ids that are not revoked.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The owner's links with these ids that are not revoked.
 pub async fn own_shares_by_id(
     session: &Session,
     owner: Uuid,
@@ -90,11 +78,7 @@ pub async fn own_shares_by_id(
     session.all("own_shares_by_id", &query).await
 }
 
-/// Revokes a link of the owner's; answers its reading, or nothing if there is no such link.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Revokes a link of the owner. Returns its reading, `None` if there is no such link.
 pub async fn share_revoke(
     transaction: &Transaction,
     owner: Uuid,
@@ -118,23 +102,19 @@ pub async fn share_revoke(
     Ok(revoked.into_iter().next().map(|revoked| revoked.reading_id))
 }
 
-/// A link and what it leads to.
+/// A link and its reading.
 #[derive(Debug, Clone)]
 pub struct SharedReadingRow {
     /// The link.
     pub share: ShareRow,
     /// The reading, with its texts.
     pub reading: ReadingRow,
-    /// What its owner is called.
+    /// Display name of the owner, or the username.
     pub author: String,
 }
 
-/// The link of that token, whatever became of it, and its reading; nothing if there never was one, or
-/// the owner is deactivated.
-///
-/// # Errors
-///
-/// A statement fails.
+/// The link with a token, revoked or expired ones included, and its reading. `None` if there is no such
+/// link, or its owner is deactivated.
 pub async fn shared_reading_by_token(
     session: &Session,
     token: &str,
@@ -149,12 +129,13 @@ pub async fn shared_reading_by_token(
     let Some(share) = session.one::<ShareRow>("share_by_token", &query).await? else {
         return Ok(None);
     };
-    let query = readings(Columns::WithTexts)
+    let query = select_readings(Columns::WithTexts)
         .filter(reading_sessions::Column::Id.eq(share.reading_id))
         .into_query();
     let rows = session.rows(READING, &query).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let reading = read(Columns::WithTexts, row, 0).map_err(|error| DbError::of(READING, error))?;
+    let reading =
+        decode_reading(Columns::WithTexts, row, 0).map_err(|error| DbError::of(READING, error))?;
     let author = users::Entity::find_by_id(reading.user_id)
         .select_only()
         .columns([users::Column::Username, users::Column::DisplayName])
@@ -165,11 +146,7 @@ pub async fn shared_reading_by_token(
     Ok(author.map(|author| SharedReadingRow { share, reading, author }))
 }
 
-/// Adds to a link's count of accesses.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Adds to the access counter of a link.
 pub async fn share_accesses_add(
     transaction: &Transaction,
     id: Uuid,
@@ -185,21 +162,17 @@ pub async fn share_accesses_add(
     transaction.execute("share_accesses_add", &statement).await.map(drop)
 }
 
-/// Deletes links that are over since before that time, at most so many. Answers how many.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes up to `limit` links that expired or were revoked before that time. Returns their number.
 pub async fn shares_sweep(
     transaction: &Transaction,
     before: DateTime<Utc>,
-    most: u64,
+    limit: u64,
 ) -> Result<u64, DbError> {
     let is_over = Column::ExpiresAt
         .lte(before)
         .or(Column::IsActive.eq(false).and(Column::UpdatedAt.lte(before)));
     let over =
-        Query::select().column(Column::Id).from(Entity).and_where(is_over).limit(most).to_owned();
+        Query::select().column(Column::Id).from(Entity).and_where(is_over).limit(limit).to_owned();
     let statement =
         Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(over)).to_owned();
     transaction.execute("shares_sweep", &statement).await

@@ -24,32 +24,20 @@ pub type SpreadTextRow = spread_texts::Model;
 pub type PositionRow = spread_positions::Model;
 /// A position's texts in one language.
 pub type PositionTextRow = spread_position_texts::Model;
-/// How often a spread was used and how it was rated.
+/// A spread's usage and rating counters.
 pub type SpreadStatsRow = spread_stats::Model;
 
 /// All spreads, inactive ones included.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn spreads_all(session: &Session) -> Result<Vec<SpreadRow>, DbError> {
     session.all("spreads_all", &spread_templates::Entity::find().into_query()).await
 }
 
 /// The texts of all spreads.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn spread_texts_all(session: &Session) -> Result<Vec<SpreadTextRow>, DbError> {
     session.all("spread_texts_all", &spread_texts::Entity::find().into_query()).await
 }
 
 /// The positions of all spreads, by number within each.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn positions_all(session: &Session) -> Result<Vec<PositionRow>, DbError> {
     let query = spread_positions::Entity::find()
         .order_by_asc(spread_positions::Column::SpreadId)
@@ -59,19 +47,13 @@ pub async fn positions_all(session: &Session) -> Result<Vec<PositionRow>, DbErro
 }
 
 /// The texts of all positions.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn position_texts_all(session: &Session) -> Result<Vec<PositionTextRow>, DbError> {
     session.all("position_texts_all", &spread_position_texts::Entity::find().into_query()).await
 }
 
-/// The counters of these spreads; those never used may be left out.
+/// The counters of these spreads; spreads never used may be missing.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `uses_of_spreads.snap`.
 pub async fn spread_stats_by_spread_id(
     session: &Session,
     spreads: &[Uuid],
@@ -82,7 +64,7 @@ pub async fn spread_stats_by_spread_id(
     session.all("spread_stats_by_spread_id", &query).await
 }
 
-/// What is changed of a spread; `None` keeps.
+/// Changes of a spread; `None` leaves a column unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct SpreadChange {
@@ -93,10 +75,6 @@ pub struct SpreadChange {
 }
 
 /// Changes a spread.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn spread_change(
     transaction: &Transaction,
     id: Uuid,
@@ -113,7 +91,7 @@ pub async fn spread_change(
     transaction.execute("spread_change", &statement).await.map(drop)
 }
 
-/// What is changed of a spread's texts; `None` keeps.
+/// Changes of a spread's texts; `None` leaves a column unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct SpreadTextChange {
@@ -123,13 +101,10 @@ pub struct SpreadTextChange {
 }
 
 /// Changes a spread's texts in one language.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn spread_text_change(
     transaction: &Transaction,
-    (id, locale): (Uuid, Locale),
+    id: Uuid,
+    locale: Locale,
     change: SpreadTextChange,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -146,7 +121,7 @@ pub async fn spread_text_change(
     transaction.execute("spread_text_change", &statement).await.map(drop)
 }
 
-/// A position as it is to be, with its texts in one language.
+/// New values of a position, with its texts in one language.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct PositionChange {
@@ -158,14 +133,11 @@ pub struct PositionChange {
     pub meaning: String,
 }
 
-/// Makes these the positions of a spread. Those that were there keep their texts in other languages.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Replaces the positions of a spread. Texts in other languages of positions that remain are unchanged.
 pub async fn positions_replace(
     transaction: &Transaction,
-    (id, locale): (Uuid, Locale),
+    id: Uuid,
+    locale: Locale,
     positions: Vec<PositionChange>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {

@@ -1,4 +1,4 @@
-//! Statements in the engines' own spelling.
+//! Rendering of statements in a database's dialect.
 
 use std::fmt::{self, Display, Write};
 
@@ -10,9 +10,9 @@ use sea_query_sqlx::SqlxValues;
 
 use super::query::Dialect;
 
-/// A statement's text and its values.
+/// Text and values of a statement.
 pub(super) fn build(dialect: Dialect, query: &impl QueryStatementWriter) -> (String, SqlxValues) {
-    let mut text = Text::default();
+    let mut text = SqlText::default();
     match dialect {
         Dialect::Postgres => query.build_collect_into(PostgresQueryBuilder, &mut text),
         Dialect::Sqlite => query.build_collect_into(SqliteQueryBuilder, &mut text),
@@ -20,29 +20,28 @@ pub(super) fn build(dialect: Dialect, query: &impl QueryStatementWriter) -> (Str
     (text.sql, SqlxValues(Values(text.values)))
 }
 
-/// A statement that is being written. Limits stand in it, other values are bound: for a limit that it
-/// does not know PostgreSQL expects a tenth of all rows, takes a plan for any value to be dear, and so
-/// plans each execution anew, which takes several times as long as reading a page. There are few
-/// sizes of pages, so there are few statements more.
+/// Writer of a statement. Limits are inlined, other values are bound: for a bound limit PostgreSQL expects
+/// a tenth of all rows, overestimates the cost of a generic plan, and so plans each execution anew, which
+/// takes several times as long as reading a page. Page sizes are few, so there are few more statements.
 #[derive(Default)]
-struct Text {
+struct SqlText {
     sql: String,
     values: Vec<Value>,
 }
 
-impl Write for Text {
+impl Write for SqlText {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.sql.write_str(text)
     }
 }
 
-impl Display for Text {
+impl Display for SqlText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.sql)
     }
 }
 
-impl SqlWriter for Text {
+impl SqlWriter for SqlText {
     fn push_param<T: QueryBuilder>(&mut self, value: Value, builder: &T) {
         // Writing to a string cannot fail. No column is unsigned, so an unsigned number is a limit.
         let _ = match value {

@@ -1,5 +1,5 @@
-//! One process at a time prepares a database: applies migrations and loads what is missing. Others
-//! that start meanwhile wait, and then find nothing left to do.
+//! Start lock: one process at a time prepares a database, by migrations and reference data. Processes that
+//! start meanwhile wait for it.
 
 use std::fs::{File, TryLockError};
 use std::time::Duration;
@@ -9,18 +9,18 @@ use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::{DbErr, RuntimeErr};
 
 use super::DbError;
-use super::pool::{connect_directly, file_of_embedded};
+use super::driver::{connect_directly, file_of_embedded};
 use crate::config::database::DatabaseSettings;
 
-/// The number of the advisory lock: "tarot" in ASCII.
+/// Key of the advisory lock: "tarot" in ASCII.
 const ADVISORY_LOCK: i64 = 0x74_61_72_6f_74;
-/// A lock that another process holds is tried again this much later.
-const RETRY: Duration = Duration::from_millis(100);
+/// Interval at which a held lock is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The right to prepare a database. It ends when this is dropped, or with the process.
-pub struct StartLock(Place);
+/// The lock of a database during its preparation. Released when dropped, or with the process.
+pub struct StartLock(LockHandle);
 
-enum Place {
+enum LockHandle {
     /// The folder of an embedded database. Locking it leaves no file behind.
     Folder(File),
     /// A connection to a database server, which holds an advisory lock.
@@ -28,37 +28,37 @@ enum Place {
 }
 
 impl StartLock {
-    /// Waits for the right for as long as another process has it.
+    /// Acquires the lock. Waits for as long as another process holds it.
     ///
     /// # Errors
     ///
-    /// The database cannot be reached, or the folder of an embedded one cannot be made or locked.
+    /// The database cannot be reached, or the folder of an embedded one cannot be created or locked.
     pub async fn acquire(settings: &DatabaseSettings) -> Result<Self, DbError> {
-        let mut place = Place::open(settings).await?;
-        let mut is_told = false;
-        while !place.try_lock().await? {
-            if !is_told {
+        let mut handle = LockHandle::open(settings).await?;
+        let mut is_logged = false;
+        while !handle.try_lock().await? {
+            if !is_logged {
                 tracing::info!("another process prepares the database; waiting for it");
-                is_told = true;
+                is_logged = true;
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
-        Ok(Self(place))
+        Ok(Self(handle))
     }
 
-    /// Gives the right back.
+    /// Releases the lock.
     pub async fn release(self) {
         match self.0 {
-            Place::Folder(folder) => drop(folder),
-            Place::Server(connection) => {
-                // A connection that breaks here has given the lock back too.
+            LockHandle::Folder(folder) => drop(folder),
+            LockHandle::Server(connection) => {
+                // A connection that breaks here releases the lock too.
                 let _ = sqlx::Connection::close(*connection).await;
             }
         }
     }
 }
 
-impl Place {
+impl LockHandle {
     async fn open(settings: &DatabaseSettings) -> Result<Self, DbError> {
         if !settings.url.is_embedded() {
             return Ok(Self::Server(Box::new(connect_directly(settings).await?)));

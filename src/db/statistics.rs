@@ -1,9 +1,9 @@
-//! Statements on what somebody's readings come to. They count complete readings, archived ones too,
-//! and read one user's part of an index that holds all they need. What comes back is bounded by days
-//! and by what is counted, never by readings.
+//! Statements on the statistics of a user's readings: complete readings, archived ones included. Each
+//! scans one user's range of a covering index. Results are bounded by days and groups, not by readings.
 //!
-//! Both databases count days from 1970, because they number weekdays differently, and know hours as
-//! numbers.
+//! Days are numbered from 1970 on both databases, because these number weekdays differently.
+//!
+//! SQL: `stats.snap` and `analytics_*.snap` in `tests/api/golden/`.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sea_orm::sea_query::{
@@ -14,7 +14,7 @@ use sea_orm::{ColumnTrait, Order, TryGetable};
 use uuid::Uuid;
 
 use super::entities::reading_sessions::{Column, Entity};
-use super::query::columns::rows_of;
+use super::query::columns::decode_rows;
 use super::query::membership::is_one_of;
 use super::query::{Dialect, constant, count_if};
 use super::user_card_stats::draws_of;
@@ -27,7 +27,7 @@ use crate::domain::statistics::{
 };
 use crate::domain::voice::VoiceKey;
 
-/// The complete readings of those users within a window.
+/// The complete readings of these users within a window.
 fn readings(of_users: SimpleExpr, window: TimeWindow) -> SelectStatement {
     Query::select()
         .from(Entity)
@@ -43,7 +43,7 @@ fn within(window: TimeWindow) -> Condition {
         .add_option(window.to.map(|to| Column::CreatedAt.lt(to)))
 }
 
-/// A row's time on somebody's clock.
+/// The creation time of a row in a time zone.
 #[derive(Clone, Copy)]
 struct LocalTime {
     dialect: Dialect,
@@ -73,8 +73,7 @@ impl LocalTime {
         )
     }
 
-    // Without the fraction of a second, which SQLite rounds: the last moment of a day would be of the
-    // next.
+    // Without the fraction of a second, which SQLite rounds up: the end of a day would be in the next.
     fn sqlite(self, sql: &'static str) -> SimpleExpr {
         Expr::cust_with_values(sql, [format!("{:+} minutes", self.offset.0)])
     }
@@ -88,12 +87,8 @@ fn date(day: i32) -> NaiveDate {
     NaiveDate::from_epoch_days(day).unwrap_or_default()
 }
 
-/// The readings of these users within a window, those of a spread, voice and karma context together,
-/// with how many are within each of several windows.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The readings of these users within a window, grouped by spread, voice and karma context, with their
+/// number within each of several narrower windows.
 pub async fn reading_groups<const N: usize>(
     session: &Session,
     users: &[Uuid],
@@ -115,7 +110,7 @@ pub async fn reading_groups<const N: usize>(
         query.expr(count_if(within(part)));
     }
     let rows = session.rows(STATEMENT, &query).await?;
-    rows_of(STATEMENT, &rows, |cells| {
+    decode_rows(STATEMENT, &rows, |cells| {
         let mut group = ReadingGroup {
             user: cells.next()?,
             spread: cells.next()?,
@@ -133,23 +128,18 @@ pub async fn reading_groups<const N: usize>(
     })
 }
 
-/// A user's last dates with a reading, and how many cards they drew.
+/// A user's current streak and number of drawn cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreakAndDraws {
-    /// Whose.
+    /// The user.
     pub user: Uuid,
-    /// The dates.
+    /// The last consecutive dates with a reading.
     pub streak: Streak,
-    /// The cards.
+    /// Number of drawn cards.
     pub draws: i64,
 }
 
-/// The last consecutive dates on which these users made readings, and how many cards they drew in all;
-/// users without readings are left out.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Current streak and total number of drawn cards of each user; users without readings are missing.
 pub async fn streaks_and_draws(
     session: &Session,
     users: &[Uuid],
@@ -160,7 +150,7 @@ pub async fn streaks_and_draws(
     let of_users = is_one_of(dialect, Column::UserId, users);
     let mut days = readings(of_users, TimeWindow::default());
     days.distinct().column(Column::UserId).expr_as(LocalTime { dialect, offset }.day(), "day");
-    // Dates that follow each other differ from the last one by their place from the last.
+    // Consecutive dates: each differs from the last date by its row number.
     let of_user = || WindowStatement::partition_by("user_id");
     let placed = Query::select()
         .columns(["user_id", "day"])
@@ -183,18 +173,14 @@ pub async fn streaks_and_draws(
         .group_by_columns(["user_id", "last_day"])
         .to_owned();
     let rows = session.rows(STATEMENT, &query).await?;
-    rows_of(STATEMENT, &rows, |cells| {
+    decode_rows(STATEMENT, &rows, |cells| {
         let user = cells.next()?;
         let streak = Streak { last_date: date(cells.next()?), days: cells.next()? };
         Ok(StreakAndDraws { user, streak, draws: cells.next()? })
     })
 }
 
-/// How many readings a user made on each date of a window; dates without one are left out.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings of a user on each date of a window; dates without readings are missing.
 pub async fn readings_by_date(
     session: &Session,
     user: Uuid,
@@ -212,13 +198,14 @@ pub async fn readings_by_date(
         .group_by_col("day")
         .to_owned();
     let rows = session.rows(STATEMENT, &query).await?;
-    rows_of(STATEMENT, &rows, |cells| Ok((date(cells.next()?), cells.next()?)))
+    decode_rows(STATEMENT, &rows, |cells| Ok((date(cells.next()?), cells.next()?)))
 }
 
 async fn tallies<K: TryGetable>(
     session: &Session,
     statement: &'static str,
-    (user, window): (Uuid, TimeWindow),
+    user: Uuid,
+    window: TimeWindow,
     column: Column,
 ) -> Result<Vec<Tally<K>>, DbError> {
     let mut query = readings(Column::UserId.eq(user), window);
@@ -228,55 +215,39 @@ async fn tallies<K: TryGetable>(
         .expr(Expr::col(Column::CreatedAt).max())
         .group_by_col(column);
     let rows = session.rows(statement, &query).await?;
-    rows_of(statement, &rows, |cells| {
+    decode_rows(statement, &rows, |cells| {
         Ok(Tally { key: cells.next()?, count: cells.next()?, last_used_at: cells.next()? })
     })
 }
 
-/// How many readings of a user within a window are of each kind of spread.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings of a user within a window, by spread type.
 pub async fn readings_by_spread_type(
     session: &Session,
     user: Uuid,
     window: TimeWindow,
 ) -> Result<Vec<Tally<SpreadType>>, DbError> {
-    tallies(session, "readings_by_spread_type", (user, window), Column::SpreadType).await
+    tallies(session, "readings_by_spread_type", user, window, Column::SpreadType).await
 }
 
-/// How many are in each voice.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings of a user within a window, by voice.
 pub async fn readings_by_voice(
     session: &Session,
     user: Uuid,
     window: TimeWindow,
 ) -> Result<Vec<Tally<VoiceKey>>, DbError> {
-    tallies(session, "readings_by_voice", (user, window), Column::CharacterVoice).await
+    tallies(session, "readings_by_voice", user, window, Column::CharacterVoice).await
 }
 
-/// How many are in each tone.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings of a user within a window, by karma context.
 pub async fn readings_by_karma(
     session: &Session,
     user: Uuid,
     window: TimeWindow,
 ) -> Result<Vec<Tally<Karma>>, DbError> {
-    tallies(session, "readings_by_karma", (user, window), Column::KarmaContext).await
+    tallies(session, "readings_by_karma", user, window, Column::KarmaContext).await
 }
 
-/// The ratings of a user's readings within a window, in two halves.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Number of readings of a user within a window, by rating and half of the window's rated readings.
 pub async fn readings_by_rating(
     session: &Session,
     user: Uuid,
@@ -308,16 +279,12 @@ pub async fn readings_by_rating(
         .group_by_columns(["rating", "is_late"])
         .to_owned();
     let rows = session.rows(STATEMENT, &query).await?;
-    rows_of(STATEMENT, &rows, |cells| {
+    decode_rows(STATEMENT, &rows, |cells| {
         Ok(RatingTally { rating: cells.next()?, is_late: cells.next()?, readings: cells.next()? })
     })
 }
 
-/// When a user makes their readings: one pass that counts each hour there was, and the rest of that.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Patterns in the times of a user's readings, by one scan that counts each hour.
 pub async fn reading_patterns(
     session: &Session,
     user: Uuid,
@@ -325,8 +292,8 @@ pub async fn reading_patterns(
 ) -> Result<ReadingPatterns, DbError> {
     const STATEMENT: &str = "reading_patterns";
     let local = LocalTime { dialect: session.dialect(), offset };
-    let rows = session.rows(STATEMENT, &patterns(user, local)).await?;
-    let rows = rows_of(STATEMENT, &rows, |cells| {
+    let rows = session.rows(STATEMENT, &patterns_query(user, local)).await?;
+    let rows = decode_rows(STATEMENT, &rows, |cells| {
         Ok(PatternRow {
             kind: cells.next()?,
             key: cells.next()?,
@@ -338,7 +305,7 @@ pub async fn reading_patterns(
     let mut patterns = ReadingPatterns::default();
     let (mut weekdays, mut hours) = (Vec::new(), Vec::new());
     for PatternRow { kind, key, count, first_at, last_at } in rows {
-        // Of no readings there is neither.
+        // Null without readings.
         let (Some(first_at), Some(last_used_at)) = (first_at, last_at) else { continue };
         let tally = Tally { key, count, last_used_at };
         match kind {
@@ -354,7 +321,7 @@ pub async fn reading_patterns(
     Ok(patterns)
 }
 
-/// What a row of [`patterns`] is about.
+/// Kinds of rows of [`patterns_query`].
 const ALL: i32 = 0;
 const WEEKDAY: i32 = 1;
 const HOUR: i32 = 2;
@@ -363,13 +330,13 @@ const STREAK: i32 = 3;
 struct PatternRow {
     kind: i32,
     key: i32,
-    /// Of readings, or of days.
+    /// Number of readings, or of days.
     count: i64,
     first_at: Option<DateTime<Utc>>,
     last_at: Option<DateTime<Utc>>,
 }
 
-fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
+fn patterns_query(user: Uuid, local: LocalTime) -> SelectStatement {
     /// 1970 began on a Thursday, which is 3 days after a Monday.
     const FROM_MONDAY: i32 = 3;
     let mut made = readings(Column::UserId.eq(user), TimeWindow::default());
@@ -387,7 +354,7 @@ fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
             .expr_as(Expr::col("first_at").min(), "first_at")
             .expr_as(Expr::col("last_at").max(), "last_at");
     };
-    // A sum of counts is no whole number for PostgreSQL unless told so.
+    // PostgreSQL's sum of bigint is numeric.
     let readings = || Expr::col("readings").sum().if_null(0_i64).cast_as("bigint");
     let by = |kind: i32, key: SimpleExpr| {
         let mut query = Query::select();
@@ -405,7 +372,7 @@ fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
         .expr_window_as(Func::cust("row_number"), place, "place")
         .from_subquery(days, "days")
         .to_owned();
-    // Dates that follow each other are as far from their places.
+    // Consecutive dates have the same difference from their row number.
     let island = || Expr::col("day").sub(Expr::col("place"));
     let mut streaks = Query::select();
     streaks.expr_as(Expr::col("day").count(), "days").from_subquery(placed, "placed");
@@ -434,11 +401,8 @@ fn patterns(user: Uuid, local: LocalTime) -> SelectStatement {
         .to_owned()
 }
 
-/// A user's readings from one time to another and from there to a third.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Figures of a user's readings in two adjacent periods: from the first to the second time, and from
+/// there to the third.
 pub async fn readings_before_and_since(
     session: &Session,
     user: Uuid,
@@ -457,7 +421,7 @@ pub async fn readings_before_and_since(
         .group_by_col("is_since")
         .to_owned();
     let rows = session.rows(STATEMENT, &query).await?;
-    let rows = rows_of(STATEMENT, &rows, |cells| {
+    let rows = decode_rows(STATEMENT, &rows, |cells| {
         let is_since: bool = cells.next()?;
         let readings = cells.next()?;
         let ratings = Ratings { sum: cells.next()?, count: cells.next()? };

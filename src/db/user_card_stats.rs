@@ -1,8 +1,8 @@
-//! How often each user drew each card.
+//! Draw counters by user and card.
 //!
-//! Invariant: each row is what a count of the cards of the user's complete readings would be. Whoever
-//! adds or removes a reading changes the rows in the same transaction. They are one user's, so that
-//! nobody waits for others at them as at the counters of cards.
+//! Invariant: each row equals a count of the cards of the user's complete readings. A write that adds or
+//! removes a reading updates the rows in the same transaction. They belong to one user, so writers of
+//! different users do not wait for each other, as they would at the counters of cards.
 
 use std::collections::BTreeMap;
 
@@ -17,38 +17,36 @@ use uuid::Uuid;
 use super::bulk::insert;
 use super::entities::user_card_stats::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
-use super::query::columns::rows_of;
+use super::query::columns::decode_rows;
 use super::query::count_if;
 use super::{DbError, Session, Transaction};
 use crate::domain::card::Orientation;
 use crate::domain::reading::ReadingStatus;
 use crate::domain::statistics::CardTally;
 
-/// A card as it was drawn.
+/// A drawn card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromQueryResult)]
 pub struct Draw {
-    /// Which card.
+    /// The card.
     pub card_id: Uuid,
-    /// How it lay.
+    /// Upright or reversed.
     pub orientation: Orientation,
 }
 
-/// How often a user drew each card, but those never drawn: at most one row a card of the deck.
+/// A user's draw counters, at most one for each card of the deck; cards never drawn are missing.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `analytics_top_cards.snap`.
 pub async fn user_cards(session: &Session, user: Uuid) -> Result<Vec<CardTally>, DbError> {
     const STATEMENT: &str = "user_cards";
     let query = Query::select()
         .columns([Column::CardId, Column::Upright, Column::Reversed, Column::LastDrawnAt])
         .from(Entity)
         .and_where(Column::UserId.eq(user))
-        // Taken back, all of them.
+        // Null after all draws of the card were subtracted.
         .and_where(Column::LastDrawnAt.is_not_null())
         .to_owned();
     let rows = session.rows(STATEMENT, &query).await?;
-    rows_of(STATEMENT, &rows, |cells| {
+    decode_rows(STATEMENT, &rows, |cells| {
         Ok(CardTally {
             card: cells.next()?,
             upright: cells.next()?,
@@ -58,7 +56,7 @@ pub async fn user_cards(session: &Session, user: Uuid) -> Result<Vec<CardTally>,
     })
 }
 
-/// How many cards the user of that column drew, in a statement on users.
+/// Subquery: number of cards drawn by the user of a column.
 pub(super) fn draws_of(user: SimpleExpr) -> SimpleExpr {
     let column = |column: Column| Expr::col((Entity, column));
     let draws = Query::select()
@@ -69,39 +67,33 @@ pub(super) fn draws_of(user: SimpleExpr) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(draws.into()))
 }
 
-/// Adds the cards of a reading of the user's that was made at that time.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Adds the cards of a new reading of the user.
 pub async fn user_cards_add(
     transaction: &Transaction,
     user: Uuid,
     draws: &[Draw],
-    (made_at, now): (DateTime<Utc>, DateTime<Utc>),
+    made_at: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if draws.is_empty() {
         return Ok(());
     }
-    let statement = add(user, draws, 1, (Some(made_at), now));
+    let statement = add(user, draws, Sign::Plus, Some(made_at), now);
     transaction.execute("user_cards_add", &statement).await.map(drop)
 }
 
-/// Takes back the cards of a reading of the user's that was made at that time and is gone now.
-///
-/// # Errors
-///
-/// A statement fails.
+/// Subtracts the cards of a deleted reading of the user.
 pub async fn user_cards_subtract(
     transaction: &Transaction,
     user: Uuid,
     draws: &[Draw],
-    (made_at, now): (DateTime<Utc>, DateTime<Utc>),
+    made_at: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     if draws.is_empty() {
         return Ok(());
     }
-    let statement = add(user, draws, -1, (None, now));
+    let statement = add(user, draws, Sign::Minus, None, now);
     transaction.execute("user_cards_subtract", &statement).await?;
     let last = SimpleExpr::SubQuery(None, Box::new(last_drawn_at().into()));
     let statement = Query::update()
@@ -114,13 +106,21 @@ pub async fn user_cards_subtract(
     transaction.execute("user_cards_date", &statement).await.map(drop)
 }
 
-/// Adds, or takes back: one statement that always takes the rows in the same order, so that two
-/// changes of the same user's wait for each other and never both.
+/// Direction of a change.
+#[derive(Clone, Copy)]
+enum Sign {
+    Plus = 1,
+    Minus = -1,
+}
+
+/// Adds or subtracts draws, in one statement that locks the rows in the order of their keys: two changes
+/// of one user cannot deadlock.
 fn add(
     user: Uuid,
     draws: &[Draw],
-    sign: i32,
-    (last_drawn_at, now): (Option<DateTime<Utc>>, DateTime<Utc>),
+    sign: Sign,
+    last_drawn_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
 ) -> InsertStatement {
     let mut rows: BTreeMap<Uuid, Model> = BTreeMap::new();
     for draw in draws {
@@ -134,8 +134,8 @@ fn add(
             updated_at: now,
         });
         match draw.orientation {
-            Orientation::Upright => row.upright += sign,
-            Orientation::Reversed => row.reversed += sign,
+            Orientation::Upright => row.upright += sign as i32,
+            Orientation::Reversed => row.reversed += sign as i32,
         }
     }
     let old = |column: Column| Expr::col((Entity, column));
@@ -158,7 +158,7 @@ fn add(
     statement
 }
 
-/// When the row's user last drew its card: read from their newest reading on until one has it.
+/// Subquery: time of the user's latest draw of the card, by a scan from the newest reading backwards.
 fn last_drawn_at() -> SelectStatement {
     use reading_cards::Column as Drawn;
     use reading_sessions::Column as Reading;
@@ -179,20 +179,24 @@ fn last_drawn_at() -> SelectStatement {
         .to_owned()
 }
 
-/// The statements that count all cards of all users anew.
-pub(super) fn recount_user_cards(
-    now: DateTime<Utc>,
-) -> Result<(DeleteStatement, InsertStatement), DbErr> {
+/// Statements that recount all cards of all users.
+pub(super) struct UserCardsRecount {
+    pub(super) clear: DeleteStatement,
+    pub(super) count: InsertStatement,
+}
+
+/// Recounts all cards of all users.
+pub(super) fn recount_user_cards(now: DateTime<Utc>) -> Result<UserCardsRecount, DbErr> {
     use reading_cards::Column as Drawn;
     use reading_sessions::Column as Reading;
     let reading = |column: Reading| Expr::col((reading_sessions::Entity, column));
     let drawn = |column: Drawn| Expr::col((reading_cards::Entity, column));
-    let that_lay = |orientation: Orientation| count_if(drawn(Drawn::Orientation).eq(orientation));
+    let count_of = |orientation: Orientation| count_if(drawn(Drawn::Orientation).eq(orientation));
     let counted = Query::select()
         .expr(reading(Reading::UserId))
         .expr(drawn(Drawn::CardId))
-        .expr(that_lay(Orientation::Upright))
-        .expr(that_lay(Orientation::Reversed))
+        .expr(count_of(Orientation::Upright))
+        .expr(count_of(Orientation::Reversed))
         .expr(reading(Reading::CreatedAt).max())
         .expr(Expr::value(now))
         .expr(Expr::value(now))
@@ -204,12 +208,12 @@ pub(super) fn recount_user_cards(
         .and_where(reading(Reading::Status).eq(ReadingStatus::Complete))
         .group_by_col((reading_sessions::Entity, Reading::UserId))
         .group_by_col((reading_cards::Entity, Drawn::CardId))
-        // So that a user's rows lie side by side.
+        // Stores the rows of a user next to each other.
         .order_by((reading_sessions::Entity, Reading::UserId), Order::Asc)
         .order_by((reading_cards::Entity, Drawn::CardId), Order::Asc)
         .to_owned();
-    let mut write = Query::insert();
-    write
+    let mut count = Query::insert();
+    count
         .into_table(Entity)
         .columns([
             Column::UserId,
@@ -222,5 +226,5 @@ pub(super) fn recount_user_cards(
         ])
         .select_from(counted)
         .map_err(|error| DbErr::Custom(error.to_string()))?;
-    Ok((Query::delete().from_table(Entity).to_owned(), write))
+    Ok(UserCardsRecount { clear: Query::delete().from_table(Entity).to_owned(), count })
 }

@@ -1,4 +1,4 @@
-//! Statements on people.
+//! Statements on users.
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{
@@ -12,10 +12,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::bulk::insert;
-use super::counters::touch;
+use super::counters::touch_site_stats;
 use super::entities::users::{Column, Entity, Model};
 use super::query::count::exists;
-use super::query::keyset::{Keyset, List, page_of_rows};
+use super::query::keyset::{Keyset, KeysetList, page_of_rows};
 use super::query::membership::is_one_of;
 use super::query::set;
 use super::query::text::contains;
@@ -24,7 +24,7 @@ use crate::domain::faction::FactionKey;
 use crate::domain::page::{Page, PageRequest};
 use crate::domain::voice::VoiceKey;
 
-/// What requests read of a user: what some viewer may see, and nothing of the password.
+/// The columns of a user that requests read: those that some viewer may see, never the password.
 #[derive(Debug, Clone, PartialEq, DerivePartialModel)]
 #[sea_orm(entity = "Entity")]
 #[expect(missing_docs, reason = "a field a column")]
@@ -47,26 +47,22 @@ fn users() -> Select<Entity> {
     UserRow::select_cols(Entity::find().select_only())
 }
 
-/// The users of these ids.
+/// The users with these ids.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `users_of_readings.snap`, `viewer.snap`.
 pub async fn users_by_id(session: &Session, ids: &[Uuid]) -> Result<Vec<UserRow>, DbError> {
     let query = users().filter(is_one_of(session.dialect(), Column::Id, ids)).into_query();
     session.all("users_by_id", &query).await
 }
 
-/// The user of that folded name, who is not deactivated.
+/// The active user with a folded username.
 ///
-/// # Errors
-///
-/// The statement fails.
+/// SQL: `user.snap`.
 pub async fn user_by_username(
     session: &Session,
     username: &str,
 ) -> Result<Option<UserRow>, DbError> {
-    // PostgreSQL has no such texts and would fail on the question.
+    // PostgreSQL cannot store such a text and fails on a comparison with it.
     if username.contains('\0') {
         return Ok(None);
     }
@@ -91,10 +87,6 @@ pub enum ViewerLock {
 
 /// The viewer of a mutation, if the account exists and is active. The first row that a transaction
 /// locks.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn viewer_locked(
     transaction: &Transaction,
     id: Uuid,
@@ -110,7 +102,7 @@ pub async fn viewer_locked(
     transaction.one("viewer_locked", &query).await
 }
 
-/// What a login is decided by.
+/// The columns that decide a login.
 #[derive(Debug, FromQueryResult)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct CredentialsRow {
@@ -119,26 +111,18 @@ pub struct CredentialsRow {
     pub locked_until: Option<DateTime<Utc>>,
 }
 
-/// The credentials of the active user with that e-mail address or username, folded.
-///
-/// # Errors
-///
-/// The statement fails.
+/// The credentials of the active user with a folded e-mail address or username.
 pub async fn credentials_by_login(
     session: &Session,
     login: &str,
 ) -> Result<Option<CredentialsRow>, DbError> {
-    // A username has no `@`, so no two users can be meant.
+    // A username has no `@`, so the login is unambiguous.
     let of_login = if login.contains('@') { Column::Email } else { Column::Username };
     let query = credentials().filter(of_login.eq(login)).into_query();
     session.one("credentials_by_login", &query).await
 }
 
 /// The credentials of an active user.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn credentials_by_id(
     session: &Session,
     id: Uuid,
@@ -154,11 +138,7 @@ fn credentials() -> Select<Entity> {
         .filter(Column::IsActive.eq(true))
 }
 
-/// Writes a new user, unless the e-mail address or the username is taken; answers whether.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Inserts a user, unless the e-mail address or the username is taken. Returns whether it was inserted.
 pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool, DbError> {
     let mut statement = insert([user]);
     statement.on_conflict(OnConflict::new().do_nothing().to_owned());
@@ -167,17 +147,13 @@ pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool,
 
 /// Which of an e-mail address and a username are taken.
 #[derive(Debug, FromQueryResult)]
-#[expect(missing_docs, reason = "a field a question")]
+#[expect(missing_docs, reason = "a field a name")]
 pub struct TakenNames {
     pub email: bool,
     pub username: bool,
 }
 
-/// Whether somebody else has the e-mail address or the username, both folded.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Whether any user has the folded e-mail address or username.
 pub async fn taken_names(
     session: &Session,
     email: &str,
@@ -192,12 +168,8 @@ pub async fn taken_names(
     Ok(taken.unwrap_or(TakenNames { email: false, username: false }))
 }
 
-/// Notes a login with the right password, which takes failures back. Answers `false` if the account
-/// is locked, or has another password by now.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Records a successful login, which resets the failures. Returns `false` if the account is locked, or the
+/// password has changed meanwhile.
 pub async fn user_login_succeeded(
     transaction: &Transaction,
     id: Uuid,
@@ -215,25 +187,22 @@ pub async fn user_login_succeeded(
     Ok(transaction.execute("user_login_succeeded", &statement).await? == 1)
 }
 
-/// Notes a wrong password. With the last one of `most` in a row the account is locked until then. A
-/// locked account counts none, so that its lock ends.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Records a wrong password. The last one of `limit` in a row locks the account until `locked_until`.
+/// Failures of a locked account are not counted, so that its lock ends.
 pub async fn user_login_failed(
     transaction: &Transaction,
     id: Uuid,
-    (now, locked_until): (DateTime<Utc>, DateTime<Utc>),
-    most: u16,
+    now: DateTime<Utc>,
+    locked_until: DateTime<Utc>,
+    limit: u16,
 ) -> Result<(), DbError> {
-    // After a lock that is over counting begins anew.
+    // After an expired lock the count starts again.
     let failures = CaseStatement::new()
         .case(Column::LockedUntil.is_not_null(), Expr::value(1))
         .finally(Expr::col(Column::FailedLogins).add(1));
     let lock = CaseStatement::new()
         .case(
-            Expr::expr(SimpleExpr::Case(Box::new(failures.clone()))).gte(i32::from(most)),
+            Expr::expr(SimpleExpr::Case(Box::new(failures.clone()))).gte(i32::from(limit)),
             Expr::value(locked_until),
         )
         .finally(Expr::value(Option::<DateTime<Utc>>::None));
@@ -243,8 +212,8 @@ pub async fn user_login_failed(
         .value(Column::LockedUntil, SimpleExpr::Case(Box::new(lock)))
         .and_where(is_unlocked(now));
     if transaction.execute("user_login_failed", &statement).await? == 0 {
-        // Nobody, or a locked account: something is written all the same, so that it takes as long.
-        touch(transaction, now).await?;
+        // No user, or a locked account: an update without an effect, so that it takes the same time.
+        touch_site_stats(transaction, now).await?;
     }
     Ok(())
 }
@@ -257,15 +226,13 @@ fn update(id: Uuid) -> UpdateStatement {
     Query::update().table(Entity).and_where(Column::Id.eq(id)).to_owned()
 }
 
-/// Changes a password, unless it was changed or the account was locked since; answers whether.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Changes a password, unless it was changed or the account was locked meanwhile. Returns whether it was
+/// changed.
 pub async fn user_password_change(
     transaction: &Transaction,
     id: Uuid,
-    (from_hash, to_hash): (&str, String),
+    from_hash: &str,
+    to_hash: String,
     now: DateTime<Utc>,
 ) -> Result<bool, DbError> {
     let mut statement = update(id);
@@ -279,7 +246,7 @@ pub async fn user_password_change(
     Ok(transaction.execute("user_password_change", &statement).await? == 1)
 }
 
-/// What a user changes of their profile; `None` keeps.
+/// Changes of a profile; `None` leaves a column unchanged.
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct ProfileChange {
@@ -290,12 +257,7 @@ pub struct ProfileChange {
     pub preferred_voice: Option<VoiceKey>,
 }
 
-/// Changes a profile. Answers `None` if somebody else has the username; then the transaction is to be
-/// taken back.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Updates a profile. Returns `None` if another user has the username; the caller must then roll back.
 pub async fn user_profile_change(
     transaction: &Transaction,
     id: Uuid,
@@ -305,7 +267,7 @@ pub async fn user_profile_change(
     let mut statement = update(id);
     statement.value(Column::UpdatedAt, now);
     if let Some(username) = change.username {
-        // Somebody who takes the name at the same time is found by the unique index.
+        // A concurrent insert of the same name violates the unique index.
         let others = Query::select()
             .expr(Expr::value(1))
             .from_as(Entity, "others")
@@ -320,24 +282,20 @@ pub async fn user_profile_change(
     set(&mut statement, Column::PreferredVoice, change.preferred_voice);
     match transaction.execute("user_profile_change", &statement).await {
         Ok(0) => return Ok(None),
-        Err(error) if error.is_of_uniqueness() => return Ok(None),
+        Err(error) if error.is_unique_violation() => return Ok(None),
         changed => changed?,
     };
     let query = users().filter(Column::Id.eq(id)).into_query();
     transaction.one("user_by_id", &query).await
 }
 
-/// Deletes a user and everything that is theirs.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Deletes a user and all of their data.
 pub async fn user_delete(transaction: &Transaction, id: Uuid) -> Result<(), DbError> {
     let statement = Query::delete().from_table(Entity).and_where(Column::Id.eq(id)).to_owned();
     transaction.execute("user_delete", &statement).await.map(drop)
 }
 
-/// A role that the command line gives.
+/// A role, assigned by the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// An operator.
@@ -346,11 +304,7 @@ pub enum Role {
     Premium,
 }
 
-/// Gives a user a role; answers whether there is such a user.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Assigns a role to a user. Returns whether the user exists.
 pub async fn user_promote(
     transaction: &Transaction,
     username: &str,
@@ -370,12 +324,8 @@ pub async fn user_promote(
     Ok(transaction.execute("user_promote", &statement).await? == 1)
 }
 
-/// Locks a user until then, or unlocks them; either takes counted failures back. Answers whether
-/// there is such a user.
-///
-/// # Errors
-///
-/// The statement fails.
+/// Locks a user until `locked_until`, or unlocks them; either resets the failures. Returns whether the user
+/// exists.
 pub async fn user_set_lock(
     transaction: &Transaction,
     id: Uuid,
@@ -390,7 +340,7 @@ pub async fn user_set_lock(
     Ok(transaction.execute("user_set_lock", &statement).await? == 1)
 }
 
-/// A user as operators see them.
+/// A user with the columns for operators.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "a field a column")]
 pub struct AdminUserRow {
@@ -415,11 +365,7 @@ fn admin_users() -> Select<Entity> {
     users().columns([Column::LockedUntil, Column::FailedLogins, Column::LastLoginAt])
 }
 
-/// A user as operators see them, by id.
-///
-/// # Errors
-///
-/// The statement fails.
+/// A user with the columns for operators, by id.
 pub async fn admin_user_by_id(
     session: &Session,
     id: Uuid,
@@ -428,29 +374,25 @@ pub async fn admin_user_by_id(
     session.one("admin_user_by_id", &query).await
 }
 
-/// A user's place in the list of all: when they registered.
+/// Keyset of a user in the list of all users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserKey {
-    /// When.
+    /// Time of registration.
     pub created_at: DateTime<Utc>,
-    /// Who, which orders users of the same time.
+    /// Id, which orders users of the same time.
     pub id: Uuid,
 }
 
-/// Which users operators list.
+/// Filter of the operators' list of users.
 #[derive(Debug, Clone, Default)]
 pub struct AdminUserFilter {
-    /// Part of the username, the display name or the e-mail address.
+    /// Part of the username, display name or e-mail address.
     pub search: Option<String>,
     /// Those that are locked at that time, or those that are not.
     pub is_locked: Option<(bool, DateTime<Utc>)>,
 }
 
 /// A page of all users, the newest first.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn admin_users_page(
     session: &Session,
     request: &PageRequest<UserKey>,
@@ -467,7 +409,7 @@ pub async fn admin_users_page(
         let unlocked = is_unlocked(now);
         if is_locked { unlocked.not() } else { unlocked }
     });
-    let list = List {
+    let list = KeysetList {
         rows: admin_users().into_query(),
         condition: Condition::all().add_option(searched).add_option(locked),
         keyset: Keyset {
@@ -475,7 +417,7 @@ pub async fn admin_users_page(
             id: ((Entity, Column::Id).into_column_ref(), "id"),
             order: Order::Desc,
         },
-        parts: Vec::new(),
+        partitions: Vec::new(),
     };
     let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
@@ -485,10 +427,6 @@ pub async fn admin_users_page(
 }
 
 /// Whether there is any user, active or not.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn has_users(session: &Session) -> Result<bool, DbError> {
     let query = Entity::find().select_only().column(Column::Id).limit(1).into_query();
     Ok(!session.rows("has_users", &query).await?.is_empty())

@@ -11,20 +11,12 @@ pub type VoiceRow = voices::Model;
 pub type VoiceTextRow = voice_texts::Model;
 
 /// All voices in their order.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn voices_all(session: &Session) -> Result<Vec<VoiceRow>, DbError> {
     let query = voices::Entity::find().order_by_asc(voices::Column::SortOrder).into_query();
     session.all("voices_all", &query).await
 }
 
 /// The texts of all voices.
-///
-/// # Errors
-///
-/// The statement fails.
 pub async fn voice_texts_all(session: &Session) -> Result<Vec<VoiceTextRow>, DbError> {
     session.all("voice_texts_all", &voice_texts::Entity::find().into_query()).await
 }

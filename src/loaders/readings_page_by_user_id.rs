@@ -51,7 +51,7 @@ impl Load for ReadingsPageByUserId {
             let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
             let users: Vec<Uuid> = users.into_iter().collect();
             let found =
-                readings_page_by_user_id(session, self.0.get(), &users, list, (request, columns))
+                readings_page_by_user_id(session, self.0.get(), &users, list, request, columns)
                     .await?;
             let found: HashMap<Uuid, Self::Value> =
                 found.into_iter().map(|(user, page)| (user, page.map(Arc::new))).collect();

@@ -353,9 +353,9 @@ async fn record_failure(
 ) -> Result<(), ServiceError> {
     let auth = &services.settings.auth;
     let now = services.clock.now();
-    let times = (now, now + auth.lock_out);
+    let locked_until = now + auth.lock_out;
     let recorded = session.transaction(|transaction| async move {
-        user_login_failed(&transaction, user, times, auth.login_failures).await
+        user_login_failed(&transaction, user, now, locked_until, auth.login_failures).await
     });
     Ok(recorded.await?)
 }
@@ -432,7 +432,7 @@ pub async fn change_password(
     let now = services.clock.now();
     let changed = session.transaction(|transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
-        if !user_password_change(&transaction, *id, (password_hash, hash), now).await? {
+        if !user_password_change(&transaction, *id, password_hash, hash, now).await? {
             return Err(bad_credentials());
         }
         logins_revoke_all(&transaction, *id, now).await?;

@@ -106,7 +106,7 @@ pub async fn update_card(
             }
             let (change, texts) = (change?, texts);
             card_change(&transaction, id, change, now).await?;
-            card_text_change(&transaction, (id, locale), texts, now).await?;
+            card_text_change(&transaction, id, locale, texts, now).await?;
             Ok(())
         })
         .await?;
@@ -198,9 +198,9 @@ pub async fn update_spread(
             }
             let CheckedSpread { change, texts, positions } = checked?;
             spread_change(&transaction, id, change, now).await?;
-            spread_text_change(&transaction, (id, locale), texts, now).await?;
+            spread_text_change(&transaction, id, locale, texts, now).await?;
             if let Some(positions) = positions {
-                positions_replace(&transaction, (id, locale), positions, now).await?;
+                positions_replace(&transaction, id, locale, positions, now).await?;
             }
             Ok(())
         })

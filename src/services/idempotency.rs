@@ -10,7 +10,7 @@ use super::error::ServiceError;
 use super::validation::normalized;
 use crate::config::content::IDEMPOTENCY_KEY;
 use crate::db::Transaction;
-use crate::db::idempotency_keys::{idempotency_key, idempotency_key_claim};
+use crate::db::idempotency_keys::{IdempotencyKeyRow, idempotency_key_claim};
 
 /// A request with an idempotency key.
 #[derive(Debug)]
@@ -83,12 +83,17 @@ pub async fn claim_idempotency_key(
 ) -> Result<Option<Uuid>, ServiceError> {
     let Some(request) = request else { return Ok(None) };
     let now = services.clock.now();
-    let row = idempotency_key(
-        (request.scope.clone(), request.operation, request.key.clone()),
-        (request.user, request.request_hash.clone()),
-        new_id,
-        (now, now + services.settings.content.idempotency_lifetime),
-    );
+    let row = IdempotencyKeyRow {
+        scope: request.scope.clone(),
+        operation: request.operation.to_owned(),
+        key: request.key.clone(),
+        user_id: request.user,
+        request_hash: request.request_hash.clone(),
+        // The id of the result is chosen before the result is written.
+        result_id: Some(new_id),
+        expires_at: now + services.settings.content.idempotency_lifetime,
+        created_at: now,
+    };
     let Some(before) = idempotency_key_claim(transaction, row, now).await? else { return Ok(None) };
     if before.request_hash != request.request_hash {
         return Err(ServiceError::BadInput {

@@ -176,7 +176,7 @@ pub async fn create(
             })
             .collect();
         reading_insert(&transaction, reading.clone(), cards).await?;
-        user_cards_add(&transaction, viewer, &draws, (now, now)).await?;
+        user_cards_add(&transaction, viewer, &draws, now, now).await?;
         transaction.invalidate(reading_changed(viewer, id, [reading.privacy_level; 2]));
         let card_ids = draws.into_iter().map(|draw| draw.card_id);
         let delta = CounterDelta::reading(spread.id, card_ids, None);
@@ -518,7 +518,7 @@ pub async fn delete(
         let delta = CounterDelta::reading(spread, card_ids, rating).reversed();
         counter_delta_insert(&transaction, delta, now).await?;
         reading_delete(&transaction, viewer, id).await?;
-        user_cards_subtract(&transaction, viewer, &draws, (reading.created_at, now)).await?;
+        user_cards_subtract(&transaction, viewer, &draws, reading.created_at, now).await?;
         Ok(user)
     });
     deleted.await

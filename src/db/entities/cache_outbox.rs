@@ -1,4 +1,4 @@
-//! What each write has made old in the caches of all servers.
+//! Cache invalidations of each write.
 
 use sea_orm::entity::prelude::*;
 

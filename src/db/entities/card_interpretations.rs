@@ -1,4 +1,4 @@
-//! What voices say of cards.
+//! Interpretations of cards by voices.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How often cards were drawn.
+//! Draw counters of cards.
 
 use sea_orm::entity::prelude::*;
 

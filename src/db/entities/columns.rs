@@ -1,5 +1,4 @@
-//! Column types of our own: words of the domain as text, and lists and texts in several languages
-//! as JSON.
+//! Custom column types: enums of the domain as text, lists and localized texts as JSON.
 
 use std::collections::BTreeMap;
 
@@ -32,15 +31,15 @@ pub struct LocalizedText(pub Localized<String>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Templates(pub VoiceTemplates);
 
-/// How often cards were drawn more, or less, by card.
+/// Changes of draw counters, by card.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct DrawDeltas(pub BTreeMap<Uuid, i64>);
 
-/// Uses to count, by spread.
+/// Changes of usage counters, by spread.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct UsageDeltas(pub BTreeMap<Uuid, SpreadUsage>);
 
-/// How often a spread was used and rated more, or less.
+/// Changes of the counters of a spread.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "a field a counter")]
 pub struct SpreadUsage {
@@ -49,7 +48,7 @@ pub struct SpreadUsage {
     pub ratings: i64,
 }
 
-/// A text as it lies in its row.
+/// A text, borrowed from its row.
 fn text_of<I: ColIdx>(row: &QueryResult, index: I) -> Result<&str, TryGetError> {
     let text = if let Some(row) = row.try_as_pg_row() {
         row.try_get::<Option<&str>, _>(index.as_sqlx_postgres_index())
@@ -61,7 +60,7 @@ fn text_of<I: ColIdx>(row: &QueryResult, index: I) -> Result<&str, TryGetError> 
     text.map_err(unreadable)?.ok_or_else(|| TryGetError::Null(format!("{index:?}")))
 }
 
-/// JSON as it lies in its row, not read yet; empty where there is none.
+/// JSON, borrowed from its row and not parsed; empty for NULL.
 pub(in crate::db) fn raw_json(row: &QueryResult, index: usize) -> Result<&[u8], DbErr> {
     if let Some(row) = row.try_as_pg_row() {
         let value = row.try_get_raw(index).map_err(unreadable)?;
@@ -69,7 +68,7 @@ pub(in crate::db) fn raw_json(row: &QueryResult, index: usize) -> Result<&[u8], 
             return Ok(&[]);
         }
         let bytes = value.as_bytes().map_err(sqlx::Error::Decode).map_err(unreadable)?;
-        // Before the text of a jsonb PostgreSQL sends the number of its format.
+        // PostgreSQL sends the version of the format before the text of a jsonb.
         return Ok(bytes.strip_prefix(&[1]).unwrap_or(bytes));
     }
     match text_of(row, index) {
@@ -137,7 +136,7 @@ text_columns!(
     VoiceKey,
 );
 
-// A key of a table is a word as well: the voices and the factions.
+// Enums that are primary keys.
 macro_rules! key_columns {
     ($($word:ident),+ $(,)?) => { $(
         impl sea_orm::TryFromU64 for $word {

@@ -1,4 +1,4 @@
-//! What committed writes change of counters.
+//! Changes of counters by committed writes, not folded yet.
 
 use sea_orm::entity::prelude::*;
 

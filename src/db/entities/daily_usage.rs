@@ -1,4 +1,4 @@
-//! How many readings a user made on a UTC day.
+//! Number of readings of a user on a UTC day.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Keys by which a client asks again without making a second object.
+//! Idempotency keys of requests that create an object.
 
 use sea_orm::entity::prelude::*;
 

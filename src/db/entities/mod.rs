@@ -1,5 +1,5 @@
-//! SeaORM entities, a file a table. They name the tables and their columns; what is read is chosen
-//! where the statement is built.
+//! SeaORM entities, a file a table. They name the tables and their columns; the statements choose
+//! what is selected.
 
 #![expect(missing_docs, reason = "columns are described where the migrations create them")]
 

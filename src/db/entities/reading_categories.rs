@@ -1,4 +1,4 @@
-//! Users' own folders for readings.
+//! Users' categories of readings.
 
 use sea_orm::entity::prelude::*;
 

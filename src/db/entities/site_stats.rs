@@ -1,4 +1,4 @@
-//! Counts of the whole site: one row.
+//! Counters of the whole site: one row.
 
 use sea_orm::entity::prelude::*;
 

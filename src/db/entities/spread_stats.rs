@@ -1,4 +1,4 @@
-//! How often spreads were used, and how they were rated.
+//! Usage and rating counters of spreads.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! How often each user drew each card.
+//! Draw counters by user and card.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,8 +1,7 @@
-//! Slow statements: what they were, how long they took and who asked for them. One for the process.
+//! The slow-query monitor of the process: text, duration and origin of slow statements.
 //!
-//! Statements that differ only in how many values they have, or in a limit, are one slow query.
-//! Invariant: no value is ever kept, only its kind and length, so that no password, token, question
-//! or note can be read here.
+//! Statements that differ only in their limit or number of values are one slow query. Invariant: no value
+//! is stored, only its type and length, so that no password, token, question or note can leak.
 
 mod redaction;
 
@@ -18,9 +17,9 @@ use super::query::Dialect;
 use super::{DbError, Session, now};
 use crate::config::monitor::{MonitorSettings, PLAN_TIMEOUT, SLOW_QUERY_BYTES, WARNING_INTERVAL};
 use crate::domain::lock::lock;
-use redaction::{bounded_name, bounded_sql, kinds_of, shape_of, type_on_postgres};
+use redaction::{bounded_name, bounded_sql, shape_of, type_on_postgres, types_of};
 
-/// Which slow query: the same in every process and after every start.
+/// Identity of a slow query, stable across processes and restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u128);
 
@@ -38,19 +37,19 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
-/// On whose behalf a statement runs.
+/// GraphQL origin of a statement.
 #[derive(Clone, Default)]
-pub(super) struct Asker {
-    /// The name of the GraphQL operation.
+pub(super) struct StatementOrigin {
+    /// Name of the operation.
     pub(super) operation: Option<Arc<str>>,
-    /// The GraphQL field, as `Type.field`, where the handle is that of a field.
+    /// Field, as `Type.field`, if the session handle belongs to one.
     pub(super) field: Option<&'static str>,
-    /// The mutation that is being executed, which is the field of all statements without one of their
-    /// own; mutations of a request run one after another.
+    /// Current mutation: the field of all statements without a field of their own. Mutations of a request
+    /// run one after another.
     pub(super) mutation: Arc<Mutex<Option<Arc<str>>>>,
 }
 
-impl Asker {
+impl StatementOrigin {
     fn field(&self) -> Option<Arc<str>> {
         let mutation = || lock(&self.mutation).clone();
         self.field.map(Arc::from).or_else(mutation)
@@ -60,43 +59,43 @@ impl Asker {
 /// A slow query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlowQuery {
-    /// Which one.
+    /// Identity.
     pub fingerprint: Fingerprint,
-    /// Its text, with `?` for each value and each limit; what is repeated stands once.
+    /// Text, with `?` for each value and each limit, and repeated parts once.
     pub sql: Arc<str>,
-    /// The longest that it took.
+    /// Longest duration.
     pub worst: Duration,
-    /// What it took the last time.
+    /// Duration of the latest occurrence.
     pub latest: Duration,
-    /// When that ended.
+    /// End of the latest occurrence.
     pub occurred_at: DateTime<Utc>,
-    /// How often it was slow since it was first noted.
+    /// Number of slow occurrences since the first one in the list.
     pub occurrences: u64,
-    /// The name of the GraphQL operation that asked the last time.
+    /// GraphQL operation of the latest occurrence.
     pub operation: Option<Arc<str>>,
-    /// The GraphQL field that asked the last time.
+    /// GraphQL field of the latest occurrence.
     pub field: Option<Arc<str>>,
-    /// The kinds of the values of the last time.
+    /// Types of the values of the latest occurrence.
     pub parameters: Arc<[String]>,
 }
 
-struct Noted {
+struct Entry {
     query: SlowQuery,
-    /// As it ran the last time.
+    /// Statement of the latest occurrence.
     explainable: Option<Explainable>,
-    /// The number of the last note of it: who has the lowest is the one seen longest ago.
-    seen: u64,
+    /// Sequence number of the latest occurrence. The entry with the lowest is evicted first.
+    sequence: u64,
     warned_at: Instant,
 }
 
-/// What is needed to ask for a statement's plan without its values.
+/// A statement whose plan can be requested without its values.
 #[derive(Clone)]
 struct Explainable {
     sql: Arc<str>,
     values: Arc<[Value]>,
 }
 
-/// Notes statements that are slow.
+/// Records slow statements.
 pub(super) struct Monitor {
     threshold: Duration,
     capacity: usize,
@@ -105,8 +104,9 @@ pub(super) struct Monitor {
 
 #[derive(Default)]
 struct State {
-    noted: HashMap<Fingerprint, Noted>,
-    notes: u64,
+    entries: HashMap<Fingerprint, Entry>,
+    /// Number of recorded occurrences.
+    occurrences: u64,
 }
 
 impl Monitor {
@@ -121,36 +121,37 @@ impl Monitor {
     /// The slow queries, the slowest first.
     fn list(&self, limit: usize) -> Vec<SlowQuery> {
         let state = self.state();
-        let mut noted: Vec<&SlowQuery> = state.noted.values().map(|noted| &noted.query).collect();
-        noted.sort_unstable_by_key(|query| {
+        let mut queries: Vec<&SlowQuery> =
+            state.entries.values().map(|entry| &entry.query).collect();
+        queries.sort_unstable_by_key(|query| {
             std::cmp::Reverse((query.worst, query.occurred_at, query.fingerprint.0))
         });
-        noted.into_iter().take(limit).cloned().collect()
+        queries.into_iter().take(limit).cloned().collect()
     }
 
     fn explainable(&self, fingerprint: Fingerprint) -> Option<Explainable> {
-        self.state().noted.get(&fingerprint)?.explainable.clone()
+        self.state().entries.get(&fingerprint)?.explainable.clone()
     }
 
-    /// What a panic left behind is whole: each note is written in one step.
+    /// The state is consistent even after a panic: each occurrence is recorded in one step.
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
 
-    fn note(&self, run: &Watch<'_>, took: Duration) {
-        let shape = shape_of(run.sql);
+    fn record(&self, timer: &StatementTimer<'_>, took: Duration) {
+        let shape = shape_of(timer.sql);
         let fingerprint = Fingerprint::of(&shape);
-        let operation = run.asker.operation.as_ref().map(bounded_name);
-        let field = run.asker.field();
-        let parameters = kinds_of(run.values);
-        let explainable = Explainable::of(run);
+        let operation = timer.origin.operation.as_ref().map(bounded_name);
+        let field = timer.origin.field();
+        let parameters = types_of(timer.values);
+        let explainable = Explainable::of(timer);
         let mut state = self.state();
-        state.notes += 1;
-        let seen = state.notes;
-        if !state.noted.contains_key(&fingerprint) && state.noted.len() >= self.capacity {
-            state.forget_oldest();
+        state.occurrences += 1;
+        let sequence = state.occurrences;
+        if !state.entries.contains_key(&fingerprint) && state.entries.len() >= self.capacity {
+            state.evict_oldest();
         }
-        let before = state.noted.get(&fingerprint);
+        let before = state.entries.get(&fingerprint);
         let is_warned = before.is_some_and(|before| before.warned_at.elapsed() < WARNING_INTERVAL);
         let warned_at = before.filter(|_| is_warned).map(|before| before.warned_at);
         let query = SlowQuery {
@@ -164,14 +165,13 @@ impl Monitor {
             field: field.clone(),
             parameters,
         };
-        let noted =
-            Noted { query, explainable, seen, warned_at: warned_at.unwrap_or_else(Instant::now) };
-        state.noted.insert(fingerprint, noted);
+        let warned_at = warned_at.unwrap_or_else(Instant::now);
+        state.entries.insert(fingerprint, Entry { query, explainable, sequence, warned_at });
         drop(state);
         if !is_warned {
             tracing::warn!(
                 duration_ms = took.as_secs_f64() * 1_000.0,
-                statement = run.statement,
+                statement = timer.statement,
                 operation = operation.as_deref(),
                 field = field.as_deref(),
                 "a statement was slow"
@@ -181,60 +181,60 @@ impl Monitor {
 }
 
 impl State {
-    fn forget_oldest(&mut self) {
-        let oldest = self.noted.iter().min_by_key(|(_, noted)| noted.seen);
+    fn evict_oldest(&mut self) {
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.sequence);
         if let Some(oldest) = oldest.map(|(fingerprint, _)| *fingerprint) {
-            self.noted.remove(&oldest);
+            self.entries.remove(&oldest);
         }
     }
 }
 
-/// A statement that is running. When it is dropped it is noted, if it was slow: whether it succeeded,
-/// failed, or is given up because time is up or nobody waits for it any more.
-pub(super) struct Watch<'a> {
+/// Timer of a running statement. When dropped it records the statement, if that was slow: whether it
+/// succeeded, failed, exceeded its deadline, or was cancelled because nobody waits for it any more.
+pub(super) struct StatementTimer<'a> {
     pub(super) monitor: &'a Monitor,
     pub(super) statement: &'static str,
     pub(super) sql: &'a str,
     pub(super) values: &'a [Value],
-    pub(super) asker: &'a Asker,
-    /// When the database was asked; nothing before there is a connection.
+    pub(super) origin: &'a StatementOrigin,
+    /// When the statement was sent to the database; `None` before there is a connection.
     pub(super) began: Option<Instant>,
-    /// Whether it was ended for its time, which is too long whatever counts as slow.
-    pub(super) is_out_of_time: bool,
+    /// Whether it was ended by its deadline, which is slow whatever the threshold.
+    pub(super) deadline_exceeded: bool,
 }
 
-impl Drop for Watch<'_> {
+impl Drop for StatementTimer<'_> {
     fn drop(&mut self) {
         let Some(began) = self.began else { return };
         let took = began.elapsed();
-        if took >= self.monitor.threshold || self.is_out_of_time {
-            self.monitor.note(self, took);
+        if took >= self.monitor.threshold || self.deadline_exceeded {
+            self.monitor.record(self, took);
         }
     }
 }
 
 impl Explainable {
-    /// Nothing for what has no plan, such as the end of a transaction, and for what is too long to keep.
-    fn of(run: &Watch<'_>) -> Option<Self> {
+    /// `None` for statements without a plan, such as the end of a transaction, and for long texts.
+    fn of(timer: &StatementTimer<'_>) -> Option<Self> {
         const PLANNED: [&str; 5] = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
-        let is_planned = PLANNED.iter().any(|word| run.sql.starts_with(word));
-        let is_kept = run.sql.len() <= SLOW_QUERY_BYTES;
-        (is_planned && is_kept).then(|| Self {
-            sql: run.sql.into(),
-            values: run.values.iter().map(Value::as_null).collect(),
+        let has_plan = PLANNED.iter().any(|word| timer.sql.starts_with(word));
+        let is_short = timer.sql.len() <= SLOW_QUERY_BYTES;
+        (has_plan && is_short).then(|| Self {
+            sql: timer.sql.into(),
+            values: timer.values.iter().map(Value::as_null).collect(),
         })
     }
 }
 
-/// The slow queries that were noted, the slowest first.
+/// The recorded slow queries, the slowest first.
 #[must_use]
 pub fn slow_queries(session: &Session, limit: usize) -> Vec<SlowQuery> {
     session.monitor().list(limit)
 }
 
-/// How the database would run a slow query with any values: its plan as text, which the statement is
-/// not executed for. `None` where there is none: for the end of a transaction, for a text that was too
-/// long to keep, where the query was forgotten since, and where the database cannot plan it any more.
+/// The generic plan of a slow query, as text; the statement is not executed. `None` if it has no plan
+/// (the end of a transaction), its text was too long to store, it was evicted, or the database cannot
+/// plan it any more.
 ///
 /// # Errors
 ///
@@ -260,8 +260,8 @@ pub async fn plan_of_slow_query(
     }
 }
 
-/// Asks for the plan for any values, as the server's connections use it, in a transaction that can
-/// change nothing and is taken back. One round trip: PostgreSQL stops at the first part that fails.
+/// SQL that returns the generic plan, which the server's connections use, in a read-only transaction that
+/// is rolled back. One round trip: PostgreSQL stops at the first statement that fails.
 fn explain_on_postgres(sql: &str, values: &[Value]) -> String {
     let timeout = PLAN_TIMEOUT.as_millis();
     let (types, nulls) = if values.is_empty() {

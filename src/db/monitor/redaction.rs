@@ -1,5 +1,5 @@
-//! What is kept of a statement: its text without what differs from one time to the next, and of its
-//! values no more than their kinds.
+//! Redaction of statements: the text without the parts that differ between executions, and the types of
+//! the values.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use sea_orm::sea_query::{ArrayType, Value};
 
 use crate::config::monitor::{OPERATION_CHARACTERS, PARAMETERS, SLOW_QUERY_BYTES};
 
-/// The text of a statement without what differs from one time to the next: values, limits, and how
-/// many of a kind there are.
+/// Text of a statement without the parts that differ between executions: values, limits and numbers of
+/// repetitions.
 pub(super) fn shape_of(sql: &str) -> String {
     let places = without_numbers(sql);
     let lists = without_lengths(&places);
     [" UNION ALL ", " OR ", "), ("].iter().fold(lists, |shape, separator| once(&shape, separator))
 }
 
-/// Lists of values with one value each.
+/// Shortens each list of values to one value.
 fn without_lengths(sql: &str) -> String {
     const LIST: &str = "IN (?";
     let mut parts = sql.split(LIST);
@@ -30,25 +30,25 @@ fn without_lengths(sql: &str) -> String {
     shape
 }
 
-/// One of several equal parts in a row: `a OR a OR a` is `a`.
+/// Shortens equal parts in a row to one: `a OR a OR a` becomes `a`.
 fn once(sql: &str, separator: &str) -> String {
-    let mut kept = String::with_capacity(sql.len());
+    let mut shape = String::with_capacity(sql.len());
     let mut rest = sql;
     while let Some((before, after)) = rest.split_once(separator) {
-        kept.push_str(before);
+        shape.push_str(before);
         let part = first_part(after, separator);
-        if !part.is_empty() && kept.ends_with(part) {
+        if !part.is_empty() && shape.ends_with(part) {
             rest = &after[part.len()..];
         } else {
-            kept.push_str(separator);
+            shape.push_str(separator);
             rest = after;
         }
     }
-    kept.push_str(rest);
-    kept
+    shape.push_str(rest);
+    shape
 }
 
-/// What stands before the next separator, or before the end of the brackets around it.
+/// The text before the next separator, or before the end of the brackets around it.
 fn first_part<'a>(sql: &'a str, separator: &str) -> &'a str {
     let mut depth = 0_u32;
     for (at, character) in sql.char_indices() {
@@ -63,7 +63,7 @@ fn first_part<'a>(sql: &'a str, separator: &str) -> &'a str {
     sql
 }
 
-/// `?` for each value, however it is written, and for each limit.
+/// Replaces each placeholder and each limit by `?`.
 fn without_numbers(sql: &str) -> String {
     const LIMIT: &str = "LIMIT ";
     let mut shape = String::with_capacity(sql.len());
@@ -99,14 +99,14 @@ pub(super) fn bounded_name(name: &Arc<str>) -> Arc<str> {
     }
 }
 
-/// What may be told of values: their kinds, and how long texts and lists are.
-pub(super) fn kinds_of(values: &[Value]) -> Arc<[String]> {
+/// Types of values, with the lengths of texts and lists: all that may be shown of them.
+pub(super) fn types_of(values: &[Value]) -> Arc<[String]> {
     let rest = values.len().saturating_sub(PARAMETERS);
-    let kinds = values.iter().take(PARAMETERS).map(kind_of);
-    kinds.chain((rest > 0).then(|| format!("and {rest} more"))).collect()
+    let types = values.iter().take(PARAMETERS).map(redacted_type_of);
+    types.chain((rest > 0).then(|| format!("and {rest} more"))).collect()
 }
 
-fn kind_of(value: &Value) -> String {
+fn redacted_type_of(value: &Value) -> String {
     let length = |kind: &str, length: usize| format!("{kind}({length})");
     if *value == value.as_null() {
         return "null".to_owned();
@@ -136,7 +136,7 @@ fn kind_of(value: &Value) -> String {
     }
 }
 
-/// What the driver binds such a value as.
+/// PostgreSQL type that the driver binds a value as.
 pub(super) fn type_on_postgres(value: &Value) -> String {
     match value {
         Value::Array(of, _) => format!("{}[]", type_of_items(of)),
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_in_values_and_limits_has_one_shape() {
+    fn statements_that_differ_in_values_and_limits_share_a_shape() {
         let same = [
             ("a IN ($1) LIMIT 21", "a IN ($1, $2, $3) LIMIT 101"),
             ("a IN (?) AND b = ?", "a IN (?, ?) AND b = ?"),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_otherwise_has_another_shape() {
+    fn statements_that_differ_otherwise_have_different_shapes() {
         for (one, other) in [
             ("a = $1 OR b = $2", "a = $1"),
             ("(a, b) < ($1, $2)", "(a, b) < ($1)"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_values_only_their_kinds_are_told() {
+    fn values_are_redacted_to_types_and_lengths() {
         let values = [
             Value::from("secret"),
             Value::from("秘密"),
@@ -224,16 +224,16 @@ mod tests {
             Value::from(serde_json::json!(["secret"])),
             Value::Array(ArrayType::Uuid, Some(Box::default())),
         ];
-        let told = ["text(6)", "text(2)", "null", "int", "bool", "json", "array(0)"];
-        assert_eq!(*kinds_of(&values), told.map(str::to_owned));
+        let expected = ["text(6)", "text(2)", "null", "int", "bool", "json", "array(0)"];
+        assert_eq!(*types_of(&values), expected.map(str::to_owned));
         let many = vec![Value::from(7); PARAMETERS + 2];
-        let kinds = kinds_of(&many);
-        assert_eq!(kinds.len(), PARAMETERS + 1);
-        assert_eq!(kinds.last().map(String::as_str), Some("and 2 more"));
+        let types = types_of(&many);
+        assert_eq!(types.len(), PARAMETERS + 1);
+        assert_eq!(types.last().map(String::as_str), Some("and 2 more"));
     }
 
     #[test]
-    fn long_texts_and_names_are_cut() {
+    fn long_texts_and_names_are_truncated() {
         let long = "選".repeat(SLOW_QUERY_BYTES);
         assert!(bounded_sql(&long).len() <= SLOW_QUERY_BYTES + '…'.len_utf8());
         assert_eq!(&*bounded_sql("SELECT 1"), "SELECT 1");

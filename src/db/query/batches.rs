@@ -1,48 +1,47 @@
-//! Results of any length in bounded memory: one batch after another, each a statement that begins
-//! after the last row of the one before. Rows that come or go meanwhile neither repeat nor drop
-//! others.
+//! Results of any length in bounded memory: one batch after another, each a statement that starts after
+//! the last row of the batch before. Concurrent inserts and deletes neither repeat nor skip other rows.
 
 use sea_orm::sea_query::{SelectStatement, Value};
 
-use super::keyset::List;
+use super::keyset::{KeySide, KeysetList};
 use crate::domain::page::Direction;
 
-/// Where the reading of a list stands.
+/// Progress of reading a list in batches.
 #[derive(Debug, Clone)]
-pub struct Batches {
-    list: List,
+pub struct KeysetBatches {
+    list: KeysetList,
     size: u64,
     after: Option<Vec<Value>>,
     is_done: bool,
 }
 
-impl Batches {
-    /// The whole list, so many rows at a time.
+impl KeysetBatches {
+    /// Batches of at most `size` rows.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, Query, SqliteQueryBuilder};
-    /// use wasteland_tarot::db::query::{batches::Batches, keyset::{Keyset, List}};
+    /// use wasteland_tarot::db::query::{batches::KeysetBatches, keyset::{Keyset, KeysetList}};
     ///
     /// let id = || Alias::new("id").into_column_ref();
-    /// let mut batches = Batches::new(
-    ///     List {
+    /// let mut batches = KeysetBatches::new(
+    ///     KeysetList {
     ///         rows: Query::select().column("id").from("users").to_owned(),
     ///         condition: Condition::all(),
     ///         keyset: Keyset { columns: Vec::new(), id: (id(), "id"), order: Order::Asc },
-    ///         parts: Vec::new(),
+    ///         partitions: Vec::new(),
     ///     },
     ///     500,
     /// );
     /// let first = batches.select().expect("there is a first batch");
     /// assert!(first.to_string(SqliteQueryBuilder).ends_with("LIMIT 500"));
-    /// batches.pass(500, Some(vec![7.into()]));
+    /// batches.advance(500, Some(vec![7.into()]));
     /// let second = batches.select().expect("the first was full");
     /// assert!(second.to_string(SqliteQueryBuilder).contains("(7)"));
-    /// batches.pass(20, Some(vec![9.into()]));
+    /// batches.advance(20, Some(vec![9.into()]));
     /// assert!(batches.select().is_none());
     /// ```
     #[must_use]
-    pub const fn new(list: List, size: u64) -> Self {
+    pub const fn new(list: KeysetList, size: u64) -> Self {
         Self { list, size, after: None, is_done: false }
     }
 
@@ -54,16 +53,16 @@ impl Batches {
         }
         let mut rows = self.list.all();
         if let Some(key) = &self.after {
-            rows.and_where(self.list.keyset.compare(key, Direction::Forward, false));
+            rows.and_where(self.list.keyset.compare(key, Direction::Forward, KeySide::Page));
         }
         self.list.keyset.order(&mut rows, Direction::Forward);
         rows.limit(self.size);
         Some(rows)
     }
 
-    /// Goes on after a batch of so many rows; the key is that of its last one. One that is not full is
-    /// the last.
-    pub fn pass(&mut self, rows: usize, last: Option<Vec<Value>>) {
+    /// Advances past a batch: its number of rows, and the key of its last row. A batch that is not full is
+    /// the last one.
+    pub fn advance(&mut self, rows: usize, last: Option<Vec<Value>>) {
         self.is_done = last.is_none() || (rows as u64) < self.size;
         self.after = last;
     }

@@ -1,5 +1,5 @@
-//! Which columns of a row are read. The texts of readings and of their cards are most of what they
-//! weigh, and most lists do not show them.
+//! Column sets of readings and drawn cards, and decoding of rows by position. The long texts are most of
+//! a row's bytes, and most lists do not show them.
 
 use sea_orm::{DbErr, QueryResult, TryGetable};
 
@@ -8,14 +8,14 @@ use crate::db::DbError;
 /// A set of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Columns {
-    /// Everything but the long texts.
+    /// All columns except the long texts.
     WithoutTexts,
-    /// Everything that some viewer may see.
+    /// All columns that some viewer may see.
     WithTexts,
 }
 
 impl Columns {
-    /// The set that has the texts if they are wanted.
+    /// The set that includes the texts if they are wanted.
     #[must_use]
     pub const fn with_texts_if(wanted: bool) -> Self {
         if wanted { Self::WithTexts } else { Self::WithoutTexts }
@@ -27,35 +27,35 @@ impl Columns {
     }
 }
 
-/// The cells of a row in the order in which their columns were selected. Rows that are read by the
-/// hundred are read so: finding each cell by its column's name takes longer than reading it.
+/// Cursor over the cells of a row, in the order of the selected columns. Finding each cell by its column's
+/// name takes longer than decoding it.
 pub(in crate::db) struct Cells<'a> {
     row: &'a QueryResult,
     next: usize,
 }
 
 impl<'a> Cells<'a> {
-    /// The cells from that place on.
+    /// The cells from an index on.
     pub(in crate::db) const fn from(row: &'a QueryResult, first: usize) -> Self {
         Self { row, next: first }
     }
 
-    /// The next one.
+    /// Decodes the next cell.
     pub(in crate::db) fn next<T: TryGetable>(&mut self) -> Result<T, DbErr> {
-        let (row, index) = self.next_place();
+        let (row, index) = self.next_index();
         row.try_get_by_index(index)
     }
 
-    /// Where the next one is.
-    pub(in crate::db) const fn next_place(&mut self) -> (&'a QueryResult, usize) {
+    /// Row and index of the next cell, undecoded.
+    pub(in crate::db) const fn next_index(&mut self) -> (&'a QueryResult, usize) {
         let index = self.next;
         self.next += 1;
         (self.row, index)
     }
 }
 
-/// What all rows of a statement say.
-pub(in crate::db) fn rows_of<T>(
+/// Decodes all rows of a statement by position.
+pub(in crate::db) fn decode_rows<T>(
     statement: &'static str,
     rows: &[QueryResult],
     read: impl Fn(&mut Cells<'_>) -> Result<T, DbErr>,

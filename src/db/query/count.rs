@@ -1,11 +1,11 @@
-//! How many rows there are, and whether there is any, without reading them.
+//! COUNT and EXISTS subqueries.
 
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, SelectStatement, SimpleExpr};
 
 use super::constant;
 
-/// How many rows the statement finds, as a value of another statement. It is asked for only where it is
-/// selected: counting reads an index entry for each row.
+/// Number of rows of a statement, as a subquery. To be selected only on request: counting reads an index
+/// entry for each row.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
@@ -23,7 +23,7 @@ pub fn count(rows: &SelectStatement) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(count.into()))
 }
 
-/// Whether the statement finds a row, as a value of another statement.
+/// Whether a statement has any row, as a subquery.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, Expr, ExprTrait, PostgresQueryBuilder, Query};

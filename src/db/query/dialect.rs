@@ -1,6 +1,6 @@
-//! The two spellings of SQL.
+//! SQL dialects.
 
-/// Which database a statement is written for.
+/// SQL dialect of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// PostgreSQL 15 or later.
@@ -10,7 +10,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Whether it is SQLite's.
+    /// Whether this is SQLite's dialect.
     #[must_use]
     pub const fn is_sqlite(self) -> bool {
         matches!(self, Self::Sqlite)

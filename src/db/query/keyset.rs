@@ -1,9 +1,9 @@
 //! Keyset pages: the rows after (or before) a key, in one statement with the page's flags.
 //!
-//! Keys are compared as rows, `(created_at, id) < (?, ?)`, because that is one step into an index;
-//! the same written with OR reads and throws away every row before it. A page reads one row more
-//! than it holds, which tells whether there are more; whether there are rows on the other side of
-//! the key is a yes-or-no question beside it.
+//! Keys are compared as row values, `(created_at, id) < (?, ?)`, because that is one step into an index;
+//! the same condition with OR reads and discards every row before the key. A page reads one row more than
+//! its size, which says whether there is a next page; an EXISTS subquery says whether there are rows on
+//! the other side of the key.
 
 use std::collections::HashMap;
 
@@ -26,31 +26,40 @@ const FOUND: &str = "found";
 const HAS_OTHER_SIDE: &str = "has_other_side";
 const TOTAL: &str = "total";
 
-/// The order of a list: columns that name each row uniquely together, all in one direction.
+/// Order of a list: columns that identify a row uniquely together, all in one direction.
 #[derive(Debug, Clone)]
 pub struct Keyset {
-    /// The columns before the id, with the names that the page's rows have.
+    /// The columns before the id, with their names in the page's rows.
     pub columns: Vec<(ColumnRef, &'static str)>,
-    /// The id, which settles what the other columns leave open.
+    /// The id, the tie-breaker.
     pub id: (ColumnRef, &'static str),
     /// Ascending or descending.
     pub order: Order,
 }
 
-/// A list of which pages are read.
+/// A list that is read page by page.
 #[derive(Debug, Clone)]
-pub struct List {
-    /// What is selected from where, without conditions, order and limit; the id is selected first.
+pub struct KeysetList {
+    /// Columns and table, without conditions, order and limit; the id is the first column.
     pub rows: SelectStatement,
-    /// What a row of the list must be.
+    /// Condition of the list's rows.
     pub condition: Condition,
-    /// Its order.
+    /// Order of the list.
     pub keyset: Keyset,
-    /// Conditions of which each row meets one, and for each of which an index holds all that the list's
-    /// condition and order look at. Where there are any, the rows of a page are found first, by those
-    /// indexes alone, and read by their ids: PostgreSQL reads the row of each entry else, of those as
-    /// well that are then left out.
-    pub parts: Vec<SimpleExpr>,
+    /// Conditions of which each row meets exactly one, each with an index that covers the list's
+    /// condition and order. If there are any, a page's ids are found first, by index-only scans, and the
+    /// rows are read by id. Otherwise PostgreSQL reads the row of each index entry, of non-matching rows
+    /// too.
+    pub partitions: Vec<SimpleExpr>,
+}
+
+/// A side of the key of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeySide {
+    /// The side that the page is on.
+    Page,
+    /// The opposite side, which includes the key's own row.
+    Opposite,
 }
 
 impl Keyset {
@@ -58,21 +67,15 @@ impl Keyset {
         self.columns.iter().chain(std::iter::once(&self.id))
     }
 
-    pub(super) fn compare(
-        &self,
-        key: &[Value],
-        direction: Direction,
-        other_side: bool,
-    ) -> SimpleExpr {
+    pub(super) fn compare(&self, key: &[Value], direction: Direction, side: KeySide) -> SimpleExpr {
         let columns = Expr::tuple(self.all().map(|(column, _)| Expr::col(column.clone())));
         let values = Expr::tuple(key.iter().cloned().map(Expr::value));
         let ascending = (self.order == Order::Asc) == (direction == Direction::Forward);
-        // The key's own row is on the other side: it is not part of the page.
-        match (ascending, other_side) {
-            (true, false) => columns.gt(values),
-            (false, false) => columns.lt(values),
-            (true, true) => columns.lte(values),
-            (false, true) => columns.gte(values),
+        match (ascending, side) {
+            (true, KeySide::Page) => columns.gt(values),
+            (false, KeySide::Page) => columns.lt(values),
+            (true, KeySide::Opposite) => columns.lte(values),
+            (false, KeySide::Opposite) => columns.gte(values),
         }
     }
 
@@ -92,31 +95,31 @@ impl Keyset {
     }
 }
 
-impl List {
+impl KeysetList {
     /// All of the list's rows.
     pub(super) fn all(&self) -> SelectStatement {
         self.rows.clone().cond_where(self.condition.clone()).to_owned()
     }
 
-    /// The list's rows that meet a further condition, without order and limit, and the order as it is
-    /// named there. Where the list is in parts, what is selected is ids and what the order needs.
+    /// The list's rows that meet a further condition, without order and limit, and the keyset in terms of
+    /// that statement. With partitions, only ids and the columns of the order are selected.
     fn find(&self, further: Option<SimpleExpr>) -> (SelectStatement, Keyset) {
         let mut all = self.all();
         if let Some(further) = further {
             all.and_where(further);
         }
-        let mut parts = self.parts.iter().map(|part| {
+        let mut partitions = self.partitions.iter().map(|partition| {
             let mut rows = all.clone();
-            rows.clear_selects().and_where(part.clone());
-            // The id comes first, as in the rows of the list.
+            rows.clear_selects().and_where(partition.clone());
+            // The id first, as in the rows of the list.
             for (column, name) in self.keyset.all().rev() {
                 rows.expr_as(Expr::col(column.clone()), Alias::new(*name));
             }
             rows
         });
-        let Some(mut found) = parts.next() else { return (all, self.keyset.clone()) };
-        for part in parts {
-            found.union(UnionType::All, part);
+        let Some(mut found) = partitions.next() else { return (all, self.keyset.clone()) };
+        for partition in partitions {
+            found.union(UnionType::All, partition);
         }
         let named = |name| ((Alias::new(FOUND), Alias::new(name)).into_column_ref(), name);
         let keyset = Keyset {
@@ -129,13 +132,13 @@ impl List {
         (statement, keyset)
     }
 
-    /// The page's own rows, one more than wanted.
+    /// The page's rows, and one more.
     fn page<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SelectStatement {
-        let after = key.map(|key| self.keyset.compare(key, request.direction, false));
+        let after = key.map(|key| self.keyset.compare(key, request.direction, KeySide::Page));
         let (mut found, keyset) = self.find(after);
         keyset.order(&mut found, request.direction);
         found.limit(request.fetch_limit() as u64);
-        if self.parts.is_empty() {
+        if self.partitions.is_empty() {
             return found;
         }
         let is_found = Expr::col(self.keyset.id.0.clone()).eq(Expr::col(keyset.id.0));
@@ -147,7 +150,7 @@ impl List {
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
         let (mut nearest, keyset) =
-            self.find(Some(self.keyset.compare(key, request.direction, true)));
+            self.find(Some(self.keyset.compare(key, request.direction, KeySide::Opposite)));
         nearest.clear_selects().expr(constant(true));
         // The nearest row, and not any: PostgreSQL looks for any by reading the table from its
         // beginning where it expects many.
@@ -161,11 +164,11 @@ impl List {
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
-    /// use wasteland_tarot::db::query::keyset::{Keyset, List};
+    /// use wasteland_tarot::db::query::keyset::{Keyset, KeysetList};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
-    /// let list = List {
+    /// let list = KeysetList {
     ///     rows: Query::select().columns(["id", "created_at"]).from("users").to_owned(),
     ///     condition: Condition::all(),
     ///     keyset: Keyset {
@@ -173,7 +176,7 @@ impl List {
     ///         id: (column("id"), "id"),
     ///         order: Order::Desc,
     ///     },
-    ///     parts: Vec::new(),
+    ///     partitions: Vec::new(),
     /// };
     /// let request = PageRequest {
     ///     direction: Direction::Forward,
@@ -218,11 +221,11 @@ impl List {
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
     /// use uuid::Uuid;
-    /// use wasteland_tarot::db::query::{Dialect, keyset::{Keyset, List}};
+    /// use wasteland_tarot::db::query::{Dialect, keyset::{Keyset, KeysetList}};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
-    /// let list = List {
+    /// let list = KeysetList {
     ///     rows: Query::select().columns(["id", "name"]).from("reading_categories").to_owned(),
     ///     condition: Condition::all(),
     ///     keyset: Keyset {
@@ -230,7 +233,7 @@ impl List {
     ///         id: (column("id"), "id"),
     ///         order: Order::Asc,
     ///     },
-    ///     parts: Vec::new(),
+    ///     partitions: Vec::new(),
     /// };
     /// let top: PageRequest<()> =
     ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
@@ -255,8 +258,8 @@ impl List {
             list
         };
 
-        // Once for each parent. Without a limit or offset the flags would be moved to where they are
-        // asked for, once for each row of its page.
+        // The flags are computed once for each parent: the limit or offset keeps the planner from
+        // inlining the subquery, which would compute them for each row of the page.
         let list = list_of(PARENT);
         let mut flags = Query::select();
         flags
@@ -317,12 +320,8 @@ fn parents_of_sqlite(parents: &[Uuid]) -> SelectStatement {
     all
 }
 
-/// Makes the page of the rows that [`List::select_page`] found. `read_row` reads a row of the list,
-/// whose columns begin in the place that it is told.
-///
-/// # Errors
-///
-/// A row is not what `read_row` expects.
+/// The page in the rows of [`KeysetList::select_page`]. `read_row` decodes a row of the list, whose columns
+/// begin at the given index.
 pub fn page_of_rows<K, T>(
     request: &PageRequest<K>,
     rows: &[QueryResult],
@@ -331,11 +330,7 @@ pub fn page_of_rows<K, T>(
     page(request, 0, rows.iter(), read_row)
 }
 
-/// The same for the rows that [`List::select_page_per_parent`] found: the page of each parent.
-///
-/// # Errors
-///
-/// A row is not what `read_row` expects.
+/// The page of each parent in the rows of [`KeysetList::select_page_per_parent`].
 pub fn pages_of_rows<K, T>(
     request: &PageRequest<K>,
     rows: &[QueryResult],
@@ -354,7 +349,7 @@ pub fn pages_of_rows<K, T>(
         .collect()
 }
 
-/// The page of rows whose flags begin in the place `flags`.
+/// The page in rows whose flags begin at the index `flags`.
 fn page<'a, K, T>(
     request: &PageRequest<K>,
     flags: usize,
@@ -373,7 +368,7 @@ fn page<'a, K, T>(
     }
     let mut read = Vec::with_capacity(request.fetch_limit());
     for row in rows {
-        // An empty page is one row without a key: every row of a list has an id, and it comes first.
+        // An empty page is one row without an id, which is the first column of a list.
         if row.try_get_by_index::<Option<Uuid>>(first)?.is_some() {
             read.push(read_row(row, first)?);
         }

@@ -1,4 +1,4 @@
-//! "Is one of these": the condition of every batch.
+//! Conditions "is one of these ids", for batches.
 
 use sea_orm::ColumnTrait;
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::Dialect;
 
-/// The column holds one of the ids. On PostgreSQL they are one array, so that the statement's text,
-/// and with it the prepared statement, is the same for any number of them.
+/// True if the column is one of the ids. On PostgreSQL the ids are one array, so that the statement's text,
+/// and with it the prepared statement, is the same for any number of ids.
 ///
 /// ```
 /// use sea_orm::sea_query::{PostgresQueryBuilder, Query};

@@ -1,4 +1,4 @@
-//! Pieces that statements are built of, generic over entities.
+//! Query building blocks, generic over entities.
 
 pub mod batches;
 pub mod columns;
@@ -16,18 +16,17 @@ use sea_orm::sea_query::{
     Expr, ExprTrait, IntoCondition, IntoIden, SimpleExpr, UpdateStatement, Value,
 };
 
-/// A value that is always the same and stands in the statement itself. An index of some rows only is
-/// not used for a value that is bound: a plan for any value could not use it.
+/// A constant in the statement's text. A generic plan does not use a partial index for a bound value.
 pub(super) fn constant(value: impl Into<Value>) -> SimpleExpr {
     SimpleExpr::Constant(value.into())
 }
 
-/// How many of the rows meet a condition.
+/// Number of rows that meet a condition.
 pub(super) fn count_if(condition: impl IntoCondition) -> SimpleExpr {
     SimpleExpr::Case(Box::new(Expr::case(condition, constant(1)))).count()
 }
 
-/// Changes the column, where there is something to change it to.
+/// Sets the column, if there is a new value.
 pub(super) fn set(
     statement: &mut UpdateStatement,
     column: impl IntoIden,

@@ -1,10 +1,10 @@
-//! Ranges of time.
+//! Time ranges.
 
 use chrono::{DateTime, Utc};
 use sea_orm::Condition;
 use sea_orm::sea_query::{ColumnRef, Expr, ExprTrait};
 
-/// The time is `from` or later, and before `to`. What is `None` is open.
+/// True for times in the half-open range from `from` to `to`; `None` is unbounded.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, IntoColumnRef, Query, SqliteQueryBuilder};

@@ -1,5 +1,5 @@
-//! Rows by the tags in a column of JSON. PostgreSQL indexes the column itself; on SQLite a table beside
-//! it, which triggers keep, tells which rows have a tag.
+//! Conditions on the tags in a JSON column. PostgreSQL indexes the column itself; SQLite has a table of
+//! tags and rows beside it, which triggers maintain.
 
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, IntoColumnRef, Query, SimpleExpr};
@@ -12,30 +12,29 @@ use super::{Dialect, constant};
 pub struct TagIndex {
     /// The table.
     pub table: &'static str,
-    /// Its column of tags, a list of texts.
+    /// Its JSON column of tags, a list of texts.
     pub column: &'static str,
     /// SQLite's table of tags and rows.
     pub index: &'static str,
-    /// The column by which rows are numbered in both tables.
+    /// Row number column of both tables.
     pub row: &'static str,
 }
 
-/// Which rows a condition on tags is asked of. It decides how SQLite finds them; PostgreSQL decides
-/// itself.
+/// Direction in which SQLite evaluates a condition on tags. PostgreSQL chooses by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Among {
-    /// Few: each is asked for its tags.
-    Few,
-    /// A whole table: tags are asked for their rows.
-    Many,
+pub enum TagLookup {
+    /// The tags of each row: for few rows.
+    ByRow,
+    /// The rows of each tag: for a whole table.
+    ByTag,
 }
 
 impl TagIndex {
-    /// The row has one of these tags; without any there is no such row.
+    /// True for rows with at least one of these tags; false for all rows if the list is empty.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
-    /// use wasteland_tarot::db::query::{Dialect, tags::{Among, TagIndex}};
+    /// use wasteland_tarot::db::query::{Dialect, tags::{TagIndex, TagLookup}};
     ///
     /// let index = TagIndex {
     ///     table: "reading_sessions",
@@ -47,33 +46,33 @@ impl TagIndex {
     /// let query = Query::select()
     ///     .column(Alias::new("id"))
     ///     .from("reading_sessions")
-    ///     .and_where(index.has_any(Dialect::Postgres, Among::Many, &tags))
+    ///     .and_where(index.has_any(Dialect::Postgres, TagLookup::ByTag, &tags))
     ///     .to_owned();
     /// // `= ANY` would not use the index.
     /// assert!(query.to_string(PostgresQueryBuilder).contains(r#""tags" @> '["愛情"]'"#));
     /// ```
     #[must_use]
-    pub fn has_any(&self, dialect: Dialect, among: Among, tags: &[String]) -> SimpleExpr {
+    pub fn has_any(&self, dialect: Dialect, lookup: TagLookup, tags: &[String]) -> SimpleExpr {
         if tags.is_empty() {
             return constant(false);
         }
         if dialect.is_sqlite() {
-            return self.is_listed(among, tags);
+            return self.is_listed(lookup, tags);
         }
         let each = tags.iter().map(|tag| self.holds(std::slice::from_ref(tag)));
         each.reduce(ExprTrait::or).unwrap_or_else(|| constant(false))
     }
 
-    /// The row has all of these tags; without any every row has.
+    /// True for rows with all of these tags; true for all rows if the list is empty.
     #[must_use]
-    pub fn has_all(&self, dialect: Dialect, among: Among, tags: &[String]) -> SimpleExpr {
+    pub fn has_all(&self, dialect: Dialect, lookup: TagLookup, tags: &[String]) -> SimpleExpr {
         if tags.is_empty() {
             return constant(true);
         }
         if !dialect.is_sqlite() {
             return self.holds(tags);
         }
-        let each = tags.iter().map(|tag| self.is_listed(among, std::slice::from_ref(tag)));
+        let each = tags.iter().map(|tag| self.is_listed(lookup, std::slice::from_ref(tag)));
         each.reduce(ExprTrait::and).unwrap_or_else(|| constant(true))
     }
 
@@ -81,18 +80,18 @@ impl TagIndex {
         Expr::col((self.table, self.column)).contains(Expr::value(json!(tags)))
     }
 
-    fn is_listed(&self, among: Among, tags: &[String]) -> SimpleExpr {
+    fn is_listed(&self, lookup: TagLookup, tags: &[String]) -> SimpleExpr {
         let of_index = |name: &'static str| (self.index, name).into_column_ref();
         let row = Expr::col((self.table, self.row));
         let mut rows = Query::select();
         rows.from(Alias::new(self.index))
             .and_where(Expr::col(of_index("tag")).is_in(tags.iter().map(String::as_str)));
-        match among {
-            Among::Few => {
+        match lookup {
+            TagLookup::ByRow => {
                 rows.expr(constant(1)).and_where(Expr::col(of_index(self.row)).eq(row));
                 Expr::exists(rows)
             }
-            Among::Many => {
+            TagLookup::ByTag => {
                 rows.column(of_index(self.row));
                 row.in_subquery(rows)
             }

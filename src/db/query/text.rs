@@ -1,5 +1,4 @@
-//! Text search. What people type is text: `%`, `_` and quotes stand for themselves, and capitals do
-//! not matter.
+//! Text search. Search terms are literal: `%`, `_` and quotes have no special meaning. Case is ignored.
 
 use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
@@ -9,12 +8,12 @@ use sea_orm::sea_query::{
 
 use super::Dialect;
 
-/// Characters of the shortest text that an index of trigrams finds.
+/// Length of the shortest term that a trigram index finds, in characters.
 const TRIGRAM: usize = 3;
-/// What a pattern has before a character that stands for itself.
+/// Escape character of patterns.
 const ESCAPE: char = '\\';
 
-/// The column's text holds that text somewhere. On SQLite only Latin letters are alike in capitals.
+/// True if the column contains the text. On SQLite case is ignored for Latin letters only.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, IntoColumnRef, PostgresQueryBuilder, Query};
@@ -37,13 +36,13 @@ pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
     if dialect.is_sqlite() {
         Expr::col(column).like(like.escape(ESCAPE))
     } else {
-        // PostgreSQL escapes by this character anyway. If it is named, sea-query writes brackets around
-        // the pattern and the name, which is no SQL.
+        // PostgreSQL's default escape character. An explicit ESCAPE clause makes sea-query put brackets
+        // around pattern and clause, which is invalid SQL.
         Expr::col(column).ilike(like)
     }
 }
 
-/// What `LIKE` finds that text by, wherever it stands.
+/// The `LIKE` pattern that matches a text anywhere.
 fn pattern_of(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -57,21 +56,21 @@ fn pattern_of(text: &str) -> String {
     pattern
 }
 
-/// The texts of a table that are searched, and the index of them.
+/// The search index of a table's texts.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchIndex {
     /// The table.
     pub table: &'static str,
     /// SQLite's full-text index of the table.
     pub index: &'static str,
-    /// The column of the table that its rows are numbered by there.
+    /// The table's column that is the row number of the full-text index.
     pub row: &'static str,
 }
 
 impl SearchIndex {
-    /// One of these columns holds that text somewhere. PostgreSQL finds texts of three letters and more
-    /// by the trigrams of each column, if all of them have an index; SQLite those of three characters
-    /// and more. Shorter ones are compared row by row: narrow the rows first.
+    /// True if one of these columns contains the text. PostgreSQL finds terms of three letters and more by
+    /// the trigrams of each column, if all columns have an index; SQLite finds terms of three characters
+    /// and more. Shorter terms are compared row by row: narrow the rows first.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Query, SqliteQueryBuilder};
@@ -99,7 +98,7 @@ impl SearchIndex {
             return any(columns.iter().map(|name| contains(dialect, column(name), text)));
         }
         if text.chars().count() < TRIGRAM {
-            let variants = in_capitals_or_not(text);
+            let variants = case_variants(text);
             return any(columns.iter().flat_map(|name| {
                 variants.iter().map(|variant| holds(Expr::col(column(name)), variant))
             }));
@@ -110,15 +109,15 @@ impl SearchIndex {
         let rows = Query::select()
             .column(Alias::new("rowid"))
             .from(index.clone())
-            // The index stands for all of its columns there.
+            // The name of the index stands for all of its columns.
             .and_where(SqliteExpr::matches(Expr::col(index), phrase))
             .to_owned();
         Expr::col(column(self.row)).in_subquery(rows)
     }
 
-    /// The same on PostgreSQL, compared row by row whatever the text is, so that one plan is good for all
-    /// texts: for rows that another index has narrowed, and that holds their texts. (`ILIKE` compares in
-    /// this way as well, but finds by trigrams, and a plan for any text would do so for one that has none.)
+    /// The same on PostgreSQL, compared row by row whatever the term, so that the generic plan suits all
+    /// terms: for rows that a covering index has narrowed. (`ILIKE` may use the trigram index, and its
+    /// generic plan would do so for a term without trigrams too.)
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
@@ -154,12 +153,12 @@ fn holds(text: SimpleExpr, part: &str) -> SimpleExpr {
     SimpleExpr::from(Func::cust("INSTR").arg(text).arg(part)).gt(super::constant(0))
 }
 
-/// A short text with each of its characters in each of its cases.
-fn in_capitals_or_not(text: &str) -> Vec<String> {
+/// All spellings of a short text in upper and lower case.
+fn case_variants(text: &str) -> Vec<String> {
     let mut texts = vec![String::new()];
     for character in text.chars() {
         let mut cases = vec![character];
-        for other in [only(character.to_lowercase()), only(character.to_uppercase())] {
+        for other in [single(character.to_lowercase()), single(character.to_uppercase())] {
             cases.extend(other.filter(|other| *other != character));
         }
         texts = texts
@@ -170,8 +169,8 @@ fn in_capitals_or_not(text: &str) -> Vec<String> {
     texts
 }
 
-/// The one character, if there is one only.
-fn only(mut characters: impl Iterator<Item = char>) -> Option<char> {
+/// The only character of an iterator, `None` if there are several.
+fn single(mut characters: impl Iterator<Item = char>) -> Option<char> {
     let first = characters.next();
     if characters.next().is_none() { first } else { None }
 }

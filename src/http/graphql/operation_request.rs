@@ -29,7 +29,7 @@ pub(super) struct OperationRequest {
     pub(super) variables: Variables,
     /// Time after which a database connection is of no use any more.
     pub(super) deadline: Instant,
-    /// WalPosition of the client's last write.
+    /// Position of the client's last write.
     pub(super) consistency_token: Option<WalPosition>,
     /// True if the invalidations of that write may not have reached this server.
     pub(super) bypass_cache: bool,

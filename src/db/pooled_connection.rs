@@ -1,0 +1,162 @@
+//! A connection acquired from the pool, and the transaction that may be open on it. Invariant: a
+//! connection with an open transaction never returns to the pool; it is closed, which rolls the
+//! transaction back.
+
+use deadpool::managed::{Object, Pool};
+use sea_orm::QueryResult;
+use sea_orm::sqlx;
+use sea_query_sqlx::SqlxValues;
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::driver::{ConnectionManager, DriverConnection};
+
+/// A connection out of the pool. When dropped it is released to the pool, or closed if a transaction is
+/// open on it.
+pub(super) struct PooledConnection {
+    /// `None` only while it is dropped.
+    object: Option<Object<ConnectionManager>>,
+    transaction: Option<OpenTransaction>,
+    /// Idle connections that the pool retains.
+    pool_size: usize,
+}
+
+/// The transaction that is open on a connection.
+#[derive(Default)]
+pub(super) struct OpenTransaction {
+    _write_permit: Option<OwnedSemaphorePermit>,
+}
+
+impl OpenTransaction {
+    /// A transaction that other writers wait for, until the permit is dropped with it.
+    pub(super) const fn with_write_permit(write_permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _write_permit: write_permit }
+    }
+}
+
+impl PooledConnection {
+    pub(super) const fn new(object: Object<ConnectionManager>, pool_size: usize) -> Self {
+        Self { object: Some(object), transaction: None, pool_size }
+    }
+
+    fn driver(&mut self) -> Result<&mut DriverConnection, sqlx::Error> {
+        self.object.as_deref_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
+        self.driver()?.ping().await
+    }
+
+    /// All rows of a statement.
+    pub(super) async fn rows(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        self.driver()?.rows(sql, values).await
+    }
+
+    /// All rows of a statement that PostgreSQL plans for its values, although it is prepared and
+    /// connections use generic plans otherwise. The setting is local to a transaction around the
+    /// statement, so that it cannot outlive it; a pooler between server and database needs to know
+    /// nothing of it.
+    pub(super) async fn rows_with_custom_plan(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Vec<QueryResult>, sqlx::Error> {
+        const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_custom_plan";
+        if self.has_transaction() || !self.driver()?.is_postgres() {
+            return self.rows(sql, values).await;
+        }
+        self.open_transaction(OpenTransaction::default());
+        self.run_raw(BEGIN).await?;
+        let rows = self.rows(sql, values).await;
+        self.run_raw(if rows.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        self.close_transaction();
+        rows
+    }
+
+    /// Runs statements without values and without preparing them, in one round trip.
+    pub(super) async fn run_raw(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+        self.driver()?.run_raw(sql).await
+    }
+
+    /// Number of rows that a statement changed.
+    pub(super) async fn execute(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<u64, sqlx::Error> {
+        self.driver()?.execute(sql, values).await
+    }
+
+    /// Lines of a statement's plan; the statement is not executed. On PostgreSQL the text is several
+    /// statements, a transaction among them: unless all of them succeed, the connection is unusable.
+    pub(super) async fn explain(
+        &mut self,
+        sql: &str,
+        values: SqlxValues,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        if self.has_transaction() {
+            return Err(sqlx::Error::Protocol("a transaction is open".to_owned()));
+        }
+        self.open_transaction(OpenTransaction::default());
+        let plan = self.driver()?.explain(sql, values).await?;
+        self.close_transaction();
+        Ok(plan)
+    }
+
+    /// Marks a transaction as open. Called before it is begun.
+    pub(super) fn open_transaction(&mut self, transaction: OpenTransaction) {
+        self.transaction = Some(transaction);
+    }
+
+    /// Marks the transaction as ended. Called after the database confirmed its end.
+    pub(super) fn close_transaction(&mut self) -> Option<OpenTransaction> {
+        self.transaction.take()
+    }
+
+    pub(super) const fn has_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    /// Closes the connection without a message to the server, which may be frozen.
+    pub(super) fn discard(mut self) {
+        self.disconnect();
+    }
+
+    fn disconnect(&mut self) {
+        drop(self.object.take().map(Object::take));
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        if self.has_transaction() {
+            return self.disconnect();
+        }
+        let Some(object) = self.object.take() else { return };
+        let pool = Object::pool(&object);
+        drop(object);
+        if let Some(pool) = pool {
+            close_surplus(&pool, self.pool_size);
+        }
+    }
+}
+
+/// Closes idle connections above the pool's size: an overflow that nobody waits for any more.
+fn close_surplus(pool: &Pool<ConnectionManager>, pool_size: usize) {
+    if pool.status().available <= pool_size {
+        return;
+    }
+    let mut idle = 0;
+    let surplus = pool.retain(|_, _| {
+        idle += 1;
+        idle <= pool_size
+    });
+    let Ok(runtime) = Handle::try_current() else { return };
+    for connection in surplus.removed {
+        runtime.spawn(connection.close());
+    }
+}
