@@ -1,8 +1,8 @@
-//! The words that PostgreSQL and SQLite spell differently, in one place.
+//! Placeholders for SQL that differs between PostgreSQL and SQLite.
 //!
-//! A statement names them in braces: `{uuid}`, `{ts}` (PostgreSQL `timestamptz`; SQLite RFC 3339
+//! A statement contains them in braces: `{uuid}`, `{ts}` (PostgreSQL `timestamptz`; SQLite RFC 3339
 //! text in UTC, which sorts as the times do), `{json}`, `{double}`, `{id}` (the primary key of a
-//! table whose rows a search index must find by number on SQLite), `{now}` (the time of the migration).
+//! table whose rows a full-text index refers to by number on SQLite), `{now}` (the time of the migration).
 
 use sea_orm_migration::SchemaManager;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, DbErr};
@@ -16,8 +16,8 @@ const POSTGRES: [(&str, &str); 6] = [
     ("{now}", "now()"),
 ];
 
-// A rowid that is not an INTEGER PRIMARY KEY may change at VACUUM, and a full-text index refers to
-// rows by it: so a searched table has a numbered key of its own beside its id.
+// A rowid that is not an INTEGER PRIMARY KEY may change at VACUUM, and a full-text index refers to rows
+// by rowid: so a searched table has a numbered key beside its id.
 const SQLITE: [(&str, &str); 6] = [
     ("{uuid}", "blob"),
     ("{ts}", "text"),
@@ -27,7 +27,7 @@ const SQLITE: [(&str, &str); 6] = [
     ("{now}", "strftime('%Y-%m-%dT%H:%M:%f000+00:00', 'now')"),
 ];
 
-/// Runs the statements in order, in the engine's own spelling.
+/// Runs the statements in order, in the database's dialect.
 pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
     let words = if is_sqlite(manager) { SQLITE } else { POSTGRES };
     for statement in statements {
@@ -38,7 +38,7 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, statements: &[&str]) -> Res
     Ok(())
 }
 
-/// Runs the statements in order on PostgreSQL. SQLite stays as it is.
+/// Runs the statements in order on PostgreSQL. Does nothing on SQLite.
 pub(crate) async fn run_on_postgres(
     manager: &SchemaManager<'_>,
     statements: &[&str],
@@ -69,7 +69,7 @@ async fn drop_each(manager: &SchemaManager<'_>, kind: &str, names: &[&str]) -> R
     Ok(())
 }
 
-/// Whether the change runs on SQLite; else it is PostgreSQL.
+/// Whether the migration runs on SQLite; otherwise it runs on PostgreSQL.
 pub(crate) fn is_sqlite(manager: &SchemaManager<'_>) -> bool {
     manager.get_database_backend() == DbBackend::Sqlite
 }

@@ -1,7 +1,7 @@
-//! The schema of the database, one change a file, for PostgreSQL 15 and later and for SQLite.
+//! Migrations of the database schema, one change in each file, for PostgreSQL 15 and later and for SQLite.
 //!
-//! The changes are SQL with the few names that the two engines spell differently in braces, see
-//! [`dialect`]. A change is never edited once it is released; a later file amends it.
+//! Migrations are SQL with placeholders in braces for the few types that the dialects name differently, see
+//! [`dialect`]. A released migration is never edited; a later one amends it.
 
 mod database;
 mod dialect;
@@ -36,7 +36,7 @@ pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
 
-/// All changes in their order.
+/// All migrations in their order.
 pub struct Migrator;
 
 #[async_trait]

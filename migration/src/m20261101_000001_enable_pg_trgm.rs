@@ -1,5 +1,5 @@
-//! Trigram indexes on PostgreSQL, which the text search of readings uses. SQLite has its own, see the
-//! change that indexes readings for search.
+//! PostgreSQL's extension for trigram indexes, for the text search of readings. SQLite has FTS5, see the
+//! migration that indexes readings for search.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,4 @@
-//! People. `email` is stored in lower case, `username` case-folded; both are unique, and login finds
-//! people by either.
+//! Users. `email` is stored in lower case, `username` case-folded; both are unique, and login accepts either.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Logins, and the refresh tokens that followed from each: a family. Tokens are stored as hashes.
+//! Logins, and the refresh tokens of each: a token family. Tokens are stored as hashes.
 
 use sea_orm_migration::prelude::*;
 
@@ -23,7 +23,7 @@ impl MigrationTrait for Migration {
 }
 
 const UP: [&str; 6] = [
-    // Its row is what the tokens of a family are locked and revoked by.
+    // The row by which a token family is locked and revoked.
     "
     CREATE TABLE login_sessions (
         id {uuid} PRIMARY KEY,
@@ -36,7 +36,7 @@ const UP: [&str; 6] = [
     ",
     // Logging out everywhere, and the cascade of a deleted account.
     "CREATE INDEX idx_login_sessions_user_id ON login_sessions (user_id)",
-    // The sweep of those that are over.
+    // The sweep of expired logins.
     "CREATE INDEX idx_login_sessions_expires_at ON login_sessions (expires_at)",
     "
     CREATE TABLE refresh_tokens (
@@ -54,6 +54,6 @@ const UP: [&str; 6] = [
     ",
     // The cascade of a deleted account.
     "CREATE INDEX idx_refresh_tokens_user_id ON refresh_tokens (user_id)",
-    // The cascade of a login that is over.
+    // The cascade of a deleted login.
     "CREATE INDEX idx_refresh_tokens_family_id ON refresh_tokens (family_id)",
 ];

@@ -1,4 +1,4 @@
-//! How many readings a user made on a UTC day; the day's limit is kept by a conditional upsert.
+//! Number of readings of a user on a UTC day; a conditional upsert enforces the daily limit.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The 78 cards, their texts for each locale, and their draw counters. The counters stand apart, so
-//! that counting a draw leaves the card's row, and what caches hold of it, alone.
+//! The 78 cards, their texts for each locale, and their draw counters. The counters are a table of their
+//! own, so that counting a draw changes neither the card's row nor its cached value.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What each voice says of each card, for each locale.
+//! Interpretations of each card by each voice, for each locale.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Spreads, their positions, the texts of both for each locale, and the usage counters, which stand
-//! apart as those of the cards do.
+//! Spreads, their positions, the texts of both for each locale, and the usage counters, a table of their own
+//! like the counters of cards.
 
 use sea_orm_migration::prelude::*;
 

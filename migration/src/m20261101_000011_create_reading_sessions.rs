@@ -1,5 +1,5 @@
-//! Readings: one user's question, the spread, its context and what was said of it. `spread_type` is
-//! copied from the template when the reading is made; `version` rises with every write.
+//! Readings: a user's question, the spread, its context and the interpretation. `spread_type` is copied
+//! from the template when the reading is created; every update increments `version`.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,4 @@
-//! The cards drawn in a reading. The position's texts are kept as they were when it was drawn, in
-//! every locale.
+//! The cards drawn in a reading. The position's texts are stored as of the draw, in every locale.
 
 use sea_orm_migration::prelude::*;
 
@@ -40,6 +39,6 @@ const UP: [&str; 2] = [
         UNIQUE (reading_id, card_id)
     )
     ",
-    // How often a card was drawn, and the check that a card in use is not deleted.
+    // Counts of draws, and the foreign key check when a card is deleted.
     "CREATE INDEX idx_reading_cards_card_id ON reading_cards (card_id)",
 ];

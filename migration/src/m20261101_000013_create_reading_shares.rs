@@ -39,7 +39,7 @@ const UP: [&str; 3] = [
         updated_at {ts} NOT NULL
     )
     ",
-    // A shared reading's page finds its link by the token.
+    // Lookup of a link by its token.
     "CREATE UNIQUE INDEX idx_reading_shares_token ON reading_shares (token)",
     // The links of a reading.
     "CREATE INDEX idx_reading_shares_reading_id ON reading_shares (reading_id)",

@@ -1,5 +1,5 @@
-//! Keys by which a client that lost an answer asks again without making a second object. `scope` is
-//! who asked: a user, or the address of somebody who is about to be one.
+//! Idempotency keys: a client that lost a response repeats its request without creating a second object.
+//! `scope` is the requester: a user, or the address of an unregistered client.
 
 use sea_orm_migration::prelude::*;
 

@@ -35,23 +35,23 @@ impl MigrationTrait for Migration {
 }
 
 const UP: [&str; 7] = [
-    // Counts within a time window. Its order leaves ties open, so pages are read from the next one.
+    // Counts within a time window. Without a tie-breaker, so pages use the next index.
     "CREATE INDEX idx_reading_sessions_user_created ON reading_sessions (user_id, created_at)",
     // A user's readings, newest first, page by page.
     "CREATE INDEX idx_reading_sessions_user_created_id ON reading_sessions (user_id, created_at DESC, id DESC)",
     // Ownership checks and counts of one user.
     "CREATE INDEX idx_reading_sessions_user_id ON reading_sessions (user_id)",
-    // Windows over the whole site. With the id as well, because PostgreSQL takes an index of one column
-    // to follow the table more closely than one of two, and read the public feed by it and not by the
-    // feed's own.
+    // Windows over the whole site. With the id, because PostgreSQL assumes that an index of one column is
+    // better correlated with the table than one of two, and would use it for the public feed in place of
+    // the feed's own index.
     "CREATE INDEX idx_reading_sessions_created_at ON reading_sessions (created_at, id)",
     // The public feed, newest first.
     "
     CREATE INDEX idx_reading_sessions_public_feed ON reading_sessions (created_at DESC, id DESC)
     WHERE privacy_level = 'public' AND archived_at IS NULL
     ",
-    // A user's public readings, newest first. Without it a page of somebody who keeps most readings
-    // private reads and throws away all of those.
+    // A user's public readings, newest first. Without it a page of a user with many private readings reads
+    // and discards those.
     "
     CREATE INDEX idx_reading_sessions_user_public ON reading_sessions (user_id, created_at DESC, id DESC)
     WHERE privacy_level = 'public' AND archived_at IS NULL

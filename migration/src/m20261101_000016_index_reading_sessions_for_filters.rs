@@ -36,13 +36,13 @@ impl MigrationTrait for Migration {
 }
 
 const UP: [&str; 5] = [
-    // Reports over the whole site; one user's list is filtered as it is read.
+    // Reports over the whole site; the list of one user is filtered row by row.
     "CREATE INDEX idx_reading_sessions_spread_type ON reading_sessions (spread_type)",
     "CREATE INDEX idx_reading_sessions_character_voice ON reading_sessions (character_voice)",
     "CREATE INDEX idx_reading_sessions_karma_context ON reading_sessions (karma_context)",
     // A user's readings in one category.
     "CREATE INDEX idx_reading_sessions_user_category ON reading_sessions (user_id, category_id)",
-    // The readings that lose their category when it is deleted.
+    // The cascade of a deleted category.
     "CREATE INDEX idx_reading_sessions_category_id ON reading_sessions (category_id)",
 ];
 

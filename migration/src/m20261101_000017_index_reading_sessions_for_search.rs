@@ -1,6 +1,5 @@
-//! Text search in question and notes: trigram indexes on PostgreSQL (both columns, because a search in
-//! either scans the table unless both have one), an FTS5 trigram index on SQLite that triggers keep in
-//! step.
+//! Text search in question and notes: trigram indexes on PostgreSQL (on both columns, because a search in
+//! either scans the table unless both have one), an FTS5 trigram index on SQLite, maintained by triggers.
 
 use sea_orm_migration::prelude::*;
 
@@ -45,7 +44,7 @@ const UP_ON_SQLITE: [&str; 5] = [
         question, notes, content = 'reading_sessions', content_rowid = 'search_id', tokenize = 'trigram'
     )
     ",
-    // What stands in the table already.
+    // Existing readings.
     "INSERT INTO reading_sessions_search (reading_sessions_search) VALUES ('rebuild')",
     "
     CREATE TRIGGER reading_sessions_search_insert AFTER INSERT ON reading_sessions BEGIN

@@ -1,5 +1,5 @@
-//! Indexes of the small reference tables. At 78 and 7 rows a scan is as good, and planners choose it;
-//! they are here by name for tables that grow.
+//! Indexes of the small reference tables. At 78 and 7 rows a scan is as good, and planners choose it; the
+//! indexes are for tables that grow.
 
 use sea_orm_migration::prelude::*;
 

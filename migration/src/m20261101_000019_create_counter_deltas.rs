@@ -1,6 +1,6 @@
-//! Counts of the whole site, and what committed writes will change of them and of the counters of
-//! cards and spreads. Writers add rows here and never touch a counter, which they would wait for each
-//! other at; one task takes the rows and changes the counters in the same transaction.
+//! Counters of the whole site, and deltas of committed writes to them and to the counters of cards and
+//! spreads. Writers insert deltas and never update a counter, where they would wait for each other; one
+//! task deletes the deltas and updates the counters in the same transaction.
 
 use sea_orm_migration::prelude::*;
 

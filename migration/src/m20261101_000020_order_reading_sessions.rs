@@ -1,9 +1,9 @@
-//! Orders of a user's readings: by time of change and by satisfaction, those without a rating last
-//! either way. That is what the two computed columns are for: pages are compared by rows of values, and
-//! a NULL compares with nothing.
+//! Indexes of a user's readings by time of change and by satisfaction, with unrated readings last in
+//! either direction. Two generated columns replace NULL, because pages compare row values and a NULL
+//! compares with nothing.
 //!
-//! A list without filters leaves out what is archived, so its indexes do as well; else a page of
-//! somebody who archives much would read and throw away most of what it finds.
+//! Unfiltered lists exclude archived readings, and so do their indexes: otherwise a page of a user with
+//! many archived readings would read and discard most of its rows.
 
 use sea_orm_migration::prelude::*;
 
@@ -44,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-// One statement: each would write the whole table anew.
+// One statement: each would rewrite the whole table.
 const COLUMNS_ON_POSTGRES: [&str; 1] = ["
     ALTER TABLE reading_sessions
         ADD COLUMN satisfaction_or_least smallint NOT NULL
@@ -76,37 +76,37 @@ const UP: [&str; 6] = [
     CREATE INDEX idx_reading_sessions_user_active ON reading_sessions (user_id, created_at DESC, id DESC)
     WHERE archived_at IS NULL
     ",
-    // Those in the archive.
+    // A user's archived readings.
     "
     CREATE INDEX idx_reading_sessions_user_archived ON reading_sessions (user_id, created_at DESC, id DESC)
     WHERE archived_at IS NOT NULL
     ",
-    // A user's readings, the last changed first.
+    // A user's readings, last changed first.
     "
     CREATE INDEX idx_reading_sessions_user_updated ON reading_sessions (user_id, updated_at DESC, id DESC)
     WHERE archived_at IS NULL
     ",
-    // The most satisfying first.
+    // Highest satisfaction first.
     "
     CREATE INDEX idx_reading_sessions_user_satisfied ON reading_sessions
         (user_id, satisfaction_or_least DESC, id DESC)
     WHERE archived_at IS NULL
     ",
-    // The least satisfying first.
+    // Lowest satisfaction first.
     "
     CREATE INDEX idx_reading_sessions_user_unsatisfied ON reading_sessions
         (user_id, satisfaction_or_most, id)
     WHERE archived_at IS NULL
     ",
-    // A user's readings in one category, newest first, and how many there are.
+    // A user's readings in one category, newest first, and their number.
     "
     CREATE INDEX idx_reading_sessions_user_category ON reading_sessions
         (user_id, category_id, created_at DESC, id DESC)
     ",
 ];
 
-// The public feed, newest first. What it is filtered by most is in it, so that readings that are only
-// counted need not be read. SQLite looks at the index's own condition again, and needs it there as well.
+// The public feed, newest first. Covers the most used filters, so that counts need no table reads. SQLite
+// evaluates the index's own condition again, and needs its columns too.
 const FEED_ON_POSTGRES: [&str; 1] = ["
     CREATE INDEX idx_reading_sessions_public_feed ON reading_sessions (created_at DESC, id DESC)
         INCLUDE (character_voice, karma_context, spread_type)

@@ -1,4 +1,4 @@
-//! How often each user drew each card, kept as readings are written, because counting it anew takes a
+//! Draw counters by user and card, updated with each write of a reading, because a count takes an index
 //! probe into the drawn cards for each of the user's readings. Complete readings only.
 
 use sea_orm_migration::prelude::*;
@@ -38,7 +38,7 @@ const UP: [&str; 3] = [
         PRIMARY KEY (user_id, card_id)
     )
     ",
-    // The check that a card in use is not deleted.
+    // The foreign key check when a card is deleted.
     "CREATE INDEX idx_user_card_stats_card_id ON user_card_stats (card_id)",
     "
     INSERT INTO user_card_stats

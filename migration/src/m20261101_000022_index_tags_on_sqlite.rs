@@ -1,5 +1,5 @@
-//! Which readings have a tag, on SQLite, where no index looks into a column of JSON. Triggers keep it in
-//! step. PostgreSQL indexes the column itself.
+//! Table of readings by tag on SQLite, which cannot index a JSON column. Maintained by triggers. PostgreSQL
+//! indexes the column itself.
 
 use sea_orm_migration::prelude::*;
 
@@ -37,7 +37,7 @@ const UP_ON_SQLITE: [&str; 5] = [
         PRIMARY KEY (tag, search_id)
     ) WITHOUT ROWID
     ",
-    // What stands in the table already.
+    // Existing readings.
     "
     INSERT INTO reading_session_tags (tag, search_id)
     SELECT DISTINCT value, search_id FROM reading_sessions, json_each(tags) ORDER BY value, search_id

@@ -1,5 +1,4 @@
-//! The index of a user's readings by time holds all that statistics are made of, so that they read an
-//! index and no reading.
+//! Covering index of a user's readings by time, so that statistics are index-only scans.
 
 use sea_orm_migration::prelude::*;
 
@@ -31,7 +30,7 @@ const UP_ON_POSTGRES: [&str; 1] = ["
     INCLUDE (id, status, spread_template_id, spread_type, character_voice, karma_context, user_satisfaction)
     "];
 
-// The same. SQLite has no INCLUDE.
+// The same; SQLite has no INCLUDE.
 const UP_ON_SQLITE: [&str; 1] = ["
     CREATE INDEX idx_reading_sessions_user_created ON reading_sessions (
         user_id, created_at, id, status, spread_template_id, spread_type, character_voice, karma_context,

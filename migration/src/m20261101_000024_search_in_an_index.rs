@@ -1,9 +1,8 @@
-//! PostgreSQL searches a user's readings in an index that holds their texts. In the table they lie in as
-//! many pages as there are readings, and nothing finds one or two characters, or says of a word that
-//! most readings have which of them are the user's.
+//! Covering index of a user's texts on PostgreSQL, for the search in a user's readings. In the table a
+//! user's readings are spread over as many pages as there are readings; trigrams find neither terms of one
+//! or two characters nor, for a frequent word, the readings of one user.
 //!
-//! A row of an index holds 2,704 bytes at most. Readings whose texts do not fit have an index without
-//! them.
+//! An index row holds at most 2,704 bytes. Readings with longer texts have an index without them.
 
 use sea_orm_migration::prelude::*;
 
@@ -28,7 +27,7 @@ impl MigrationTrait for Migration {
 }
 
 const UP_ON_POSTGRES: [&str; 3] = [
-    // With what lists that are searched are ordered by, and what says who may see a reading.
+    // Includes the columns of the orders and of visibility.
     "
     CREATE INDEX idx_reading_sessions_user_texts ON reading_sessions (user_id, created_at DESC, id DESC)
         INCLUDE (
@@ -42,7 +41,8 @@ const UP_ON_POSTGRES: [&str; 3] = [
         (user_id, created_at DESC, id DESC)
     WHERE octet_length(question) + coalesce(octet_length(notes), 0) > 2400
     ",
-    // Hardly any are long. PostgreSQL would expect a third, and rather read all public readings of a user.
+    // Hardly any texts are long. Without statistics PostgreSQL expects a third, and prefers to read all
+    // public readings of a user.
     "
     CREATE STATISTICS reading_sessions_length_of_texts
         ON (octet_length(question) + coalesce(octet_length(notes), 0)) FROM reading_sessions

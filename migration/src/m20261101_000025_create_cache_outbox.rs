@@ -1,10 +1,9 @@
-//! What each write has made old in the caches of all servers on the database: written in the write's own
-//! transaction, so that it is there exactly if the write is. Servers read what was added since they
-//! last looked, in the order of `position`; rows are swept after a while.
+//! The cache outbox: invalidations of each write for the caches of all servers on the database, inserted in
+//! the write's own transaction. Servers poll new rows, by `position`; old rows are swept.
 //!
-//! On PostgreSQL a position is the number of the transaction: those of transactions that are still open
-//! are known, so that none is overlooked that commits later than one that began after it. SQLite has one
-//! writer at a time, and rows are numbered as they are committed.
+//! On PostgreSQL a position is the transaction number. The numbers of open transactions are known, so a poll
+//! misses no transaction that commits after a later one. SQLite has one writer at a time, and rows are
+//! numbered in the order of commits.
 
 use sea_orm_migration::prelude::*;
 

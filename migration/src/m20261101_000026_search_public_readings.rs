@@ -1,6 +1,6 @@
-//! On PostgreSQL only searches of everybody's readings use trigrams, and those are of public ones: an index
-//! of these alone is a third as large, and a search reads half as many pages of it. Notes are searched in
-//! the index that holds a user's texts.
+//! Partial trigram index of public readings on PostgreSQL. Only searches of public readings use trigrams: a
+//! partial index is a third as large, and a search reads half as many pages. Notes are searched in the
+//! covering index of a user's texts.
 
 use sea_orm_migration::prelude::*;
 

@@ -9,8 +9,8 @@ async fn main() {
     cli::run_cli_with_custom_connection(Migrator, async || connect(&database_url()).await).await;
 }
 
-/// The flag, else the environment, else the default. The library's own reading of the flag demands
-/// a value, so it is read here.
+/// The flag, else the environment, else the default. The library's parser of the flag has no default, so
+/// it is parsed here.
 fn database_url() -> String {
     let mut arguments = std::env::args();
     let mut flag = None;
