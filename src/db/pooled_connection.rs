@@ -1,6 +1,6 @@
 //! A connection acquired from the pool, and the transaction that may be open on it. Invariant: a
-//! connection with an open transaction never returns to the pool; it is closed, which rolls the
-//! transaction back.
+//! connection with an open transaction, or with a statement that was cancelled before its response, never
+//! returns to the pool; it is closed, which rolls the transaction back.
 
 use deadpool::managed::{Object, Pool};
 use sea_orm::QueryResult;
@@ -17,6 +17,8 @@ pub(super) struct PooledConnection {
     /// `None` only while it is dropped.
     object: Option<Object<ConnectionManager>>,
     transaction: Option<OpenTransaction>,
+    /// Whether a response is outstanding. Still set when a cancelled statement drops the connection.
+    is_busy: bool,
     /// Idle connections that the pool retains.
     pool_size: usize,
 }
@@ -36,7 +38,7 @@ impl OpenTransaction {
 
 impl PooledConnection {
     pub(super) const fn new(object: Object<ConnectionManager>, pool_size: usize) -> Self {
-        Self { object: Some(object), transaction: None, pool_size }
+        Self { object: Some(object), transaction: None, is_busy: false, pool_size }
     }
 
     fn driver(&mut self) -> Result<&mut DriverConnection, sqlx::Error> {
@@ -44,7 +46,10 @@ impl PooledConnection {
     }
 
     pub(super) async fn ping(&mut self) -> Result<(), sqlx::Error> {
-        self.driver()?.ping().await
+        self.is_busy = true;
+        let result = self.driver()?.ping().await;
+        self.is_busy = false;
+        result
     }
 
     /// All rows of a statement.
@@ -53,7 +58,10 @@ impl PooledConnection {
         sql: &str,
         values: SqlxValues,
     ) -> Result<Vec<QueryResult>, sqlx::Error> {
-        self.driver()?.rows(sql, values).await
+        self.is_busy = true;
+        let result = self.driver()?.rows(sql, values).await;
+        self.is_busy = false;
+        result
     }
 
     /// All rows of a statement that PostgreSQL plans for its values, although it is prepared and
@@ -79,7 +87,10 @@ impl PooledConnection {
 
     /// Runs statements without values and without preparing them, in one round trip.
     pub(super) async fn run_raw(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        self.driver()?.run_raw(sql).await
+        self.is_busy = true;
+        let result = self.driver()?.run_raw(sql).await;
+        self.is_busy = false;
+        result
     }
 
     /// Number of rows that a statement changed.
@@ -88,7 +99,10 @@ impl PooledConnection {
         sql: &str,
         values: SqlxValues,
     ) -> Result<u64, sqlx::Error> {
-        self.driver()?.execute(sql, values).await
+        self.is_busy = true;
+        let result = self.driver()?.execute(sql, values).await;
+        self.is_busy = false;
+        result
     }
 
     /// Lines of a statement's plan; the statement is not executed. On PostgreSQL the text is several
@@ -133,7 +147,7 @@ impl PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if self.has_transaction() {
+        if self.has_transaction() || self.is_busy {
             return self.disconnect();
         }
         let Some(object) = self.object.take() else { return };
