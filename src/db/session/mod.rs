@@ -289,7 +289,8 @@ impl SessionState {
             acquire_timeout: self.options.acquire_timeout,
             deadline: self.options.deadline,
         };
-        let result = execution.run(&mut connection).instrument(span).await;
+        // On the heap: the drivers' futures are large, and would be part of every resolver's.
+        let result = Box::pin(execution.run(&mut connection).instrument(span)).await;
         timer.deadline_exceeded = matches!(result, Err(DbError::Deadline { .. }));
         let began = timer.began;
         drop(timer);
