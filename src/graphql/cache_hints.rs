@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    BaseType, FieldDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+    BaseType, FieldDefinition, ServiceDocument, Type, TypeDefinition, TypeKind,
+    TypeSystemDefinition,
 };
 
 use crate::cache::policy::Row;
@@ -196,9 +196,6 @@ impl From<Hint> for Hints {
 /// Mismatch of the table and the schema: a bug, which a test finds first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CacheHintsError {
-    /// The schema cannot be parsed.
-    #[error("schema cannot be parsed: {0}")]
-    Schema(String),
     /// Unknown types or fields in the table, as `Type` or `Type.field`.
     #[error("cache hints that fit nothing: {}", .0.join(", "))]
     Unfitting(Vec<String>),
@@ -220,14 +217,12 @@ pub struct HintedField {
 }
 
 impl CacheHints {
-    /// The hints of a printed schema.
+    /// The hints of a parsed schema.
     ///
     /// # Errors
     ///
     /// The table does not fit it.
-    pub fn from_sdl(sdl: &str) -> Result<Self, CacheHintsError> {
-        let schema =
-            parse_schema(sdl).map_err(|error| CacheHintsError::Schema(error.to_string()))?;
+    pub fn from_schema(schema: &ServiceDocument) -> Result<Self, CacheHintsError> {
         let mut types: HashMap<String, HashMap<String, HintedField>> = HashMap::new();
         for definition in &schema.definitions {
             let TypeSystemDefinition::Type(definition) = definition else { continue };

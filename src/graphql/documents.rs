@@ -5,8 +5,10 @@
 //! A hash finds a trusted document, or one that a client has registered by sending it with its hash. An
 //! unregistered document is not found, however often its text was sent.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::ServiceDocument;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -61,6 +63,14 @@ pub enum DocumentsError {
     Trusted(#[from] TrustedDocumentsError),
 }
 
+/// The parsed schema: parsed once per process, because a test starts many servers.
+fn schema_document() -> Result<&'static ServiceDocument, CostTableError> {
+    static DOCUMENT: LazyLock<Result<ServiceDocument, CostTableError>> = LazyLock::new(|| {
+        parse_schema(sdl()).map_err(|error| CostTableError::Schema(error.to_string()))
+    });
+    DOCUMENT.as_ref().map_err(Clone::clone)
+}
+
 /// The guard and its cache of documents.
 pub struct Documents {
     limits: Arc<DocumentLimits>,
@@ -96,10 +106,10 @@ impl Documents {
             .max_capacity(limits.persisted_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let sdl = sdl();
-        let costs = CostTable::from_sdl(&sdl, &list_bounds(&limits.document))?
+        let schema_document = schema_document()?;
+        let costs = CostTable::from_schema(schema_document, &list_bounds(&limits.document))?
             .with_surcharges(&SURCHARGES)?;
-        let hints = CacheHints::from_sdl(&sdl)?;
+        let hints = CacheHints::from_schema(schema_document)?;
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),
             Some(path) => {

@@ -44,6 +44,8 @@ mod user_json;
 pub mod variables;
 pub mod voice;
 
+use std::sync::LazyLock;
+
 use crate::config::Settings;
 
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
@@ -86,8 +88,13 @@ pub fn schema(settings: &Settings) -> SchemaBuilder {
 }
 
 /// The schema in the schema definition language with its cache hints: the text of `schema.graphql`.
+/// Printed once per process.
 #[must_use]
-pub fn sdl() -> String {
-    let schema = Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish();
-    cache_hints::with_hints(&schema.sdl_with_options(SDLExportOptions::new()))
+pub fn sdl() -> &'static str {
+    static SDL: LazyLock<String> = LazyLock::new(|| {
+        let schema =
+            Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish();
+        cache_hints::with_hints(&schema.sdl_with_options(SDLExportOptions::new()))
+    });
+    &SDL
 }

@@ -246,7 +246,7 @@ fn named_type(field: &FieldDefinition) -> String {
 
 /// All fields of objects and interfaces.
 fn all_fields() -> Vec<Field> {
-    let types = types_of(&sdl());
+    let types = types_of(sdl());
     let is_object = |name: &String| {
         let kind = types.get(name).map(|definition| &definition.kind);
         matches!(kind, Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_)))

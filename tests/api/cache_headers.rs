@@ -163,7 +163,7 @@ async fn start(engine: Engine) -> TestApp {
 async fn every_field_of_the_query_type_has_a_row() {
     let app = TestApp::start(Engine::Sqlite).await;
     let rows: Vec<_> = table(&app).into_iter().map(|row| row.field.to_owned()).collect();
-    let types = types_of(&sdl());
+    let types = types_of(sdl());
     let fields: BTreeSet<_> =
         fields_of(&types["Query"]).iter().map(|field| field.node.name.node.to_string()).collect();
     assert_eq!(rows.len(), fields.len());
@@ -367,7 +367,7 @@ fn hinted(directives: &[Positioned<ConstDirective>]) -> Option<(u64, String)> {
 #[test]
 fn the_printed_schema_has_the_hints_of_the_table() {
     let mut found = 0;
-    for (type_name, definition) in types_of(&sdl()) {
+    for (type_name, definition) in types_of(sdl()) {
         let of_type = hinted(&definition.directives);
         for field in fields_of(&definition) {
             let name = field.node.name.node.as_str();

@@ -22,7 +22,7 @@ const PENDING: &[&str] =
 
 /// The names of all mutations.
 pub fn mutation_names() -> BTreeSet<String> {
-    let types = types_of(&sdl());
+    let types = types_of(sdl());
     fields_of(&types["Mutation"]).iter().map(|field| field.node.name.node.to_string()).collect()
 }
 
@@ -132,7 +132,7 @@ fn the_file_holds_what_the_code_prints() {
 
 #[test]
 fn the_contract_is_kept_but_for_what_is_pending() {
-    let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(&sdl())));
+    let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(sdl())));
     let mut differences = Vec::new();
     for (path, expected) in &contract {
         match ours.get(path) {
@@ -149,7 +149,7 @@ fn the_contract_is_kept_but_for_what_is_pending() {
 
 #[test]
 fn what_is_pending_is_in_the_contract_and_missing() {
-    let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(&sdl())));
+    let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(sdl())));
     let done: Vec<_> = PENDING
         .iter()
         .filter(|path| ours.contains_key(**path) || !contract.contains_key(**path))
@@ -162,7 +162,7 @@ fn what_is_pending_is_in_the_contract_and_missing() {
 #[test]
 fn everything_has_a_description() {
     let mut bare = Vec::new();
-    for (name, definition) in types_of(&sdl()) {
+    for (name, definition) in types_of(sdl()) {
         if definition.description.is_none() {
             bare.push(name.clone());
         }
@@ -203,25 +203,25 @@ fn nothing_is_printed_as_an_extension() {
 fn every_list_is_a_connection_or_has_a_bound() {
     let limits = crate::support::app::settings_of("sqlite://unused.db", &[]).limits;
     let bounds = list_bounds(&limits.document);
-    let costs = CostTable::from_sdl(&sdl(), &bounds);
+    let costs = CostTable::from_sdl(sdl(), &bounds);
     assert!(costs.is_ok(), "{costs:?}");
 
     // That it would be noticed: each bound is needed.
     for left_out in 0..bounds.len() {
         let mut rest = bounds.clone();
         let bound = rest.remove(left_out);
-        assert!(CostTable::from_sdl(&sdl(), &rest).is_err(), "{}.{}", bound.type_name, bound.field);
+        assert!(CostTable::from_sdl(sdl(), &rest).is_err(), "{}.{}", bound.type_name, bound.field);
     }
 }
 
 #[test]
 fn every_surcharge_has_a_field() {
     let limits = crate::support::app::settings_of("sqlite://unused.db", &[]).limits;
-    let costs = CostTable::from_sdl(&sdl(), &list_bounds(&limits.document)).expect("bounds");
+    let costs = CostTable::from_sdl(sdl(), &list_bounds(&limits.document)).expect("bounds");
     let charged = costs.with_surcharges(&SURCHARGES);
     assert!(charged.is_ok(), "{charged:?}");
     // Whatever reads all of somebody's readings is dear.
-    let analytics = &types_of(&sdl())["Analytics"];
+    let analytics = &types_of(sdl())["Analytics"];
     let dear = |name: &str| {
         SURCHARGES.iter().any(|charge| charge.type_name == "Analytics" && charge.field == name)
     };

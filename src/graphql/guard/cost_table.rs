@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::Value as Constant;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    BaseType, FieldDefinition, InputValueDefinition, OperationType, Type, TypeDefinition, TypeKind,
-    TypeSystemDefinition,
+    BaseType, FieldDefinition, InputValueDefinition, OperationType, ServiceDocument, Type,
+    TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
 /// Maximum length of a list field that is not a connection.
@@ -107,6 +107,18 @@ impl CostTable {
     pub fn from_sdl(sdl: &str, bounds: &[ListBound<'_>]) -> Result<Self, CostTableError> {
         let schema =
             parse_schema(sdl).map_err(|error| CostTableError::Schema(error.to_string()))?;
+        Self::from_schema(&schema, bounds)
+    }
+
+    /// The same of a schema that is parsed already.
+    ///
+    /// # Errors
+    ///
+    /// A list of objects has no bound, or a bound fits nothing.
+    pub fn from_schema(
+        schema: &ServiceDocument,
+        bounds: &[ListBound<'_>],
+    ) -> Result<Self, CostTableError> {
         let definitions = || {
             schema.definitions.iter().filter_map(|definition| match definition {
                 TypeSystemDefinition::Type(definition) => Some(&definition.node),
