@@ -1,6 +1,5 @@
-//! The keys of what is kept. A key is made of typed parts here, knows its row of the table and the type
-//! of its value; no other code puts one together. What a value depends on is in its key: whose it is,
-//! and every argument.
+//! Keys of cached values. A key is built from typed parts here and nowhere else, and carries its cache policy and the
+//! type of its value. It contains everything that the value depends on: the owner and every argument.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -9,8 +8,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::policy::Row;
-use super::shared::{self, Stamp};
+use super::policy::CachePolicy;
+use super::redis_tier::{self, EnvelopeHeader};
 use crate::domain::card::{Card, CardType};
 use crate::domain::public_counts::PublicCounts;
 use crate::domain::reading::Karma;
@@ -21,51 +20,52 @@ use crate::domain::statistics::{
 };
 use crate::domain::voice::VoiceKey;
 
-/// What stands between the parts of a key.
-pub(super) const SEPARATOR: char = ':';
-
-/// The key of a value of that type.
+/// Key of a value of type `V`.
 #[derive(Debug)]
 pub struct Key<V> {
-    row: Row,
+    policy: CachePolicy,
     text: String,
     codec: Option<Codec<V>>,
 }
 
-/// How a value is written for other servers, and read.
+/// Encoding of a value in Redis.
 #[derive(Debug)]
 pub struct Codec<V> {
-    /// With what lies beside it.
-    pub(super) encode: fn(&Stamp, &V) -> Option<Vec<u8>>,
-    /// Nothing if it is no such value.
-    pub(super) decode: fn(&[u8]) -> Option<(Stamp, V)>,
+    /// `None` if the value cannot be encoded.
+    pub(super) encode: fn(&EnvelopeHeader, &V) -> Option<Vec<u8>>,
+    /// `None` if the bytes are no such value.
+    pub(super) decode: fn(&[u8]) -> Option<(EnvelopeHeader, V)>,
 }
 
 impl<V: Serialize + for<'de> Deserialize<'de>> Key<V> {
-    /// Of a value that other servers need not compute again.
-    fn shared(row: Row, text: String) -> Self {
-        Self { row, text, codec: Some(Codec { encode: shared::encode, decode: shared::decode }) }
+    /// Key of a value that servers share through Redis.
+    fn shared(policy: CachePolicy, text: String) -> Self {
+        Self {
+            policy,
+            text,
+            codec: Some(Codec { encode: redis_tier::encode, decode: redis_tier::decode }),
+        }
     }
 }
 
 impl<V> Key<V> {
-    /// Of a value that refers to what this process has in memory.
-    const fn of_process(row: Row, text: String) -> Self {
-        Self { row, text, codec: None }
+    /// Key of a value that refers to memory of this process.
+    const fn local(policy: CachePolicy, text: String) -> Self {
+        Self { policy, text, codec: None }
     }
 
-    /// How it is shared with other servers, if it is.
+    /// Encoding in Redis, if servers share the value.
     pub(super) fn codec(&self) -> Option<&Codec<V>> {
         self.codec.as_ref()
     }
 
-    /// Its row of the table.
+    /// Cache policy.
     #[must_use]
-    pub fn row(&self) -> Row {
-        self.row
+    pub fn policy(&self) -> CachePolicy {
+        self.policy
     }
 
-    /// As operators see it, and patterns find it.
+    /// The key as text, which patterns match.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -73,10 +73,10 @@ impl<V> Key<V> {
 }
 
 fn analytics<V: Serialize + for<'de> Deserialize<'de>>(user: Uuid, chart: impl Display) -> Key<V> {
-    Key::shared(Row::Analytics, format!("analytics:{user}:{chart}"))
+    Key::shared(CachePolicy::Analytics, format!("analytics:{user}:{chart}"))
 }
 
-/// Within a part of a key there is no separator, so times are numbers.
+/// Times are numbers, because a part of a key has no separator.
 fn time(time: Option<DateTime<Utc>>) -> String {
     time.map(|time| time.timestamp_micros().to_string()).unwrap_or_default()
 }
@@ -85,87 +85,100 @@ fn range(window: TimeWindow) -> String {
     format!("{}..{}", time(window.from), time(window.to))
 }
 
-/// What a user's readings within a range come to, as of a minute.
+/// Totals of a user's readings within a range, at a minute.
 #[must_use]
 pub fn analytics_summary(user: Uuid, window: TimeWindow, minute: Minute) -> Key<Summary<2>> {
     analytics(user, format_args!("summary({},{minute})", range(window)))
 }
 
-/// How many readings a user made on each of so many dates up to that one, of their clock. Dates without
-/// any are not there.
+/// Number of a user's readings on each of the last `days` dates up to `today`, in the user's time zone. Dates
+/// without readings are missing.
 #[must_use]
 pub fn analytics_frequency(
     user: Uuid,
     offset: UtcOffset,
-    (today, days): (NaiveDate, u16),
+    today: NaiveDate,
+    days: u16,
 ) -> Key<Vec<(NaiveDate, i64)>> {
     analytics(user, format_args!("frequency({days},{today},{offset})"))
 }
 
-/// How many of a user's readings within a range used each kind of spread.
+/// Number of a user's readings within a range for each kind of spread.
 #[must_use]
 pub fn analytics_spreads(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<SpreadType>>> {
     analytics(user, format_args!("spreads({})", range(window)))
 }
 
-/// How many of a user's readings within a range spoke in each voice.
+/// Number of a user's readings within a range for each voice.
 #[must_use]
 pub fn analytics_voices(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<VoiceKey>>> {
     analytics(user, format_args!("voices({})", range(window)))
 }
 
-/// How many of a user's readings within a range have each karma context.
+/// Number of a user's readings within a range for each karma context.
 #[must_use]
 pub fn analytics_karma(user: Uuid, window: TimeWindow) -> Key<Vec<Tally<Karma>>> {
     analytics(user, format_args!("karma({})", range(window)))
 }
 
-/// How satisfying a user's readings of the last days were, as of a minute.
+/// Ratings of a user's readings of the last days, at a minute.
 #[must_use]
 pub fn analytics_satisfaction(user: Uuid, days: u16, minute: Minute) -> Key<Vec<RatingTally>> {
     analytics(user, format_args!("satisfaction({days},{minute})"))
 }
 
-/// When a user's readings are made, by their clock.
+/// Distribution of a user's readings over weekdays and hours, in the user's time zone.
 #[must_use]
 pub fn analytics_patterns(user: Uuid, offset: UtcOffset) -> Key<ReadingPatterns> {
     analytics(user, format_args!("patterns({offset})"))
 }
 
-/// How often a user drew each card.
+/// Number of times that a user drew each card.
 #[must_use]
 pub fn analytics_cards(user: Uuid) -> Key<Vec<CardTally>> {
     analytics(user, "cards")
 }
 
-/// A user's readings of the last days, and of as many days before them, as of a minute.
+/// Totals of a user's readings of the last days, and of as many days before them, at a minute.
 #[must_use]
 pub fn analytics_comparison(user: Uuid, days: u16, minute: Minute) -> Key<[PeriodStats; 2]> {
     analytics(user, format_args!("comparison({days},{minute})"))
 }
 
-/// What a user's readings come to by their clock, as of a minute.
+/// Totals of a user's readings in the user's time zone, at a minute.
 #[must_use]
 pub fn user_stats(user: Uuid, offset: UtcOffset, minute: Minute) -> Key<UserReadingStats> {
-    Key::shared(Row::UserStats, format!("user:{user}:stats({offset},{minute})"))
+    Key::shared(CachePolicy::UserStats, format!("user:{user}:stats({offset},{minute})"))
 }
 
-/// The cards of a type, in the order of the deck; all of them where none is named.
+/// Cards of a type, in the order of the deck; all cards without a type.
 #[must_use]
 pub fn cards_list(card_type: Option<CardType>) -> Key<Vec<Arc<Card>>> {
     let card_type = card_type.map_or("all", |card_type| card_type.as_str());
-    Key::of_process(Row::CardsList, format!("cards:list:{card_type}"))
+    Key::local(CachePolicy::CardsList, format!("cards:list:{card_type}"))
 }
 
-/// The spreads that are offered, or all.
+/// The spreads of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpreadSelection {
+    /// Spreads that are offered.
+    Active,
+    /// All spreads, inactive ones included.
+    All,
+}
+
+/// Active spreads, or all spreads.
 #[must_use]
-pub fn spreads_list(includes_inactive: bool) -> Key<Vec<Arc<Spread>>> {
-    let which = if includes_inactive { "all" } else { "active" };
-    Key::of_process(Row::SpreadsList, format!("spreads:list:{which}"))
+pub fn spreads_list(selection: SpreadSelection) -> Key<Vec<Arc<Spread>>> {
+    let which = match selection {
+        SpreadSelection::Active => "active",
+        SpreadSelection::All => "all",
+    };
+    Key::local(CachePolicy::SpreadsList, format!("spreads:list:{which}"))
 }
 
-/// What the landing page counts.
+/// Counts of the landing page.
 #[must_use]
 pub fn public_counts() -> Key<PublicCounts> {
-    Key::shared(Row::PublicData, "public:stats:landing".to_owned())
+    Key::shared(CachePolicy::PublicData, "public:stats:landing".to_owned())
 }

@@ -1,27 +1,29 @@
-//! Patterns of keys: `analytics:*`, `user:42:*`. A `*` stands for a whole part of a key and never for a
-//! piece of one, so that user 1 does not take user 11 along; as the last part it stands for all that
-//! follow. The last part may be written without what stands in its brackets.
+//! Key patterns: `analytics:*`, `user:42:*`. A `*` matches a whole part of a key and never a piece of one, so that
+//! user 1 does not purge user 11; as the last part it matches all parts that follow. The last part may be written
+//! without its brackets and their content.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::SEPARATOR;
 use crate::config::cache::PATTERN;
 
-/// Which keys are meant.
+/// Separator between the parts of a key.
+pub(super) const SEPARATOR: char = ':';
+
+/// A pattern that matches keys.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern(String);
 
-/// What stands for any part.
+/// Wildcard for a whole part.
 const ANY: &str = "*";
 
 impl Pattern {
-    /// Reads a pattern that somebody wrote.
+    /// Parses a pattern.
     ///
     /// # Errors
     ///
-    /// It is empty or too long, a part of it is empty, or a `*` is a piece of a part.
+    /// The length is out of bounds, a part is empty, or a `*` is only a piece of a part.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         let characters = text.chars().count();
         if !PATTERN.contains(&characters) {
@@ -38,14 +40,14 @@ impl Pattern {
         Ok(Self(text.to_owned()))
     }
 
-    /// That key, or those below it.
+    /// The pattern of a key, or with a `*` at its end of the keys below it.
     pub(super) fn of(text: String) -> Self {
         Self(text)
     }
 
-    /// Whether that key is meant.
+    /// True if the key matches.
     #[must_use]
-    pub fn fits(&self, key: &str) -> bool {
+    pub fn matches(&self, key: &str) -> bool {
         let mut parts = key.split(SEPARATOR);
         let mut wanted = self.0.split(SEPARATOR).peekable();
         while let Some(part) = wanted.next() {
@@ -62,9 +64,9 @@ impl Pattern {
         parts.next().is_none()
     }
 
-    /// The parts that all keys that are meant begin with: those before the first `*`, and the last one
-    /// only where it is written with its brackets.
-    pub(super) fn beginning(&self) -> impl Iterator<Item = &str> {
+    /// The parts that all matching keys begin with: those before the first `*`, and the last one only if it is
+    /// written with its brackets.
+    pub(super) fn prefix(&self) -> impl Iterator<Item = &str> {
         let last = self.0.split(SEPARATOR).count() - 1;
         let parts = self.0.split(SEPARATOR).enumerate();
         parts
@@ -83,16 +85,16 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Why a text is no pattern.
+/// Error of a text that is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// It is too short or too long.
+    /// Length in characters, out of bounds.
     #[error("the pattern has {0} characters; it must have {min} to {max}", min = PATTERN.start(), max = PATTERN.end())]
     Length(usize),
-    /// There is nothing between two separators.
+    /// Two separators with nothing between them.
     #[error("a part of the pattern is empty")]
     EmptyPart,
-    /// A `*` stands for whole parts only.
+    /// A part with a `*` and other characters.
     #[error("{0:?} holds a `*`; a `*` stands for a whole part")]
     PieceOfPart(String),
 }
@@ -101,27 +103,27 @@ pub enum PatternError {
 mod tests {
     use super::*;
 
-    fn fits(pattern: &str, key: &str) -> bool {
-        Pattern::parse(pattern).expect(pattern).fits(key)
+    fn matches(pattern: &str, key: &str) -> bool {
+        Pattern::parse(pattern).expect(pattern).matches(key)
     }
 
     #[test]
-    fn a_star_stands_for_whole_parts() {
-        assert!(fits("user:1:*", "user:1:stats(+0,5)"));
-        assert!(!fits("user:1:*", "user:11:stats(+0,5)"));
-        assert!(!fits("user:1:*", "user:1"));
-        assert!(fits("analytics:*", "analytics:1:summary"));
-        assert!(fits("analytics:*:summary", "analytics:1:summary"));
-        assert!(fits("analytics:*:summary", "analytics:1:summary(..,5)"));
-        assert!(!fits("analytics:*:summary", "analytics:1:summaries(..,5)"));
-        assert!(!fits("analytics:*:summary", "analytics:1:spreads"));
-        assert!(fits("*", "cards:list:all"));
-        assert!(fits("*:list:*", "cards:list:all"));
-        assert!(!fits("cards:list", "cards:list:all"));
+    fn star_matches_whole_parts() {
+        assert!(matches("user:1:*", "user:1:stats(+0,5)"));
+        assert!(!matches("user:1:*", "user:11:stats(+0,5)"));
+        assert!(!matches("user:1:*", "user:1"));
+        assert!(matches("analytics:*", "analytics:1:summary"));
+        assert!(matches("analytics:*:summary", "analytics:1:summary"));
+        assert!(matches("analytics:*:summary", "analytics:1:summary(..,5)"));
+        assert!(!matches("analytics:*:summary", "analytics:1:summaries(..,5)"));
+        assert!(!matches("analytics:*:summary", "analytics:1:spreads"));
+        assert!(matches("*", "cards:list:all"));
+        assert!(matches("*:list:*", "cards:list:all"));
+        assert!(!matches("cards:list", "cards:list:all"));
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn invalid_patterns_are_rejected() {
         assert_eq!(Pattern::parse(""), Err(PatternError::Length(0)));
         assert!(Pattern::parse(&"a".repeat(200)).is_ok());
         assert_eq!(Pattern::parse(&"a".repeat(201)), Err(PatternError::Length(201)));
@@ -131,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_begins_as_the_keys_that_it_means() {
-        let beginning = |text: &str| {
-            Pattern::parse(text).expect(text).beginning().map(str::to_owned).collect::<Vec<_>>()
+    fn prefix_is_that_of_all_matching_keys() {
+        let prefix = |text: &str| {
+            Pattern::parse(text).expect(text).prefix().map(str::to_owned).collect::<Vec<_>>()
         };
-        assert_eq!(beginning("user:1:*"), ["user", "1"]);
-        assert_eq!(beginning("*:1"), [""; 0]);
-        assert_eq!(beginning("public:stats:landing"), ["public", "stats"]);
+        assert_eq!(prefix("user:1:*"), ["user", "1"]);
+        assert_eq!(prefix("*:1"), [""; 0]);
+        assert_eq!(prefix("public:stats:landing"), ["public", "stats"]);
     }
 }

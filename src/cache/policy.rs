@@ -1,37 +1,37 @@
-//! The TTL table: what is kept, under which keys, and for how long. It stands here and nowhere else.
+//! The TTL table: the cache policy of each kind of data. No TTL stands anywhere else.
 
 use std::time::Duration;
 
-/// How long a value is kept of which the table says nothing else.
+/// TTL of data without a policy of its own.
 pub const DEFAULT_TTL: Duration = Duration::from_mins(5);
 
-/// A row of the table.
+/// A row of the TTL table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Row {
+pub enum CachePolicy {
     /// Charts of a user's readings.
     Analytics,
     /// Lists of spreads.
     SpreadsList,
     /// Lists of cards.
     CardsList,
-    /// What a user's readings come to.
+    /// Totals of a user's readings.
     UserStats,
-    /// What is the same for everybody.
+    /// Data that is the same for everybody.
     PublicData,
 }
 
-impl Row {
-    /// All rows, in the order of their declaration.
+impl CachePolicy {
+    /// All policies, in the order of their declaration.
     pub const ALL: [Self; 5] =
         [Self::Analytics, Self::SpreadsList, Self::CardsList, Self::UserStats, Self::PublicData];
 
-    /// The longest of their lifetimes.
+    /// The longest TTL.
     #[must_use]
     pub fn longest_ttl() -> Duration {
         Self::ALL.into_iter().map(Self::ttl).max().unwrap_or(DEFAULT_TTL)
     }
 
-    /// How long its values are kept at most.
+    /// TTL before the jitter.
     #[must_use]
     pub const fn ttl(self) -> Duration {
         match self {
@@ -41,7 +41,7 @@ impl Row {
         }
     }
 
-    /// What operators call it.
+    /// Name in statistics and logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Row {
         }
     }
 
-    /// How its keys are made. `{type}` and `{filters}` hold everything that the value depends on.
+    /// Pattern of the keys. `{type}` and `{filters}` hold everything that the value depends on.
     #[must_use]
     pub const fn key_pattern(self) -> &'static str {
         match self {

@@ -1,32 +1,44 @@
-//! What the cache was good for, for each row of the table and in all.
+//! Statistics of the caches: hits and misses of each cache policy and in all.
 
-use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::policy::{DEFAULT_TTL, Row};
-use super::{Cache, Lookup};
+use super::policy::CachePolicy;
 use crate::config::cache::{BUSY_LOOKUPS, LOW_HIT_RATE};
 
-/// Hits and misses of each row.
-#[derive(Default)]
-pub(super) struct Counters([Counter; Row::ALL.len()]);
+/// Outcome of a lookup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// The value was cached, or another request was computing it.
+    Hit,
+    /// The value was computed.
+    Miss,
+}
 
-impl Counters {
-    pub(super) fn count(&self, row: Row, lookup: Lookup) {
-        self.0[row as usize].count(lookup);
+/// Hits and misses of each policy.
+#[derive(Default)]
+pub(super) struct LookupCounters([LookupCounter; CachePolicy::ALL.len()]);
+
+impl LookupCounters {
+    pub(super) fn count(&self, policy: CachePolicy, lookup: Lookup) {
+        self.0[policy as usize].count(lookup);
+    }
+
+    /// Lookups of a policy since the start.
+    pub(super) fn lookups(&self, policy: CachePolicy) -> Lookups {
+        self.0[policy as usize].snapshot()
     }
 }
 
 /// Counts lookups as they happen.
 #[derive(Debug, Default)]
-pub struct Counter {
+pub struct LookupCounter {
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
-impl Counter {
-    /// Counts one.
+impl LookupCounter {
+    /// Counts one lookup.
     pub fn count(&self, lookup: Lookup) {
         let number = match lookup {
             Lookup::Hit => &self.hits,
@@ -35,9 +47,9 @@ impl Counter {
         number.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Those so far.
+    /// The numbers so far.
     #[must_use]
-    pub fn so_far(&self) -> Lookups {
+    pub fn snapshot(&self) -> Lookups {
         Lookups {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
@@ -45,17 +57,17 @@ impl Counter {
     }
 }
 
-/// How often something was there, and how often not.
+/// Numbers of hits and misses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// It was there.
+    /// Lookups that found a value.
     pub hits: u64,
-    /// It was not.
+    /// Lookups that computed the value.
     pub misses: u64,
 }
 
 impl Lookups {
-    /// The part of hits, 0 to 1; `None` of no lookups.
+    /// Fraction of hits, 0 to 1; `None` without lookups.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a rate has few digits")]
     pub fn hit_rate(self) -> Option<f64> {
@@ -63,95 +75,78 @@ impl Lookups {
         (all > 0).then(|| self.hits as f64 / all as f64)
     }
 
-    /// Those since earlier ones.
+    /// The difference to earlier numbers.
     fn since(self, before: Self) -> Self {
         Self { hits: self.hits - before.hits, misses: self.misses - before.misses }
     }
 
-    fn are_poor(self) -> bool {
+    fn is_busy_with_low_hit_rate(self) -> bool {
         let all = self.hits + self.misses;
         all >= BUSY_LOOKUPS && self.hits * 100 < all * LOW_HIT_RATE
     }
 }
 
-/// Looks again and again whether a row that is used much is of little use.
-#[derive(Debug, Default)]
-pub struct HitRateWatch([Lookups; Row::ALL.len()]);
-
-impl HitRateWatch {
-    /// The rows with [`BUSY_LOOKUPS`] or more since the last look of which fewer than
-    /// [`LOW_HIT_RATE`] percent were hits.
-    pub fn look(&mut self, cache: &Cache) -> Vec<(Row, Lookups)> {
-        let rows = Row::ALL.into_iter().zip(&mut self.0);
-        let since = rows.map(|(row, before)| {
-            let now = cache.lookups(row);
-            (row, now.since(std::mem::replace(before, now)))
-        });
-        since.filter(|(_, lookups)| lookups.are_poor()).collect()
+impl std::iter::Sum for Lookups {
+    fn sum<I: Iterator<Item = Self>>(lookups: I) -> Self {
+        lookups.fold(Self::default(), |sum, one| Self {
+            hits: sum.hits + one.hits,
+            misses: sum.misses + one.misses,
+        })
     }
 }
 
-/// A row of the table and what it was good for.
-#[derive(Debug, Clone, Copy)]
-pub struct RowStats {
-    /// The row.
-    pub row: Row,
-    /// Values that are kept.
-    pub entries: usize,
-    /// Since the start.
+/// Finds policies that are used much and hit rarely.
+#[derive(Debug, Default)]
+pub struct HitRateMonitor([Lookups; CachePolicy::ALL.len()]);
+
+/// A policy with a low hit rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LowHitRate {
+    /// The policy.
+    pub policy: CachePolicy,
+    /// Its lookups since the poll before.
     pub lookups: Lookups,
 }
 
-/// What the cache was good for.
+impl HitRateMonitor {
+    /// The policies with [`BUSY_LOOKUPS`] or more lookups since the last poll, fewer than [`LOW_HIT_RATE`]
+    /// percent of which were hits.
+    pub fn poll(&mut self, lookups: impl Fn(CachePolicy) -> Lookups) -> Vec<LowHitRate> {
+        let policies = CachePolicy::ALL.into_iter().zip(&mut self.0);
+        let since = policies.map(|(policy, before)| {
+            let now = lookups(policy);
+            LowHitRate { policy, lookups: now.since(std::mem::replace(before, now)) }
+        });
+        since.filter(|low| low.lookups.is_busy_with_low_hit_rate()).collect()
+    }
+}
+
+/// Statistics of one policy.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyStats {
+    /// The policy.
+    pub policy: CachePolicy,
+    /// Number of cached values.
+    pub entries: usize,
+    /// Lookups since the start.
+    pub lookups: Lookups,
+}
+
+/// Statistics of the value cache and of all lookups.
 #[derive(Debug, Clone)]
 pub struct CacheStats {
-    /// Values that are kept.
+    /// Number of cached values.
     pub size: usize,
-    /// Values that may be kept.
+    /// Maximum number of cached values.
     pub max_size: usize,
-    /// How long a value is kept of which the table says nothing else.
+    /// TTL of a value without a policy of its own.
     pub default_ttl: Duration,
-    /// Since the start, of all rows.
+    /// Lookups since the start, of all policies.
     pub lookups: Lookups,
-    /// Values that made room for others since the start.
+    /// Values that were evicted because of the maximum since the start.
     pub evictions: u64,
-    /// Each row.
-    pub rows: [RowStats; Row::ALL.len()],
-    /// See [`Peers::lag`](super::peers::Peers::lag).
+    /// Statistics of each policy.
+    pub policies: [PolicyStats; CachePolicy::ALL.len()],
+    /// See [`FreshnessGate::lag`](super::freshness_gate::FreshnessGate::lag).
     pub lag: Option<Duration>,
-}
-
-impl Cache {
-    /// What it was good for. It goes through all entries.
-    pub async fn stats(&self) -> CacheStats {
-        self.entries.run_pending_tasks().await;
-        let mut entries = [0; Row::ALL.len()];
-        for (_, entry) in &self.entries {
-            entries[entry.row as usize] += 1;
-        }
-        let rows = array::from_fn(|index| {
-            let row = Row::ALL[index];
-            RowStats { row, entries: entries[index], lookups: self.lookups(row) }
-        });
-        let mut lookups = Lookups::default();
-        for row in &rows {
-            lookups.hits += row.lookups.hits;
-            lookups.misses += row.lookups.misses;
-        }
-        CacheStats {
-            size: entries.iter().sum(),
-            max_size: self.max_entries,
-            default_ttl: DEFAULT_TTL,
-            lookups,
-            evictions: self.evictions.load(Ordering::Relaxed),
-            rows,
-            lag: self.peers.lag(),
-        }
-    }
-
-    /// Those of a row since the start.
-    #[must_use]
-    pub fn lookups(&self, row: Row) -> Lookups {
-        self.counters.0[row as usize].so_far()
-    }
 }

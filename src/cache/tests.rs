@@ -1,14 +1,23 @@
 use std::future::pending;
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Parser;
 use futures_util::future::{join_all, select};
 use proptest::prelude::*;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
-use super::*;
-use crate::cache::statistics::{HitRateWatch, Lookups};
+use super::keys::{self, Key, SpreadSelection};
+use super::pattern::Pattern;
+use super::policy::{self, CachePolicy};
+use super::purge_epochs::PurgeEpoch;
+use super::statistics::{HitRateMonitor, Lookup, Lookups, LowHitRate};
+use super::value_cache::{ComputeContext, LookupResult};
+use super::{Cache, ReadSource};
+use crate::config::cache::CacheSettings;
 use crate::domain::public_counts::PublicCounts;
 use crate::domain::statistics::{CardTally, Minute, TimeWindow, UserReadingStats, UtcOffset};
 
@@ -35,14 +44,19 @@ fn counts(users: i64) -> PublicCounts {
 
 async fn no_wait() {}
 
-/// Asks for a value that is computed so.
-async fn ask(
+fn context(cache: &Cache, source: ReadSource) -> ComputeContext {
+    ComputeContext { epoch: cache.purge_epochs().current(), now: time(0), source }
+}
+
+/// Looks up a value with this computation.
+async fn get_or_compute(
     cache: &Cache,
     key: &Key<PublicCounts>,
     compute: impl Future<Output = Result<PublicCounts, String>>,
 ) -> Result<(i64, Lookup), String> {
-    let when = (cache.generations().now(), time(0), Source::Primary);
-    let Looked { value, lookup, .. } = cache.get_or_compute(key, when, no_wait, compute).await?;
+    let context = context(cache, ReadSource::Primary);
+    let LookupResult { value, lookup, .. } =
+        cache.values().get_or_compute(key, context, no_wait, compute).await?;
     Ok((value.users, lookup))
 }
 
@@ -50,52 +64,59 @@ async fn purge(cache: &Cache, pattern: &str) -> usize {
     cache.invalidate(&Pattern::parse(pattern).expect(pattern)).await
 }
 
-/// A key of each row: its value is kept until its time is over.
+/// A value with a key of each policy is cached until its TTL ends.
 #[tokio::test]
-async fn each_row_hits_a_second_before_its_ttl_and_misses_a_second_after() {
-    async fn assert_kept<V: Send + Sync + 'static>(row: Row, key: Key<V>, value: V) {
-        assert_eq!(key.row(), row);
+async fn each_policy_hits_a_second_before_its_ttl_and_misses_a_second_after() {
+    async fn assert_cached<V: Send + Sync + 'static>(policy: CachePolicy, key: Key<V>, value: V) {
+        assert_eq!(key.policy(), policy);
         let cache = cache_of(&[]);
-        let as_of = cache.generations().now();
-        cache.set(&key, Arc::new(value), (as_of, time(0))).await;
-        let ttl = row.ttl().as_secs();
-        assert!(cache.get(&key, time(ttl - 1)).await.is_some(), "{row:?}");
-        assert!(cache.get(&key, time(ttl + 1)).await.is_none(), "{row:?}");
+        let epoch = cache.purge_epochs().current();
+        cache.values().set(&key, Arc::new(value), epoch, time(0)).await;
+        let ttl = policy.ttl().as_secs();
+        assert!(cache.values().get(&key, time(ttl - 1)).await.is_some(), "{policy:?}");
+        assert!(cache.values().get(&key, time(ttl + 1)).await.is_none(), "{policy:?}");
         let expected = Lookups { hits: 1, misses: 1 };
-        assert_eq!(cache.lookups(row), expected, "{row:?}");
+        assert_eq!(cache.lookups(policy), expected, "{policy:?}");
     }
     let user = Uuid::max();
-    for row in Row::ALL {
-        match row {
-            Row::Analytics => {
-                assert_kept(row, keys::analytics_cards(user), Vec::<CardTally>::new()).await;
+    for policy in CachePolicy::ALL {
+        match policy {
+            CachePolicy::Analytics => {
+                assert_cached(policy, keys::analytics_cards(user), Vec::<CardTally>::new()).await;
             }
-            Row::SpreadsList => assert_kept(row, keys::spreads_list(false), Vec::new()).await,
-            Row::CardsList => assert_kept(row, keys::cards_list(None), Vec::new()).await,
-            Row::UserStats => {
+            CachePolicy::SpreadsList => {
+                assert_cached(policy, keys::spreads_list(SpreadSelection::Active), Vec::new())
+                    .await;
+            }
+            CachePolicy::CardsList => {
+                assert_cached(policy, keys::cards_list(None), Vec::new()).await;
+            }
+            CachePolicy::UserStats => {
                 let key = keys::user_stats(user, UtcOffset(0), Minute::of(time(0)));
-                assert_kept(row, key, UserReadingStats::none()).await;
+                assert_cached(policy, key, UserReadingStats::none()).await;
             }
-            Row::PublicData => assert_kept(row, keys::public_counts(), counts(1)).await,
+            CachePolicy::PublicData => {
+                assert_cached(policy, keys::public_counts(), counts(1)).await;
+            }
         }
     }
 }
 
 #[test]
-fn the_table_is_the_guides() {
-    let minutes = |row: Row| row.ttl().as_secs() / 60;
-    assert_eq!(Row::ALL.map(minutes), [5, 30, 60, 5, 60]);
+fn ttls_are_those_of_the_guide() {
+    let minutes = |policy: CachePolicy| policy.ttl().as_secs() / 60;
+    assert_eq!(CachePolicy::ALL.map(minutes), [5, 30, 60, 5, 60]);
     assert_eq!(policy::DEFAULT_TTL.as_secs(), 300);
 }
 
 #[test]
-fn keys_are_as_the_table_says() {
+fn keys_match_the_table() {
     let user = Uuid::max();
     let all = "ffffffff-ffff-ffff-ffff-ffffffffffff";
     let (from, to) = (Some(time(1)), Some(time(2)));
     for (key, expected) in [
         (keys::cards_list(None).text(), "cards:list:all".to_owned()),
-        (keys::spreads_list(true).text(), "spreads:list:all".to_owned()),
+        (keys::spreads_list(SpreadSelection::All).text(), "spreads:list:all".to_owned()),
         (keys::public_counts().text(), "public:stats:landing".to_owned()),
         (keys::analytics_cards(user).text(), format!("analytics:{all}:cards")),
         (
@@ -116,10 +137,10 @@ fn keys_are_as_the_table_says() {
 }
 
 #[tokio::test]
-async fn a_ttl_is_shorter_by_the_jitter_at_most() {
+async fn jitter_shortens_a_ttl_by_its_percentage_at_most() {
     let cache = cache_of(&["--cache-ttl-jitter=10"]);
-    let ttl = Row::PublicData.ttl();
-    let lifetime = || cache.lifetime(Row::PublicData).to_std().expect("a duration");
+    let ttl = CachePolicy::PublicData.ttl();
+    let lifetime = || cache.coherence.lifetime(ttl).to_std().expect("a duration");
     let ttls: Vec<_> = (0..1_000).map(|_| lifetime()).collect();
     assert!(ttls.iter().all(|some| *some <= ttl && *some >= ttl.mul_f64(0.9)));
     assert!(ttls.iter().any(|some| *some < ttl.mul_f64(0.92)));
@@ -127,207 +148,218 @@ async fn a_ttl_is_shorter_by_the_jitter_at_most() {
 }
 
 #[tokio::test]
-async fn the_entry_above_the_maximum_evicts_the_one_used_longest_ago() {
+async fn entry_above_the_maximum_evicts_the_least_recently_used() {
     let cache = cache_of(&[]);
-    let as_of = cache.generations().now();
+    let epoch = cache.purge_epochs().current();
     let key = |number: u128| keys::analytics_cards(Uuid::from_u128(number));
-    let set = async |number| cache.set(&key(number), Arc::default(), (as_of, time(0))).await;
+    let set = async |number| cache.values().set(&key(number), Arc::default(), epoch, time(0)).await;
     for number in 0..1_000 {
         set(number).await;
-        cache.entries.run_pending_tasks().await;
+        cache.values().run_pending_tasks().await;
     }
-    // The oldest is used, and the second is written again: both stay.
-    assert!(cache.get(&key(0), time(1)).await.is_some());
-    cache.entries.run_pending_tasks().await;
+    // The oldest is looked up, and the second is stored again: neither is evicted.
+    assert!(cache.values().get(&key(0), time(1)).await.is_some());
+    cache.values().run_pending_tasks().await;
     set(1).await;
     let stats = cache.stats().await;
     assert_eq!((stats.size, stats.max_size, stats.evictions), (1_000, 1_000, 0));
     set(1_000).await;
     let stats = cache.stats().await;
     assert_eq!((stats.size, stats.evictions), (1_000, 1));
-    assert!(cache.get(&key(2), time(1)).await.is_none());
+    assert!(cache.values().get(&key(2), time(1)).await.is_none());
     for number in [0, 1, 3, 999, 1_000] {
-        assert!(cache.get(&key(number), time(1)).await.is_some(), "{number}");
+        assert!(cache.values().get(&key(number), time(1)).await.is_some(), "{number}");
     }
 }
 
 #[tokio::test]
-async fn a_pattern_drops_what_it_means_and_is_counted() {
+async fn pattern_purges_matching_keys_and_returns_their_number() {
     let cache = cache_of(&[]);
-    let as_of = cache.generations().now();
+    let epoch = cache.purge_epochs().current();
     let [one, eleven] = [1, 11]
         .map(|number| keys::user_stats(Uuid::from_u128(number), UtcOffset(0), Minute::of(time(0))));
     for key in [&one, &eleven] {
-        cache.set(key, Arc::new(UserReadingStats::none()), (as_of, time(0))).await;
+        cache.values().set(key, Arc::new(UserReadingStats::none()), epoch, time(0)).await;
     }
     assert_eq!(purge(&cache, &format!("user:{}:*", Uuid::from_u128(1))).await, 1);
-    assert!(cache.get(&one, time(1)).await.is_none());
-    assert!(cache.get(&eleven, time(1)).await.is_some());
+    assert!(cache.values().get(&one, time(1)).await.is_none());
+    assert!(cache.values().get(&eleven, time(1)).await.is_some());
     cache.delete(&eleven).await;
-    assert!(cache.get(&eleven, time(1)).await.is_none());
+    assert!(cache.values().get(&eleven, time(1)).await.is_none());
     assert_eq!(cache.stats().await.size, 0);
 }
 
 #[tokio::test]
-async fn a_thousand_who_miss_at_once_have_it_computed_once() {
+async fn thousand_concurrent_misses_compute_once() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
     let computations = AtomicUsize::new(0);
-    let asked = (0..1_000).map(|_| {
-        ask(&cache, &key, async {
+    let lookups = (0..1_000).map(|_| {
+        get_or_compute(&cache, &key, async {
             computations.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
             Ok(counts(7))
         })
     });
-    let answers = join_all(asked).await;
-    assert!(answers.iter().all(|answer| matches!(answer, Ok((7, _)))));
+    let results = join_all(lookups).await;
+    assert!(results.iter().all(|result| matches!(result, Ok((7, _)))));
     assert_eq!(computations.into_inner(), 1);
-    assert_eq!(cache.lookups(Row::PublicData), Lookups { hits: 999, misses: 1 });
+    assert_eq!(cache.lookups(CachePolicy::PublicData), Lookups { hits: 999, misses: 1 });
 }
 
 #[tokio::test]
-async fn what_fails_is_not_kept() {
+async fn errors_are_not_cached() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
-    let failed = ask(&cache, &key, async { Err("no database".to_owned()) }).await;
+    let failed = get_or_compute(&cache, &key, async { Err("no database".to_owned()) }).await;
     assert_eq!(failed, Err("no database".to_owned()));
-    assert_eq!(ask(&cache, &key, async { Ok(counts(1)) }).await, Ok((1, Lookup::Miss)));
+    assert_eq!(get_or_compute(&cache, &key, async { Ok(counts(1)) }).await, Ok((1, Lookup::Miss)));
 }
 
 #[tokio::test]
-async fn who_gives_up_computing_hands_over() {
+async fn abandoned_computation_is_taken_over() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
-    let (started, gives_up) = (Notify::new(), Notify::new());
-    let first = ask(&cache, &key, async {
+    let (started, abandoned) = (Notify::new(), Notify::new());
+    let first = get_or_compute(&cache, &key, async {
         started.notify_one();
         pending().await
     });
     let second = async {
         started.notified().await;
-        let second = ask(&cache, &key, async { Ok(counts(2)) });
-        gives_up.notify_one();
+        let second = get_or_compute(&cache, &key, async { Ok(counts(2)) });
+        abandoned.notify_one();
         second.await
     };
     let first = async {
-        select(Box::pin(first), Box::pin(gives_up.notified())).await;
+        select(Box::pin(first), Box::pin(abandoned.notified())).await;
     };
     let ((), second) = tokio::join!(first, second);
     assert_eq!(second, Ok((2, Lookup::Miss)));
 }
 
 #[tokio::test]
-async fn a_write_that_commits_while_a_value_is_computed_leaves_no_older_value() {
+async fn write_during_a_computation_leaves_no_stale_value() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
     let (read, is_read) = oneshot::channel();
-    let (go_on, goes_on) = oneshot::channel();
-    let before = ask(&cache, &key, async {
-        // It has read what was there before the write.
+    let (resume, resumed) = oneshot::channel();
+    let before = get_or_compute(&cache, &key, async {
+        // The state before the write was read.
         read.send(()).expect("the writer waits");
-        goes_on.await.expect("the writer is done");
+        resumed.await.expect("the writer is done");
         Ok(counts(1))
     });
     let write = async {
-        is_read.await.expect("it is read");
+        is_read.await.expect("the value was read");
         purge(&cache, "public:stats:*").await;
-        // Who asks after the purge must not be given what was read before it.
-        let after = ask(&cache, &key, async { Ok(counts(2)) });
-        go_on.send(()).expect("it still computes");
+        // A lookup after the purge must not get a value that was read before it.
+        let after = get_or_compute(&cache, &key, async { Ok(counts(2)) });
+        resume.send(()).expect("the computation still runs");
         after.await
     };
     let (before, after) = tokio::join!(before, write);
     assert_eq!(before, Ok((1, Lookup::Miss)));
     assert_eq!(after, Ok((2, Lookup::Miss)));
-    assert_eq!(ask(&cache, &key, async { Ok(counts(3)) }).await, Ok((2, Lookup::Hit)));
+    assert_eq!(get_or_compute(&cache, &key, async { Ok(counts(3)) }).await, Ok((2, Lookup::Hit)));
 }
 
 #[tokio::test]
-async fn what_a_replica_answered_is_kept_if_it_has_what_was_purged_for() {
+async fn value_of_a_replica_is_cached_if_the_replica_has_the_purged_write() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
-    let ask = async |fresh_as_of| {
-        let when = (cache.generations().now(), time(0), Source::Replica(Some(fresh_as_of)));
+    let look_up = async |fresh_as_of| {
+        let context = context(&cache, ReadSource::Replica(Some(fresh_as_of)));
         let compute = async { Ok::<_, String>(counts(1)) };
-        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is").lookup
+        cache
+            .values()
+            .get_or_compute(&key, context, no_wait, compute)
+            .await
+            .expect("a value")
+            .lookup
     };
     let before = Instant::now();
     purge(&cache, "public:*").await;
-    assert_eq!((ask(before).await, ask(before).await), (Lookup::Miss, Lookup::Miss));
+    assert_eq!((look_up(before).await, look_up(before).await), (Lookup::Miss, Lookup::Miss));
     let after = Instant::now();
-    // Moments of purges are told apart to the microsecond.
+    // Times of purges have a resolution of a microsecond.
     while after.elapsed().as_micros() < 2 {
         tokio::task::yield_now().await;
     }
     let after = Instant::now();
-    assert_eq!((ask(after).await, ask(after).await), (Lookup::Miss, Lookup::Hit));
+    assert_eq!((look_up(after).await, look_up(after).await), (Lookup::Miss, Lookup::Hit));
 }
 
 #[tokio::test]
-async fn what_a_replica_answered_is_not_kept() {
+async fn value_of_a_replica_of_unknown_state_is_not_cached() {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
-    let when = (cache.generations().now(), time(0), Source::Replica(None));
+    let context = context(&cache, ReadSource::Replica(None));
     let compute = async { Ok::<_, String>(counts(1)) };
-    let Looked { value, lookup, .. } =
-        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
+    let LookupResult { value, lookup, .. } =
+        cache.values().get_or_compute(&key, context, no_wait, compute).await.expect("a value");
     assert_eq!((value.users, lookup), (1, Lookup::Miss));
-    assert_eq!(ask(&cache, &key, async { Ok(counts(2)) }).await, Ok((2, Lookup::Miss)));
-    // But what is kept is answered.
+    assert_eq!(get_or_compute(&cache, &key, async { Ok(counts(2)) }).await, Ok((2, Lookup::Miss)));
+    // A cached value is returned, though.
     let compute = async { Ok::<_, String>(counts(3)) };
-    let Looked { value, lookup, .. } =
-        cache.get_or_compute(&key, when, no_wait, compute).await.expect("it is");
+    let LookupResult { value, lookup, .. } =
+        cache.values().get_or_compute(&key, context, no_wait, compute).await.expect("a value");
     assert_eq!((value.users, lookup), (2, Lookup::Hit));
 }
 
 #[tokio::test]
-async fn a_cache_that_is_off_keeps_and_counts_nothing() {
+async fn disabled_cache_stores_and_counts_nothing() {
     let cache = cache_of(&["--cache-enabled=false"]);
     let key = keys::public_counts();
     for number in [1, 2] {
-        let answer = ask(&cache, &key, async { Ok(counts(number)) }).await;
-        assert_eq!(answer, Ok((number, Lookup::Miss)));
+        let result = get_or_compute(&cache, &key, async { Ok(counts(number)) }).await;
+        assert_eq!(result, Ok((number, Lookup::Miss)));
     }
     assert_eq!(cache.stats().await.lookups, Lookups::default());
 }
 
 #[test]
-fn a_busy_row_with_few_hits_is_noticed() {
+fn busy_policy_with_few_hits_is_reported() {
     let cache = cache_of(&[]);
-    let mut watch = HitRateWatch::default();
+    let mut watch = HitRateMonitor::default();
     let count = |lookup, times| {
         for _ in 0..times {
-            cache.counters.count(Row::Analytics, lookup);
+            cache.coherence.counters.count(CachePolicy::Analytics, lookup);
         }
     };
-    // One lookup less than a busy row has.
+    // One lookup less than a busy policy has.
     count(Lookup::Miss, 999);
-    assert_eq!(watch.look(&cache), []);
-    // Of a thousand since then, one hit less than there should be; and then as many as there should be.
+    assert_eq!(watch.poll(|policy| cache.lookups(policy)), []);
+    // Of a thousand lookups since then one hit too few, and then enough.
     count(Lookup::Hit, 199);
     count(Lookup::Miss, 801);
-    assert_eq!(watch.look(&cache), [(Row::Analytics, Lookups { hits: 199, misses: 801 })]);
+    assert_eq!(
+        watch.poll(|policy| cache.lookups(policy)),
+        [LowHitRate {
+            policy: CachePolicy::Analytics,
+            lookups: Lookups { hits: 199, misses: 801 }
+        }]
+    );
     count(Lookup::Hit, 200);
     count(Lookup::Miss, 800);
-    assert_eq!(watch.look(&cache), []);
+    assert_eq!(watch.poll(|policy| cache.lookups(policy)), []);
 }
 
-/// What may happen to a value: several readers compute it step by step while it is written.
+/// A step of several readers that compute a value while it is written.
 #[derive(Debug, Clone, Copy)]
 enum Event {
-    /// A reader begins.
+    /// A reader takes its purge epoch.
     Begin(usize),
-    /// It reads the database.
+    /// The reader reads the database.
     Read(usize),
-    /// It keeps what it read.
-    Keep(usize),
-    /// Somebody writes.
+    /// The reader caches the value.
+    Store(usize),
+    /// A write commits.
     Commit,
-    /// Whoever wrote last purges, by that pattern.
+    /// The last writer purges that pattern.
     Purge(&'static str),
-    /// Somebody asks.
-    Ask,
+    /// A lookup.
+    Get,
 }
 
 const READERS: usize = 3;
@@ -338,32 +370,50 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         (0..READERS).prop_map(Event::Begin),
         (0..READERS).prop_map(Event::Read),
-        (0..READERS).prop_map(Event::Keep),
+        (0..READERS).prop_map(Event::Store),
         Just(Event::Commit),
         prop::sample::select(PATTERNS).prop_map(Event::Purge),
-        Just(Event::Ask),
+        Just(Event::Get),
     ]
 }
 
-/// Plays the events; answers what was asked for and was older than the last write whose purge was over.
-async fn older_than_a_purge(events: &[Event], keeps_moment: bool) -> Option<(i64, i64)> {
+/// The epoch that a value is stored with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoredEpoch {
+    /// The rule under test: the epoch before the value was read.
+    BeforeRead,
+    /// The mistake: the epoch when the value is stored.
+    AtStore,
+}
+
+/// A stale value that a lookup returned.
+#[derive(Debug, PartialEq, Eq)]
+struct Stale {
+    returned: i64,
+    purged: i64,
+}
+
+/// Plays the events. Returns the first value that is older than the last write whose purge was over.
+async fn older_than_a_purge(events: &[Event], stored: StoredEpoch) -> Option<Stale> {
     let cache = cache_of(&[]);
     let key = keys::public_counts();
     let (mut written, mut purged) = (0, 0);
-    let mut readers: [(Option<Moment>, Option<i64>); READERS] = Default::default();
+    let mut readers: [(Option<PurgeEpoch>, Option<i64>); READERS] = Default::default();
     for event in events {
         match event {
-            Event::Begin(reader) => readers[*reader] = (Some(cache.generations().now()), None),
+            Event::Begin(reader) => readers[*reader] = (Some(cache.purge_epochs().current()), None),
             Event::Read(reader) => {
                 if readers[*reader].0.is_some() {
                     readers[*reader].1 = Some(written);
                 }
             }
-            Event::Keep(reader) => {
-                if let (Some(as_of), Some(read)) = std::mem::take(&mut readers[*reader]) {
-                    // The rule that is tested: a value is as of before it was read.
-                    let as_of = if keeps_moment { as_of } else { cache.generations().now() };
-                    cache.set(&key, Arc::new(counts(read)), (as_of, time(0))).await;
+            Event::Store(reader) => {
+                if let (Some(epoch), Some(read)) = std::mem::take(&mut readers[*reader]) {
+                    let epoch = match stored {
+                        StoredEpoch::BeforeRead => epoch,
+                        StoredEpoch::AtStore => cache.purge_epochs().current(),
+                    };
+                    cache.values().set(&key, Arc::new(counts(read)), epoch, time(0)).await;
                 }
             }
             Event::Commit => written += 1,
@@ -371,11 +421,11 @@ async fn older_than_a_purge(events: &[Event], keeps_moment: bool) -> Option<(i64
                 purge(&cache, pattern).await;
                 purged = written;
             }
-            Event::Ask => {
-                if let Some(value) = cache.get(&key, time(1)).await
+            Event::Get => {
+                if let Some(value) = cache.values().get(&key, time(1)).await
                     && value.users < purged
                 {
-                    return Some((value.users, purged));
+                    return Some(Stale { returned: value.users, purged });
                 }
             }
         }
@@ -387,23 +437,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
-    fn nothing_older_than_a_purge_is_ever_answered(events in prop::collection::vec(event(), 1..40)) {
+    fn no_value_older_than_a_purge_is_returned(events in prop::collection::vec(event(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        prop_assert_eq!(runtime.block_on(older_than_a_purge(&events, true)), None);
+        prop_assert_eq!(runtime.block_on(older_than_a_purge(&events, StoredEpoch::BeforeRead)), None);
     }
 }
 
-/// The same without the rule is found out: the test can fail.
+/// Without the rule the stale value is returned: the test can fail.
 #[tokio::test]
-async fn a_value_that_is_as_of_when_it_was_kept_is_found_out() {
+async fn epoch_of_the_store_in_place_of_the_read_is_detected() {
     let events = [
         Event::Begin(0),
         Event::Read(0),
         Event::Commit,
         Event::Purge("public:stats:*"),
-        Event::Keep(0),
-        Event::Ask,
+        Event::Store(0),
+        Event::Get,
     ];
-    assert_eq!(older_than_a_purge(&events, false).await, Some((0, 1)));
-    assert_eq!(older_than_a_purge(&events, true).await, None);
+    assert_eq!(
+        older_than_a_purge(&events, StoredEpoch::AtStore).await,
+        Some(Stale { returned: 0, purged: 1 })
+    );
+    assert_eq!(older_than_a_purge(&events, StoredEpoch::BeforeRead).await, None);
 }

@@ -17,8 +17,8 @@ use crate::db::{Database, users};
 use crate::graphql::documents::Documents;
 use crate::http::{self, App, connections};
 use crate::services::Services;
-use crate::services::follow::follow;
 use crate::services::maintenance;
+use crate::services::outbox_poller;
 use crate::telemetry;
 
 #[derive(clap::Args, Default)]
@@ -110,7 +110,7 @@ impl BackgroundTasks {
         let maintenance =
             tokio::spawn(maintenance::run(Arc::clone(services), database.clone(), cancelled()));
         let outbox_poller =
-            tokio::spawn(follow(Arc::clone(services), poller_database, cancelled()));
+            tokio::spawn(outbox_poller::run(Arc::clone(services), poller_database, cancelled()));
         Self { maintenance, outbox_poller, cancellation }
     }
 

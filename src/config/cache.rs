@@ -1,4 +1,4 @@
-//! Settings of the cache. How long each kind of value is kept stands in `cache/policy.rs`.
+//! Settings of the caches. The TTLs stand in `cache/policy.rs`.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,107 +7,106 @@ use clap::Args;
 
 use super::{milliseconds, seconds, whole_number, write_redacted_url, yes_or_no};
 
-/// Counters that tell when the entries below a part of the keys were last purged. Two parts that share
-/// one are purged together, which is right and costs a computation. An answer is made with a hundred
-/// parts and more, so there are many.
+/// Number of counters for the last purges of key prefixes. Two prefixes that share one are purged together, which is
+/// correct and costs a computation. A response depends on a hundred prefixes and more, hence so many counters.
 pub const PURGE_COUNTERS: usize = 65_536;
-/// Characters of a pattern of keys.
+/// Length of a key pattern in characters.
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
-/// Of the room for whole answers one may take this part at most.
-pub const ANSWER_SHARE: u64 = 16;
-/// Requests that are answered before they are read take at most so large a part of that room, besides.
-pub const KNOWN_SHARE: u64 = 8;
-/// Memory that such a request takes beside what was sent, in bytes, roughly.
-pub const KNOWN_REQUEST_BYTES: usize = 2_048;
-/// Bytes of a query string or a body, and of the headers that it is remembered with, up to which a request
-/// may be one. More than any client's own.
-pub const KNOWN_BYTES: usize = 16 * 1_024;
-/// Memory that a kept answer takes beside its body, its variables and its surrogate keys, in bytes.
-pub const KEPT_ANSWER_BYTES: usize = 512;
-/// Bytes of the surrogate keys of an answer; common caches take 16 KiB with all other headers.
+/// One response may take this fraction of the response cache: 1 / 16.
+pub const RESPONSE_CAPACITY_DIVISOR: u64 = 16;
+/// The request memo may take this fraction of the size of the response cache, in addition to it: 1 / 8.
+pub const REQUEST_MEMO_CAPACITY_DIVISOR: u64 = 8;
+/// Approximate memory of a memo entry besides the bytes of its request.
+pub const REQUEST_MEMO_OVERHEAD_BYTES: usize = 2_048;
+/// Maximum size of a request in the memo: query string or body, and the headers of its key. Larger than requests of
+/// common clients.
+pub const REQUEST_MEMO_MAX_REQUEST_BYTES: usize = 16 * 1_024;
+/// Approximate memory of a cached response besides its body, operation name and surrogate keys, in bytes.
+pub const RESPONSE_OVERHEAD_BYTES: usize = 512;
+/// Maximum size of the surrogate keys of a response in bytes; common caches accept 16 KiB of headers in all.
 pub const SURROGATE_KEY_BYTES: usize = 4_096;
-/// Lookups between two sweeps from which a row of the table is busy.
+/// Number of lookups between two sweeps that makes a cache policy busy.
 pub const BUSY_LOOKUPS: u64 = 1_000;
-/// Percent of hits below which a busy row is worth a warning.
+/// Hit rate in percent below which a busy policy is logged.
 pub const LOW_HIT_RATE: u64 = 20;
 
-/// Answers of Redis that may fail or be late one after another before it is left out.
+/// Failures of Redis commands in a row after which Redis is bypassed.
 pub const REDIS_FAILURES: u32 = 3;
 
-/// Bytes of what the names of keys in Redis begin with.
+/// Length of the prefix of Redis keys in bytes.
 const REDIS_PREFIX_BYTES: RangeInclusive<usize> = 1..=50;
-/// More entries than the memory of a server holds.
+/// Upper limit of the number of values: more than fit in the memory of a server.
 const ENTRIES_MAXIMUM: usize = 10_000_000;
 
-/// More bytes than the memory of a server holds.
+/// Upper limit of sizes in bytes: more than the memory of a server.
 const BYTES_MAXIMUM: u64 = 1 << 40;
 
-/// What is kept in memory of what was computed.
+/// Settings of the caches of one server.
 #[derive(Debug, Clone, Args)]
 pub struct CacheSettings {
-    /// Whether what was computed is kept for the next time
+    /// Enable the response cache and the value cache
     #[arg(id = "cache_enabled", long = "cache-enabled", env = "CACHE_ENABLED", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
     pub enabled: bool,
 
-    /// Values that are kept; the one used longest ago makes room for a new one
+    /// Maximum number of cached values; the least recently used one is evicted first
     #[arg(id = "cache_max_entries", long = "cache-max-entries", env = "CACHE_MAX_ENTRIES", value_parser = entries, default_value = "1000", global = true, hide_env_values = true)]
     pub max_entries: usize,
 
-    /// Bytes of public answers that are kept whole; the one used longest ago makes room, one may take a sixteenth, and 0 keeps none
-    #[arg(id = "cache_answers_bytes", long = "cache-answers-bytes", env = "CACHE_ANSWERS_BYTES", value_parser = answers_bytes, default_value = "16777216", global = true, hide_env_values = true)]
-    pub answers_bytes: u64,
+    /// Maximum size of the response cache in bytes; the least recently used response is evicted first, one response may take a sixteenth, and 0 disables it
+    #[arg(id = "response_cache_bytes", long = "response-cache-bytes", env = "RESPONSE_CACHE_BYTES", value_parser = response_cache_bytes, default_value = "16777216", global = true, hide_env_values = true)]
+    pub response_cache_bytes: u64,
 
-    /// Percent by which the lifetime of a value may be shorter, at random, so that what was computed together does not expire together
+    /// Maximum random reduction of each TTL in percent, so that entries cached together do not expire together
     #[arg(id = "cache_ttl_jitter", long = "cache-ttl-jitter", env = "CACHE_TTL_JITTER", value_parser = percent, default_value = "10", global = true, hide_env_values = true)]
     pub ttl_jitter: u8,
 
-    /// What several servers on one database tell each other.
+    /// Coherence of several servers on one database.
     #[command(flatten)]
-    pub peers: PeerSettings,
+    pub coherence: CoherenceSettings,
 }
 
-/// Servers on one database: they hear of each other's writes, and share what they computed.
+/// Settings of the coherence of several servers on one database: outbox, staleness and Redis.
 #[derive(Debug, Clone, Args)]
-pub struct PeerSettings {
-    /// Redis, where servers share what they computed and hear of each other's writes at once: `redis://…` or `rediss://…`
+pub struct CoherenceSettings {
+    /// Redis for the shared cache tier and for invalidation messages between servers: `redis://…` or `rediss://…`
     #[arg(id = "redis_url", long = "redis-url", env = "REDIS_URL", value_parser = redis_url, global = true, hide_env_values = true)]
     pub redis_url: Option<RedisUrl>,
 
-    /// What the names of all keys in Redis begin with; deployments that share one Redis need one each
+    /// Prefix of all keys and channels in Redis; deployments that share one Redis need different prefixes
     #[arg(id = "redis_prefix", long = "redis-prefix", env = "REDIS_PREFIX", value_parser = redis_prefix, default_value = "wasteland-tarot", global = true, hide_env_values = true)]
     pub redis_prefix: String,
 
-    /// Milliseconds to wait for an answer of Redis
+    /// Timeout of a Redis command in milliseconds
     #[arg(id = "redis_timeout_ms", long = "redis-timeout-ms", env = "REDIS_TIMEOUT_MS", value_parser = milliseconds, default_value = "50", global = true, hide_env_values = true)]
     pub redis_timeout: Duration,
 
-    /// Milliseconds to wait for a connection to Redis
+    /// Timeout of a connection attempt to Redis in milliseconds
     #[arg(id = "redis_connect_timeout_ms", long = "redis-connect-timeout-ms", env = "REDIS_CONNECT_TIMEOUT_MS", value_parser = milliseconds, default_value = "250", global = true, hide_env_values = true)]
     pub redis_connect_timeout: Duration,
 
-    /// Milliseconds between two tries to reach Redis
+    /// Pause between two connection attempts to Redis in milliseconds
     #[arg(id = "redis_retry_ms", long = "redis-retry-ms", env = "REDIS_RETRY_MS", value_parser = milliseconds, default_value = "500", global = true, hide_env_values = true)]
     pub redis_retry: Duration,
 
-    /// Milliseconds between two looks at what other servers have written
-    #[arg(id = "cache_look_ms", long = "cache-look-ms", env = "CACHE_LOOK_MS", value_parser = milliseconds, default_value = "500", global = true, hide_env_values = true)]
-    pub look: Duration,
+    /// Interval of the outbox poller in milliseconds
+    #[arg(id = "outbox_poll_ms", long = "outbox-poll-ms", env = "OUTBOX_POLL_MS", value_parser = milliseconds, default_value = "500", global = true, hide_env_values = true)]
+    pub outbox_poll: Duration,
 
-    /// Milliseconds that may have passed since the last look at what other servers have written before nothing that is kept is answered; so old may a kept value be at most
+    /// Maximum staleness of a cached value in milliseconds; the caches are bypassed while the last completed outbox poll began longer ago
     #[arg(id = "cache_staleness_ms", long = "cache-staleness-ms", env = "CACHE_STALENESS_MS", value_parser = milliseconds, default_value = "2000", global = true, hide_env_values = true)]
     pub staleness: Duration,
 
-    /// Seconds for which it stays written down what each write made old; a server that did not look for half of that drops all that it has kept
-    #[arg(id = "cache_outbox_seconds", long = "cache-outbox-seconds", env = "CACHE_OUTBOX_SECONDS", value_parser = seconds, default_value = "600", global = true, hide_env_values = true)]
-    pub outbox: Duration,
+    /// Retention of outbox entries in seconds; a server that has not polled for half of it purges its whole cache
+    #[arg(id = "outbox_retention_seconds", long = "outbox-retention-seconds", env = "OUTBOX_RETENTION_SECONDS", value_parser = seconds, default_value = "600", global = true, hide_env_values = true)]
+    pub outbox_retention: Duration,
 }
 
-/// The address of Redis, which may hold a password and is therefore never shown whole.
+/// Address of Redis. It may contain a password, which `Debug` and `Display` leave out.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(String);
 
 impl RedisUrl {
-    /// The address itself.
+    /// The address with its password.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -127,12 +126,12 @@ impl std::fmt::Display for RedisUrl {
 }
 
 fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    let is_known = ["redis", "rediss"].iter().any(|scheme| {
+    let has_scheme = ["redis", "rediss"].iter().any(|scheme| {
         text.strip_prefix(scheme)
             .and_then(|rest| rest.strip_prefix("://"))
             .is_some_and(|place| !place.is_empty())
     });
-    if is_known && redis::parse_redis_url(text).is_some() {
+    if has_scheme && redis::parse_redis_url(text).is_some() {
         return Ok(RedisUrl(text.to_owned()));
     }
     Err("an address: redis://… or rediss://…".to_owned())
@@ -142,7 +141,7 @@ fn entries(text: &str) -> Result<usize, String> {
     whole_number(text, 1, ENTRIES_MAXIMUM)
 }
 
-fn answers_bytes(text: &str) -> Result<u64, String> {
+fn response_cache_bytes(text: &str) -> Result<u64, String> {
     whole_number(text, 0, BYTES_MAXIMUM)
 }
 
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_redis_are_shown_without_their_passwords() {
+    fn redis_urls_are_shown_without_passwords() {
         let url = redis_url("redis://me:swordfish@10.0.0.1:6379/2").expect("an address");
         assert_eq!(format!("{url:?} {url}"), "redis://…@10.0.0.1:6379/2 redis://…@10.0.0.1:6379/2");
         for wrong in ["", "redis://", "http://localhost", "localhost:6379"] {
@@ -173,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_a_name() {
+    fn prefix_accepts_names_only() {
         let longest = "a".repeat(50);
         for good in ["a", "wasteland-tarot", "a1_b.c", &longest] {
             assert_eq!(redis_prefix(good).as_deref(), Ok(good));

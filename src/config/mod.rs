@@ -127,15 +127,15 @@ impl Settings {
                     .to_owned(),
             });
         }
-        let peers = &self.cache.peers;
-        if peers.staleness <= peers.look {
+        let coherence = &self.cache.coherence;
+        if coherence.staleness <= coherence.outbox_poll {
             return Err(SettingsError::Invalid {
                 name: "CACHE_STALENESS_MS".to_owned(),
-                value: peers.staleness.as_millis().to_string(),
-                source_name: "beside CACHE_LOOK_MS".to_owned(),
+                value: coherence.staleness.as_millis().to_string(),
+                source_name: "beside OUTBOX_POLL_MS".to_owned(),
                 expected: format!(
                     "more than {}, otherwise no cached value is served",
-                    peers.look.as_millis()
+                    coherence.outbox_poll.as_millis()
                 ),
             });
         }

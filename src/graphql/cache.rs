@@ -3,7 +3,7 @@
 use async_graphql::SimpleObject;
 
 use super::scalars::milliseconds;
-use crate::cache::statistics::{self, Lookups, RowStats};
+use crate::cache::statistics::{self, Lookups, PolicyStats};
 
 /// Statistics of the cache of this server since its start.
 #[derive(SimpleObject)]
@@ -61,18 +61,18 @@ impl From<statistics::CacheStats> for CacheStats {
             hit_rate: stats.lookups.hit_rate(),
             evictions: stats.evictions,
             invalidation_lag_ms: stats.lag.map(milliseconds),
-            policies: stats.rows.into_iter().map(CachePolicyStats::from).collect(),
+            policies: stats.policies.into_iter().map(CachePolicyStats::from).collect(),
         }
     }
 }
 
-impl From<RowStats> for CachePolicyStats {
-    fn from(RowStats { row, entries, lookups }: RowStats) -> Self {
+impl From<PolicyStats> for CachePolicyStats {
+    fn from(PolicyStats { policy, entries, lookups }: PolicyStats) -> Self {
         let Lookups { hits, misses } = lookups;
         Self {
-            name: row.name(),
-            key_pattern: row.key_pattern(),
-            ttl_seconds: row.ttl().as_secs(),
+            name: policy.name(),
+            key_pattern: policy.key_pattern(),
+            ttl_seconds: policy.ttl().as_secs(),
             entries,
             hits,
             misses,

@@ -13,8 +13,8 @@ use async_graphql::parser::types::{
     TypeSystemDefinition,
 };
 
-use crate::cache::policy::Row;
-use crate::cache::scope::Scope;
+use crate::cache::cache_tag::CacheTag;
+use crate::cache::policy::CachePolicy;
 
 /// Viewers to whom a response is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,24 +42,24 @@ pub struct Hint {
     /// Revalidation by downstream caches.
     pub revalidation: Revalidation,
     /// Cache policy, with the TTL.
-    pub row: Row,
+    pub policy: CachePolicy,
     /// Cache tags for any arguments. Loaders add the others.
-    made_with: &'static [Scope],
+    cache_tags: &'static [CacheTag],
 }
 
 impl Hint {
-    const fn reference(row: Row, made_with: &'static [Scope]) -> Self {
+    const fn reference(policy: CachePolicy, cache_tags: &'static [CacheTag]) -> Self {
         Self {
             audience: Audience::Everybody,
             revalidation: Revalidation::WhenExpired,
-            row,
-            made_with,
+            policy,
+            cache_tags,
         }
     }
 
-    const fn changing(made_with: &'static [Scope]) -> Self {
+    const fn changing(cache_tags: &'static [CacheTag]) -> Self {
         let (audience, revalidation) = (Audience::Everybody, Revalidation::Always);
-        Self { audience, revalidation, row: Row::PublicData, made_with }
+        Self { audience, revalidation, policy: CachePolicy::PublicData, cache_tags }
     }
 
     const fn signed_out(self) -> Self {
@@ -67,26 +67,29 @@ impl Hint {
     }
 }
 
-const CARDS: Hint = Hint::reference(Row::CardsList, &[Scope::Cards]);
-const SPREADS: Hint = Hint::reference(Row::SpreadsList, &[Scope::Spreads]);
-const VOICES: Hint = Hint::reference(Row::PublicData, &[Scope::Voices]);
-const FACTIONS: Hint = Hint::reference(Row::PublicData, &[Scope::Factions]);
+const CARDS: Hint = Hint::reference(CachePolicy::CardsList, &[CacheTag::Cards]);
+const SPREADS: Hint = Hint::reference(CachePolicy::SpreadsList, &[CacheTag::Spreads]);
+const VOICES: Hint = Hint::reference(CachePolicy::PublicData, &[CacheTag::Voices]);
+const FACTIONS: Hint = Hint::reference(CachePolicy::PublicData, &[CacheTag::Factions]);
 /// Parts of a page, and fields of all types.
-const PAGES: Hint = Hint::reference(Row::PublicData, &[]);
+const PAGES: Hint = Hint::reference(CachePolicy::PublicData, &[]);
 /// Counters change all the time.
-const COUNTERS: Hint = Hint::changing(&[Scope::Stats]);
-const STATS: Hint = Hint::changing(&[Scope::Stats, Scope::Cards, Scope::Spreads]);
-const MEANING: Hint = Hint::changing(&[Scope::Cards]);
-const FEED: Hint = Hint::changing(&[Scope::Feed]);
+const COUNTERS: Hint = Hint::changing(&[CacheTag::Stats]);
+const STATS: Hint = Hint::changing(&[CacheTag::Stats, CacheTag::Cards, CacheTag::Spreads]);
+const MEANING: Hint = Hint::changing(&[CacheTag::Cards]);
+const FEED: Hint = Hint::changing(&[CacheTag::Feed]);
 /// Spreads, ordered by counters.
-const PICKS: Hint =
-    Hint { row: Row::SpreadsList, ..Hint::changing(&[Scope::Spreads, Scope::Stats]) };
+const PICKS: Hint = Hint {
+    policy: CachePolicy::SpreadsList,
+    ..Hint::changing(&[CacheTag::Spreads, CacheTag::Stats])
+};
 /// Users and their readings; loaders add their tags.
 const PEOPLE: Hint = Hint::changing(&[]);
 /// Owners see their private ones as well.
 const OWN_ALSO: Hint = PEOPLE.signed_out();
 const ANY_NODE: Hint =
-    Hint::changing(&[Scope::Cards, Scope::Spreads, Scope::Voices, Scope::Factions]).signed_out();
+    Hint::changing(&[CacheTag::Cards, CacheTag::Spreads, CacheTag::Voices, CacheTag::Factions])
+        .signed_out();
 
 /// Types, each with the hint of all of its fields that [`FIELDS`] does not name.
 const TYPES: &[(Hint, &[&str])] = &[
@@ -167,7 +170,7 @@ pub struct Hints {
     /// Maximum TTL.
     pub ttl: Duration,
     /// Cache tags for any arguments.
-    pub made_with: BTreeSet<Scope>,
+    pub cache_tags: BTreeSet<CacheTag>,
 }
 
 impl Hints {
@@ -177,7 +180,7 @@ impl Hints {
         self.audience = self.audience.max(other.audience);
         self.revalidation = self.revalidation.max(other.revalidation);
         self.ttl = self.ttl.min(other.ttl);
-        self.made_with.extend(other.made_with);
+        self.cache_tags.extend(other.cache_tags);
         self
     }
 }
@@ -187,8 +190,8 @@ impl From<Hint> for Hints {
         Self {
             audience: hint.audience,
             revalidation: hint.revalidation,
-            ttl: hint.row.ttl(),
-            made_with: hint.made_with.iter().cloned().collect(),
+            ttl: hint.policy.ttl(),
+            cache_tags: hint.cache_tags.iter().cloned().collect(),
         }
     }
 }
@@ -340,7 +343,7 @@ pub fn with_hints(sdl: &str) -> String {
         hinted.push_str(start);
         if let Some(hint) = hint {
             let seconds = match hint.revalidation {
-                Revalidation::WhenExpired => hint.row.ttl().as_secs(),
+                Revalidation::WhenExpired => hint.policy.ttl().as_secs(),
                 Revalidation::Always => 0,
             };
             // Writing to a string cannot fail.

@@ -10,11 +10,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::errors::ApiError;
-use crate::cache::generations::Moment;
+use crate::cache::ReadSource;
+use crate::cache::cache_tag::CacheTags;
 use crate::cache::keys::Key;
-use crate::cache::scope::MadeWith;
-use crate::cache::statistics::Counter;
-use crate::cache::{Looked, Lookup, Source};
+use crate::cache::purge_epochs::PurgeEpoch;
+use crate::cache::statistics::{Lookup, LookupCounter};
+use crate::cache::value_cache::{ComputeContext, LookupResult};
 use crate::config::limits::DocumentLimits;
 use crate::db::users::UserRow;
 use crate::db::{Database, DbError, Session};
@@ -83,13 +84,13 @@ pub struct RequestContext {
     pub bypass_cache: bool,
     viewer: CurrentViewer,
     /// Purge epochs before the first read.
-    as_of: Moment,
+    purge_epoch: PurgeEpoch,
     /// Cache keys of this request so far.
     computed: Mutex<HashSet<String>>,
     /// Cache tags of the public data that was read.
-    pub made_with: MadeWith,
+    pub cache_tags: CacheTags,
     /// Cache hits and misses.
-    pub lookups: Counter,
+    pub lookups: LookupCounter,
     /// True once a password was checked: metrics would reveal whether the account exists.
     pub has_checked_password: AtomicBool,
 }
@@ -104,10 +105,10 @@ impl RequestContext {
         services: Arc<Services>,
         limits: Arc<DocumentLimits>,
     ) -> Self {
-        let as_of = services.cache.generations().now();
+        let purge_epoch = services.cache.purge_epochs().current();
         let viewer = CurrentViewer::new(caller.viewer());
-        let made_with = MadeWith::default();
-        let loaders = Loaders::new(&session, &viewer, &made_with, services.clock.now());
+        let cache_tags = CacheTags::default();
+        let loaders = Loaders::new(&session, &viewer, &cache_tags, services.clock.now());
         let catalogue = services.catalogue();
         Self {
             caller,
@@ -120,10 +121,10 @@ impl RequestContext {
             cookie: Mutex::default(),
             bypass_cache: false,
             viewer,
-            as_of,
+            purge_epoch,
             computed: Mutex::default(),
-            made_with,
-            lookups: Counter::default(),
+            cache_tags,
+            lookups: LookupCounter::default(),
             has_checked_password: AtomicBool::new(false),
         }
     }
@@ -187,28 +188,29 @@ impl RequestContext {
         // A second computation of the same key may use rows that a loader has cached meanwhile.
         let is_first = lock(&self.computed).insert(key.text().to_owned());
         let source = match source_of(&self.session) {
-            Source::Primary if !is_first => Source::PrimaryBefore,
-            Source::Replica(_) if !is_first => Source::Replica(None),
+            ReadSource::Primary if !is_first => ReadSource::PrimaryAtRequestStart,
+            ReadSource::Replica(_) if !is_first => ReadSource::Replica(None),
             source => source,
         };
-        let when = (self.as_of, now, source);
+        let computation = ComputeContext { epoch: self.purge_epoch, now, source };
         let waiting = async || self.session.release_while_waiting().await;
         // Boxed, because a request has many of these futures at once, and each is large.
-        let found = Box::pin(cache.get_or_compute(key, when, waiting, Box::pin(compute)));
-        let Looked { value, lookup, made_by } = found.await?;
+        let found =
+            Box::pin(cache.values().get_or_compute(key, computation, waiting, Box::pin(compute)));
+        let LookupResult { value, lookup, computed_at } = found.await?;
         if cache.is_enabled() {
             self.lookups.count(lookup);
         }
         if lookup == Lookup::Hit {
-            self.session.record_cached_as_of(made_by);
+            self.session.record_cached_as_of(computed_at);
         }
         Ok(value)
     }
 
     /// Purge epochs before the first read.
     #[must_use]
-    pub fn as_of(&self) -> Moment {
-        self.as_of
+    pub fn purge_epoch(&self) -> PurgeEpoch {
+        self.purge_epoch
     }
 
     /// Signs a user in, who has given their password: the viewer from now on.
@@ -247,11 +249,11 @@ impl RequestContext {
 
 /// Source of the values and responses that are computed from a session's reads.
 #[must_use]
-pub fn source_of(session: &Session) -> Source {
+pub fn source_of(session: &Session) -> ReadSource {
     if session.is_on_primary() {
-        Source::Primary
+        ReadSource::Primary
     } else {
-        Source::Replica(session.replica_fresh_as_of())
+        ReadSource::Replica(session.replica_fresh_as_of())
     }
 }
 

@@ -14,7 +14,7 @@ use super::pagination::{
     Connection, CursorKey, PageArguments, list_name, of_order, read_text, read_time, write_text,
 };
 use super::spread::{Spread, usage_of};
-use crate::cache::keys;
+use crate::cache::keys::{self, SpreadSelection};
 use crate::db::DbError;
 use crate::domain::search::Search;
 use crate::domain::spread;
@@ -136,7 +136,7 @@ pub async fn active_spreads(
     request: &RequestContext,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
     let active = async || Ok(request.catalogue.active_spreads().collect());
-    request.cached(&keys::spreads_list(false), active()).await
+    request.cached(&keys::spreads_list(SpreadSelection::Active), active()).await
 }
 
 /// All spreads, inactive ones included, cached.
@@ -148,7 +148,7 @@ pub async fn all_spreads(
     request: &RequestContext,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
     let all = async || Ok(request.catalogue.spreads().to_vec());
-    request.cached(&keys::spreads_list(true), all()).await
+    request.cached(&keys::spreads_list(SpreadSelection::All), all()).await
 }
 
 /// Prefixes of values in a cursor, which tell them apart. A usage count has none.

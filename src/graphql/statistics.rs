@@ -244,7 +244,7 @@ impl Analytics {
         let window = self.offset.between(first, today + chrono::Days::new(1));
         let session = request.session.for_field("Analytics.frequency");
         let counted = readings_by_date(&session, self.user, window, self.offset);
-        let key = keys::analytics_frequency(self.user, self.offset, (today, days));
+        let key = keys::analytics_frequency(self.user, self.offset, today, days);
         let counted = request.cached(&key, counted).await?;
         let counted: HashMap<_, _> = counted.iter().copied().collect();
         let count = |date| counted.get(&date).copied().unwrap_or_default();

@@ -17,7 +17,7 @@ use super::reading_lists::{ListName, ReadingFilter, ReadingOrder, ReadingPage};
 use super::scalars::DateTime;
 use super::statistics::{Analytics, UserStats, user_stats};
 use super::tag::{Tag, TagKey, TagOrder};
-use crate::cache::scope::Scope;
+use crate::cache::cache_tag::CacheTag;
 use crate::db::categories::CategoryRow;
 use crate::db::reading_writes::TagRow;
 use crate::db::users::{UserRow, user_by_username};
@@ -53,8 +53,8 @@ impl UserQuery {
         let session = request.session.for_field("Query.user");
         let username = fold_username(&username);
         let found = user_by_username(&session, &username).await;
-        let user = found.as_ref().ok().and_then(|row| Some(Scope::User(row.as_ref()?.id)));
-        request.made_with.note(user.into_iter().chain([Scope::Username(username)]));
+        let user = found.as_ref().ok().and_then(|row| Some(CacheTag::User(row.as_ref()?.id)));
+        request.cache_tags.record(user.into_iter().chain([CacheTag::Username(username)]));
         let row = found.map_err(ApiError::from).transpose()?;
         Some(row.map(|row| User(Arc::new(row))))
     }

@@ -26,8 +26,8 @@ use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
 use super::state::{App, GRAPHQL_PATH};
 use super::viewer::client_address;
-use crate::cache::answers::KeptAnswer;
-use crate::config::cache::KNOWN_BYTES;
+use crate::cache::response_cache::CachedResponse;
+use crate::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 use crate::domain::viewer::ReaderId;
 use crate::services::rate_limits::RateLimitKey;
 
@@ -41,7 +41,7 @@ pub struct FastPath {
 /// Memo entry of a request, and its response in the response cache.
 struct Hit {
     entry: Arc<MemoEntry>,
-    cached: KeptAnswer,
+    cached: CachedResponse,
 }
 
 impl FastPath {
@@ -80,7 +80,7 @@ impl FastPath {
     async fn find(&self, key: &RequestKey) -> Option<Hit> {
         let entry = self.app.request_memo.get(key)?;
         let now = self.app.services.clock.now();
-        let cached = self.app.services.cache.kept_answer(&entry.key, now).await?;
+        let cached = self.app.services.cache.responses().get(&entry.key, now).await?;
         Some(Hit { entry, cached })
     }
 
@@ -95,10 +95,12 @@ impl FastPath {
         let services = &self.app.services;
         let address = client_address(request.extensions(), request.headers(), &services.settings);
         let remaining = services.rate_limits.check_request(RateLimitKey::address(address)).ok()?;
-        services.cache.count_answer();
-        self.app.database.record_cached_read(ReaderId::Address(address), cached.head.made_by);
+        services.cache.responses().count_hit();
+        self.app
+            .database
+            .record_cached_read(ReaderId::Address(address), cached.metadata.computed_at);
 
-        let tag = cached.head.tag.clone();
+        let tag = cached.metadata.entity_tag.clone();
         let is_not_modified = request.method() == Method::GET
             && if_none_match(&if_none_match_values(request.headers()), &tag);
         let mut headers = entry.headers.clone();
@@ -115,14 +117,14 @@ impl FastPath {
         *response.headers_mut() = headers;
         let cache_headers = CacheHeaders {
             revalidation: entry.revalidation,
-            remaining: cached.head.remaining(services.clock.now()),
-            keys: cached.head.surrogate_keys.clone(),
+            remaining: cached.metadata.remaining(services.clock.now()),
+            keys: cached.metadata.surrogate_keys.clone(),
         };
         cache_headers.write(tag, response.headers_mut());
         if let Some(value) = remaining.and_then(|remaining| rate_limit(&remaining)) {
             response.headers_mut().insert(RATE_LIMIT, value);
         }
-        let operation = entry.key.question.operation.as_deref().map(str::to_owned);
+        let operation = entry.key.operation_key.operation.as_deref().map(str::to_owned);
         let metrics = RequestMetrics::of_cached(operation);
         let log_entry = AccessLogEntry {
             id: request_id(request.headers()),
@@ -143,7 +145,7 @@ fn is_memoizable(app: &App, request: &Request) -> bool {
         && request.uri().path() == GRAPHQL_PATH
         && !request.headers().contains_key(header::AUTHORIZATION)
         && !request.headers().contains_key(CONSISTENCY_TOKEN)
-        && app.services.cache.keeps_answers()
+        && app.services.cache.responses().is_available()
 }
 
 /// A request, and its key if it has one.
@@ -163,7 +165,7 @@ fn read_key(request: Request) -> Keyed {
     let Some(headers) = key_headers(&request) else { return Keyed::without_key(request) };
     if request.method() == Method::GET {
         let text = request.uri().query().unwrap_or_default();
-        if text.len() > KNOWN_BYTES {
+        if text.len() > REQUEST_MEMO_MAX_REQUEST_BYTES {
             return Keyed::without_key(request);
         }
         let transport = Transport::QueryString(Bytes::copy_from_slice(text.as_bytes()));
@@ -171,7 +173,9 @@ fn read_key(request: Request) -> Keyed {
     }
     let length = request.body().size_hint().exact();
     let length = length.and_then(|length| usize::try_from(length).ok());
-    let Some(length) = length.filter(|length| (1..=KNOWN_BYTES).contains(length)) else {
+    let Some(length) =
+        length.filter(|length| (1..=REQUEST_MEMO_MAX_REQUEST_BYTES).contains(length))
+    else {
         return Keyed::without_key(request);
     };
     let (parts, body) = request.into_parts();

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::cache::scope::MadeWith;
+use crate::cache::cache_tag::CacheTags;
 use crate::db::Session;
 use crate::domain::statistics::Minute;
 use crate::domain::viewer::CurrentViewer;
@@ -51,7 +51,7 @@ pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
 struct LoaderBuilder<'a> {
     batch_queue: BatchQueue,
     session: &'a Session,
-    made_with: &'a MadeWith,
+    cache_tags: &'a CacheTags,
     clearable: Vec<Arc<dyn ClearResults>>,
 }
 
@@ -100,19 +100,19 @@ pub struct Loaders {
 }
 
 impl Loaders {
-    /// The loaders of a request of that viewer. Cache tags of loaded public data are added to `made_with`.
+    /// The loaders of a request of that viewer. Cache tags of loaded public data are added to `cache_tags`.
     #[must_use]
     pub fn new(
         session: &Session,
         viewer: &CurrentViewer,
-        made_with: &MadeWith,
+        cache_tags: &CacheTags,
         now: DateTime<Utc>,
     ) -> Self {
         let viewer = || viewer.clone();
         let mut builder = LoaderBuilder {
             batch_queue: BatchQueue::default(),
             session,
-            made_with,
+            cache_tags,
             clearable: Vec::with_capacity(16),
         };
         Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
-use crate::cache::scope::Scope;
+use crate::cache::cache_tag::CacheTag;
 use crate::db::readings::{ReadingRow, readings_by_id};
 use crate::db::{DbError, Session};
 use crate::domain::viewer::CurrentViewer;
@@ -27,8 +27,8 @@ impl Load for ReadingById {
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 
-    fn made_with(reading: &Uuid, row: Option<&Self::Value>) -> Vec<Scope> {
-        let owner = row.map(|row| Scope::Owner(row.user_id));
-        std::iter::once(Scope::Reading(*reading)).chain(owner).collect()
+    fn cache_tags(reading: &Uuid, row: Option<&Self::Value>) -> Vec<CacheTag> {
+        let owner = row.map(|row| CacheTag::Owner(row.user_id));
+        std::iter::once(CacheTag::Reading(*reading)).chain(owner).collect()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
-use crate::cache::scope::Scope;
+use crate::cache::cache_tag::CacheTag;
 use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
@@ -64,7 +64,7 @@ impl Load for ReadingsPageByUserId {
         Ok(pages)
     }
 
-    fn made_with(page: &ReadingsPageOfUser, _: Option<&Self::Value>) -> Vec<Scope> {
-        vec![Scope::Readings(page.user)]
+    fn cache_tags(page: &ReadingsPageOfUser, _: Option<&Self::Value>) -> Vec<CacheTag> {
+        vec![CacheTag::Readings(page.user)]
     }
 }

@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::LoaderBuilder;
-use crate::cache::scope::{MadeWith, Scope};
+use crate::cache::cache_tag::{CacheTag, CacheTags};
 use crate::db::{DbError, Session};
 use crate::domain::lock::lock;
 
@@ -73,7 +73,7 @@ pub trait Load: Send + Sync + 'static {
     /// Cache tags of a public response that uses the value of this key, or its absence. Empty if only
     /// private responses use it, or if the table of cache hints lists it.
     #[must_use]
-    fn made_with(key: &Self::Key, value: Option<&Self::Value>) -> Vec<Scope> {
+    fn cache_tags(key: &Self::Key, value: Option<&Self::Value>) -> Vec<CacheTag> {
         let _ = (key, value);
         Vec::new()
     }
@@ -89,7 +89,7 @@ pub struct RequestLoader<L: Load> {
 struct Inner<L: Load> {
     load: L,
     session: Session,
-    made_with: MadeWith,
+    cache_tags: CacheTags,
     /// Default name of the loading field in statement statistics, as `Type.field`.
     field: &'static str,
     state: Mutex<State<L>>,
@@ -126,7 +126,7 @@ impl<L: Load> RequestLoader<L> {
         let inner = Arc::new(Inner {
             load,
             session: builder.session.clone(),
-            made_with: builder.made_with.clone(),
+            cache_tags: builder.cache_tags.clone(),
             field,
             state: Mutex::new(state),
         });
@@ -215,7 +215,7 @@ impl<L: Load> Inner<L> {
                 Err(error) => Err(error.clone()),
             };
             if let Ok(value) = &value {
-                self.made_with.note(L::made_with(&key, value.as_ref()));
+                self.cache_tags.record(L::cache_tags(&key, value.as_ref()));
             }
             state.results.insert(key, Some(value));
         }

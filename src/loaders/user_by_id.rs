@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Load;
-use crate::cache::scope::Scope;
+use crate::cache::cache_tag::CacheTag;
 use crate::db::users::{UserRow, users_by_id};
 use crate::db::{DbError, Session};
 
@@ -26,7 +26,7 @@ impl Load for UserById {
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 
-    fn made_with(user: &Uuid, _: Option<&Self::Value>) -> Vec<Scope> {
-        vec![Scope::User(*user)]
+    fn cache_tags(user: &Uuid, _: Option<&Self::Value>) -> Vec<CacheTag> {
+        vec![CacheTag::User(*user)]
     }
 }

@@ -16,7 +16,7 @@ use super::logins::{self, TokenPair};
 use super::rate_limits::RateLimitKey;
 use super::validation::{Lines, Validator, is_invisible, normalized};
 use super::write_transaction::WriteTransaction;
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
 use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_user};
 use crate::db::entities::users;
@@ -126,7 +126,7 @@ async fn insert_user(
         return Ok((id, false));
     }
     let (id, email, username) = (user.id, user.email.clone(), user.username.clone());
-    transaction.invalidate(Change::UserRegistered { username: username.clone() });
+    transaction.invalidate(InvalidationEvent::UserRegistered { username: username.clone() });
     if !user_insert(transaction, user).await? {
         let taken = taken_names(transaction, &email, &username).await?;
         let mut validator = Validator::default();
@@ -480,7 +480,7 @@ pub async fn update_profile(
         // held KEY SHARE would deadlock.
         let before = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let username = change.username.clone().unwrap_or_else(|| before.username.clone());
-        transaction.invalidate(Change::UserChanged {
+        transaction.invalidate(InvalidationEvent::UserChanged {
             user: viewer,
             usernames: [before.username, username],
         });
@@ -509,7 +509,7 @@ pub async fn delete(
     let deleted = services.write(session, |transaction| async move {
         let id = credentials.id;
         let UserRow { username, .. } = lock_viewer(&transaction, id, ViewerLock::Exclusive).await?;
-        transaction.invalidate(Change::UserDeleted { user: id, username });
+        transaction.invalidate(InvalidationEvent::UserDeleted { user: id, username });
         // Checked again under the lock.
         let is_now = credentials_by_id(&transaction, id).await?;
         let is_now = unlocked(services, is_now.ok_or(ServiceError::Unauthenticated)?)?;

@@ -11,7 +11,7 @@ use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::maintenance::reload_catalogue;
 use super::validation::{Lines, Validator};
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::cache::pattern::Pattern;
 use crate::config::content::{
     CARD_MEANING, CARD_NAME, IMAGE_URL, KEYWORD, KEYWORDS, POSITION_MEANING, POSITION_NAME,
@@ -55,7 +55,7 @@ pub async fn invalidate_cache(
         ServiceError::user_error("pattern", UserErrorCode::Invalid, error.to_string())
     })?;
     let removed = services.cache.invalidate(&pattern).await;
-    let change = Change::Invalidated { pattern: pattern.clone() };
+    let change = InvalidationEvent::AdminRequested { pattern: pattern.clone() };
     services
         .write(session, |write| async move {
             write.invalidate(change);
@@ -100,7 +100,7 @@ pub async fn update_card(
     services
         .write(session, |transaction| async move {
             lock_admin(&transaction, admin).await?;
-            transaction.invalidate(Change::CatalogueReplaced);
+            transaction.invalidate(InvalidationEvent::CatalogueReplaced);
             if !is_known {
                 return Err(ServiceError::NotFound("card"));
             }
@@ -192,7 +192,7 @@ pub async fn update_spread(
     services
         .write(session, |transaction| async move {
             lock_admin(&transaction, admin).await?;
-            transaction.invalidate(Change::CatalogueReplaced);
+            transaction.invalidate(InvalidationEvent::CatalogueReplaced);
             if spread.is_none() {
                 return Err(ServiceError::NotFound("spread"));
             }

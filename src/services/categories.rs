@@ -8,7 +8,7 @@ use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
 use super::validation::{Lines, Validator};
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::config::content::{CATEGORIES, CATEGORY_DESCRIPTION, CATEGORY_ICON, CATEGORY_NAME};
 use crate::db::Session;
 use crate::db::categories::{
@@ -172,7 +172,7 @@ pub async fn delete(
         let user = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
         let category = category_locked(&transaction, viewer, id).await?;
         category.ok_or(ServiceError::NotFound("category"))?;
-        transaction.invalidate(Change::ReadingsChanged { owner: viewer });
+        transaction.invalidate(InvalidationEvent::ReadingsChanged { owner: viewer });
         let readings = readings_clear_category(&transaction, viewer, id, now).await?;
         category_delete(&transaction, viewer, id).await?;
         Ok((readings, user))

@@ -13,8 +13,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::Services;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
-use crate::cache::changes::Change;
-use crate::cache::statistics::{HitRateWatch, Lookups};
+use crate::cache::invalidation::InvalidationEvent;
+use crate::cache::statistics::{HitRateMonitor, Lookups, LowHitRate};
 use crate::db::cache_outbox::outbox_sweep;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
@@ -31,7 +31,7 @@ pub async fn run(services: Arc<Services>, database: Database, stop: impl Future<
     let content = &services.settings.content;
     let mut counters = ticks(content.counters_interval);
     let mut sweeps = ticks(content.sweep_interval);
-    let mut hit_rates = HitRateWatch::default();
+    let mut hit_rates = HitRateMonitor::default();
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
@@ -42,9 +42,10 @@ pub async fn run(services: Arc<Services>, database: Database, stop: impl Future<
             }
             _ = sweeps.tick() => {
                 services.rate_limits.evict_idle();
-                for (row, Lookups { hits, misses }) in hit_rates.look(&services.cache) {
-                    let policy = row.name();
-                    tracing::warn!(policy, hits, misses, "low hit rate of a busy cache policy");
+                let lookups = |policy| services.cache.lookups(policy);
+                for LowHitRate { policy, lookups } in hit_rates.poll(lookups) {
+                    let Lookups { hits, misses } = lookups;
+                    tracing::warn!(policy = policy.name(), hits, misses, "low hit rate of a busy cache policy");
                 }
                 report("sweep", sweep(&services, &database.session()).await);
                 report("optimize", database.optimize().await.map_err(Into::into));
@@ -73,7 +74,7 @@ pub async fn fold_counters(services: &Services, session: &Session) -> Result<(),
         services.write(session, move |transaction| async move {
             let folded = counters_fold(&transaction, BATCH, now).await?;
             if folded > 0 {
-                transaction.invalidate(Change::CountersFolded);
+                transaction.invalidate(InvalidationEvent::CountersFolded);
             }
             Ok(folded)
         })
@@ -108,7 +109,7 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
         })
     })
     .await?;
-    let outbox_end = now - services.settings.cache.peers.outbox;
+    let outbox_end = now - services.settings.cache.coherence.outbox_retention;
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
             outbox_sweep(&transaction, outbox_end, BATCH).await

@@ -8,10 +8,10 @@ pub mod categories;
 pub mod clock;
 pub mod error;
 pub mod exports;
-pub mod follow;
 pub mod idempotency;
 pub mod logins;
 pub mod maintenance;
+pub mod outbox_poller;
 pub mod passwords;
 pub mod rate_limits;
 pub mod readings;
@@ -26,7 +26,7 @@ pub mod write_transaction;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::cache::Cache;
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::config::Settings;
 use catalogue::Catalogue;
 use clock::Clock;
@@ -83,6 +83,6 @@ impl Services {
     /// Replaces the reference data for subsequent requests and purges the values computed from it.
     pub async fn replace_catalogue(&self, catalogue: Arc<Catalogue>) {
         *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
-        self.cache.purge(&[Change::CatalogueReplaced]).await;
+        self.cache.purge(&[InvalidationEvent::CatalogueReplaced]).await;
     }
 }

@@ -8,7 +8,7 @@ use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::validation::{Lines, Validator};
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::config::content::TAG;
 use crate::db::Session;
 use crate::db::reading_writes::{TagRow, tags_of_user, tags_replace};
@@ -122,7 +122,7 @@ pub async fn replace(
         let readings = if gone.is_empty() {
             0
         } else {
-            transaction.invalidate(Change::ReadingsChanged { owner: viewer });
+            transaction.invalidate(InvalidationEvent::ReadingsChanged { owner: viewer });
             tags_replace(&transaction, viewer, &gone, to.as_deref(), now).await?
         };
         let after = tags_of_user(&transaction, viewer).await?;

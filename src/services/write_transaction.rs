@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
-use crate::cache::changes::Change;
+use crate::cache::invalidation::InvalidationEvent;
 use crate::db::cache_outbox::{OutboxRow, outbox_insert};
 use crate::db::{Session, Transaction};
 use crate::domain::lock::lock;
@@ -15,7 +15,7 @@ use crate::domain::lock::lock;
 /// A transaction that collects invalidation events.
 pub struct WriteTransaction {
     transaction: Arc<Transaction>,
-    changes: Arc<Mutex<Vec<Change>>>,
+    events: Arc<Mutex<Vec<InvalidationEvent>>>,
 }
 
 impl Deref for WriteTransaction {
@@ -28,8 +28,8 @@ impl Deref for WriteTransaction {
 
 impl WriteTransaction {
     /// Adds an event for data that the transaction has changed or is about to change.
-    pub fn invalidate(&self, change: Change) {
-        lock(&self.changes).push(change);
+    pub fn invalidate(&self, event: InvalidationEvent) {
+        lock(&self.events).push(event);
     }
 }
 
@@ -46,28 +46,29 @@ impl Services {
         session: &Session,
         work: impl FnOnce(WriteTransaction) -> F,
     ) -> Result<T, ServiceError> {
-        let (note, changes) = (Uuid::now_v7(), Arc::<Mutex<Vec<Change>>>::default());
-        let noted = Arc::clone(&changes);
+        let (entry_id, events) = (Uuid::now_v7(), Arc::<Mutex<Vec<InvalidationEvent>>>::default());
+        let recorded = Arc::clone(&events);
         let written = session.transaction(|transaction| {
             Box::pin(async {
                 let transaction = Arc::new(transaction);
                 let write = WriteTransaction {
                     transaction: Arc::clone(&transaction),
-                    changes: noted.clone(),
+                    events: recorded.clone(),
                 };
                 let value = work(write).await?;
-                let changes = lock(&noted).clone();
-                if !changes.is_empty() {
-                    let row = OutboxRow { id: note, changes: Change::say(&changes) };
+                let events = lock(&recorded).clone();
+                if !events.is_empty() {
+                    let row =
+                        OutboxRow { id: entry_id, changes: InvalidationEvent::to_json(&events) };
                     outbox_insert(&transaction, row, self.clock.now()).await?;
                 }
                 Ok(value)
             })
         });
         let written = written.await;
-        let changes = std::mem::take(&mut *lock(&changes));
-        if !changes.is_empty() {
-            self.cache.purge_everywhere(note, &changes).await;
+        let events = std::mem::take(&mut *lock(&events));
+        if !events.is_empty() {
+            self.cache.purge_everywhere(entry_id, &events).await;
         }
         written
     }

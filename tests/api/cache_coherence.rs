@@ -10,7 +10,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use wasteland_tarot::cache::changes::Change;
+use wasteland_tarot::cache::Purge;
+use wasteland_tarot::cache::invalidation::InvalidationEvent;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::maintenance::fold_counters;
 
@@ -119,7 +120,7 @@ struct Pair {
 
 impl Pair {
     async fn start(engine: Engine, seed: u64) -> Self {
-        let flags = ["--daily-readings=1000", "--cache-answers-bytes=16777216"];
+        let flags = ["--daily-readings=1000", "--response-cache-bytes=16777216"];
         let cached = start(engine, &flags).await;
         let database = TestDatabase::at(cached.database.url.clone());
         let plain = TestApp::start_on(database, &["--cache-enabled=false"]).await;
@@ -531,18 +532,18 @@ const UNSEEN: [Rule; 10] = [
     ("CatalogueReplaced", 3),
 ];
 
-fn name_of(change: &Change) -> &'static str {
-    match change {
-        Change::UserRegistered { .. } => "UserRegistered",
-        Change::UserChanged { .. } => "UserChanged",
-        Change::UserDeleted { .. } => "UserDeleted",
-        Change::ReadingChanged { is_public: false, .. } => "ReadingChanged, private",
-        Change::ReadingChanged { is_public: true, .. } => "ReadingChanged, public",
-        Change::ReadingsChanged { .. } => "ReadingsChanged",
-        Change::CatalogueReplaced => "CatalogueReplaced",
-        Change::CountersFolded => "CountersFolded",
-        Change::Invalidated { .. } => "Invalidated",
-        Change::Anything => "Anything",
+fn name_of(event: &InvalidationEvent) -> &'static str {
+    match event {
+        InvalidationEvent::UserRegistered { .. } => "UserRegistered",
+        InvalidationEvent::UserChanged { .. } => "UserChanged",
+        InvalidationEvent::UserDeleted { .. } => "UserDeleted",
+        InvalidationEvent::ReadingChanged { is_public: false, .. } => "ReadingChanged, private",
+        InvalidationEvent::ReadingChanged { is_public: true, .. } => "ReadingChanged, public",
+        InvalidationEvent::ReadingsChanged { .. } => "ReadingsChanged",
+        InvalidationEvent::CatalogueReplaced => "CatalogueReplaced",
+        InvalidationEvent::CountersFolded => "CountersFolded",
+        InvalidationEvent::AdminRequested { .. } => "AdminRequested",
+        InvalidationEvent::Everything => "Everything",
     }
 }
 
@@ -627,8 +628,8 @@ impl Planted {
         let (mut pair, _) = self.prepare().await;
         let made = Arc::new(Mutex::new(BTreeSet::new()));
         let recorded = Arc::clone(&made);
-        pair.cached.app.services.cache.leave_out(move |change, number| {
-            recorded.lock().expect("nobody panics").insert((name_of(change), number));
+        pair.cached.app.services.cache.inject_fault(move |Purge { event, number }| {
+            recorded.lock().expect("nobody panics").insert((name_of(event), number));
             false
         });
         self.carry_out(&mut pair).await;
@@ -640,7 +641,7 @@ impl Planted {
         let (mut pair, people) = self.prepare().await;
         pair.read_everything(&people).await;
         let cache = &pair.cached.app.services.cache;
-        cache.leave_out(move |change, number| (name_of(change), number) == rule);
+        cache.inject_fault(move |Purge { event, number }| (name_of(event), number) == rule);
         self.carry_out(&mut pair).await;
         !pair.agree_on_everything(&people).await
     }

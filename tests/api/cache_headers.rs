@@ -120,7 +120,7 @@ fn table(app: &TestApp) -> Vec<Row> {
 }
 
 /// As much as a server has by default.
-const ROOM: &str = "--cache-answers-bytes=16777216";
+const ROOM: &str = "--response-cache-bytes=16777216";
 
 fn address_of(query: &str) -> String {
     let query = serde_urlencoded::to_string([("query", query)]).expect("a query string");
@@ -207,7 +207,7 @@ on_both_databases! {
             let answered = get(&app, None, query, None).await;
             assert_eq!(answered.header("cache-control"), "public, max-age=3600");
         }
-        app.app.services.cache.peers().close();
+        app.app.services.cache.freshness_gate().close();
         let answered = get(&app, None, query, None).await;
         assert_eq!((answered.status, answered.header("cache-control")), (200, "public, no-cache"));
     }
@@ -372,7 +372,7 @@ fn the_printed_schema_has_the_hints_of_the_table() {
         for field in fields_of(&definition) {
             let name = field.node.name.node.as_str();
             let expected = hint_of(&type_name, name).map(|hint| {
-                let seconds = hint.row.ttl().as_secs();
+                let seconds = hint.policy.ttl().as_secs();
                 (
                     if hint.revalidation == Revalidation::WhenExpired { seconds } else { 0 },
                     "PUBLIC".to_owned(),

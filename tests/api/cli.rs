@@ -619,7 +619,6 @@ fn an_empty_value_is_refused_or_means_none() {
 /// Numbers of which none is a sensible one.
 const MAY_BE_ZERO: [&str; 11] = [
     "ADMIN_RATE",
-    "CACHE_ANSWERS_BYTES",
     "CACHE_TTL_JITTER",
     "DATABASE_MAX_OVERFLOW",
     "LOGIN_FAILURE_RATE",
@@ -628,6 +627,7 @@ const MAY_BE_ZERO: [&str; 11] = [
     "RATE_LIMIT",
     "RATE_LIMIT_COST",
     "REGISTRATION_RATE",
+    "RESPONSE_CACHE_BYTES",
     "SLOW_QUERY_MS",
 ];
 

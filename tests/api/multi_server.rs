@@ -18,7 +18,7 @@ use crate::support::redis_server::{Line, Redis, has_redis};
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
 /// How often servers look at what others have written, and how old a kept value may be at most.
-const LOOK: &str = "--cache-look-ms=40";
+const LOOK: &str = "--outbox-poll-ms=40";
 const STALENESS: Duration = Duration::from_millis(400);
 
 /// Three servers on one database.
@@ -55,7 +55,7 @@ impl World {
             let own = &server.app.services.clock;
             own.stop();
             own.advance(clock.now() - own.now());
-            servers.push(server.follow().await);
+            servers.push(server.with_outbox_poller().await);
         }
         let world = Self { servers, _database: owner };
         for server in 0..redis.len() {
@@ -283,7 +283,7 @@ on_both_databases! {
             assert_eq!(world.total(server, "bob").await, 1);
         }
         for key in redis.keys().await {
-            redis.run::<()>(&["SET", &key, "{\"stamp\":{},\"value\":-1}"]).await;
+            redis.run::<()>(&["SET", &key, "{\"header\":{},\"value\":-1}"]).await;
         }
         for server in 0..3 {
             world.servers[server].forget_cached().await;

@@ -218,7 +218,7 @@ async fn nobody_goes_back_in_time() {
 #[tokio::test]
 async fn nobody_goes_back_behind_what_was_kept() {
     let test = "nobody_goes_back_behind_what_was_kept";
-    let flags = ["--replica-max-lag-ms=60000", "--cache-answers-bytes=1000000"];
+    let flags = ["--replica-max-lag-ms=60000", "--response-cache-bytes=1000000"];
     let Some(world) = World::start(test, None, &flags).await else { return };
     let others = "{ publicReadings(first: 5) { nodes { question } } }";
     world.pause(true).await;
@@ -242,7 +242,7 @@ async fn nobody_goes_back_behind_what_was_kept() {
 #[tokio::test]
 async fn who_sends_the_token_is_given_nothing_older_that_is_kept() {
     let test = "who_sends_the_token_is_given_nothing_older_that_is_kept";
-    let flags = ["--replica-max-lag-ms=60000", "--cache-answers-bytes=1000000"];
+    let flags = ["--replica-max-lag-ms=60000", "--response-cache-bytes=1000000"];
     let Some(world) = World::start(test, None, &flags).await else { return };
     let replica = format!("--database-replica-urls={}", world.standby.database().url);
     let flags = [&flags[..], &["--replica-check-ms=50", &replica]].concat();
@@ -281,12 +281,13 @@ async fn nobody_misses_on_one_server_what_they_have_written_by_another() {
     let redis = Redis::start().await;
     let url = format!("--redis-url={}", redis.url());
     let flags =
-        ["--replica-max-lag-ms=60000", "--cache-look-ms=40", "--redis-timeout-ms=300", &url];
+        ["--replica-max-lag-ms=60000", "--outbox-poll-ms=40", "--redis-timeout-ms=300", &url];
     let Some(mut world) = World::start(test, None, &flags).await else { return };
     let replica = format!("--database-replica-urls={}", world.standby.database().url);
     let flags = [&flags[..], &["--replica-check-ms=50", &replica]].concat();
-    world.app = world.app.follow().await;
-    let other = TestApp::start_on(world.primary.database(), &flags).await.follow().await;
+    world.app = world.app.with_outbox_poller().await;
+    let other =
+        TestApp::start_on(world.primary.database(), &flags).await.with_outbox_poller().await;
     let lag = "{ admin { cacheStats { invalidationLagMs } } }";
     for app in [&world.app, &other] {
         let lag_of = async || app.data_as(id("overseer"), lag).await["admin"]["cacheStats"].clone();

@@ -7,7 +7,7 @@ use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use wasteland_tarot::config::cache::KNOWN_BYTES;
+use wasteland_tarot::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 
 use crate::persisted_documents::hash_of;
 use crate::support::app::{
@@ -24,7 +24,7 @@ const ADA: &str = "{ user(username: \"ada\") { username readings { totalCount } 
 
 async fn start(engine: Engine, flags: &[&str]) -> TestApp {
     let app =
-        TestApp::start_with(engine, &[&["--cache-answers-bytes=4000000"], flags].concat()).await;
+        TestApp::start_with(engine, &[&["--response-cache-bytes=4000000"], flags].concat()).await;
     write_world(&app).await;
     app.app.services.clock.stop();
     app
@@ -165,7 +165,7 @@ on_both_databases! {
             let sent = Sent::get(&[("query", CARDS), ("more", &more)]);
             sent.with("accept", accept).with("accept-encoding", encodings)
         };
-        for (bytes, is_known) in [(KNOWN_BYTES + 1, 0), (KNOWN_BYTES, 1)] {
+        for (bytes, is_known) in [(REQUEST_MEMO_MAX_REQUEST_BYTES + 1, 0), (REQUEST_MEMO_MAX_REQUEST_BYTES, 1)] {
             for _ in 0..3 {
                 of_bytes(bytes).send(&app).await;
             }

@@ -31,7 +31,7 @@ fn kept() -> (u64, String) {
 }
 
 /// As much room as a server has by default.
-const ROOM: &str = "--cache-answers-bytes=16777216";
+const ROOM: &str = "--response-cache-bytes=16777216";
 
 async fn start(engine: Engine, flags: &[&str]) -> TestApp {
     let app = TestApp::start_with(engine, &[&[ROOM], flags].concat()).await;
@@ -204,7 +204,7 @@ on_both_databases! {
     async fn every_encoding_is_of_the_same_answer(engine: Engine) {
         let app = start(engine, &[]).await;
         let plain = TestDatabase::at(app.database.url.clone());
-        let plain = TestApp::start_on(plain, &["--cache-answers-bytes=0"]).await;
+        let plain = TestApp::start_on(plain, &["--response-cache-bytes=0"]).await;
         let builder = || reqwest::Client::builder().no_proxy();
         let client = builder().no_gzip().no_brotli().no_zstd().build().expect("a client");
         let body = json!({ "query": FEED }).to_string();

@@ -12,8 +12,8 @@ use super::cache_headers::CacheHeaders;
 use super::error::HttpError;
 use super::operation_request::{OperationRequest, hints_for, reader_of};
 use super::response::{CacheMetadata, GraphqlResponse};
-use crate::cache::Source;
-use crate::cache::scope::{beginnings, surrogate_keys};
+use crate::cache::ReadSource;
+use crate::cache::cache_tag::{key_prefixes, surrogate_keys};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Revalidation};
@@ -144,21 +144,21 @@ impl Execution<'_> {
         hints: &Hints,
         cost_limit: CostLimit,
     ) -> GraphqlResponse {
-        let mut tags = self.context.made_with.so_far();
-        tags.extend(hints.made_with.iter().cloned());
+        let mut tags = self.context.cache_tags.snapshot();
+        tags.extend(hints.cache_tags.iter().cloned());
         // Letters, digits, `-`, `_` and spaces only, so the conversion cannot fail.
         let keys = HeaderValue::try_from(surrogate_keys(&tags));
         let keys = keys.unwrap_or(HeaderValue::from_static(""));
         // While invalidations of other servers do not arrive, the cards in memory may be stale.
-        let is_fresh = self.app.services.cache.peers().is_open();
+        let is_fresh = self.app.services.cache.freshness_gate().is_open();
         let revalidation = if is_fresh { hints.revalidation } else { Revalidation::Always };
         let cache_headers = CacheHeaders { revalidation, remaining: hints.ttl, keys };
         // A response from a replica may be stale, and one for admins must not reach anybody else.
-        let is_cacheable = source_of(&self.context.session) == Source::Primary
+        let is_cacheable = source_of(&self.context.session) == ReadSource::Primary
             && cost_limit == CostLimit::Everybody;
         let cache_metadata = is_cacheable.then(|| CacheMetadata {
-            tags: beginnings(&tags),
-            epoch: self.context.as_of(),
+            tags: key_prefixes(&tags),
+            epoch: self.context.purge_epoch(),
             ttl: hints.ttl,
         });
         response.into_public(cache_headers, cache_metadata)
@@ -172,7 +172,7 @@ impl Execution<'_> {
             rows: statements.rows(),
             sql_time: statements.time(),
             pool_wait: statements.pool_wait(),
-            lookups: self.context.lookups.so_far(),
+            lookups: self.context.lookups.snapshot(),
             pages: self.plans.counts(),
             // Metrics would reveal whether the account exists.
             redacted: self.context.has_checked_password.load(Ordering::Relaxed),
@@ -193,9 +193,9 @@ impl Execution<'_> {
         let Some(position) = app.database.record_write(&writers, &context.session).await else {
             return response;
         };
-        if let Some(shared) = app.services.cache.shared() {
+        if let Some(redis) = app.services.cache.redis_tier() {
             // Without Redis the token alone still leads the client to its writes.
-            let _ = Box::pin(shared.tell_of_writers(writers)).await;
+            let _ = Box::pin(redis.publish_writers(writers)).await;
         }
         response.with_header(CONSISTENCY_TOKEN, token_header(position))
     }

@@ -172,10 +172,10 @@ fn plan(
     }
     document.check_variables(&request.variables, app.documents.limits())?;
     let consistency_token = parse_token(&parts.headers);
-    let staleness = settings.cache.peers.staleness;
+    let staleness = settings.cache.coherence.staleness;
     let bypass_cache =
         consistency_token.is_some_and(|token| !app.database.primary_reached(token, staleness));
-    let may_use_cache = app.services.cache.keeps_answers() && !bypass_cache;
+    let may_use_cache = app.services.cache.responses().is_available() && !bypass_cache;
     let hints = hints_for(&operation, client.caller.viewer()).filter(|_| may_use_cache);
     let strategy = match (hints, operation.kind()) {
         (Some(hints), _) => Strategy::ResponseCache(hints.into()),

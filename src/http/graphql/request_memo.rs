@@ -14,8 +14,11 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache as Entries;
 
 use super::cache_headers::SURROGATE_KEY;
-use crate::cache::answers::AnswerKey;
-use crate::config::cache::{CacheSettings, KNOWN_BYTES, KNOWN_REQUEST_BYTES, KNOWN_SHARE};
+use crate::cache::response_cache::ResponseCacheKey;
+use crate::config::cache::{
+    CacheSettings, REQUEST_MEMO_CAPACITY_DIVISOR, REQUEST_MEMO_MAX_REQUEST_BYTES,
+    REQUEST_MEMO_OVERHEAD_BYTES,
+};
 use crate::graphql::cache_hints::Revalidation;
 use crate::http::rate_limit::RATE_LIMIT;
 use crate::http::request_log::{REQUEST_ID, SERVER_TIMING};
@@ -78,7 +81,7 @@ fn detached(value: &HeaderValue) -> HeaderValue {
 /// The response to a request: its key in the response cache, and its headers.
 #[derive(Debug)]
 pub(in crate::http) struct MemoEntry {
-    pub(in crate::http) key: AnswerKey,
+    pub(in crate::http) key: ResponseCacheKey,
     pub(in crate::http) revalidation: Revalidation,
     /// Headers that all responses to this request share.
     pub(in crate::http) headers: HeaderMap,
@@ -88,7 +91,7 @@ pub(in crate::http) struct MemoEntry {
 #[derive(Debug, Clone)]
 pub(super) struct CacheHit {
     /// Key in the response cache.
-    pub(super) key: AnswerKey,
+    pub(super) key: ResponseCacheKey,
     /// Permission for caches outside.
     pub(super) revalidation: Revalidation,
 }
@@ -102,9 +105,9 @@ impl RequestMemo {
     pub fn new(settings: &CacheSettings) -> Self {
         let entries = Entries::builder()
             .weigher(|key: &RequestKey, _| {
-                u32::try_from(key.bytes() + KNOWN_REQUEST_BYTES).unwrap_or(u32::MAX)
+                u32::try_from(key.bytes() + REQUEST_MEMO_OVERHEAD_BYTES).unwrap_or(u32::MAX)
             })
-            .max_capacity(settings.answers_bytes / KNOWN_SHARE)
+            .max_capacity(settings.response_cache_bytes / REQUEST_MEMO_CAPACITY_DIVISOR)
             .eviction_policy(EvictionPolicy::lru());
         Self(entries.build())
     }
@@ -127,7 +130,7 @@ impl RequestMemo {
             return;
         };
         let encoding = response.headers().get(header::CONTENT_ENCODING);
-        let is_small = request.bytes() <= KNOWN_BYTES;
+        let is_small = request.bytes() <= REQUEST_MEMO_MAX_REQUEST_BYTES;
         let is_as_cached = encoding.map(HeaderValue::as_bytes) == key.encoding.map(str::as_bytes);
         if response.status() == StatusCode::OK && is_as_cached && is_small {
             let mut headers = response.headers().clone();

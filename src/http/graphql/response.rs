@@ -13,8 +13,8 @@ use super::cache_headers::{CacheHeaders, entity_tag, if_none_match};
 use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND, bounded};
 use super::request_memo::CacheHit;
 use crate::cache::Cache;
-use crate::cache::answers::KeptAnswer;
-use crate::cache::generations::{Moment, Scopes};
+use crate::cache::purge_epochs::{KeyPrefixes, PurgeEpoch};
+use crate::cache::response_cache::{CachedResponse, NewResponse};
 use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::errors::ApiError;
@@ -72,16 +72,16 @@ struct SerializedBody {
 /// Invalidation data of a response that the response cache may store.
 pub(super) struct CacheMetadata {
     /// Cache tags: a purge of one of them invalidates the response.
-    pub(super) tags: Scopes,
+    pub(super) tags: KeyPrefixes,
     /// Purge epoch before the first read.
-    pub(super) epoch: Moment,
+    pub(super) epoch: PurgeEpoch,
     /// Maximum lifetime.
     pub(super) ttl: Duration,
 }
 
 /// A response from the response cache.
 pub(super) struct CachedBody {
-    pub(super) cached: KeptAnswer,
+    pub(super) cached: CachedResponse,
     pub(super) media_type: MediaType,
     pub(super) encoding: Option<&'static str>,
     pub(super) cache_headers: CacheHeaders,
@@ -94,7 +94,7 @@ pub(super) struct CachedBody {
 /// A computed response, and its copy for the response cache if that may store it.
 pub(super) struct Computed {
     pub(super) response: GraphqlResponse,
-    pub(super) cached: Option<KeptAnswer>,
+    pub(super) cached: Option<CachedResponse>,
 }
 
 /// The body has more bytes than `MAX_ANSWER_BYTES`.
@@ -168,7 +168,7 @@ impl GraphqlResponse {
             metrics: RequestMetrics::of_cached(operation),
             body: Body::Serialized(SerializedBody {
                 bytes: cached.body,
-                etag: cached.head.tag.clone(),
+                etag: cached.metadata.entity_tag.clone(),
                 encoding,
                 cache_headers,
                 if_none_match: Vec::new(),
@@ -285,7 +285,7 @@ impl PublicBody {
         cache: &Cache,
         media_type: MediaType,
         now: DateTime<Utc>,
-    ) -> (Body, Option<KeptAnswer>) {
+    ) -> (Body, Option<CachedResponse>) {
         let Some(CacheMetadata { tags, epoch, ttl }) = self.cache_metadata.take() else {
             return (Body::Public(self), None);
         };
@@ -293,10 +293,17 @@ impl PublicBody {
             return (Body::Public(self), None);
         };
         let mut body = self.into_serialized(bytes, media_type);
-        let names = (body.etag.clone(), body.cache_headers.keys.clone());
-        let cached = cache.answer(body.bytes.clone(), names, (tags, epoch), (ttl, now));
+        let new = NewResponse {
+            body: body.bytes.clone(),
+            entity_tag: body.etag.clone(),
+            surrogate_keys: body.cache_headers.keys.clone(),
+            prefixes: tags,
+            epoch,
+            ttl,
+        };
+        let cached = cache.responses().prepare(new, now);
         // The first client is told the same lifetime as later ones.
-        body.cache_headers.remaining = cached.head.remaining(now);
+        body.cache_headers.remaining = cached.metadata.remaining(now);
         (Body::Serialized(body), Some(cached))
     }
 

@@ -14,7 +14,9 @@ use super::execution::execute;
 use super::operation_request::{OperationRequest, PublicHints};
 use super::request_memo::CacheHit;
 use super::response::{CachedBody, GraphqlResponse};
-use crate::cache::answers::{AnswerKey, Given, KeptAnswer, Question};
+use crate::cache::response_cache::{
+    CachedResponse, ComputedOrCached, OperationKey, ResponseCacheKey,
+};
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Audience, Revalidation};
 use crate::http::compression::compress;
@@ -39,17 +41,17 @@ pub(super) async fn get_or_execute(
     let delivery = Delivery::new(app, hints, &request, now);
     let encoding = request.encoding;
     let mut key = response_key(hints, &request)?;
-    if let Some(cached) = cache.kept_answer(&key, now).await {
-        cache.count_answer();
+    if let Some(cached) = cache.responses().get(&key, now).await {
+        cache.responses().count_hit();
         return Ok(delivery.respond(cached, key));
     }
     key.encoding = None;
     let plain = match encoding {
-        Some(_) => cache.kept_answer(&key, now).await,
+        Some(_) => cache.responses().get(&key, now).await,
         None => None,
     };
     let plain = if let Some(plain) = plain {
-        cache.count_answer();
+        cache.responses().count_hit();
         plain
     } else {
         let compute = async {
@@ -58,9 +60,9 @@ pub(super) async fn get_or_execute(
                 Err(error) => (Err(error), None),
             }
         };
-        match cache.answer_once(&key, now, Box::pin(compute)).await {
-            Given::Own(response) => return response,
-            Given::Kept(plain) => plain,
+        match cache.responses().get_or_compute(&key, now, Box::pin(compute)).await {
+            ComputedOrCached::Computed(response) => return response,
+            ComputedOrCached::Cached(plain) => plain,
         }
     };
     let Some(encoding) = encoding else {
@@ -69,22 +71,25 @@ pub(super) async fn get_or_execute(
     let Some(body) = compress(plain.body.clone(), encoding).await else {
         return Ok(delivery.respond(plain, key));
     };
-    let compressed = KeptAnswer { body, ..plain };
+    let compressed = CachedResponse { body, ..plain };
     key.encoding = Some(encoding);
-    cache.keep_answer(key.clone(), compressed.clone()).await;
+    cache.responses().insert(key.clone(), compressed.clone()).await;
     Ok(delivery.respond(compressed, key))
 }
 
-fn response_key(hints: PublicHints, request: &OperationRequest) -> Result<AnswerKey, HttpError> {
+fn response_key(
+    hints: PublicHints,
+    request: &OperationRequest,
+) -> Result<ResponseCacheKey, HttpError> {
     let operation = request.operation()?;
-    let question = Question {
+    let operation_key = OperationKey {
         document: request.document.hash(),
         operation: operation.name().map(Box::from),
         variables: Sha256::digest(canonical_json(&request.variables)).into(),
-        is_for_signed_out: hints.audience == Audience::SignedOut,
+        signed_out_only: hints.audience == Audience::SignedOut,
     };
-    Ok(AnswerKey {
-        question: Arc::new(question),
+    Ok(ResponseCacheKey {
+        operation_key: Arc::new(operation_key),
         media_type: request.media_type.content_type(),
         encoding: request.encoding,
     })
@@ -117,15 +122,15 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn respond(self, cached: KeptAnswer, key: AnswerKey) -> GraphqlResponse {
+    fn respond(self, cached: CachedResponse, key: ResponseCacheKey) -> GraphqlResponse {
         let Self { app, now, reader, revalidation, media_type, registers_document } = self;
-        app.database.record_cached_read(reader, cached.head.made_by);
+        app.database.record_cached_read(reader, cached.metadata.computed_at);
         let cache_headers = CacheHeaders {
             revalidation,
-            remaining: cached.head.remaining(now),
-            keys: cached.head.surrogate_keys.clone(),
+            remaining: cached.metadata.remaining(now),
+            keys: cached.metadata.surrogate_keys.clone(),
         };
-        let operation = key.question.operation.as_deref().map(str::to_owned);
+        let operation = key.operation_key.operation.as_deref().map(str::to_owned);
         let encoding = key.encoding;
         // A request that registers a document must reach the pipeline each time: the document may have
         // been evicted.

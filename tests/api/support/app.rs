@@ -31,7 +31,7 @@ use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::graphql::documents::Documents;
 use wasteland_tarot::http::{self, App, connections};
 use wasteland_tarot::services::catalogue::Catalogue;
-use wasteland_tarot::services::follow::follow;
+use wasteland_tarot::services::outbox_poller;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::AccessClaims;
@@ -253,7 +253,7 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--graphiql=true".to_owned(),
         "--introspection=true".to_owned(),
         // Tests ask again to see what is executed; those of kept answers make room for them.
-        "--cache-answers-bytes=0".to_owned(),
+        "--response-cache-bytes=0".to_owned(),
         // Tests ask more than anybody may; those of the limits set them.
         "--rate-limit=0".to_owned(),
         "--login-rate=0".to_owned(),
@@ -273,7 +273,7 @@ pub struct TestApp {
     pub app: Arc<App>,
     client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
-    followed: Option<DropGuard>,
+    poller: Option<DropGuard>,
     // Last, so that the server is gone before its database.
     pub database: TestDatabase,
 }
@@ -369,22 +369,22 @@ impl TestApp {
             connections::serve(listener, front, &limits, stopped).await;
         });
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { url, app, client, stop: Some(stop), followed: None, database }
+        Self { url, app, client, stop: Some(stop), poller: None, database }
     }
 
     /// Has it follow the other servers on its database, as a server does that was started from the
     /// command line, until it is dropped.
-    pub async fn follow(mut self) -> Self {
+    pub async fn with_outbox_poller(mut self) -> Self {
         let services = Arc::clone(&self.app.services);
-        let apart = self
+        let dedicated = self
             .app
             .database
             .with_dedicated_pool(&services.settings)
             .await
             .expect("the database opens");
         let stop = CancellationToken::new();
-        self.followed = Some(stop.clone().drop_guard());
-        tokio::spawn(follow(services, apart, stop.cancelled_owned()));
+        self.poller = Some(stop.clone().drop_guard());
+        tokio::spawn(outbox_poller::run(services, dedicated, stop.cancelled_owned()));
         self
     }
 

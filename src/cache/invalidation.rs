@@ -1,0 +1,123 @@
+//! Invalidation events and their rules: a service records the event of its write, and the rules here, and nowhere else,
+//! say which keys are purged for it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::cache_tag::CacheTag;
+use super::pattern::Pattern;
+
+/// A change by a write. Servers exchange events as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidationEvent {
+    /// A user registered.
+    UserRegistered {
+        /// Name, folded.
+        username: String,
+    },
+    /// The public profile of a user changed.
+    UserChanged {
+        /// Id of the user.
+        user: Uuid,
+        /// Names before and after, folded.
+        usernames: [String; 2],
+    },
+    /// A user deleted their account.
+    UserDeleted {
+        /// Id of the user.
+        user: Uuid,
+        /// Name before, folded.
+        username: String,
+    },
+    /// A reading was created, changed or deleted.
+    ReadingChanged {
+        /// Id of the reading.
+        reading: Uuid,
+        /// Id of the owner.
+        owner: Uuid,
+        /// True if it is or was public.
+        is_public: bool,
+    },
+    /// Any number of readings of a user changed.
+    ReadingsChanged {
+        /// Id of the owner.
+        owner: Uuid,
+    },
+    /// Cards or spreads changed.
+    CatalogueReplaced,
+    /// Deltas were folded into the counters.
+    CountersFolded,
+    /// An admin requested a purge; nothing changed.
+    AdminRequested {
+        /// Pattern of the keys.
+        pattern: Pattern,
+    },
+    /// Unknown: everything is purged.
+    Everything,
+}
+
+impl InvalidationEvent {
+    /// Events as JSON, for the outbox and for other servers.
+    #[must_use]
+    pub fn to_json(events: &[Self]) -> serde_json::Value {
+        serde_json::to_value(events).unwrap_or_default()
+    }
+
+    /// Events of another server. Another version of the program may have events that this one does not have:
+    /// they are read as [`InvalidationEvent::Everything`].
+    #[must_use]
+    pub fn from_json(json: serde_json::Value) -> Vec<Self> {
+        serde_json::from_value(json).unwrap_or_else(|_| vec![Self::Everything])
+    }
+
+    /// True if the catalogue in memory must be loaded again.
+    #[must_use]
+    pub fn affects_catalogue(&self) -> bool {
+        matches!(self, Self::CatalogueReplaced | Self::Everything)
+    }
+
+    /// Patterns of the keys to purge.
+    pub(super) fn key_patterns(&self) -> Vec<Pattern> {
+        let own = |user: Uuid| Pattern::of(format!("user:{user}:*"));
+        let of_user = |user: Uuid| [own(user), Pattern::of(format!("analytics:{user}:*"))];
+        let with = |tags: &[CacheTag], others: &[Pattern]| {
+            tags.iter().map(CacheTag::pattern).chain(others.iter().cloned()).collect()
+        };
+        match self {
+            // The cached "no such user" of that name.
+            Self::UserRegistered { username } => with(&[CacheTag::Username(username.clone())], &[]),
+            Self::UserChanged { user, usernames: [before, after] } => {
+                let names = [before, after].map(|name| CacheTag::Username(name.clone()));
+                with(&[&names[..], &[CacheTag::User(*user)]].concat(), &[own(*user)])
+            }
+            Self::UserDeleted { user, username } => {
+                let public = [
+                    CacheTag::Username(username.clone()),
+                    CacheTag::User(*user),
+                    CacheTag::Owner(*user),
+                    CacheTag::Readings(*user),
+                    CacheTag::Feed,
+                ];
+                with(&public, &of_user(*user))
+            }
+            Self::ReadingChanged { owner, is_public: false, .. } => with(&[], &of_user(*owner)),
+            Self::ReadingChanged { reading, owner, is_public: true } => {
+                let public =
+                    [CacheTag::Reading(*reading), CacheTag::Readings(*owner), CacheTag::Feed];
+                with(&public, &of_user(*owner))
+            }
+            Self::ReadingsChanged { owner } => {
+                let public = [CacheTag::Owner(*owner), CacheTag::Readings(*owner), CacheTag::Feed];
+                with(&public, &of_user(*owner))
+            }
+            Self::CatalogueReplaced => with(
+                &[CacheTag::Cards, CacheTag::Spreads, CacheTag::Voices, CacheTag::Factions],
+                &[],
+            ),
+            Self::CountersFolded => with(&[CacheTag::Stats], &[]),
+            Self::AdminRequested { pattern } => with(&[], std::slice::from_ref(pattern)),
+            Self::Everything => with(&[], &[Pattern::of("*".to_owned())]),
+        }
+    }
+}
