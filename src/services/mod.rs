@@ -19,6 +19,7 @@ pub mod reference;
 pub mod seed;
 pub mod shares;
 pub mod tags;
+mod token_signature;
 pub mod tokens;
 pub mod validation;
 pub mod write_transaction;

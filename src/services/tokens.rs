@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::token_signature::install_provider;
 use crate::config::auth::AuthSettings;
 
 const ALGORITHM: Algorithm = Algorithm::HS256;
@@ -73,6 +74,7 @@ impl TokenIssuer {
     /// An issuer with the configured signing key, or a random one.
     #[must_use]
     pub fn new(settings: &AuthSettings) -> Self {
+        install_provider();
         let random: [u8; SECRET_BYTES] = rand::rng().random();
         let secret = settings
             .jwt_secret
