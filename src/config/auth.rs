@@ -7,6 +7,9 @@ use secrecy::SecretString;
 
 use super::{count, lifetime, seconds, whole_number};
 
+/// Tolerated clock skew between two machines.
+pub const LEEWAY_SECONDS: u64 = 5;
+
 /// Minimum bytes of the signing key: a shorter one can be found by brute force from one token.
 const SECRET_BYTES_MINIMUM: usize = 32;
 

@@ -7,6 +7,18 @@ use migration::DEFAULT_DATABASE_URL;
 
 use super::{count, milliseconds, milliseconds_or_none, seconds, whole_number, write_redacted_url};
 
+/// First pause before a failed connect is repeated; each pause is twice the one before.
+pub const CONNECT_BACKOFF: Duration = Duration::from_millis(10);
+
+/// Longest pause before a failed connect is repeated.
+pub const CONNECT_BACKOFF_MAXIMUM: Duration = Duration::from_millis(500);
+
+/// Interval at which a held start lock is tried again.
+pub const START_LOCK_RETRY: Duration = Duration::from_millis(100);
+
+/// Maximum number of bound values of a statement; SQLite's limit is the lower one.
+pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
+
 /// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
 /// Minimum interval between two warnings of an overflowing pool.

@@ -6,6 +6,19 @@ use clap::Args;
 
 use super::{count, milliseconds, seconds, whole_number};
 
+/// Pause after a failed accept, when no file descriptors are left, say.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// Maximum number of requests in flight on one HTTP/2 connection.
+pub const STREAMS_MAXIMUM: u32 = 100;
+
+/// Bytes of the errors of a refusal, which stays small however many mistakes a document has. One error is
+/// sent in any case.
+pub const REFUSAL_BYTES: usize = 1_980;
+
+/// Maximum length of a request id from a client or a proxy. A longer one is replaced.
+pub const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
+
 /// Maximum characters of an error message; longer ones are truncated.
 pub const MESSAGE_CHARACTERS: usize = 200;
 

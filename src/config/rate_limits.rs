@@ -2,6 +2,10 @@
 
 use clap::Args;
 use ipnet::IpNet;
+use std::time::Duration;
+
+/// Period of the login failure limit, and therefore the longest time for which a key is blocked.
+pub const FAILURES_PERIOD: Duration = Duration::from_hours(1);
 
 /// Rate limits; 0 turns a limit off.
 #[derive(Debug, Clone, Args)]

@@ -5,8 +5,7 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, Iterable, ModelTrait,
 };
 
-/// Maximum number of bound values of a statement; SQLite's limit is the lower one.
-const BOUND_VALUES_MAXIMUM: usize = 32_000;
+use crate::config::database::BOUND_VALUES_MAXIMUM;
 
 /// Inserts the rows whose keys do not exist yet.
 pub(super) async fn insert_missing<M>(

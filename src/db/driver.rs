@@ -16,11 +16,9 @@ use sea_query_sqlx::SqlxValues;
 
 use super::DbError;
 use super::query::Dialect;
-use crate::config::database::{DatabaseSettings, DatabaseUrl};
-
-/// First pause before a failed connect is repeated; each pause is twice the one before.
-const CONNECT_BACKOFF: Duration = Duration::from_millis(10);
-const CONNECT_BACKOFF_MAXIMUM: Duration = Duration::from_millis(500);
+use crate::config::database::{
+    CONNECT_BACKOFF, CONNECT_BACKOFF_MAXIMUM, DatabaseSettings, DatabaseUrl,
+};
 
 /// A connection of one of the drivers.
 pub(super) enum DriverConnection {

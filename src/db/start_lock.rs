@@ -2,7 +2,6 @@
 //! start meanwhile wait for it.
 
 use std::fs::{File, TryLockError};
-use std::time::Duration;
 
 use sea_orm::sqlx;
 use sea_orm::sqlx::postgres::PgConnection;
@@ -10,12 +9,10 @@ use sea_orm::{DbErr, RuntimeErr};
 
 use super::DbError;
 use super::driver::{connect_directly, file_of_embedded};
-use crate::config::database::DatabaseSettings;
+use crate::config::database::{DatabaseSettings, START_LOCK_RETRY};
 
 /// Key of the advisory lock: "tarot" in ASCII.
 const ADVISORY_LOCK: i64 = 0x74_61_72_6f_74;
-/// Interval at which a held lock is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The lock of a database during its preparation. Released when dropped, or with the process.
 pub struct StartLock(LockHandle);
@@ -41,7 +38,7 @@ impl StartLock {
                 tracing::info!("another process prepares the database; waiting for it");
                 is_logged = true;
             }
-            tokio::time::sleep(RETRY_INTERVAL).await;
+            tokio::time::sleep(START_LOCK_RETRY).await;
         }
         Ok(Self(handle))
     }

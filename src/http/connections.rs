@@ -26,12 +26,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::fast_path::FastPath;
 use super::viewer::PeerAddress;
-use crate::config::limits::Limits;
-
-/// Maximum number of requests in flight on one HTTP/2 connection.
-const STREAMS_MAXIMUM: u32 = 100;
-/// Pause after a failed accept, when no file descriptors are left, say.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+use crate::config::limits::{ACCEPT_RETRY, Limits, STREAMS_MAXIMUM};
 
 /// Serves until `stop` is done, then waits for the requests in flight, for at most
 /// `limits.shutdown_timeout`. Returns true if all of them have finished.

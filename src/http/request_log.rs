@@ -17,14 +17,13 @@ use tracing::Instrument;
 use uuid::{Builder, Uuid};
 
 use crate::cache::statistics::Lookups;
+use crate::config::limits::REQUEST_ID_BYTES_MAXIMUM;
 use crate::graphql::fast_json::PageCounts;
 
 /// Header of the request id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Header of the metrics of a response.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-/// Maximum length of a request id from a client or a proxy. A longer one is replaced.
-const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 
 /// Request id; an extension of each request.
 #[derive(Debug, Clone)]

@@ -15,10 +15,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::error::ServiceError;
-use crate::config::rate_limits::RateLimitSettings;
+use crate::config::rate_limits::{FAILURES_PERIOD, RateLimitSettings};
 
-/// Period of the login failure limit, and therefore the longest time for which a key is blocked.
-const FAILURES_PERIOD: Duration = Duration::from_hours(1);
 /// Maximum number of blocked keys in memory.
 const BLOCKED_NAMES: u64 = 100_000;
 

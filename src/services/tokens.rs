@@ -11,14 +11,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::token_signature::install_provider;
-use crate::config::auth::AuthSettings;
+use crate::config::auth::{AuthSettings, LEEWAY_SECONDS};
 
 const ALGORITHM: Algorithm = Algorithm::HS256;
 const ISSUER: &str = "wasteland-tarot";
 const AUDIENCE: &str = "wasteland-tarot-api";
 const GRANT_AUDIENCE: &str = "wasteland-tarot-share";
-/// Tolerated clock skew between two machines.
-const LEEWAY_SECONDS: u64 = 5;
 const SECRET_BYTES: usize = 32;
 
 /// Reason for which a token is rejected.

@@ -15,16 +15,12 @@ use super::request_memo::CacheHit;
 use crate::cache::Cache;
 use crate::cache::purge_epochs::{KeyPrefixes, PurgeEpoch};
 use crate::cache::response_cache::{CachedResponse, NewResponse};
-use crate::config::limits::Limits;
+use crate::config::limits::{Limits, REFUSAL_BYTES};
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::errors::ApiError;
 use crate::graphql::fast_json::write_value;
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::{RequestId, RequestMetrics};
-
-/// Bytes of the errors of a refusal, which stays small however many mistakes a document has. One error is
-/// sent in any case.
-const REFUSAL_BYTES: usize = 1_980;
 
 /// Request headers on which a response depends. The last one is for the compression layer.
 const VARY: &str = "accept, authorization, accept-encoding";
