@@ -79,7 +79,7 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         Command::Migrate { command } => migrate::run(&settings, command).await?,
         Command::Seed(arguments) => seed::run(&settings, &arguments).await?,
         Command::Schema => print!("{}", graphql::sdl()),
-        Command::User { command } => user::run(settings, command).await?,
+        Command::User { command } => Box::pin(user::run(settings, command)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -98,9 +98,9 @@ async fn bind(settings: &mut Settings) -> Result<TcpListener, Failure> {
 
 /// Running background tasks.
 struct BackgroundTasks {
-    cancellation: CancellationToken,
     maintenance: JoinHandle<()>,
     outbox_poller: JoinHandle<()>,
+    cancellation: CancellationToken,
 }
 
 impl BackgroundTasks {

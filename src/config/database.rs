@@ -51,7 +51,7 @@ pub struct DatabaseSettings {
     #[arg(id = "database_pool_recycle", long = "database-pool-recycle", env = "DATABASE_POOL_RECYCLE", value_parser = seconds, default_value = "3600", global = true, hide_env_values = true)]
     pub pool_recycle: Duration,
 
-    /// PostgreSQL's statement_timeout, in milliseconds
+    /// Maximum time of a statement, enforced by PostgreSQL, in milliseconds
     #[arg(id = "database_statement_timeout_ms", long = "database-statement-timeout-ms", env = "DATABASE_STATEMENT_TIMEOUT_MS", value_parser = milliseconds, default_value = "3000", global = true, hide_env_values = true)]
     pub statement_timeout: Duration,
 
@@ -59,7 +59,7 @@ pub struct DatabaseSettings {
     #[arg(id = "database_lock_timeout_ms", long = "database-lock-timeout-ms", env = "DATABASE_LOCK_TIMEOUT_MS", value_parser = milliseconds, default_value = "1000", global = true, hide_env_values = true)]
     pub lock_timeout: Duration,
 
-    /// PostgreSQL's idle_in_transaction_session_timeout, in milliseconds
+    /// Maximum idle time within a transaction, enforced by PostgreSQL, in milliseconds
     #[arg(id = "database_idle_transaction_timeout_ms", long = "database-idle-transaction-timeout-ms", env = "DATABASE_IDLE_TRANSACTION_TIMEOUT_MS", value_parser = milliseconds, default_value = "10000", global = true, hide_env_values = true)]
     pub idle_transaction_timeout: Duration,
 

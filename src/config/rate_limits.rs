@@ -10,7 +10,7 @@ pub const FAILURES_PERIOD: Duration = Duration::from_hours(1);
 /// Rate limits; 0 turns a limit off.
 #[derive(Debug, Clone, Args)]
 pub struct RateLimitSettings {
-    /// Requests per minute, by account, or by address of anonymous requests; 0 turns this limit and RATE_LIMIT_COST off
+    /// Requests per minute, by account, or by address of anonymous requests; 0 turns this limit and that of the cost off
     #[arg(long, env = "RATE_LIMIT", value_parser = amount, default_value = "600", global = true, hide_env_values = true)]
     pub rate_limit: u32,
 

@@ -286,11 +286,15 @@ pub struct DailyQuota {
     pub resets_at: DateTime<Utc>,
 }
 
-/// Quota of a user who made `used` readings today.
+/// Quota of a user who made `readings_today` readings today.
 #[must_use]
-pub fn quota(services: &Services, user: &UserRow, used: i32) -> DailyQuota {
+pub fn quota(services: &Services, user: &UserRow, readings_today: i32) -> DailyQuota {
     let today = services.clock.now().date_naive();
-    DailyQuota { limit: daily_limit(services, user).into(), used, resets_at: next_day(today) }
+    DailyQuota {
+        limit: daily_limit(services, user).into(),
+        used: readings_today,
+        resets_at: next_day(today),
+    }
 }
 
 /// Rows of a new reading.
@@ -310,8 +314,8 @@ fn compose(
     let key = input.character_voice.unwrap_or(user.preferred_voice);
     let voice = catalogue.voice(key).ok_or(ServiceError::NotFound("voice"))?;
     let karma = input.karma_context.unwrap_or_else(|| Karma::from_score(user.karma_score));
-    let drawn = draw(catalogue.cards(), spread.card_count());
-    let draws: Vec<PlacedCard<'_>> = drawn
+    let selected = draw(catalogue.cards(), spread.card_count());
+    let draws: Vec<PlacedCard<'_>> = selected
         .iter()
         .map(|drawn| PlacedCard { card: &drawn.card, orientation: drawn.orientation })
         .collect();

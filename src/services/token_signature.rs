@@ -38,10 +38,12 @@ impl HmacKey {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a signature of jsonwebtoken")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Ok(HmacKey::new(*algorithm, key.as_bytes())?)
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "a signature of jsonwebtoken")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>, Error> {
     Ok(HmacKey::new(*algorithm, key.try_get_as_bytes()?)?)
 }

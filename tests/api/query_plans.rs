@@ -614,14 +614,14 @@ impl Taken {
         static SQLITE: OnceCell<Taken> = OnceCell::const_new();
         static POSTGRES: OnceCell<Option<Taken>> = OnceCell::const_new();
         match engine {
-            Engine::Sqlite => Some(SQLITE.get_or_init(|| Self::take(engine)).await),
+            Engine::Sqlite => Some(SQLITE.get_or_init(|| Box::pin(Self::take(engine))).await),
             Engine::Postgres => {
                 let taken = POSTGRES.get_or_init(async || {
                     let database = TestDatabase::new(engine, Content::Nothing).await;
                     let can =
                         database.connect().await.execute_unprepared("LOAD 'auto_explain'").await;
                     match can {
-                        Ok(_) => Some(Self::take(engine).await),
+                        Ok(_) => Some(Box::pin(Self::take(engine)).await),
                         Err(_) => None,
                     }
                 });

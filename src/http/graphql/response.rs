@@ -232,7 +232,9 @@ impl GraphqlResponse {
     pub fn into_response(self, id: &RequestId) -> Response {
         let Self { status, media_type, headers, mut metrics, mut body } = self;
         if let Body::Refused { errors, .. } | Body::Private { errors, .. } = &mut body {
-            errors.iter_mut().for_each(|error| finish_error(error, id));
+            for error in errors.iter_mut() {
+                finish_error(error, id);
+            }
             metrics.error_code = errors.first().and_then(code_of);
         }
         let mut response = match body.into_response(status, media_type) {
