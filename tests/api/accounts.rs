@@ -20,13 +20,13 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::services::maintenance::fold_counters;
 use wasteland_tarot::services::passwords::hash_password;
 
-use crate::support::app::{Answered, Engine, TestApp, at, data_of, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, at, data_of, on_both_databases};
 use crate::support::fixtures::{
     card, card_id, category, drawn_card, id, private, reading, reading_id, rows, spread_id, user,
     user_id,
 };
 
-/// The password of [`known`] people.
+/// The password of [`user_with_password`].
 pub const PASSWORD: &str = "a password of tests";
 
 const USER_ERROR: &str = "userErrors { field message code min max resetsAt lockedUntil }";
@@ -34,7 +34,7 @@ const SESSION: &str =
     "session { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt }";
 
 /// A user of that name, with [`PASSWORD`].
-pub async fn known(name: &str) -> users::Model {
+pub async fn user_with_password(name: &str) -> users::Model {
     static HASH: OnceCell<String> = OnceCell::const_new();
     let hash = HASH.get_or_init(async || hash_password(PASSWORD.to_owned()).await.expect("a hash"));
     users::Model { password_hash: hash.await.clone(), ..user(name) }
@@ -49,23 +49,23 @@ pub fn mutation(name: &str, selection: &str) -> String {
     )
 }
 
-/// Asks for the mutation of that name.
+/// Sends the mutation of that name.
 pub async fn mutate(
     app: &TestApp,
     token: Option<&str>,
     (name, selection): (&str, &str),
     input: &Value,
-) -> Answered {
+) -> TestResponse {
     let query = mutation(name, selection);
     app.send(token, &json!({ "query": query, "variables": { "input": input } })).await
 }
 
-/// What came of a mutation that was done or refused, and not failed.
-pub fn payload(name: &str, answered: Answered) -> Value {
-    data_of(answered)[name].take()
+/// Payload of a mutation that succeeded or returned user errors, and did not fail.
+pub fn payload(name: &str, response: TestResponse) -> Value {
+    data_of(response)[name].take()
 }
 
-/// What a person is told about a field of the input.
+/// User error about a field of the input.
 fn refusal(field: &str, code: &str, message: &str, bounds: Option<(i32, i32)>) -> Value {
     json!({
         "field": ["input", field], "message": message, "code": code,
@@ -74,7 +74,7 @@ fn refusal(field: &str, code: &str, message: &str, bounds: Option<(i32, i32)>) -
     })
 }
 
-/// The same where there are no bounds to tell of.
+/// User error without bounds.
 pub fn plain_refusal(field: &str, code: &str, message: &str) -> Value {
     refusal(field, code, message, None)
 }
@@ -83,7 +83,7 @@ fn username_taken() -> Value {
     plain_refusal("username", "TAKEN", "this username is taken")
 }
 
-/// What a person is told whose name or password is wrong.
+/// User error of a wrong name or password.
 pub fn bad_credentials() -> Value {
     json!({
         "field": null, "message": "the name or the password is wrong", "code": "BAD_CREDENTIALS",
@@ -92,9 +92,9 @@ pub fn bad_credentials() -> Value {
 }
 
 /// The code of the only error of a field, which failed.
-pub fn failure_code(answered: &Answered) -> &str {
-    let errors = answered.body["errors"].as_array().expect("errors");
-    assert_eq!(errors.len(), 1, "{}", answered.text);
+pub fn failure_code(response: &TestResponse) -> &str {
+    let errors = response.body["errors"].as_array().expect("errors");
+    assert_eq!(errors.len(), 1, "{}", response.text);
     errors[0]["extensions"]["code"].as_str().expect("a code")
 }
 
@@ -103,7 +103,7 @@ pub fn registration(name: &str) -> Value {
     json!({ "email": format!("{name}@example.com"), "username": name, "password": PASSWORD })
 }
 
-/// That input with other values.
+/// The input with some values replaced.
 pub fn with(mut input: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { unreachable!("changes are an object") };
     input.as_object_mut().expect("an input is one").extend(changes);
@@ -122,7 +122,7 @@ async fn registered(app: &TestApp, input: &Value) -> Value {
     done
 }
 
-/// What there is to put right about a registration, of which nothing else may come.
+/// User errors of a registration that changes nothing.
 async fn refused(app: &TestApp, input: &Value) -> Value {
     let mut done = register(app, input).await;
     assert_eq!(done["session"], Value::Null, "{input}");
@@ -181,7 +181,7 @@ on_both_databases! {
         );
     }
 
-    async fn a_password_is_kept_as_a_hash_only(engine: Engine) {
+    async fn a_password_is_stored_as_a_hash_only(engine: Engine) {
         let app = TestApp::start(engine).await;
         registered(&app, &registration("ada")).await;
         let connection = app.database.connect().await;
@@ -217,7 +217,7 @@ on_both_databases! {
                 assert_eq!(done["viewer"], json!({ "username": stored }), "{login}: {done}");
             }
             let found = app
-                .ask_with(
+                .query_with_variables(
                     "query ($u: String!) { user(username: $u) { username } }",
                     json!({ "u": other }),
                 )
@@ -227,7 +227,7 @@ on_both_databases! {
         assert_eq!(count_users(&app).await, 3);
     }
 
-    async fn a_taken_name_or_address_is_told_apart(engine: Engine) {
+    async fn a_taken_name_and_a_taken_address_have_codes_of_their_own(engine: Engine) {
         let app = TestApp::start(engine).await;
         registered(&app, &registration("ada")).await;
         let (address, name) = (
@@ -258,11 +258,11 @@ on_both_databases! {
         assert_eq!(count_users(&app).await, 1);
     }
 
-    async fn a_registration_that_is_asked_for_again_makes_one_user(engine: Engine) {
+    async fn a_repeated_registration_creates_one_user(engine: Engine) {
         let app = TestApp::start(engine).await;
         let input = with(registration("Ada"), json!({ "idempotencyKey": "k", "displayName": "A" }));
         let first = registered(&app, &input).await;
-        // What is folded is the same input.
+        // The same input after case folding.
         let again = registered(&app, &with(input.clone(), json!({ "username": " ADA" }))).await;
         assert_eq!(again["viewer"], first["viewer"]);
         assert_ne!(again["session"]["refreshToken"], first["session"]["refreshToken"]);
@@ -282,9 +282,9 @@ on_both_databases! {
             json!({ "faction": "NCR" }),
         ] {
             let changed = with(input.clone(), change);
-            let answered = mutate(&app, None, ("register", "viewer { id }"), &changed).await;
+            let response = mutate(&app, None, ("register", "viewer { id }"), &changed).await;
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 json!({
                     "data": { "register": null },
                     "errors": [{
@@ -314,7 +314,7 @@ on_both_databases! {
         assert_eq!(refused(&app, &input).await[0]["code"], "TAKEN");
     }
 
-    async fn a_registration_that_was_refused_does_not_use_its_key_up(engine: Engine) {
+    async fn a_registration_that_was_rejected_does_not_use_its_key_up(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let input = with(registration("bob"), json!({ "idempotencyKey": "k", "username": "ada" }));
@@ -344,7 +344,7 @@ on_both_databases! {
         assert_eq!(refused(&app, &input).await[0]["code"], "ACCOUNT_LOCKED");
     }
 
-    async fn a_profile_keeps_what_is_absent_and_clears_what_is_null(engine: Engine) {
+    async fn an_absent_field_of_a_profile_is_unchanged_and_null_clears_it(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let token = app.token_of(id("ada"));
@@ -433,15 +433,15 @@ on_both_databases! {
         );
         assert_eq!(belongings(&app).await, [1, 2, 2, 1, 1, 1, 1, 1, 1]);
 
-        for answered in [
+        for response in [
             app.send(Some(&token), &json!({ "query": "{ viewer { id } }" })).await,
             mutate(&app, Some(&token), ("updateProfile", "user { id }"), &json!({})).await,
             mutate(&app, Some(&token), delete, &right).await,
         ] {
-            assert_eq!(failure_code(&answered), "UNAUTHENTICATED", "{}", answered.text);
+            assert_eq!(failure_code(&response), "UNAUTHENTICATED", "{}", response.text);
         }
         assert_eq!(log_in(&app, "ada").await["userErrors"][0]["code"], "BAD_CREDENTIALS");
-        // The name is free again, and whoever takes it is somebody else.
+        // The name is free again, and its next owner is somebody else.
         let done = registered(&app, &registration("ada")).await;
         assert_ne!(done["viewer"]["id"], user_id("ada"));
     }
@@ -462,7 +462,7 @@ on_both_databases! {
             card_id(&app, "major_arcana_00"),
             spread_id(&app, "single_wasteland")
         );
-        // What Bob's second reading drew is left to chance.
+        // The cards of Bob's second reading are random.
         let draws = reading_cards::Entity::find()
             .filter(reading_cards::Column::CardId.eq(card(&app, "major_arcana_00").id))
             .count(&app.database.connect().await)
@@ -481,7 +481,7 @@ on_both_databases! {
         );
     }
 
-    async fn what_is_about_an_account_needs_somebody_signed_in(engine: Engine) {
+    async fn account_mutations_need_a_signed_in_viewer(engine: Engine) {
         let app = TestApp::start(engine).await;
         for (name, selection, input) in [
             ("updateProfile", "user { id }", json!({ "bio": "x" })),
@@ -493,11 +493,11 @@ on_both_databases! {
             ),
             ("logout", "loggedOut", json!({})),
         ] {
-            let answered = mutate(&app, None, (name, selection), &input).await;
-            assert_eq!(answered.status, 200);
-            assert_eq!(answered.body["data"], json!({ name: null }));
-            assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
-            let message = &answered.body["errors"][0]["message"];
+            let response = mutate(&app, None, (name, selection), &input).await;
+            assert_eq!(response.status, 200);
+            assert_eq!(response.body["data"], json!({ name: null }));
+            assert_eq!(failure_code(&response), "UNAUTHENTICATED");
+            let message = &response.body["errors"][0]["message"];
             assert_eq!(message, "this needs an access token; log in first", "{name}");
         }
     }
@@ -506,7 +506,7 @@ on_both_databases! {
 /// Ada and Bob, each with a category, a session, and two readings, of which one was made through the
 /// API with a key and shared.
 async fn two_people_with_belongings(app: &TestApp) {
-    let (ada, bob) = (known("ada").await, known("bob").await);
+    let (ada, bob) = (user_with_password("ada").await, user_with_password("bob").await);
     let (hers, his) =
         (private(reading(app, &ada, "hers", 1)), private(reading(app, &bob, "his", 2)));
     let drawn = [&hers, &his].map(|reading| drawn_card(app, reading, 1, "major_arcana_00"));
@@ -531,8 +531,8 @@ async fn two_people_with_belongings(app: &TestApp) {
     }
 }
 
-/// How many users, readings, drawn cards, categories, logins, refresh tokens, idempotency keys, share
-/// links and days of use there are.
+/// Counts of the users, readings, drawn cards, categories, logins, refresh tokens, idempotency
+/// keys, share links and days of use.
 async fn belongings(app: &TestApp) -> [u64; 9] {
     async fn count<E: EntityTrait>(app: &TestApp) -> u64
     where
@@ -572,7 +572,7 @@ async fn a_username_that_somebody_takes_at_that_moment_is_taken() {
         let waiting = "SELECT 1 AS one FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let waiting = Statement::from_string(DbBackend::Postgres, waiting);
-        while connection.query_one_raw(waiting.clone()).await.expect("asked").is_none() {
+        while connection.query_one_raw(waiting.clone()).await.expect("a result").is_none() {
             tokio::task::yield_now().await;
         }
         transaction.commit().await.expect("bob has the name");
@@ -581,7 +581,7 @@ async fn a_username_that_somebody_takes_at_that_moment_is_taken() {
     assert_eq!(done, json!({ "user": null, "userErrors": [username_taken()] }));
 }
 
-/// Which characters a field takes is no matter of the database; what is kept is read back.
+/// The characters that a field takes do not depend on the database; stored text is read back.
 #[tokio::test]
 async fn each_input_of_a_registration_has_its_limits() {
     let app = TestApp::start(Engine::Sqlite).await;
@@ -679,7 +679,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
     let app = TestApp::start(Engine::Sqlite).await;
     let input =
         json!({ "email": "ada", "username": "a@b", "password": "short", "displayName": "<ada>" });
-    let told: Vec<Value> = refused(&app, &input)
+    let errors: Vec<Value> = refused(&app, &input)
         .await
         .as_array()
         .expect("a list")
@@ -687,7 +687,7 @@ async fn everything_that_is_wrong_is_said_at_once() {
         .map(|error| json!([error["field"], error["code"]]))
         .collect();
     assert_eq!(
-        told,
+        errors,
         [
             json!([["input", "email"], "INVALID"]),
             json!([["input", "username"], "INVALID"]),
@@ -710,12 +710,12 @@ async fn an_idempotency_key_has_its_limits() {
         ("six", "a\u{0}b".to_owned(), false),
     ] {
         let input = with(registration(name), json!({ "idempotencyKey": key }));
-        let answered = mutate(&app, None, ("register", "viewer { username }"), &input).await;
+        let response = mutate(&app, None, ("register", "viewer { username }"), &input).await;
         if is_good {
-            assert_eq!(payload("register", answered)["viewer"]["username"], name);
+            assert_eq!(payload("register", response)["viewer"]["username"], name);
         } else {
-            assert_eq!(failure_code(&answered), "BAD_USER_INPUT", "{name}");
-            let argument = &answered.body["errors"][0]["extensions"]["argument"];
+            assert_eq!(failure_code(&response), "BAD_USER_INPUT", "{name}");
+            let argument = &response.body["errors"][0]["extensions"]["argument"];
             assert_eq!(argument, "idempotencyKey", "{name}");
         }
     }

@@ -1,4 +1,4 @@
-//! What operators change and see.
+//! Changes and views of operators.
 
 use chrono::{SecondsFormat, TimeDelta};
 use sea_orm::sea_query::Expr;
@@ -58,7 +58,7 @@ const SPREAD: &str = "id displayName zhName: displayName(locale: ZH_HANT) descri
     positions { number name zhName: name(locale: ZH_HANT) meaning
         zhMeaning: meaning(locale: ZH_HANT) x y rotation }";
 
-/// What anybody sees of a card, or of a spread.
+/// Public view of a card or of a spread.
 async fn seen(app: &TestApp, field: &str, object: &str, fields: &str) -> Value {
     app.data(&format!("{{ {field}(id: {object:?}) {{ {fields} }} }}")).await[field].take()
 }
@@ -67,11 +67,11 @@ on_both_databases! {
     async fn admins_and_nobody_else_change_what_is_everyones(engine: Engine) {
         let app = start(engine).await;
         for (mutation, input) in mutations(&app) {
-            let answered = mutate(&app, None, mutation, &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), unauthenticated(mutation));
-            let answered = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), forbidden(mutation));
-            // What is wrong with the input is nothing that they are told.
+            let response = mutate(&app, None, mutation, &input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), unauthenticated(mutation));
+            let response = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), forbidden(mutation));
+            // They see no error of the input.
             let wrong = json!({ "id": "?", "userId": "?" });
             let wrong: Value = wrong
                 .as_object()
@@ -81,16 +81,16 @@ on_both_databases! {
                 .map(|(field, value)| (field.clone(), value.clone()))
                 .collect::<serde_json::Map<_, _>>()
                 .into();
-            let answered = mutate(&app, Some(id("ada")), mutation, &wrong, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), forbidden(mutation));
+            let response = mutate(&app, Some(id("ada")), mutation, &wrong, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), forbidden(mutation));
         }
         let card = seen(&app, "card", &card_id(&app, "major_arcana_00"), CARD).await;
         assert_eq!(card["name"], "Vault Newbie");
         let query = "{ admin { users { nodes { id } } } }";
         for (viewer, code) in [(None, "UNAUTHENTICATED"), (Some(id("ada")), "FORBIDDEN")] {
-            let answered = app.ask_as_viewer(viewer, query).await;
-            assert_eq!(answered.body["data"], json!({ "admin": null }));
-            assert_eq!(answered.body["errors"][0]["extensions"]["code"], code);
+            let response = app.query_as_viewer(viewer, query).await;
+            assert_eq!(response.body["data"], json!({ "admin": null }));
+            assert_eq!(response.body["errors"][0]["extensions"]["code"], code);
         }
     }
 
@@ -98,18 +98,18 @@ on_both_databases! {
         let app = start(engine).await;
         app.insert(rows(vec![user("bob")], Vec::new())).await;
         for (mutation, input) in mutations(&app) {
-            let ask = async |name: &str| {
+            let fetch = async |name: &str| {
                 mutate(&app, Some(id(name)), mutation, &input, USER_ERRORS)
                     .await
                     .body_without_request_id()
             };
             let done = json!({ "data": { mutation: { "userErrors": [] } }, "errors": null });
             // Bob and not Ada, whom the inputs are about: nobody may lock themself.
-            assert_eq!(ask("admin").await, done);
+            assert_eq!(fetch("admin").await, done);
             set_admin(&app, "admin", false).await;
-            assert_eq!(ask("admin").await, forbidden(mutation));
+            assert_eq!(fetch("admin").await, forbidden(mutation));
             set_admin(&app, "bob", true).await;
-            assert_eq!(ask("bob").await, done);
+            assert_eq!(fetch("bob").await, done);
             set_admin(&app, "bob", false).await;
             set_admin(&app, "admin", true).await;
         }
@@ -375,7 +375,7 @@ on_both_databases! {
         expected[0]["rotation"] = json!(90.0);
         assert_eq!(after["positions"], json!(expected));
         assert_eq!(after["cardCount"], 4);
-        // So many cards are drawn from now on.
+        // Number of cards drawn from now on.
         let draw = async || {
             let input = json!({ "question": "Q?", "spreadId": vault });
             let made = payload(
@@ -476,7 +476,7 @@ on_both_databases! {
         assert_eq!(refused("EN", &longest).await, json!([]));
     }
 
-    async fn what_admins_change_must_be_there(engine: Engine) {
+    async fn objects_that_admins_change_must_exist(engine: Engine) {
         let app = start(engine).await;
         let none = id("none");
         for (mutation, field, what, missing, other) in [
@@ -485,19 +485,19 @@ on_both_databases! {
             ("adminLockUser", "userId", "User", GlobalId::User(none), GlobalId::Spread(none)),
             ("adminUnlockUser", "userId", "User", GlobalId::User(none), GlobalId::Spread(none)),
         ] {
-            let ask = async |object: GlobalId| {
+            let fetch = async |object: GlobalId| {
                 let input = json!({ field: object.encode().to_string() });
                 mutate(&app, Some(id("admin")), mutation, &input, USER_ERRORS)
                     .await
                     .body_without_request_id()
             };
-            assert_eq!(ask(missing).await, not_found(mutation, &what.to_lowercase()));
+            assert_eq!(fetch(missing).await, not_found(mutation, &what.to_lowercase()));
             let message = format!(
                 "`{field}` must be the id of a {what}; it is the id of a {}",
                 other.type_name()
             );
             let extensions = json!({ "code": "BAD_USER_INPUT", "argument": field });
-            assert_eq!(ask(other).await, failure(mutation, &message, &extensions));
+            assert_eq!(fetch(other).await, failure(mutation, &message, &extensions));
         }
     }
 
@@ -698,9 +698,9 @@ on_both_databases! {
             assert_eq!(refusals(&app, id("admin"), mutation, input.clone()).await, json!([]));
         }
         let (mutation, input) = &mutations(&app)[3];
-        let answered = mutate(&app, Some(id("admin")), mutation, input, USER_ERRORS).await;
-        assert_eq!(answered.body["data"], json!({ *mutation: null }));
-        assert_eq!(answered.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+        let response = mutate(&app, Some(id("admin")), mutation, input, USER_ERRORS).await;
+        assert_eq!(response.body["data"], json!({ *mutation: null }));
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
         assert_eq!(card(&app, "major_arcana_00").texts.get(Locale::En).name, "New");
     }
 }

@@ -1,4 +1,4 @@
-//! What is never there: the sources are read, and the layers held apart.
+//! Forbidden contents of the sources, and the separation of the layers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ const CRATES: [(&str, &[&str], &str); 4] = [
     (
         "async_graphql",
         &["graphql/", "loaders/", "http/graphql/"],
-        "what the app does is the same however it is asked",
+        "the layers below do not depend on the transport",
     ),
     ("sea_orm", &["db/"], "queries are built and run in one place"),
     ("sqlx", &["db/"], "queries are built and run in one place"),
@@ -71,7 +71,7 @@ fn is_in(path: &str, places: &[&str]) -> bool {
     places.iter().any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
 }
 
-/// Whether the code names that path segment: `axum::…`, `crate::db::…`.
+/// True if the code names that path segment: `axum::…`, `crate::db::…`.
 fn names(code: &str, segment: &str) -> bool {
     let needle = format!("{segment}::");
     code.match_indices(&needle).any(|(at, _)| {
@@ -121,7 +121,7 @@ fn every_statement_on_readings_takes_the_viewer() {
     for function in functions {
         let name = function.split('(').next().unwrap_or_default();
         let arguments = function.split(") ->").next().unwrap_or_default();
-        // What is public is the same for every viewer.
+        // Public data is the same for every viewer.
         let is_public = name.ends_with("_public");
         assert!(
             is_public || arguments.contains("viewer: Viewer"),

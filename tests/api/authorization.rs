@@ -1,5 +1,5 @@
-//! Who may see which field, and who may ask for which change: a table that must name every field of
-//! the schema, and the server, which must answer as the table says.
+//! Authorization of fields and mutations: a table that must name every field of the schema, and the
+//! server, which must behave as the table says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ use crate::support::world::{PASSWORD, share_id, write_world};
 enum Policy {
     /// For everybody who is shown the object that it is of.
     Public,
-    /// For whoever is signed in.
+    /// Any signed-in viewer.
     Viewer,
     /// For the user whose it is.
     Owner,
@@ -29,9 +29,9 @@ enum Policy {
     OwnerOrAdmin,
     /// For admins.
     Admin,
-    /// For whoever has a share link.
+    /// Any holder of a share link.
     Link,
-    /// For whoever has a password or a refresh token.
+    /// Any holder of a password or a refresh token.
     Session,
 }
 
@@ -229,7 +229,7 @@ const FIELDS: &[(&str, Policy, &[&str])] = &[
 struct Field {
     holder: String,
     name: String,
-    /// What it answers, apart from lists.
+    /// Name of the returned type, without lists.
     type_name: String,
     answers_object: bool,
 }
@@ -270,7 +270,7 @@ fn of_type(type_name: &str) -> Option<Policy> {
     TYPES.iter().find(|(_, types)| types.contains(&type_name)).map(|(policy, _)| *policy)
 }
 
-/// The policy of a field. What a mutation answers is for whoever may ask for it.
+/// The policy of a field. The payload of a mutation is for all who may send the mutation.
 fn of_field(holder: &str, name: &str) -> Option<Policy> {
     if let Some(mutation) = holder.strip_suffix("Payload") {
         let (first, rest) = mutation.split_at_checked(1)?;
@@ -322,14 +322,14 @@ fn every_field_has_a_stated_policy_and_every_policy_a_field() {
 }
 
 #[test]
-fn what_is_for_some_is_reached_only_by_what_is_for_them() {
+fn restricted_types_are_reached_only_by_fields_as_restricted() {
     for field in all_fields() {
         let path = format!("{}.{}: {}", field.holder, field.name, field.type_name);
         let through = of_field(&field.holder, &field.name);
         let is_of_change = field.holder.ends_with("Payload");
         let allowed: &[Policy] = match (of_type(&field.type_name), is_of_change) {
             (Some(Owner), false) => &[Owner],
-            // Of what the viewer has changed themself.
+            // Fields of the viewer's own changes.
             (Some(Owner), true) => &[Owner, Viewer],
             (Some(OwnerOrAdmin), _) => &[OwnerOrAdmin],
             (Some(Admin), _) => &[Admin],
@@ -341,21 +341,21 @@ fn what_is_for_some_is_reached_only_by_what_is_for_them() {
     }
 }
 
-/// What caches may keep is for everybody; what is for everybody may still change too often, or be of
-/// mutations.
+/// Cacheable fields are public; a public field may still change too often to be cached, or belong
+/// to mutations.
 #[test]
-fn what_may_be_kept_is_for_everybody() {
-    let kept: Vec<Field> = all_fields()
+fn cacheable_fields_are_public() {
+    let cacheable: Vec<Field> = all_fields()
         .into_iter()
         .filter(|field| hint_of(&field.holder, &field.name).is_some())
         .collect();
-    assert!(kept.len() > 100, "{}", kept.len());
-    for Field { holder, name, .. } in kept {
+    assert!(cacheable.len() > 100, "{}", cacheable.len());
+    for Field { holder, name, .. } in cacheable {
         assert_eq!(of_field(&holder, &name), Some(Public), "{holder}.{name}");
     }
 }
 
-/// Those who ask, and what they are to Ada.
+/// Viewers, and their relation to Ada.
 const VIEWERS: [(Option<&str>, &str); 4] = [
     (None, "nobody"),
     (Some("bob"), "a stranger"),
@@ -380,12 +380,13 @@ fn selection(holder: &str, fields: &BTreeSet<&str>) -> String {
         format!("{}{rest}", field.name)
     };
     let all = all_fields().into_iter();
-    let asked = all.filter(|field| field.holder == holder && fields.contains(field.name.as_str()));
-    asked.map(selects).collect::<Vec<_>>().join(" ")
+    let selected =
+        all.filter(|field| field.holder == holder && fields.contains(field.name.as_str()));
+    selected.map(selects).collect::<Vec<_>>().join(" ")
 }
 
-/// Asks for the fields of an object by that way, as everybody, and holds that those see them for
-/// whom they are, and others null and no error.
+/// Selects the fields of an object by that way, as each viewer; asserts that the viewers of the
+/// policy see them, and all others get null and no error.
 async fn assert_policies(app: &TestApp, holder: &str, ways: &[(&str, String)]) {
     let of_holder: BTreeMap<&str, Policy> = [Public, Owner, OwnerOrAdmin]
         .into_iter()
@@ -395,9 +396,9 @@ async fn assert_policies(app: &TestApp, holder: &str, ways: &[(&str, String)]) {
     for (viewer, who) in VIEWERS {
         for (path, way) in ways {
             let query = format!("{{ {way} }} fragment Fields on {holder} {{ {fields} }}");
-            let answered = app.ask_as_viewer(viewer.map(id), &query).await;
-            assert_eq!(answered.body.get("errors"), None, "{who}: {}", answered.text);
-            let object = answered.body["data"].pointer(path).expect(path);
+            let response = app.query_as_viewer(viewer.map(id), &query).await;
+            assert_eq!(response.body.get("errors"), None, "{who}: {}", response.text);
+            let object = response.body["data"].pointer(path).expect(path);
             for (field, policy) in &of_holder {
                 let is_seen = !object[*field].is_null();
                 let expected = is_open(*policy, viewer);
@@ -465,10 +466,10 @@ on_both_databases! {
                         "{{ {list} {{ {items} }} {ends} }}
                          fragment Fields on Reading {{ user {{ username }} {fields} }}"
                     );
-                    let answered = app.ask_as_viewer(viewer, &query).await;
-                    assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+                    let response = app.query_as_viewer(viewer, &query).await;
+                    assert_eq!(response.body.get("errors"), None, "{}", response.text);
                     let mut readings = Vec::new();
-                    find_objects(&answered.body, "shareLinks", &mut readings);
+                    find_objects(&response.body, "shareLinks", &mut readings);
                     let of_others = readings.iter().filter(|reading| {
                         viewer != Some(id("bob")) || reading["user"]["username"] != "bob"
                     });
@@ -499,7 +500,7 @@ fn find_objects<'a>(value: &'a Value, field: &str, found: &mut Vec<&'a Value>) {
     }
 }
 
-/// A query that asks for a root field, with arguments.
+/// A query of one root field, with arguments.
 fn root_query(app: &TestApp, name: &str) -> String {
     let spread = spread_id(app, "celtic_cross");
     let arguments = match name {
@@ -522,28 +523,28 @@ fn root_query(app: &TestApp, name: &str) -> String {
 }
 
 on_both_databases! {
-    async fn root_fields_answer_those_for_whom_they_are(engine: Engine) {
+    async fn root_fields_are_authorized_as_the_table_says(engine: Engine) {
         let app = TestApp::start(engine).await;
         write_world(&app).await;
         for field in all_fields().iter().filter(|field| field.holder == "Query") {
             let policy = of_field("Query", &field.name).expect("a policy");
             let query = root_query(&app, &field.name);
             for (viewer, who) in VIEWERS {
-                let answered = app.ask_as_viewer(viewer.map(id), &query).await;
-                let is_seen = !answered.body["data"][&field.name].is_null();
-                assert_eq!(is_seen, is_open(policy, viewer), "{query} as {who}: {}", answered.text);
-                let code = &answered.body["errors"][0]["extensions"]["code"];
+                let response = app.query_as_viewer(viewer.map(id), &query).await;
+                let is_seen = !response.body["data"][&field.name].is_null();
+                assert_eq!(is_seen, is_open(policy, viewer), "{query} as {who}: {}", response.text);
+                let code = &response.body["errors"][0]["extensions"]["code"];
                 match (policy, viewer) {
                     (Admin, None) => assert_eq!(code, "UNAUTHENTICATED"),
                     (Admin, Some("ada" | "bob")) => assert_eq!(code, "FORBIDDEN"),
-                    _ => assert_eq!(answered.body.get("errors"), None, "{}", answered.text),
+                    _ => assert_eq!(response.body.get("errors"), None, "{}", response.text),
                 }
             }
         }
     }
 }
 
-/// What a change is asked for with, on an object of Ada's or on none.
+/// Input of a mutation, on an object of Ada's or on none.
 fn input_of(app: &TestApp, mutation: &str, is_there: bool) -> String {
     let name = |there| if is_there { there } else { "missing" };
     let reading = reading_id(name("q:prv"));
@@ -579,7 +580,7 @@ fn input_of(app: &TestApp, mutation: &str, is_there: bool) -> String {
         "adminUpdateSpread" => format!("id: {spread:?}, displayName: \"\""),
         "adminInvalidateCache" => "pattern: \"user:nobody:*\"".to_owned(),
         "adminLockUser" | "adminUnlockUser" => format!("userId: {user:?}"),
-        other => panic!("{other} is new: what is it asked for with?"),
+        other => panic!("{other} is new: what is its input?"),
     }
 }
 
@@ -605,7 +606,7 @@ async fn change(app: &TestApp, viewer: Option<Uuid>, mutation: &str, is_there: b
     };
     let query =
         format!("mutation {{ {mutation}({arguments}) {{ userErrors {{ field code message }} }} }}");
-    app.ask_as_viewer(viewer, &query).await.body_without_request_id()
+    app.query_as_viewer(viewer, &query).await.body_without_request_id()
 }
 
 on_both_databases! {
@@ -618,7 +619,7 @@ on_both_databases! {
         let mutations = all_fields().into_iter().filter(|field| field.holder == "Mutation");
         for mutation in mutations.map(|field| field.name) {
             let policy = of_field("Mutation", &mutation).expect("a policy");
-            let ask = async |viewer: Option<&str>, is_there| {
+            let fetch = async |viewer: Option<&str>, is_there| {
                 change(&app, viewer.map(id), &mutation, is_there).await
             };
             match policy {
@@ -626,8 +627,8 @@ on_both_databases! {
                 Public | Session | Link => continue,
                 Viewer | Owner | Admin => {
                     let expected = refused(&mutation, "UNAUTHENTICATED", SIGN_IN);
-                    assert_eq!(ask(None, true).await, expected);
-                    assert_eq!(ask(None, false).await, expected);
+                    assert_eq!(fetch(None, true).await, expected);
+                    assert_eq!(fetch(None, false).await, expected);
                 }
                 OwnerOrAdmin => panic!("admins change nothing of others'"),
             }
@@ -635,7 +636,7 @@ on_both_databases! {
                 // Admins are nobody special here.
                 for stranger in ["bob", "admin"] {
                     let (hidden, missing) =
-                        (ask(Some(stranger), true).await, ask(Some(stranger), false).await);
+                        (fetch(Some(stranger), true).await, fetch(Some(stranger), false).await);
                     assert_eq!(hidden, missing, "{mutation} as {stranger}");
                     let message = hidden["errors"][0]["message"].as_str().expect("a message");
                     assert_eq!(hidden, refused(&mutation, "NOT_FOUND", message));
@@ -645,8 +646,8 @@ on_both_databases! {
                 let message = "only admins may see or do this";
                 let expected = refused(&mutation, "FORBIDDEN", message);
                 for stranger in ["ada", "bob"] {
-                    assert_eq!(ask(Some(stranger), true).await, expected);
-                    assert_eq!(ask(Some(stranger), false).await, expected);
+                    assert_eq!(fetch(Some(stranger), true).await, expected);
+                    assert_eq!(fetch(Some(stranger), false).await, expected);
                 }
             }
         }
@@ -666,9 +667,9 @@ on_both_databases! {
             .chain(fields_with("Mutation", Session))
             .chain(fields_with("Mutation", Link))
         {
-            let answered = change(&app, None, mutation, true).await;
-            assert!(answered["errors"].is_null(), "{answered}");
-            assert!(!answered["data"][mutation].is_null(), "{answered}");
+            let response = change(&app, None, mutation, true).await;
+            assert!(response["errors"].is_null(), "{response}");
+            assert!(!response["data"][mutation].is_null(), "{response}");
         }
         access.close().await;
     }

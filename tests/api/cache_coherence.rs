@@ -15,15 +15,17 @@ use wasteland_tarot::cache::invalidation::InvalidationEvent;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::maintenance::fold_counters;
 
-use crate::support::app::{Answered, Engine, TestApp, TestDatabase, data_of, on_both_databases};
+use crate::support::app::{
+    Engine, TestApp, TestDatabase, TestResponse, data_of, on_both_databases,
+};
 use crate::support::fixtures::{card_id, id, reading_id, spread_id, user_id};
 use crate::support::mutations::{USER_ERRORS, mutate, payload};
 use crate::support::page_walks::reload;
 use crate::support::world::PASSWORD;
 use crate::value_cache::{create_reading, start};
 
-/// What may be asked for. `{user}` is a username, `{person}` and `{reading}` are ids. Answers to the later
-/// ones are kept whole where nobody is signed in.
+/// Possible queries. `{user}` is a username, `{person}` and `{reading}` are ids. Whole responses to
+/// the later ones are cached where nobody is signed in.
 const READS: [&str; 21] = [
     "{ viewer { stats { totalReadings readingsThisMonth readingsThisWeek readingsLast7Days
         meanSatisfaction favoriteVoice favoriteSpread { name } cardsDrawn karma { karma count }
@@ -58,7 +60,7 @@ const READS: [&str; 21] = [
     "{ cardByCode(code: \"major_arcana_00\") { name drawCount } recommendedSpreads(input: { karma: GOOD }) { score } }",
 ];
 
-/// What may be written.
+/// Possible writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Write {
     Create,
@@ -98,7 +100,7 @@ const WRITES: [Write; 15] = [
 
 const PEOPLE: [&str; 3] = ["ada", "bob", "admin"];
 
-fn asked(query: &str, user: &str, reading: &str) -> String {
+fn filled_for(query: &str, user: &str, reading: &str) -> String {
     filled(query, user, &user_id(user), reading)
 }
 
@@ -106,7 +108,7 @@ fn filled(query: &str, user: &str, person: &str, reading: &str) -> String {
     query.replace("{user}", user).replace("{person}", person).replace("{reading}", reading)
 }
 
-/// Two servers on one database: one keeps what it computes, one does not.
+/// Two servers on one database: one with caches, one without.
 struct Pair {
     cached: TestApp,
     plain: TestApp,
@@ -114,7 +116,7 @@ struct Pair {
     log: Vec<String>,
     /// The ids of all readings that were ever made, as clients see them.
     readings: Vec<String>,
-    /// Who has registered and not deleted their account.
+    /// Id of Eve, while she has an account.
     eve: Option<Uuid>,
 }
 
@@ -144,16 +146,16 @@ impl Pair {
         all[self.rng.random_range(0..all.len())]
     }
 
-    /// Asks both; answers whether they say the same.
+    /// Sends a query to both; true if the responses are equal.
     async fn agree(&mut self, who: Option<&str>, query: &str) -> bool {
-        let cached = self.cached.ask_as_viewer(who.map(id), query).await;
-        let plain = self.plain.ask_as_viewer(who.map(id), query).await;
-        let body = |answered: &Answered| match answered.body.get("errors") {
-            None => answered.text.clone(),
-            Some(_) => answered.body_without_request_id().to_string(),
+        let cached = self.cached.query_as_viewer(who.map(id), query).await;
+        let plain = self.plain.query_as_viewer(who.map(id), query).await;
+        let body = |response: &TestResponse| match response.body.get("errors") {
+            None => response.text.clone(),
+            Some(_) => response.body_without_request_id().to_string(),
         };
         let (cached, plain) = (body(&cached), body(&plain));
-        self.log.push(format!("{who:?} asks {query}: {cached}"));
+        self.log.push(format!("{who:?} queries {query}: {cached}"));
         if cached != plain {
             self.log.push(format!("but it is {plain}"));
         }
@@ -166,21 +168,21 @@ impl Pair {
         let user = self.any(&["ada", "bob", "eve", "adaline"]);
         let reading = self.rng.random_range(0..self.readings.len());
         let reading = self.readings[reading].clone();
-        self.agree(who, &asked(query, user, &reading)).await
+        self.agree(who, &filled_for(query, user, &reading)).await
     }
 
-    /// All that anybody may ask for.
+    /// All possible queries.
     async fn read_all(&mut self) -> bool {
         let mut agree = true;
         for who in [Some("ada"), Some("bob"), None] {
             for query in READS {
-                agree &= self.agree(who, &asked(query, "ada", &reading_id("q:one"))).await;
+                agree &= self.agree(who, &filled_for(query, "ada", &reading_id("q:one"))).await;
             }
         }
         agree
     }
 
-    /// Whether both say the same to all that may be asked for of these people and of all readings.
+    /// True if both servers return the same to all queries about these people and all readings.
     async fn agree_on_everything(&mut self, people: &[(&str, String)]) -> bool {
         let mut queries = BTreeSet::new();
         for query in READS {
@@ -362,7 +364,7 @@ impl Pair {
         self.readings.extend(reading.map(str::to_owned));
         assert_eq!(made.body.get("errors"), None, "{}", made.text);
         if !past && author == "admin" {
-            // That is another server's affair, and not the cache's.
+            // Another server's catalogue, and not part of the cache.
             reload(other).await;
         }
     }
@@ -386,7 +388,7 @@ fn number_of(variable: &str) -> Option<u64> {
 
 on_both_databases! {
     /// `scripts/coherence N` plays any number, and `CACHE_SEED=S` one of them again.
-    async fn a_server_that_caches_answers_as_one_that_does_not(engine: Engine) {
+    async fn a_caching_server_returns_the_same_as_one_without_a_cache(engine: Engine) {
         let first = number_of("CACHE_SEED");
         let count = number_of("CACHE_SEQUENCES").unwrap_or(SEQUENCES);
         let seeds = first.map_or(0..count, |seed| seed..seed + 1);
@@ -410,8 +412,9 @@ on_both_databases! {
         }
     }
 
-    /// Everything is asked before and after each kind of write: whatever a purge leaves out is found out.
-    async fn every_write_is_seen_in_all_that_was_kept(engine: Engine) {
+    /// Reads everything before and after each kind of write, which detects a purge that leaves
+    /// something out.
+    async fn every_write_shows_in_every_cached_response(engine: Engine) {
         let mut pair = Pair::start(engine, 0).await;
         let mut people = vec![("ada", user_id("ada")), ("adaline", user_id("ada"))];
         let spread = spread_id(&pair.cached, "single_wasteland");
@@ -478,16 +481,16 @@ on_both_databases! {
         pair.read_everything(&people).await;
     }
 
-    /// What is written past the server that caches is purged by nobody there: the test above would find
-    /// out that a purge is missing.
-    async fn a_purge_that_is_missing_is_found_out(engine: Engine) {
+    /// No server purges after writes made past the caching server: the test above would detect a
+    /// missing purge.
+    async fn a_missing_purge_is_detected(engine: Engine) {
         for write in [Write::Create, Write::Rate, Write::Delete, Write::Rename, Write::Fold] {
             let mut pair = Pair::start(engine, 7).await;
             create_reading(&pair.cached, "ada").await;
             assert!(pair.read_all().await, "{}", pair.log.join("\n"));
             pair.write(write, "ada", true).await;
             assert!(!pair.read_all().await, "{write:?} is not found out: {}", pair.log.join("\n"));
-            pair.cached.forget_cached().await;
+            pair.cached.clear_cache().await;
             reload(&pair.cached).await;
             assert!(pair.read_all().await, "{}", pair.log.join("\n"));
         }
@@ -514,14 +517,14 @@ type Rule = (&'static str, usize);
 
 /// Purges that nobody can miss.
 const UNSEEN: [Rule; 10] = [
-    // What is kept under the name before is made with the user as well,
+    // Values cached under the former name have the user's tag as well,
     ("UserChanged", 0),
     ("UserDeleted", 0),
     // and so are lists of their readings.
     ("UserDeleted", 3),
     // No statistics are of what a profile says,
     ("UserChanged", 3),
-    // none are shown of whoever is not there any more,
+    // none are shown of a deleted user,
     ("UserDeleted", 5),
     ("UserDeleted", 6),
     // and tags and folders are in none.
@@ -561,7 +564,7 @@ impl Planted {
         Self::Fold,
     ];
 
-    /// Two servers on which it can be done, and whom to ask for.
+    /// Two servers on which the write is possible, and the people to read about.
     async fn prepare(self) -> (Pair, [(&'static str, String); 2]) {
         let mut pair = Pair::start(Engine::Sqlite, 0).await;
         let mut people = [("ada", user_id("ada")), ("adaline", user_id("ada"))];
@@ -636,7 +639,7 @@ impl Planted {
         made.lock().expect("nobody panics").clone()
     }
 
-    /// Whether somebody is answered what is old if that purge is left out.
+    /// True if a response is stale when that purge is left out.
     async fn finds_out(self, rule: Rule) -> bool {
         let (mut pair, people) = self.prepare().await;
         pair.read_everything(&people).await;
@@ -647,9 +650,9 @@ impl Planted {
     }
 }
 
-/// The test that asks everything before and after each write finds out each of the purges, left out alone.
+/// The test that reads everything before and after each write detects each single missing purge.
 #[tokio::test]
-async fn each_purge_that_is_left_out_is_found_out() {
+async fn each_single_missing_purge_is_detected() {
     let (mut seen, mut unseen) = (BTreeSet::new(), BTreeSet::new());
     for write in Planted::ALL {
         for rule in write.rules().await {

@@ -1,5 +1,5 @@
-//! What caches outside are told: for each field of the query type and each kind of viewer, the same the
-//! first time and when it was kept; and that what a client has is not sent again.
+//! Cache headers: for each field of the query type and each kind of viewer, the same on a miss and
+//! on a hit of the response cache; and no second transfer of an unchanged response.
 
 use std::collections::BTreeSet;
 
@@ -12,62 +12,62 @@ use wasteland_tarot::graphql::cache_hints::{Revalidation, hint_of};
 use wasteland_tarot::graphql::sdl;
 
 use crate::schema::{fields_of, types_of};
-use crate::support::app::{Answered, Engine, TestApp, answered, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, on_both_databases, send_request};
 use crate::support::fixtures::{card_id, id, reading, reading_id, rows, spread_id, user};
 use crate::support::mutations::{USER_ERRORS, payload};
 use crate::support::world::write_world;
 
-/// What an answer tells caches outside.
+/// Directive of `cache-control`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    /// They may use it for so many seconds.
-    Use(u64),
-    /// They have to ask each time.
-    Ask,
-    /// They may not keep it.
+enum CacheControl {
+    /// Storable, for that number of seconds.
+    MaxAge(u64),
+    /// Storable, with revalidation each time.
+    Revalidate,
+    /// Not storable.
     Private,
 }
-use Told::{Ask, Private, Use};
+use CacheControl::{MaxAge, Private, Revalidate};
 
-impl Told {
+impl CacheControl {
     fn cache_control(self) -> String {
         match self {
-            Use(seconds) => format!("public, max-age={seconds}"),
-            Ask => "public, no-cache".to_owned(),
+            MaxAge(seconds) => format!("public, max-age={seconds}"),
+            Revalidate => "public, no-cache".to_owned(),
             Private => "private, no-store".to_owned(),
         }
     }
 }
 
 /// A field of the query type.
-struct Row {
+struct FieldCase {
     field: &'static str,
     /// With its arguments and fields.
-    asked: String,
+    selection: String,
     /// To nobody, to a user, and to an admin.
-    told: [Told; 3],
+    directive: [CacheControl; 3],
     /// Where it is public.
     keys: String,
 }
 
 const VIEWERS: [Option<&str>; 3] = [None, Some("bob"), Some("admin")];
-/// The same to whoever asks.
-const CARDS: [Told; 3] = [Use(3_600); 3];
-const SPREADS: [Told; 3] = [Use(1_800); 3];
-const CHANGING: [Told; 3] = [Ask; 3];
-/// Others may see more than who is not signed in.
-const SIGNED_OUT: [Told; 3] = [Ask, Private, Private];
-const NEVER: [Told; 3] = [Private; 3];
+/// The same for every viewer.
+const CARDS: [CacheControl; 3] = [MaxAge(3_600); 3];
+const SPREADS: [CacheControl; 3] = [MaxAge(1_800); 3];
+const CHANGING: [CacheControl; 3] = [Revalidate; 3];
+/// Signed-in viewers may see more.
+const SIGNED_OUT: [CacheControl; 3] = [Revalidate, Private, Private];
+const NEVER: [CacheControl; 3] = [Private; 3];
 
-fn table(app: &TestApp) -> Vec<Row> {
+fn table(app: &TestApp) -> Vec<FieldCase> {
     let (ada, late) = (id("ada"), reading_id("q:late-pub"));
     let of_reading = format!("owner-{ada} reading-{}", id("q:late-pub"));
     let any_node = format!("cards factions {of_reading} spreads voices");
     let (card, spread) = (card_id(app, "major_arcana_00"), spread_id(app, "celtic_cross"));
-    let row = |field, asked: &str, told, keys: &str| Row {
+    let row = |field, selection: &str, directive, keys: &str| FieldCase {
         field,
-        asked: format!("{field}{asked}"),
-        told,
+        selection: format!("{field}{selection}"),
+        directive,
         keys: keys.to_owned(),
     };
     vec![
@@ -127,8 +127,8 @@ fn address_of(query: &str) -> String {
     format!("/graphql?{query}")
 }
 
-/// Asks by GET, as that viewer, who has the answers of that tag.
-async fn get(app: &TestApp, viewer: Option<&str>, query: &str, tag: Option<&str>) -> Answered {
+/// Sends a GET request as that viewer, with that ETag in `if-none-match`.
+async fn get(app: &TestApp, viewer: Option<&str>, query: &str, tag: Option<&str>) -> TestResponse {
     let mut request = app
         .request(Method::GET, &address_of(query))
         .header("accept", "application/graphql-response+json");
@@ -138,18 +138,23 @@ async fn get(app: &TestApp, viewer: Option<&str>, query: &str, tag: Option<&str>
     if let Some(tag) = tag {
         request = request.header("if-none-match", tag);
     }
-    answered(request).await
+    send_request(request).await
 }
 
-/// That an answer says this, and nothing that contradicts it.
-fn assert_tells(answered: &Answered, told: Told, keys: &str, what: &str) {
-    assert_eq!(answered.header("cache-control"), told.cache_control(), "{what}: {}", answered.text);
-    assert_eq!(answered.header("vary"), "accept, authorization, accept-encoding", "{what}");
-    assert_eq!(answered.headers.get_all("vary").iter().count(), 1, "{what}");
-    assert_eq!(answered.headers.get("age"), None, "{what}");
-    assert_eq!(answered.header("surrogate-key"), keys, "{what}");
-    let tag = answered.header("etag");
-    assert_eq!(tag.starts_with("W/\"") && tag.len() == 26, told != Private, "{what}: {tag:?}");
+/// Asserts these cache headers, and none that contradict them.
+fn assert_cache_headers(response: &TestResponse, directive: CacheControl, keys: &str, what: &str) {
+    assert_eq!(
+        response.header("cache-control"),
+        directive.cache_control(),
+        "{what}: {}",
+        response.text
+    );
+    assert_eq!(response.header("vary"), "accept, authorization, accept-encoding", "{what}");
+    assert_eq!(response.headers.get_all("vary").iter().count(), 1, "{what}");
+    assert_eq!(response.headers.get("age"), None, "{what}");
+    assert_eq!(response.header("surrogate-key"), keys, "{what}");
+    let tag = response.header("etag");
+    assert_eq!(tag.starts_with("W/\"") && tag.len() == 26, directive != Private, "{what}: {tag:?}");
 }
 
 async fn start(engine: Engine) -> TestApp {
@@ -171,77 +176,77 @@ async fn every_field_of_the_query_type_has_a_row() {
 }
 
 on_both_databases! {
-    async fn caches_outside_are_told_what_the_table_says(engine: Engine) {
+    async fn cache_headers_are_those_of_the_table(engine: Engine) {
         let app = start(engine).await;
-        for Row { field, asked, told, keys } in table(&app) {
-            for (viewer, told) in VIEWERS.into_iter().zip(told) {
-                let query = format!("{{ {asked} }}");
+        for FieldCase { field, selection, directive, keys } in table(&app) {
+            for (viewer, directive) in VIEWERS.into_iter().zip(directive) {
+                let query = format!("{{ {selection} }}");
                 let first = get(&app, viewer, &query, None).await;
                 let again = get(&app, viewer, &query, None).await;
                 let known = get(&app, viewer, &query, None).await;
-                let posted = app.ask_as_viewer(viewer.map(id), &query).await;
-                let keys = if told == Private { "" } else { &keys };
+                let posted = app.query_as_viewer(viewer.map(id), &query).await;
+                let keys = if directive == Private { "" } else { &keys };
                 let all =
                     [("first", &first), ("again", &again), ("known", &known), ("posted", &posted)];
-                for (time, answered) in all {
+                for (time, response) in all {
                     let what = format!("{field} to {viewer:?}, {time}");
-                    assert_tells(answered, told, keys, &what);
-                    assert_eq!(answered.status, 200, "{what}");
-                    // Nobody but admins is told anything by `admin`.
+                    assert_cache_headers(response, directive, keys, &what);
+                    assert_eq!(response.status, 200, "{what}");
+                    // Only admins get anything from `admin`.
                     let is_refused = field == "admin" && viewer != Some("admin");
-                    assert_eq!(answered.body.get("errors").is_some(), is_refused, "{what}: {}", answered.text);
+                    assert_eq!(response.body.get("errors").is_some(), is_refused, "{what}: {}", response.text);
                     if !is_refused {
-                        assert_eq!(answered.text, first.text, "{what}");
+                        assert_eq!(response.text, first.text, "{what}");
                     }
-                    assert_eq!(answered.header("etag"), first.header("etag"), "{what}");
+                    assert_eq!(response.header("etag"), first.header("etag"), "{what}");
                 }
             }
         }
     }
 
     /// Cards and spreads are in memory, and others may have changed them.
-    async fn while_others_are_not_heard_of_nothing_may_be_used_without_asking(engine: Engine) {
+    async fn without_fresh_invalidations_responses_must_be_revalidated(engine: Engine) {
         let app = start(engine).await;
         let query = "{ cardByCode(code: \"major_arcana_00\") { name } }";
         for _ in 0..3 {
-            let answered = get(&app, None, query, None).await;
-            assert_eq!(answered.header("cache-control"), "public, max-age=3600");
+            let response = get(&app, None, query, None).await;
+            assert_eq!(response.header("cache-control"), "public, max-age=3600");
         }
         app.app.services.cache.freshness_gate().close();
-        let answered = get(&app, None, query, None).await;
-        assert_eq!((answered.status, answered.header("cache-control")), (200, "public, no-cache"));
+        let response = get(&app, None, query, None).await;
+        assert_eq!((response.status, response.header("cache-control")), (200, "public, no-cache"));
     }
 
-    /// What is public stays so in fragments and under other names, and together with what is private it
-    /// is private.
-    async fn an_answer_is_as_private_as_its_most_private_field(engine: Engine) {
+    /// Public fields stay public in fragments and under aliases, and are private together with
+    /// private ones.
+    async fn a_response_is_as_private_as_its_most_private_field(engine: Engine) {
         let app = start(engine).await;
         let late = reading_id("q:late-pub");
-        for (query, told) in [
-            ("{ suits { name } voices { key } }".to_owned(), Use(3_600)),
-            ("{ suits { name } spreadByName(name: \"celtic_cross\") { name } }".to_owned(), Use(1_800)),
-            ("{ other: suits { ...Name __typename } __typename } fragment Name on SuitInfo { name }".to_owned(), Use(3_600)),
-            ("{ suits { name } cardByCode(code: \"major_arcana_00\") { drawCount } }".to_owned(), Ask),
-            ("{ spreadByName(name: \"celtic_cross\") { meanRating } }".to_owned(), Ask),
+        for (query, directive) in [
+            ("{ suits { name } voices { key } }".to_owned(), MaxAge(3_600)),
+            ("{ suits { name } spreadByName(name: \"celtic_cross\") { name } }".to_owned(), MaxAge(1_800)),
+            ("{ other: suits { ...Name __typename } __typename } fragment Name on SuitInfo { name }".to_owned(), MaxAge(3_600)),
+            ("{ suits { name } cardByCode(code: \"major_arcana_00\") { drawCount } }".to_owned(), Revalidate),
+            ("{ spreadByName(name: \"celtic_cross\") { meanRating } }".to_owned(), Revalidate),
             ("{ suits { name } viewer { id } }".to_owned(), Private),
             ("{ suits { name } ...Viewer } fragment Viewer on Query { viewer { id } }".to_owned(), Private),
             ("{ suits { name } viewer @include(if: false) { id } }".to_owned(), Private),
             (format!("{{ reading(id: {late:?}) {{ question notes }} }}"), Private),
             (format!("{{ node(id: {late:?}) {{ ... on Reading {{ question }} ... on Category {{ name }} }} }}"), Private),
             ("{ publicReadings { nodes { user { email } } } }".to_owned(), Private),
-            ("{ user(username: \"nobody\") { username } }".to_owned(), Ask),
+            ("{ user(username: \"nobody\") { username } }".to_owned(), Revalidate),
             ("{ __typename }".to_owned(), Private),
             ("{ suits { name } __schema { queryType { name } } }".to_owned(), Private),
         ] {
-            let answered = get(&app, None, &query, None).await;
-            assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
-            let keys = answered.header("surrogate-key").to_owned();
-            assert_eq!(keys.is_empty(), told == Private, "{query}: {keys}");
-            assert_tells(&answered, told, &keys, &query);
+            let response = get(&app, None, &query, None).await;
+            assert_eq!(response.body.get("errors"), None, "{query}: {}", response.text);
+            let keys = response.header("surrogate-key").to_owned();
+            assert_eq!(keys.is_empty(), directive == Private, "{query}: {keys}");
+            assert_cache_headers(&response, directive, &keys, &query);
         }
     }
 
-    async fn what_fails_is_kept_nowhere(engine: Engine) {
+    async fn errors_are_not_cacheable(engine: Engine) {
         let app = start(engine).await;
         for (query, has_data) in [
             // One field fails, and the others do not.
@@ -251,56 +256,56 @@ on_both_databases! {
             ("{ suits { name }", false),
             ("query One { suits { name } } query Two { suits { name } }", false),
         ] {
-            let answered = get(&app, None, query, Some("*")).await;
-            assert!(answered.body["errors"].is_array(), "{query}: {}", answered.text);
-            assert_eq!(answered.body.get("data").is_some(), has_data, "{query}: {}", answered.text);
-            assert_eq!(answered.status, if has_data { 200 } else { 400 }, "{query}");
-            assert_tells(&answered, Private, "", query);
+            let response = get(&app, None, query, Some("*")).await;
+            assert!(response.body["errors"].is_array(), "{query}: {}", response.text);
+            assert_eq!(response.body.get("data").is_some(), has_data, "{query}: {}", response.text);
+            assert_eq!(response.status, if has_data { 200 } else { 400 }, "{query}");
+            assert_cache_headers(&response, Private, "", query);
         }
         let unknown = json!({ "version": 1, "sha256Hash": "0".repeat(64) });
         let unknown = json!({ "extensions": { "persistedQuery": unknown } });
-        assert_tells(&app.send(None, &unknown).await, Private, "", "an unknown hash");
+        assert_cache_headers(&app.send(None, &unknown).await, Private, "", "an unknown hash");
         let wrong = app.send(Some("wrong"), &json!({ "query": "{ suits { name } }" })).await;
         assert_eq!(wrong.status, 401);
-        assert_tells(&wrong, Private, "", "a wrong token");
-        let drawn = app.ask("mutation { drawCards(input: { count: 1 }) { draws { card { name } } } }").await;
-        assert_tells(&drawn, Private, "", "a mutation");
+        assert_cache_headers(&wrong, Private, "", "a wrong token");
+        let drawn = app.query("mutation { drawCards(input: { count: 1 }) { draws { card { name } } } }").await;
+        assert_cache_headers(&drawn, Private, "", "a mutation");
     }
 
-    async fn what_a_client_has_is_not_sent_again(engine: Engine) {
+    async fn an_unchanged_response_is_304(engine: Engine) {
         let app = start(engine).await;
         let query = "{ user(username: \"ada\") { username bio displayName } }";
         let whole = get(&app, None, query, None).await;
         let tag = whole.header("etag").to_owned();
         let strong = tag.strip_prefix("W/").expect("a weak tag");
         for known in [tag.as_str(), strong, "*", &format!("\"other\", {tag}"), &format!("{strong} , W/\"x\"")] {
-            let answered = get(&app, None, query, Some(known)).await;
-            assert_eq!((answered.status, answered.text.as_str()), (304, ""), "{known}");
+            let response = get(&app, None, query, Some(known)).await;
+            assert_eq!((response.status, response.text.as_str()), (304, ""), "{known}");
             for name in ["cache-control", "etag", "vary", "surrogate-key"] {
-                assert_eq!(answered.header(name), whole.header(name), "{known}: {name}");
+                assert_eq!(response.header(name), whole.header(name), "{known}: {name}");
             }
             for name in ["content-type", "content-encoding"] {
-                assert_eq!(answered.headers.get(name), None, "{known}: {name}");
+                assert_eq!(response.headers.get(name), None, "{known}: {name}");
             }
         }
         for other in ["W/\"other\"", "", strong.trim_matches('"')] {
-            let answered = get(&app, None, query, Some(other)).await;
-            assert_eq!((answered.status, &answered.text), (200, &whole.text), "{other}");
+            let response = get(&app, None, query, Some(other)).await;
+            assert_eq!((response.status, &response.text), (200, &whole.text), "{other}");
         }
         // The tag is that of the other media type, whose bytes are the same.
         let json = app.request(Method::GET, &address_of(query)).header("accept", "application/json");
-        let json = answered(json.header("if-none-match", &tag)).await;
+        let json = send_request(json.header("if-none-match", &tag)).await;
         assert_eq!((json.status, &json.text), (200, &whole.text));
-        // A query that is posted is answered whole.
+        // A POST request gets the whole response.
         let posted = app
             .request(Method::POST, "/graphql")
             .header("accept", "application/graphql-response+json")
             .header("content-type", "application/json")
             .header("if-none-match", &tag)
             .body(json!({ "query": query }).to_string());
-        let posted = answered(posted).await;
+        let posted = send_request(posted).await;
         assert_eq!((posted.status, posted.text, posted.headers["etag"].clone()), (200, whole.text.clone(), whole.headers["etag"].clone()));
-        // Who is signed in may be shown more, and is not told that it is the same.
+        // A signed-in viewer may see more, and gets no 304.
         let signed_in = get(&app, Some("bob"), query, Some(&tag)).await;
         assert_eq!((signed_in.status, signed_in.text), (200, whole.text));
 
@@ -334,21 +339,21 @@ on_both_databases! {
 }
 
 #[tokio::test]
-async fn whoever_asks_too_often_is_told_nothing_that_may_be_kept() {
+async fn a_rate_limited_response_is_not_cacheable() {
     let app = TestApp::start_with(Engine::Sqlite, &["--rate-limit=1"]).await;
     let first = get(&app, None, "{ suits { name } }", None).await;
     assert_eq!(first.header("cache-control"), "public, max-age=3600");
     let second = get(&app, None, "{ suits { name } }", Some("*")).await;
     assert_eq!(second.status, 429);
-    assert_tells(&second, Private, "", "too many requests");
+    assert_cache_headers(&second, Private, "", "too many requests");
 }
 
 #[tokio::test]
 async fn origins_that_are_named_are_a_part_of_the_one_line() {
     let app = TestApp::start_with(Engine::Sqlite, &["--cors-origins=https://app.example"]).await;
     let request = app.request(Method::GET, &address_of("{ suits { name } }"));
-    let answered = answered(request.header("origin", "https://app.example")).await;
-    let vary: Vec<_> = answered.headers.get_all("vary").iter().collect();
+    let response = send_request(request.header("origin", "https://app.example")).await;
+    let vary: Vec<_> = response.headers.get_all("vary").iter().collect();
     assert_eq!(vary, ["accept, authorization, accept-encoding, origin"]);
 }
 

@@ -1,5 +1,5 @@
-//! Filters, orders and searches of cards: every page against an oracle that looks at all cards in
-//! memory, and the edges of what may be asked.
+//! Filters, orders and searches of cards: every page against an oracle that reads all cards in
+//! memory, and the edges of the arguments.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -218,7 +218,7 @@ on_both_databases! {
         assert_eq!(codes(&app, "search: \"1_0\"").await.len(), 0);
     }
 
-    async fn what_is_searched_for_has_a_length(engine: Engine) {
+    async fn a_search_term_has_a_maximum_length(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = |length| format!("{{ cards(search: {:?}) {{ totalCount }} }}", "愛".repeat(length));
         app.data(&query(100)).await;
@@ -273,7 +273,7 @@ on_both_databases! {
         }
     }
 
-    async fn forged_card_cursors_are_refused(engine: Engine) {
+    async fn forged_card_cursors_are_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let place = "major_arcana,3";
         let forged = [
@@ -301,16 +301,16 @@ on_both_databases! {
     async fn lists_of_cards_take_no_statement_and_their_counters_one(engine: Engine) {
         let app = TestApp::start(engine).await;
         let arguments = "search: \"a\", filter: { cardType: MINOR }, orderBy: { field: NAME }";
-        let ask = async |fields: &str| {
-            app.ask(&format!("{{ cards(first: 50, {arguments}) {{ totalCount nodes {{ {fields} }} }} }}"))
+        let fetch = async |fields: &str| {
+            app.query(&format!("{{ cards(first: 50, {arguments}) {{ totalCount nodes {{ {fields} }} }} }}"))
                 .await
                 .statements()
         };
-        assert_eq!(ask("name keywords radiationLevel").await, 0);
-        assert_eq!(ask("name drawCount").await, 1);
+        assert_eq!(fetch("name keywords radiationLevel").await, 0);
+        assert_eq!(fetch("name drawCount").await, 1);
     }
 
-    async fn a_page_of_cards_follows_what_changes_between_two_pages(engine: Engine) {
+    async fn a_page_of_cards_shows_changes_made_after_the_page_before(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = |after: &str| format!(
             "{{ cards(first: 3, orderBy: {{ field: THREAT_LEVEL, direction: DESC }}{after})
@@ -319,7 +319,7 @@ on_both_databases! {
         let all = expected(&app, |_| true, "THREAT_LEVEL", "DESC");
         let page = app.data(&query("")).await;
         let cursor = page["cards"]["pageInfo"]["endCursor"].as_str().expect("a cursor").to_owned();
-        // What was on the first page goes to the end: the second one loses nothing.
+        // The first page's card goes to the end: the second page loses nothing.
         let first = page["cards"]["nodes"][0]["code"].as_str().expect("a code").to_owned();
         wasteland_cards::Entity::update_many()
             .col_expr(wasteland_cards::Column::ThreatLevel, Expr::value(1))

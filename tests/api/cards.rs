@@ -21,7 +21,7 @@ const CARD: &str = "id code name zhName: name(locale: ZH_HANT) cardType suit num
     zhInterpretation: interpretation(voice: PIP_BOY, locale: ZH_HANT)";
 
 on_both_databases! {
-    async fn a_card_answers_every_field(engine: Engine) {
+    async fn a_card_returns_every_field(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;
         wasteland_cards::Entity::update_many()
@@ -90,7 +90,7 @@ on_both_databases! {
         );
     }
 
-    async fn what_a_card_lacks_is_null(engine: Engine) {
+    async fn absent_fields_of_a_card_are_null(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "{ cardByCode(code: \"major_arcana_01\") { vaultNumber imageUrl drawCount } }";
         assert_eq!(
@@ -235,13 +235,13 @@ on_both_databases! {
         assert_eq!(data["cardByCode"]["zh"], data["cardByCode"]["en"]);
     }
 
-    async fn the_id_of_another_type_is_refused_where_a_card_is_asked_for(engine: Engine) {
+    async fn the_id_of_another_type_is_rejected_as_a_card(engine: Engine) {
         let app = TestApp::start(engine).await;
         let id = spread_id(&app, "celtic_cross");
-        let answered = app.ask(&format!("{{ card(id: {id:?}) {{ id }} }}")).await;
-        assert_eq!(answered.status, 200);
+        let response = app.query(&format!("{{ card(id: {id:?}) {{ id }} }}")).await;
+        assert_eq!(response.status, 200);
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             json!({
                 "data": { "card": null },
                 "errors": [{

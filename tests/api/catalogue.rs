@@ -1,4 +1,4 @@
-//! The reference data that a server keeps in memory, where several servers share a database.
+//! The reference data in memory of a server, where several servers share a database.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::support::app::{TestApp, on_both_databases, settings_of};
 use crate::support::fixtures::{card_id, id, rows, user};
 
 on_both_databases! {
-    async fn what_an_admin_changes_on_one_server_others_read_anew(engine: Engine) {
+    async fn an_edit_by_an_admin_reloads_the_catalogue_of_other_servers(engine: Engine) {
         let app = TestApp::start(engine).await;
         let admin = users::Model { is_admin: true, ..user("admin") };
         app.insert(rows(vec![admin], Vec::new())).await;
@@ -28,7 +28,7 @@ on_both_databases! {
         };
 
         let unchanged = services.catalogue();
-        refresh_catalogue(&services, &other.session()).await.expect("it is looked at");
+        refresh_catalogue(&services, &other.session()).await.expect("it is checked");
         assert!(std::sync::Arc::ptr_eq(&unchanged, &services.catalogue()), "nothing was changed");
 
         let fool = card_id(&app, "major_arcana_00");
@@ -40,8 +40,8 @@ on_both_databases! {
             app.data_as(id("admin"), &change).await,
             json!({ "adminUpdateCard": { "card": { "name": "愚者" }, "userErrors": [] } })
         );
-        assert_ne!(name(), "愚者", "the other server has not looked yet");
-        refresh_catalogue(&services, &other.session()).await.expect("it is looked at");
+        assert_ne!(name(), "愚者", "the other server has not reloaded yet");
+        refresh_catalogue(&services, &other.session()).await.expect("it is checked");
         assert_eq!(name(), "愚者");
         other.close().await;
     }

@@ -196,7 +196,7 @@ on_both_databases! {
         let categories = (1..=99).map(|n| category(&ada, &format!("c{n:03}"))).collect();
         app.insert(SeedRows { users: vec![ada.clone()], categories, ..SeedRows::default() }).await;
         // Ten at once find one place.
-        let asked = (0..10).map(|n| {
+        let requests = (0..10).map(|n| {
             let input = json!({ "name": format!("new {n}"), "color": "#000000" });
             payload(
                 &app,
@@ -206,14 +206,14 @@ on_both_databases! {
                 "category { name } userErrors { field code max }",
             )
         });
-        let answers = join_all(asked).await;
+        let responses = join_all(requests).await;
         let full = json!({
             "category": null,
             "userErrors": [{ "field": null, "code": "TOO_MANY", "max": 100 }],
         });
-        assert_eq!(answers.iter().filter(|answer| **answer == full).count(), 9, "{answers:?}");
+        assert_eq!(responses.iter().filter(|response| **response == full).count(), 9, "{responses:?}");
         assert_eq!(
-            answers.iter().filter(|answer| answer["category"]["name"].is_string()).count(),
+            responses.iter().filter(|response| response["category"]["name"].is_string()).count(),
             1
         );
         let input = json!({ "name": "one more", "color": "#000000" });
@@ -261,7 +261,7 @@ on_both_databases! {
                 json!({ "question": name, "version": version, "category": null })
             );
         }
-        let answered = mutate(
+        let response = mutate(
             &app,
             Some(ada.id),
             "deleteCategory",
@@ -269,7 +269,7 @@ on_both_databases! {
             fields,
         )
         .await;
-        assert_eq!(answered.body_without_request_id(), not_found("deleteCategory", "category"));
+        assert_eq!(response.body_without_request_id(), not_found("deleteCategory", "category"));
     }
 
     async fn categories_of_others_and_none_are_the_same(engine: Engine) {
@@ -280,9 +280,9 @@ on_both_databases! {
                 ("updateCategory", json!({ "id": category, "name": "mine" })),
                 ("deleteCategory", json!({ "id": category })),
             ] {
-                let answered = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
+                let response = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
                 assert_eq!(
-                    answered.body_without_request_id(),
+                    response.body_without_request_id(),
                     not_found(mutation, "category"),
                     "{name}"
                 );
@@ -300,8 +300,8 @@ on_both_databases! {
             ("updateCategory", json!({ "id": category_id("work") })),
             ("deleteCategory", json!({ "id": category_id("work") })),
         ] {
-            let answered = mutate(&app, None, mutation, &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), unauthenticated(mutation));
+            let response = mutate(&app, None, mutation, &input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), unauthenticated(mutation));
         }
     }
 
@@ -310,20 +310,20 @@ on_both_databases! {
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let input = json!({ "name": "n", "color": "#000000", "idempotencyKey": "k" });
         let fields = "category { id name } userErrors { code }";
-        let asked =
+        let requests =
             (0..10).map(|_| payload(&app, id("ada"), "createCategory", input.clone(), fields));
-        let answers = join_all(asked).await;
-        assert_eq!(answers[0]["userErrors"], json!([]));
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        let responses = join_all(requests).await;
+        assert_eq!(responses[0]["userErrors"], json!([]));
+        assert!(responses.iter().all(|response| *response == responses[0]), "{responses:?}");
         assert_eq!(categories(&app, "name").await, json!([{ "name": "n" }]));
 
         let mut other = input.clone();
         other["color"] = "#000001".into();
-        let answered = mutate(&app, Some(id("ada")), "createCategory", &other, fields).await;
+        let response = mutate(&app, Some(id("ada")), "createCategory", &other, fields).await;
         let message = "`idempotencyKey` was used before with another input";
         let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "idempotencyKey" });
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             failure("createCategory", message, &extensions)
         );
 

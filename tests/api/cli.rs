@@ -52,7 +52,7 @@ fn execute_with_input(
         .spawn()
         .expect("the program starts");
     let mut stdin = child.stdin.take().expect("piped");
-    // What refuses its arguments does not read; then the pipe is closed.
+    // A program that rejects its arguments does not read; then the pipe is closed.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     child.wait_with_output().expect("the program runs")
@@ -81,8 +81,9 @@ fn succeeded(output: &Output) -> String {
     text(&output.stdout)
 }
 
-/// The address that a starting server tells, if it comes so far. Other lines may stand before it.
-fn url_told(stdout: ChildStdout) -> Option<String> {
+/// The address in the output of a starting server, if it gets that far. Other lines may stand
+/// before it.
+fn listen_url(stdout: ChildStdout) -> Option<String> {
     let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
     lines.find_map(|line| line.strip_prefix("wasteland-tarot listens on ").map(str::to_owned))
 }
@@ -119,7 +120,7 @@ impl Server {
             let _ = stderr.read_to_string(&mut log);
             log
         });
-        let Some(url) = url_told(child.stdout.take().expect("piped")) else {
+        let Some(url) = listen_url(child.stdout.take().expect("piped")) else {
             let _ = child.wait();
             return Err(log.join().expect("the log is read"));
         };
@@ -147,11 +148,11 @@ impl Server {
         RawConnection::open_to(&self.url).await
     }
 
-    /// Sends a body and answers the one that comes back.
-    async fn ask(&self, headers: &str, body: &str) -> Value {
+    /// Sends a body and returns the response body.
+    async fn query(&self, headers: &str, body: &str) -> Value {
         let mut connection = self.connect().await;
         connection.write(raw_post(headers, body)).await;
-        connection.answer().await.json()
+        connection.read_response().await.json()
     }
 }
 
@@ -197,7 +198,7 @@ fn help_names_every_setting_and_shows_no_value_of_the_environment() {
 
 on_both_databases! {
     async fn migrations_are_applied_taken_back_and_listed(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
         let migrate = |arguments: &[&str]| {
             let arguments: Vec<_> = std::iter::once("migrate").chain(arguments.iter().copied()).collect();
@@ -233,7 +234,7 @@ on_both_databases! {
         engine: Engine,
     ) {
         let one = TestDatabase::new(engine, Content::Reference).await;
-        let two = TestDatabase::new(engine, Content::Nothing).await;
+        let two = TestDatabase::new(engine, Content::Empty).await;
         let schema_before = schema_of(&one).await;
         let folder = folder();
         let seed = |database: &TestDatabase, flags: &[&str]| {
@@ -241,8 +242,8 @@ on_both_databases! {
             let given = ["seed", "--users=40", "--readings=1200", "--until=2026-11-01T12:00:00Z"];
             execute(folder.path(), &environment, &[&given, flags].concat())
         };
-        let told = succeeded(&seed(&one, &[]));
-        assert!(told.ends_with("loaded 40 users and 1200 readings\n"), "{told}");
+        let output = succeeded(&seed(&one, &[]));
+        assert!(output.ends_with("loaded 40 users and 1200 readings\n"), "{output}");
         succeeded(&seed(&two, &[]));
         // Indexes and triggers are away while the rows are written.
         assert_eq!(schema_of(&one).await, schema_before);
@@ -255,7 +256,7 @@ on_both_databases! {
         assert_eq!(again, "seed: there are users already; seed fills a database that has none");
         assert_eq!(rows_of(&one).await, rows);
 
-        let other = TestDatabase::new(engine, Content::Nothing).await;
+        let other = TestDatabase::new(engine, Content::Empty).await;
         succeeded(&seed(&other, &["--seed=7"]));
         assert_ne!(rows_of(&other).await, rows);
     }
@@ -294,7 +295,7 @@ async fn values(database: &TestDatabase, sqlite: &str, postgres: &str) -> Vec<St
 }
 
 #[test]
-fn seed_is_refused_in_production_and_wants_its_numbers() {
+fn seed_is_rejected_in_production_and_needs_its_numbers() {
     let folder = folder();
     let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET)];
     let line =
@@ -312,22 +313,28 @@ async fn plain_serve_makes_its_database_and_says_where_it_listens() {
     let server = Server::start(folder.path(), &[], &[]);
     assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
     let query = r#"{"query":"{ publicStats { cards } }"}"#;
-    assert_eq!(server.ask("", query).await, json!({ "data": { "publicStats": { "cards": 78 } } }));
+    assert_eq!(
+        server.query("", query).await,
+        json!({ "data": { "publicStats": { "cards": 78 } } })
+    );
     assert!(folder.path().join("data/wasteland.db").is_file());
     assert_eq!(server.stop().0, Some(0));
-    // What is there is used again.
+    // The existing database is used again.
     let server = Server::start(folder.path(), &[], &["serve"]);
-    assert_eq!(server.ask("", query).await, json!({ "data": { "publicStats": { "cards": 78 } } }));
+    assert_eq!(
+        server.query("", query).await,
+        json!({ "data": { "publicStats": { "cards": 78 } } })
+    );
     assert_eq!(server.stop().0, Some(0));
 }
 
 #[tokio::test]
-async fn a_server_database_is_migrated_only_when_asked() {
-    let test = "a_server_database_is_migrated_only_when_asked";
+async fn a_server_database_is_migrated_only_with_the_flag() {
+    let test = "a_server_database_is_migrated_only_with_the_flag";
     if !Engine::has_postgres(test) {
         return;
     }
-    let database = TestDatabase::new(Engine::Postgres, Content::Nothing).await;
+    let database = TestDatabase::new(Engine::Postgres, Content::Empty).await;
     let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
     let output = execute(folder.path(), &environment, &["serve"]);
     let listed = succeeded(&execute(folder.path(), &environment, &["migrate", "status"]));
@@ -342,7 +349,7 @@ async fn a_server_database_is_migrated_only_when_asked() {
         )
     );
     let server = Server::start(folder.path(), &environment, &["serve", "--migrate"]);
-    assert_eq!(server.ask("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(server.query("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
     assert_eq!(server.stop().0, Some(0));
 }
 
@@ -350,7 +357,7 @@ async fn a_server_database_is_migrated_only_when_asked() {
 
 on_both_databases! {
     async fn of_several_servers_that_start_at_once_all_serve_and_one_loads(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let folder = folder();
         let starts: Vec<_> = (0..4)
             .map(|_| {
@@ -365,8 +372,8 @@ on_both_databases! {
         for start in starts {
             let server = start.join().expect("no panic").unwrap_or_else(|log| panic!("{log}"));
             let query = r#"{"query":"{ publicStats { cards users } }"}"#;
-            let answer = server.ask("", query).await;
-            assert_eq!(answer, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
+            let response = server.query("", query).await;
+            assert_eq!(response, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
             let (code, log) = server.stop();
             assert_eq!(code, Some(0), "{log}");
             loaded += log.matches("loaded the demonstration data").count();
@@ -375,7 +382,7 @@ on_both_databases! {
     }
 
     async fn a_server_that_is_killed_while_it_prepares_its_database_starts_again(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let (folder, environment) = (folder(), [("DATABASE_URL", database.url.as_str())]);
         let arguments = ["serve", "--listen=127.0.0.1:0", "--migrate", "--demo"];
         // Wherever that is: in a migration, between two, in the reference data, or after all.
@@ -391,13 +398,13 @@ on_both_databases! {
         }
         let server = Server::start(folder.path(), &environment, &["serve", "--migrate", "--demo"]);
         let query = r#"{"query":"{ publicStats { cards users } }"}"#;
-        let answer = server.ask("", query).await;
-        assert_eq!(answer, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
+        let response = server.query("", query).await;
+        assert_eq!(response, json!({ "data": { "publicStats": { "cards": 78, "users": 50 } } }));
         assert_eq!(server.stop().0, Some(0));
     }
 
     async fn a_server_that_waits_for_another_to_prepare_the_database_can_be_stopped(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let settings = settings_of(&database.url, &[]);
         let lock = StartLock::acquire(&settings.database).await.expect("nobody else has it");
         let folder = folder();
@@ -410,15 +417,15 @@ on_both_databases! {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program starts");
-        let told = BufReader::new(child.stdout.take().expect("piped"));
-        // Kept open: the server says more when it stops.
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        // Held open: the server logs more when it stops.
         let mut said = BufReader::new(child.stderr.take().expect("piped")).lines();
         let line = said.by_ref().map_while(Result::ok).find(|line| line.contains("waiting for it"));
         assert!(line.is_some(), "it does not say that it waits");
         let order = format!("kill -TERM {}", child.id());
         assert!(Command::new("sh").args(["-c", &order]).status().expect("a shell").success());
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
-        assert_eq!(told.lines().count(), 0, "it listened");
+        assert_eq!(output.lines().count(), 0, "it listened");
         lock.release().await;
     }
 }
@@ -481,33 +488,33 @@ async fn assert_drains(signal: &str) {
     let server = Server::start(folder.path(), &[], &["serve"]);
     let mut idle = server.connect().await;
     idle.write(raw_post("", QUERY)).await;
-    assert_eq!(idle.answer().await.body, ANSWER);
+    assert_eq!(idle.read_response().await.body, ANSWER);
     let mut silent = server.connect().await;
     let mut in_flight = request_in_flight(&server).await;
     server.signal(signal);
-    // Both end before the request does: nothing is asked on them.
+    // Both end before the request does: no request is in flight on them.
     assert_eq!(idle.read_to_end().await, b"");
     assert_eq!(silent.read_to_end().await, b"");
     in_flight.write(QUERY).await;
-    let answer = in_flight.answer().await;
-    assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+    let response = in_flight.read_response().await;
+    assert_eq!((response.status, response.body.as_slice()), (200, ANSWER));
     assert_eq!(in_flight.read_to_end().await, b"");
     let (code, log) = server.wait();
     assert_eq!(code, Some(0), "{log}");
 }
 
 #[tokio::test]
-async fn sigterm_lets_the_request_in_flight_be_answered() {
+async fn sigterm_finishes_the_request_in_flight() {
     assert_drains("TERM").await;
 }
 
 #[tokio::test]
-async fn sigint_lets_the_request_in_flight_be_answered() {
+async fn sigint_finishes_the_request_in_flight() {
     assert_drains("INT").await;
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_does_not_keep_the_server_from_stopping() {
+async fn a_request_that_never_ends_does_not_prevent_shutdown() {
     let folder = folder();
     let server = Server::start(folder.path(), &[], &["serve", "--shutdown-timeout=1"]);
     let mut in_flight = request_in_flight(&server).await;
@@ -523,11 +530,11 @@ async fn a_second_server_at_the_same_address_says_so() {
     let (first, second) = (folder(), folder());
     let server = Server::start(first.path(), &[], &[]);
     let address = server.url.strip_prefix("http://").expect("an address");
-    // Beside the log, which tells of the migrations of the new database.
+    // Besides the log, which reports the migrations of the new database.
     let environment = [("LISTEN", address), ("LOG", "error")];
     let line = refusal(&execute(second.path(), &environment, &[]));
     assert_eq!(line, format!("LISTEN={address}: Address already in use (os error 98)"));
-    assert_eq!(server.ask("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(server.query("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
 }
 
 // Settings
@@ -565,7 +572,7 @@ fn assert_is_refused(setting: &Setting, line: &str, source: &str) {
     let shown = if is_secret { "…" } else { WRONG };
     let start = format!("{}={shown:?} ({source}): ", setting.name);
     let expected = line.strip_prefix(&start).unwrap_or_else(|| panic!("{start}… and not {line}"));
-    // What it may be, in words: the same that a person needs to put it right.
+    // The allowed values, in words that a person can act on.
     assert!(expected.split(' ').count() >= 2, "{line}");
     assert!(expected != "another value" && !expected.contains("was not"), "{line}");
     assert!(!is_secret || !line.contains(WRONG), "{line}");
@@ -605,7 +612,7 @@ fn a_wrong_setting_in_the_settings_file_is_one_line() {
 }
 
 #[test]
-fn an_empty_value_is_refused_or_means_none() {
+fn an_empty_value_is_rejected_or_means_none() {
     let folder = folder();
     for setting in settings() {
         let output = execute(folder.path(), &[(&setting.name, "")], &["schema"]);
@@ -632,7 +639,7 @@ const MAY_BE_ZERO: [&str; 11] = [
 ];
 
 #[test]
-fn numbers_below_what_they_may_be_are_refused() {
+fn numbers_below_what_they_may_be_are_rejected() {
     let folder = folder();
     for setting in settings() {
         let takes = |value: &str| {
@@ -656,7 +663,7 @@ fn numbers_below_what_they_may_be_are_refused() {
 }
 
 #[test]
-fn the_largest_number_of_any_setting_starts_a_server_or_is_refused() {
+fn the_largest_number_of_any_setting_starts_a_server_or_is_rejected() {
     let folder = folder();
     for setting in settings() {
         for value in ["18446744073709551615", "4294967295", "86400000", "86400"] {
@@ -707,7 +714,7 @@ fn a_flag_beats_the_environment_which_beats_the_settings_file() {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
-        let url = url_told(child.stdout.take().expect("piped")).expect("an address");
+        let url = listen_url(child.stdout.take().expect("piped")).expect("an address");
         child.kill().expect("it runs");
         child.wait().expect("it ends");
         let (host, _) = url["http://".len()..].split_once(':').expect("a host and a port");
@@ -773,7 +780,7 @@ fn production_wants_a_secret_of_its_own() {
 }
 
 #[test]
-fn demonstration_data_is_refused_in_production() {
+fn demonstration_data_is_rejected_in_production() {
     let folder = folder();
     let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET)];
     let line = refusal(&execute(folder.path(), &environment, &["serve", "--demo"]));
@@ -800,30 +807,30 @@ async fn folder_with_user() -> (TempDir, PathBuf, Uuid) {
     (folder, path, id)
 }
 
-/// What `user create` says to that password.
+/// Output of `user create` with that password.
 fn create(folder: &Path, name: &str, flags: &[&str], password: &str) -> Output {
     let email = format!("{name}@example.com");
     let arguments = ["user", "create", "--username", name, "--email", &email];
     execute_with_input(folder, &[], &[&arguments, flags].concat(), password)
 }
 
-/// What the API says of whoever has that name and password.
+/// Login payload for that name and password.
 async fn log_in(server: &Server, name: &str, password: &str) -> Value {
     let query = "mutation ($input: LoginInput!) { login(input: $input) {
         viewer { username email isAdmin isPremium } userErrors { code } } }";
     let input = json!({ "login": name, "password": password });
     let body = json!({ "query": query, "variables": { "input": input } });
-    server.ask("", &body.to_string()).await["data"]["login"].take()
+    server.query("", &body.to_string()).await["data"]["login"].take()
 }
 
 #[tokio::test]
 async fn user_create_makes_an_account_with_a_password_from_standard_input() {
     let folder = folder();
-    let told = "user created\n";
+    let output = "user created\n";
     // The first line without its end, or all there is; blanks are part of a password.
-    assert_eq!(succeeded(&create(folder.path(), "Ada", &[], "a password\nnot this\n")), told);
-    assert_eq!(succeeded(&create(folder.path(), "Zoe\u{308}", &[], " a password \r\n")), told);
-    assert_eq!(succeeded(&create(folder.path(), "root", &["--admin"], "a password")), told);
+    assert_eq!(succeeded(&create(folder.path(), "Ada", &[], "a password\nnot this\n")), output);
+    assert_eq!(succeeded(&create(folder.path(), "Zoe\u{308}", &[], " a password \r\n")), output);
+    assert_eq!(succeeded(&create(folder.path(), "root", &["--admin"], "a password")), output);
     let server = Server::start(folder.path(), &[], &[]);
     for (name, password, is_admin) in [
         ("ada", "a password", false),
@@ -846,7 +853,7 @@ async fn user_create_makes_an_account_with_a_password_from_standard_input() {
 }
 
 #[test]
-fn user_create_refuses_nonsense() {
+fn user_create_rejects_nonsense() {
     let folder = folder();
     succeeded(&create(folder.path(), "ada", &[], "a password"));
     let refused = |name: &str, email: &str, password: &str| {
@@ -925,8 +932,8 @@ async fn user_token_prints_a_token_that_works() {
     let token = succeeded(&execute(folder.path(), &environment, &arguments));
     let server = Server::start(folder.path(), &environment, &[]);
     let headers = format!("authorization: Bearer {}\r\n", token.trim_end());
-    let answer = server.ask(&headers, r#"{"query":"{ viewer { username } }"}"#).await;
-    assert_eq!(answer, json!({ "data": { "viewer": { "username": "dweller" } } }));
+    let response = server.query(&headers, r#"{"query":"{ viewer { username } }"}"#).await;
+    assert_eq!(response, json!({ "data": { "viewer": { "username": "dweller" } } }));
     assert_eq!(server.stop().0, Some(0));
     let unknown = ["user", "token", "--username", "nobody"];
     let line = refusal(&execute(folder.path(), &environment, &unknown));
@@ -959,15 +966,15 @@ async fn production_logs_one_line_of_json_for_each_request_and_no_secret() {
         "operationName": "WhoAmI",
     });
     let headers = format!("authorization: Bearer {token}\r\nx-request-id: mine\r\n");
-    let answer = server.ask(&headers, &body.to_string()).await;
-    assert_eq!(answer["data"]["viewer"]["username"], "dweller");
+    let response = server.query(&headers, &body.to_string()).await;
+    assert_eq!(response["data"]["viewer"]["username"], "dweller");
     let wrong = format!("authorization: Bearer {token}x\r\n");
-    let answer = server.ask(&wrong, &body.to_string()).await;
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    let response = server.query(&wrong, &body.to_string()).await;
+    assert_eq!(response["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     let mut connection = server.connect().await;
     let get = format!("GET /graphql?query=%7B+nope_{question}+%7D HTTP/1.1\r\nhost: test\r\n\r\n");
     connection.write(get).await;
-    assert_eq!(connection.answer().await.status, 200);
+    assert_eq!(connection.read_response().await.status, 200);
     let (code, log) = server.stop();
     assert_eq!(code, Some(0));
 
@@ -997,7 +1004,7 @@ async fn a_slow_statement_is_in_the_log_once_a_minute_and_without_its_values() {
     let server = Server::start(folder.path(), &environment, &[]);
     for name in ["s3cret-one", "s3cret-two", "s3cret-three"] {
         let query = format!("query Find {{ user(username: \"{name}\") {{ id }} }}");
-        server.ask("x-request-id: mine\r\n", &json!({ "query": query }).to_string()).await;
+        server.query("x-request-id: mine\r\n", &json!({ "query": query }).to_string()).await;
     }
     let (_, log) = server.stop();
     let lines: Vec<Value> =
@@ -1018,10 +1025,10 @@ async fn a_slow_statement_is_in_the_log_once_a_minute_and_without_its_values() {
 async fn development_logs_text_for_people() {
     let folder = folder();
     let server = Server::start(folder.path(), &[], &[]);
-    server.ask("x-request-id: mine\r\n", QUERY).await;
+    server.query("x-request-id: mine\r\n", QUERY).await;
     let (_, log) = server.stop();
     let line = log.lines().find(|line| line.contains("request_id=mine")).expect("its line");
     assert!(line.contains("INFO") && line.contains("statements=0"), "{line}");
-    // No colours where nobody looks at them.
+    // No colours where the output is no terminal.
     assert!(!log.contains('\u{1b}'), "{log}");
 }

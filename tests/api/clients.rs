@@ -7,7 +7,7 @@ on_both_databases! {
     /// One after another: they share a folder of packages.
     async fn apollo_urql_and_relay_page_and_see_what_they_write(engine: Engine) {
         let app = TestApp::start(engine).await;
-        app.demonstrate().await;
+        app.load_demonstration().await;
         for (client, claims) in [("apollo", 14), ("urql", 15), ("relay", 14)] {
             let test = "apollo_urql_and_relay_page_and_see_what_they_write";
             let script = format!("{client}.mjs");

@@ -1,4 +1,4 @@
-//! The GraphQL-over-HTTP specification, as the audits of `graphql-http` ask for it.
+//! The GraphQL-over-HTTP specification, checked by the audits of `graphql-http`.
 
 use crate::support::app::{Engine, TestApp, run_script};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answered, Engine, TestApp, administer, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, on_both_databases, run_admin_statement};
 use crate::support::fixtures::{id, rows, spread_id, user};
 use crate::support::tables::Access;
 
@@ -21,7 +21,7 @@ async fn start(engine: Engine, flags: &[&str]) -> TestApp {
     app
 }
 
-/// What the pool's figures are when nobody but the one who asks has a connection, once that is so.
+/// Figures of the pool once only the request that reads them holds a connection.
 async fn stats(app: &TestApp) -> Value {
     let data = app.data_as(id("overseer"), &format!("{{ admin {{ {STATS} }} }}")).await;
     let pools = data["admin"]["poolStats"].as_array().expect("pools").clone();
@@ -30,10 +30,10 @@ async fn stats(app: &TestApp) -> Value {
 }
 
 /// Polls until it is so. That it never is fails the test in the end.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, Value>) -> T {
+async fn until<T>(what: &str, mut poll: impl AsyncFnMut() -> Result<T, Value>) -> T {
     let mut seen = Value::Null;
     for _ in 0..600 {
-        match look().await {
+        match poll().await {
             Ok(found) => return found,
             Err(other) => seen = other,
         }
@@ -49,7 +49,7 @@ const PATIENT: [&str; 3] = [
     "--database-deadline-ms=60000",
 ];
 
-/// Takes a lock that whoever asks for `usageCount` waits for.
+/// Takes a lock that queries of `usageCount` wait for.
 async fn lock(app: &TestApp) -> Access {
     let access = Access::open(&app.database).await;
     access.run("BEGIN; LOCK TABLE spread_stats IN ACCESS EXCLUSIVE MODE").await;
@@ -87,16 +87,16 @@ on_both_databases! {
             app.data(FEED).await;
         }
         let seen = stats(&app).await;
-        let open = seen["checkedIn"].as_u64().expect("idle") + seen["checkedOut"].as_u64().expect("lent");
+        let open = seen["checkedIn"].as_u64().expect("idle") + seen["checkedOut"].as_u64().expect("in use");
         // One after another: each waits for the last one's connection to be back.
         assert!(open <= 2, "{seen}");
         assert_eq!(seen["overflow"], 0);
     }
 
-    async fn many_requests_on_few_connections_are_all_answered(engine: Engine) {
+    async fn many_requests_on_few_connections_all_get_responses(engine: Engine) {
         let app = start(engine, &["--database-pool-size=2", "--database-max-overflow=1"]).await;
-        let asked = (0..200).map(|_| app.data("{ publicReadings { totalCount nodes { id } } }"));
-        for data in join_all(asked).await {
+        let requests = (0..200).map(|_| app.data("{ publicReadings { totalCount nodes { id } } }"));
+        for data in join_all(requests).await {
             assert_eq!(data["publicReadings"]["totalCount"], 0);
         }
         let seen = until("a pool of its size", async || {
@@ -108,7 +108,7 @@ on_both_databases! {
         assert_eq!(seen["waiting"], 0);
     }
 
-    async fn health_is_told_with_the_time_that_it_took(engine: Engine) {
+    async fn health_reports_its_latency(engine: Engine) {
         let app = start(engine, &["--database-pool-size=1", "--database-max-overflow=0"]).await;
         let query = format!("{{ admin {{ databaseHealth {{ status latencyMs error {STATS} }} }} }}");
         let data = app.data_as(id("overseer"), &query).await;
@@ -139,9 +139,9 @@ on_postgres! {
         let flags = [&["--database-pool-size=2", "--database-max-overflow=3"], &PATIENT[..]].concat();
         let app = start(Engine::Postgres, &flags).await;
         let access = lock(&app).await;
-        let held = (0..4).map(|_| app.ask(WAITS));
-        let look = async {
-            // The fifth connection is that of the one who asks.
+        let held = (0..4).map(|_| app.query(WAITS));
+        let poll = async {
+            // The fifth connection is that of the query itself.
             let seen = until("an overflow", async || {
                 let seen = stats(&app).await;
                 if seen["checkedOut"] == 5 { Ok(seen) } else { Err(seen) }
@@ -150,7 +150,7 @@ on_postgres! {
             unlock(access).await;
             seen
         };
-        let (_, seen) = futures_util::join!(join_all(held), look);
+        let (_, seen) = futures_util::join!(join_all(held), poll);
         assert_eq!(seen["overflow"], 3, "{seen}");
         assert_eq!(seen["poolSize"], 2);
         until("the pool's own size", async || {
@@ -161,34 +161,34 @@ on_postgres! {
         .await;
     }
 
-    async fn the_wait_for_a_connection_is_told_apart_from_the_wait_for_the_database() {
+    async fn the_wait_for_a_connection_is_reported_apart_from_query_time() {
         let flags = [&["--database-pool-size=1", "--database-max-overflow=0"], &PATIENT[..]].concat();
         let app = start(Engine::Postgres, &flags).await;
         let access = lock(&app).await;
         let second = async {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            app.ask(FEED).await
+            app.query(FEED).await
         };
         let unlocked = async {
             tokio::time::sleep(Duration::from_millis(500)).await;
             unlock(access).await;
         };
-        let (first, second, ()) = futures_util::join!(app.ask(WAITS), second, unlocked);
-        let at_work = |answered: &Answered| answered.milliseconds("sql") - answered.milliseconds("pool");
+        let (first, second, ()) = futures_util::join!(app.query(WAITS), second, unlocked);
+        let at_work = |response: &TestResponse| response.milliseconds("sql") - response.milliseconds("pool");
         assert!(at_work(&first) > 200.0, "{}", first.header("server-timing"));
         assert!(second.milliseconds("pool") > 200.0, "{}", second.header("server-timing"));
     }
 
-    async fn who_gets_no_connection_is_told_that_there_is_none() {
+    async fn a_request_without_a_connection_fails_with_a_timeout() {
         let flags = ["--database-pool-size=1", "--database-max-overflow=0",
             "--request-timeout-ms=900"];
         let flags = [&flags, &PATIENT[..]].concat();
         let app = start(Engine::Postgres, &flags).await;
         let access = lock(&app).await;
-        let held = app.ask(WAITS);
+        let held = app.query(WAITS);
         let second = async {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            app.ask(FEED).await
+            app.query(FEED).await
         };
         let (first, second) = futures_util::join!(held, second);
         unlock(access).await;
@@ -207,10 +207,10 @@ on_postgres! {
             "--database-statement-timeout-ms=60000", "--database-deadline-ms=4000"];
         let app = start(Engine::Postgres, &flags).await;
         let access = lock(&app).await;
-        let held = app.ask(WAITS);
+        let held = app.query(WAITS);
         let second = async {
             tokio::time::sleep(Duration::from_millis(150)).await;
-            app.ask(FEED).await
+            app.query(FEED).await
         };
         let (_, second) = futures_util::join!(held, second);
         unlock(access).await;
@@ -226,19 +226,19 @@ on_postgres! {
         );
         let spread = spread_id(&app, "single_wasteland");
         for round in 0..5 {
-            let asked = (0..4).map(|_| app.data(FEED));
-            join_all(asked).await;
-            administer(&kill).await;
+            let requests = (0..4).map(|_| app.data(FEED));
+            join_all(requests).await;
+            run_admin_statement(&kill).await;
             // A query, and a mutation whose first statement is its BEGIN.
             app.data(FEED).await;
-            administer(&kill).await;
-            let asked = format!("round {round}");
+            run_admin_statement(&kill).await;
+            let requests = format!("round {round}");
             let create = format!(
-                "mutation {{ createReading(input: {{ question: {asked:?}, spreadId: {spread:?} }}) {{
+                "mutation {{ createReading(input: {{ question: {requests:?}, spreadId: {spread:?} }}) {{
                     reading {{ question }} }} }}"
             );
             let data = app.data_as(id("ada"), &create).await;
-            assert_eq!(data["createReading"]["reading"]["question"], asked.as_str());
+            assert_eq!(data["createReading"]["reading"]["question"], requests.as_str());
         }
     }
 

@@ -36,7 +36,7 @@ struct Counters {
     readings: i64,
 }
 
-/// What a count of the rows is.
+/// Counters recomputed from the rows.
 async fn recount(connection: &DatabaseConnection) -> Counters {
     let cards = card_stats::Entity::find().all(connection).await.expect("cards");
     let spreads = spread_stats::Entity::find().all(connection).await.expect("spreads");
@@ -61,7 +61,7 @@ async fn recount(connection: &DatabaseConnection) -> Counters {
     counters
 }
 
-/// What the counters are.
+/// Stored counters.
 async fn counted(connection: &DatabaseConnection) -> Counters {
     let cards = card_stats::Entity::find().all(connection).await.expect("cards");
     let spreads = spread_stats::Entity::find().all(connection).await.expect("spreads");
@@ -76,7 +76,7 @@ async fn counted(connection: &DatabaseConnection) -> Counters {
     }
 }
 
-/// That each user's cards are what a count of the rows is, without anything being folded.
+/// Asserts that each user's card counters match the rows, without folding.
 async fn assert_cards_of_users(connection: &DatabaseConnection) {
     let readings = reading_sessions::Entity::find().all(connection).await.expect("readings");
     let readings: BTreeMap<_, _> = readings.into_iter().map(|row| (row.id, row)).collect();
@@ -92,16 +92,16 @@ async fn assert_cards_of_users(connection: &DatabaseConnection) {
         row.2 = at.max(row.2);
     }
     let rows = user_card_stats::Entity::find().all(connection).await.expect("rows");
-    let mut kept = BTreeMap::new();
+    let mut stored = BTreeMap::new();
     for row in rows {
         match row.last_drawn_at {
             Some(last) => {
-                kept.insert((row.user_id, row.card_id), (row.upright, row.reversed, last));
+                stored.insert((row.user_id, row.card_id), (row.upright, row.reversed, last));
             }
             None => assert_eq!((row.upright, row.reversed), (0, 0)),
         }
     }
-    assert_eq!(kept, expected);
+    assert_eq!(stored, expected);
 }
 
 async fn fold(app: &TestApp) {
@@ -109,7 +109,7 @@ async fn fold(app: &TestApp) {
     fold_counters(&app.app.services, &session).await.expect("the counters are folded");
 }
 
-/// That clients see these counters.
+/// Asserts that clients see these counters.
 async fn assert_shown(app: &TestApp, counters: &Counters) {
     let data = app
         .data(
@@ -213,7 +213,7 @@ on_both_databases! {
     async fn after_any_changes_counters_are_what_a_count_of_the_rows_is(engine: Engine) {
         let app = TestApp::start_with(engine, &["--daily-readings=500"]).await;
         let connection = app.database.connect().await;
-        // What was there before counts as well.
+        // Rows from before the counters count as well.
         let ada = user("ada");
         let old =
             reading_sessions::Model { user_satisfaction: Some(4), ..reading(&app, &ada, "old", 1) };
@@ -234,7 +234,7 @@ on_both_databases! {
             }
         }
         assert_cards_of_users(&connection).await;
-        // Whoever goes last takes much along.
+        // The last user to be deleted has many rows.
         let gone =
             world.people.iter().max_by_key(|(_, readings)| readings.len()).expect("people").0;
         fold(&app).await;
@@ -254,7 +254,7 @@ on_both_databases! {
         assert_eq!(counted(&connection).await, after);
     }
 
-    async fn what_several_fold_at_once_is_folded_once(engine: Engine) {
+    async fn concurrent_folds_count_each_delta_once(engine: Engine) {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         let connection = app.database.connect().await;
         let (card, spread) = (card(&app, "major_arcana_00").id, spread(&app, "raider_chaos").id);

@@ -1,5 +1,5 @@
-//! PostgreSQL stops, dies, freezes or has no place left: clients are told, what was acknowledged stays,
-//! and the server goes on by itself when the database does.
+//! PostgreSQL stops, dies, freezes or has no room: clients get an error, acknowledged writes stay,
+//! and the server recovers by itself when the database does.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,16 +14,16 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::users;
 
-use crate::support::app::{Answered, TestApp, answered, data_of};
+use crate::support::app::{TestApp, TestResponse, data_of, send_request};
 use crate::support::fixtures::{id, rows, spread_id, user};
-use crate::support::postgres_cluster::{Cluster, Mode, PASSWORD, has_cluster};
+use crate::support::postgres_cluster::{Mode, PASSWORD, PostgresCluster, has_cluster};
 use crate::support::tables::{Access, differences};
 use crate::transactions::assert_counters_agree;
 
-/// What takes this long hangs. It is not a test of speed.
+/// Limit after which a test counts as hung. It is not a test of speed.
 const HANGS: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(20);
-/// Nothing but the deadline of statements ends what the database does not answer.
+/// Only the deadline of statements ends a statement that the database does not finish.
 const ONLY_THE_DEADLINE: [&str; 2] = ["--request-timeout-ms=600000", "--database-deadline-ms=1500"];
 /// Nothing ends what is held up by a test.
 const PATIENT: [&str; 4] = [
@@ -37,12 +37,12 @@ const ADMIN: &str = "{ admin { users { totalCount } } }";
 const QUESTIONS: &str = "SELECT question AS text FROM reading_sessions ORDER BY question";
 
 /// A server on the cluster, with ada, who is an admin, and bob.
-async fn start(cluster: &Cluster, flags: &[&str]) -> TestApp {
+async fn start(cluster: &PostgresCluster, flags: &[&str]) -> TestApp {
     start_observed(cluster, flags, |_| ()).await
 }
 
 async fn start_observed(
-    cluster: &Cluster,
+    cluster: &PostgresCluster,
     flags: &[&str],
     observer: impl Fn(&str) + Send + Sync + 'static,
 ) -> TestApp {
@@ -66,7 +66,7 @@ fn create(app: &TestApp, question: &str) -> String {
 }
 
 async fn health(app: &TestApp, path: &str) -> (u16, Value) {
-    let Answered { status, body, .. } = answered(app.request(Method::GET, path)).await;
+    let TestResponse { status, body, .. } = send_request(app.request(Method::GET, path)).await;
     (status, body)
 }
 
@@ -94,25 +94,25 @@ fn away(field: &str, column: u32) -> Value {
     })
 }
 
-/// Holds that whoever needs the database hears that it is away, and all others are served.
+/// Asserts that requests that need the database get its error, and all others are served.
 async fn assert_away(app: &TestApp) {
     let mut viewer = away("viewer", 3);
     viewer["data"]["suits"] = [22, 14, 14, 14, 14].map(|n| json!({ "cardCount": n })).into();
     let create = create(app, "Anybody there?");
-    let asked = [
+    let requests = [
         (VIEWER, viewer),
         (ADMIN, away("admin", 3)),
         (&create, away("createReading", 12)),
         ("{ publicStats { users } }", away("publicStats", 3)),
     ];
-    let asked = asked.map(|(query, mut expected)| async move {
-        let answered = app.ask_as(id("ada"), query).await;
+    let requests = requests.map(|(query, mut expected)| async move {
+        let response = app.query_as(id("ada"), query).await;
         if query.starts_with("{ publicStats") {
             expected["data"] = Value::Null;
         }
-        assert_eq!((answered.status, answered.body_without_request_id()), (200, expected));
+        assert_eq!((response.status, response.body_without_request_id()), (200, expected));
     });
-    ends(join_all(asked)).await;
+    ends(join_all(requests)).await;
     ends(assert_unready(app, &[AWAY])).await;
 }
 
@@ -142,18 +142,18 @@ async fn assert_made(app: &TestApp, question: &str) {
 async fn fill_pool(app: &TestApp, connections: u32) {
     let access = Access::open(&app.database).await;
     access.run("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await;
-    let asked = join_all((0..connections).map(|_| app.data_as(id("ada"), VIEWER)));
+    let requests = join_all((0..connections).map(|_| app.data_as(id("ada"), VIEWER)));
     let let_go = async {
         let waiting = "SELECT count(*) AS number FROM pg_locks WHERE NOT granted";
         access.wait_for(waiting, connections.into()).await;
         access.run("ROLLBACK").await;
     };
-    futures_util::join!(asked, let_go);
+    futures_util::join!(requests, let_go);
     access.close().await;
 }
 
 async fn assert_a_stop_is_survived(mode: Mode) {
-    let mut cluster = Cluster::start().await;
+    let mut cluster = PostgresCluster::start().await;
     let app = start(&cluster, &ONLY_THE_DEADLINE).await;
     assert_made(&app, "Before?").await;
     cluster.stop(mode).await;
@@ -188,12 +188,12 @@ async fn connections_that_end_while_nobody_uses_them_are_no_errors_of_anybody() 
     if !has_cluster("connections_that_end_while_nobody_uses_them_are_no_errors_of_anybody") {
         return;
     }
-    let cluster = Cluster::start().await;
+    let cluster = PostgresCluster::start().await;
     let flags: Vec<&str> = PATIENT.into_iter().chain(["--database-pool-size=3"]).collect();
     let app = start(&cluster, &flags).await;
     let end_all = async || {
         fill_pool(&app, CONNECTIONS).await;
-        let killed = cluster.axe().kill("TRUE");
+        let killed = cluster.connection_killer().kill("TRUE");
         assert!(killed >= CONNECTIONS, "{killed}");
     };
 
@@ -222,10 +222,11 @@ async fn a_mutation_whose_connection_ends_at_any_of_its_statements_leaves_nothin
     if !has_cluster("a_mutation_whose_connection_ends_at_any_of_its_statements_leaves_nothing") {
         return;
     }
-    let cluster = Cluster::start().await;
-    // How many statements there were, and before which of them the connection ends.
+    let cluster = PostgresCluster::start().await;
+    // Number of statements, and the one before which the connection ends.
     let (count, fatal) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-    let (axe, counted, fatal_one) = (cluster.axe(), Arc::clone(&count), Arc::clone(&fatal));
+    let (axe, counted, fatal_one) =
+        (cluster.connection_killer(), Arc::clone(&count), Arc::clone(&fatal));
     let observer = move |_: &str| {
         let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
         if number == fatal_one.load(Ordering::SeqCst) {
@@ -234,27 +235,27 @@ async fn a_mutation_whose_connection_ends_at_any_of_its_statements_leaves_nothin
         }
     };
     let app = start_observed(&cluster, &PATIENT, observer).await;
-    let ask = async |question: &str, fatal_number: u32| {
+    let fetch = async |question: &str, fatal_number: u32| {
         fatal.store(fatal_number, Ordering::SeqCst);
         count.store(0, Ordering::SeqCst);
-        let answered = ends(app.ask_as(id("ada"), &create(&app, question))).await;
+        let response = ends(app.query_as(id("ada"), &create(&app, question))).await;
         fatal.store(0, Ordering::SeqCst);
-        answered
+        response
     };
-    data_of(ask("Whole?", 0).await);
+    data_of(fetch("Whole?", 0).await);
     let statements = count.load(Ordering::SeqCst);
     assert!(statements > 5, "{statements}");
 
-    // The first one begins the transaction, and is asked again on another connection.
-    let data = data_of(ask("First?", 1).await);
+    // The first statement begins the transaction, and is repeated on another connection.
+    let data = data_of(fetch("First?", 1).await);
     assert_eq!(data["createReading"]["reading"]["question"], "First?");
     for number in 2..=statements {
         let access = Access::open(&app.database).await;
         let before = access.all().await;
         access.close().await;
-        let answered = ask("Broken?", number).await;
+        let response = fetch("Broken?", number).await;
         assert_eq!(
-            (answered.status, answered.body_without_request_id()),
+            (response.status, response.body_without_request_id()),
             (200, away("createReading", 12)),
             "statement {number} of {statements}"
         );
@@ -275,20 +276,20 @@ async fn a_mutation_whose_connection_ends_while_it_waits_leaves_nothing() {
     if !has_cluster("a_mutation_whose_connection_ends_while_it_waits_leaves_nothing") {
         return;
     }
-    let cluster = Cluster::start().await;
+    let cluster = PostgresCluster::start().await;
     let app = start(&cluster, &PATIENT).await;
     let access = Access::open(&app.database).await;
     let before = access.all().await;
     access.run("BEGIN; LOCK TABLE reading_cards IN EXCLUSIVE MODE").await;
     let end = async {
         access.wait_for("SELECT count(*) AS number FROM pg_locks WHERE NOT granted", 1).await;
-        assert_eq!(cluster.axe().kill("wait_event_type = 'Lock'"), 1);
+        assert_eq!(cluster.connection_killer().kill("wait_event_type = 'Lock'"), 1);
     };
     let document = create(&app, "Broken?");
-    let (answered, ()) =
-        ends(futures_util::future::join(app.ask_as(id("ada"), &document), end)).await;
+    let (response, ()) =
+        ends(futures_util::future::join(app.query_as(id("ada"), &document), end)).await;
     assert_eq!(
-        (answered.status, answered.body_without_request_id()),
+        (response.status, response.body_without_request_id()),
         (200, away("createReading", 12))
     );
     access.run("ROLLBACK").await;
@@ -299,11 +300,11 @@ async fn a_mutation_whose_connection_ends_while_it_waits_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_database_that_freezes_is_an_error_and_not_a_wait() {
-    if !has_cluster("a_database_that_freezes_is_an_error_and_not_a_wait") {
+async fn a_frozen_database_is_an_error_and_not_a_wait() {
+    if !has_cluster("a_frozen_database_is_an_error_and_not_a_wait") {
         return;
     }
-    let cluster = Cluster::start().await;
+    let cluster = PostgresCluster::start().await;
     let flags: Vec<&str> =
         ONLY_THE_DEADLINE.into_iter().chain(["--database-pool-size=2"]).collect();
     let app = start(&cluster, &flags).await;
@@ -312,21 +313,22 @@ async fn a_database_that_freezes_is_an_error_and_not_a_wait() {
     // The first ones find connections that were there, the last ones cannot even connect.
     for attempt in 0..2 {
         let create = create(&app, "Anybody there?");
-        let asked = [VIEWER, ADMIN, &create].map(|query| app.ask_as(id("ada"), query));
-        for answered in ends(join_all(asked)).await {
-            assert_eq!(answered.status, 200, "{}", answered.text);
-            let errors = answered.body["errors"].as_array().expect("errors");
+        let requests = [VIEWER, ADMIN, &create].map(|query| app.query_as(id("ada"), query));
+        for response in ends(join_all(requests)).await {
+            assert_eq!(response.status, 200, "{}", response.text);
+            let errors = response.body["errors"].as_array().expect("errors");
             let codes: Vec<&Value> = errors.iter().map(|one| &one["extensions"]["code"]).collect();
             let is_told = codes == ["TIMEOUT"] || codes == ["SERVICE_UNAVAILABLE"];
-            assert!(is_told, "attempt {attempt}: {}", answered.text);
-            assert!(!answered.text.contains(PASSWORD), "{}", answered.text);
+            assert!(is_told, "attempt {attempt}: {}", response.text);
+            assert!(!response.text.contains(PASSWORD), "{}", response.text);
         }
-        // More often than there are connections: a probe that kept its own would use them up.
+        // More often than there are connections: a probe that leaked its connection would use them
+        // up.
         ends(assert_unready(&app, &[AWAY, "the database does not answer"])).await;
     }
     cluster.thaw();
     assert_recovers(&app, "After?").await;
-    // Nobody waited for the answer any more, and it was not begun before the thaw.
+    // Nobody waited for the response any more, and the statement had not begun before the thaw.
     let access = Access::open(&app.database).await;
     assert_eq!(access.texts(QUESTIONS).await, ["After?"]);
     access.close().await;
@@ -337,7 +339,7 @@ async fn a_database_whose_connections_are_all_others_is_away_until_they_go() {
     if !has_cluster("a_database_whose_connections_are_all_others_is_away_until_they_go") {
         return;
     }
-    let cluster = Cluster::start_with(&["max_connections=8"]).await;
+    let cluster = PostgresCluster::start_with(&["max_connections=8"]).await;
     let app = start(&cluster, &ONLY_THE_DEADLINE).await;
     let mut others: Vec<PgConnection> = Vec::new();
     let fill = async |others: &mut Vec<PgConnection>| loop {
@@ -361,7 +363,8 @@ async fn a_database_whose_connections_are_all_others_is_away_until_they_go() {
     assert_recovers(&app, "After?").await;
 }
 
-/// Somebody who makes readings, and asks again with the same key until each is acknowledged.
+/// A client that creates readings, and repeats each request with the same key until it is
+/// acknowledged.
 struct Writer<'a> {
     app: &'a TestApp,
     name: String,
@@ -375,13 +378,13 @@ impl Writer<'_> {
             let question = format!("{} {number}", self.name);
             let document = create(self.app, &question);
             let reading = loop {
-                let answered = self.app.ask_as(id(&self.name), &document).await;
-                let Some(errors) = answered.body["errors"].as_array() else {
-                    break data_of(answered)["createReading"]["reading"]["id"].take();
+                let response = self.app.query_as(id(&self.name), &document).await;
+                let Some(errors) = response.body["errors"].as_array() else {
+                    break data_of(response)["createReading"]["reading"]["id"].take();
                 };
                 let code = &errors[0]["extensions"]["code"];
                 let is_expected = code == "SERVICE_UNAVAILABLE" || code == "TIMEOUT";
-                assert!(is_expected && errors.len() == 1, "{}", answered.text);
+                assert!(is_expected && errors.len() == 1, "{}", response.text);
                 self.failed.set(self.failed.get() + 1);
                 tokio::time::sleep(PAUSE).await;
             };
@@ -400,7 +403,7 @@ async fn a_database_that_is_killed_loses_nothing_that_was_acknowledged_and_doubl
     if !has_cluster(test) {
         return;
     }
-    let mut cluster = Cluster::start().await;
+    let mut cluster = PostgresCluster::start().await;
     let flags = ["--database-pool-size=4", "--daily-readings=65535"];
     let flags: Vec<&str> = ONLY_THE_DEADLINE.into_iter().chain(flags).collect();
     let app = TestApp::start_on(cluster.database(), &flags).await;

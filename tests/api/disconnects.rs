@@ -27,7 +27,7 @@ const CLIENTS: u32 = 200;
 /// At a time, and more than there are connections to the database.
 const CLIENTS_AT_ONCE: usize = 40;
 const USERS: [&str; 4] = ["ada", "bob", "cleo", "dora"];
-/// What an answer tells of a reading.
+/// Selected fields of a reading.
 const FIELDS: &str = "id version question notes tags satisfactionRating interpretation
     cards { position interpretation orientation card { id } }";
 
@@ -37,14 +37,14 @@ enum Leaving {
     /// With so many bytes of the request unsent.
     Unsent(usize),
     /// As soon as the request is sent.
-    Sent,
+    AfterSending,
     /// So much later.
     Later(Duration),
-    /// With the answer.
-    Answered,
+    /// With the response.
+    TestResponse,
 }
 
-/// What a client asks for.
+/// A client's request.
 #[derive(Debug, Clone)]
 enum Wish {
     /// A reading with that question.
@@ -60,20 +60,20 @@ struct Client {
     is_rude: bool,
 }
 
-/// What is known of an acknowledged reading.
-struct Known {
+/// State of an acknowledged reading.
+struct Acknowledged {
     owner: &'static str,
-    /// As the last answer told.
+    /// From the last response.
     reading: Value,
-    /// What a change that was not acknowledged makes of it, if it came through.
+    /// State after the change that was not acknowledged, if it came through.
     or: Option<Value>,
     is_checked: bool,
 }
 
-/// How it went.
+/// Counts of outcomes.
 #[derive(Debug, Default)]
 struct Figures {
-    asked: u32,
+    sent: u32,
     acknowledged: u32,
     refused: u32,
     disconnected: u32,
@@ -85,7 +85,7 @@ struct Storm {
     random: StdRng,
     questions: Vec<String>,
     /// By question.
-    known: BTreeMap<String, Known>,
+    acknowledged: BTreeMap<String, Acknowledged>,
     figures: Figures,
 }
 
@@ -106,7 +106,7 @@ impl Storm {
             access,
             random: StdRng::seed_from_u64(seed),
             questions: Vec::new(),
-            known: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
             figures: Figures::default(),
         }
     }
@@ -115,26 +115,29 @@ impl Storm {
         let random = &mut self.random;
         let leaving = match random.random_range(0..10) {
             0 => Leaving::Unsent(random.random_range(1..400)),
-            1..=2 => Leaving::Sent,
+            1..=2 => Leaving::AfterSending,
             3..=5 => Leaving::Later(Duration::from_micros(random.random_range(0..30_000))),
-            _ => Leaving::Answered,
+            _ => Leaving::TestResponse,
         };
         let is_rude = random.random();
         // Each reading is changed once, so that what may have become of it is one thing.
-        let fresh = |known: &&mut Known| known.or.is_none() && known.reading["version"] == 1;
+        let fresh = |acknowledged: &&mut Acknowledged| {
+            acknowledged.or.is_none() && acknowledged.reading["version"] == 1
+        };
         if random.random_range(0..3) == 0
-            && let Some(known) = self.known.values_mut().find(fresh)
+            && let Some(acknowledged) = self.acknowledged.values_mut().find(fresh)
         {
-            let question = known.reading["question"].as_str().expect("a question").to_owned();
+            let question =
+                acknowledged.reading["question"].as_str().expect("a question").to_owned();
             let (notes, rating) = (format!("notes on {question}"), random.random_range(1..=5));
-            let mut changed = known.reading.clone();
+            let mut changed = acknowledged.reading.clone();
             changed["version"] = 2.into();
             changed["notes"] = notes.clone().into();
             changed["satisfactionRating"] = rating.into();
-            known.or = Some(changed);
-            known.is_checked = false;
+            acknowledged.or = Some(changed);
+            acknowledged.is_checked = false;
             let wish = Wish::Update { question, notes, rating };
-            return Client { owner: known.owner, wish, leaving, is_rude };
+            return Client { owner: acknowledged.owner, wish, leaving, is_rude };
         }
         let question = format!("question {}", self.questions.len());
         self.questions.push(question.clone());
@@ -153,12 +156,12 @@ impl Storm {
                 "mutation {{ updateReading(input: {{ id: {}, notes: {notes:?},
                     satisfactionRating: {rating}, expectedVersion: 1 }}) {{
                     reading {{ {FIELDS} }} userErrors {{ code }} }} }}",
-                self.known[question].reading["id"]
+                self.acknowledged[question].reading["id"]
             ),
         }
     }
 
-    /// One client's visit; the answer's body, if it is waited for.
+    /// One client's visit; the response body, if the client waits for it.
     async fn visit(&self, client: &Client) -> Option<Value> {
         let token = format!("authorization: Bearer {}\r\n", self.app.token_of(id(client.owner)));
         let body = json!({ "query": self.document(&client.wish) }).to_string();
@@ -167,9 +170,9 @@ impl Storm {
         let unsent = if let Leaving::Unsent(bytes) = client.leaving { bytes } else { 0 };
         connection.write(&request[..request.len() - unsent]).await;
         match client.leaving {
-            Leaving::Unsent(_) | Leaving::Sent => {}
+            Leaving::Unsent(_) | Leaving::AfterSending => {}
             Leaving::Later(pause) => tokio::time::sleep(pause).await,
-            Leaving::Answered => return Some(connection.answer().await.json()),
+            Leaving::TestResponse => return Some(connection.read_response().await.json()),
         }
         if client.is_rude {
             connection.reset();
@@ -184,20 +187,20 @@ impl Storm {
         // Somebody else is busy with what they write, as always.
         let session = self.app.app.database.session();
         let folding = maintenance::fold_counters(&self.app.app.services, &session);
-        let (answers, folded) = futures_util::join!(visits, folding);
+        let (responses, folded) = futures_util::join!(visits, folding);
         folded.expect("the counters are folded");
-        for (client, answer) in clients.into_iter().zip(answers) {
-            self.note(&client, answer);
+        for (client, response) in clients.into_iter().zip(responses) {
+            self.record(&client, response);
         }
-        // What was in the server's hands is finished, though its client left.
+        // The server finishes the writes that it has begun, though their clients disconnected.
         self.app.app.writes.close();
         self.app.app.writes.wait().await;
         self.app.app.writes.reopen();
     }
 
-    fn note(&mut self, client: &Client, answer: Option<Value>) {
-        self.figures.asked += 1;
-        let Some(answer) = answer else {
+    fn record(&mut self, client: &Client, response: Option<Value>) {
+        self.figures.sent += 1;
+        let Some(response) = response else {
             self.figures.disconnected += 1;
             return;
         };
@@ -205,35 +208,40 @@ impl Storm {
             Wish::Create(question) => ("createReading", question),
             Wish::Update { question, .. } => ("updateReading", question),
         };
-        let reading = &answer["data"][field]["reading"];
+        let reading = &response["data"][field]["reading"];
         if reading.is_null() {
             // Too busy: whether it came through is not said.
-            let code = &answer["errors"][0]["extensions"]["code"];
-            assert!(code == "TIMEOUT" || code == "SERVICE_UNAVAILABLE", "{answer}");
+            let code = &response["errors"][0]["extensions"]["code"];
+            assert!(code == "TIMEOUT" || code == "SERVICE_UNAVAILABLE", "{response}");
             self.figures.refused += 1;
             return;
         }
         self.figures.acknowledged += 1;
         assert_eq!(reading["question"], **question);
-        if let Some(Known { or: Some(expected), .. }) = self.known.get(question) {
+        if let Some(Acknowledged { or: Some(expected), .. }) = self.acknowledged.get(question) {
             assert_eq!(reading, expected);
         }
-        let known =
-            Known { owner: client.owner, reading: reading.clone(), or: None, is_checked: false };
-        self.known.insert(question.clone(), known);
+        let acknowledged = Acknowledged {
+            owner: client.owner,
+            reading: reading.clone(),
+            or: None,
+            is_checked: false,
+        };
+        self.acknowledged.insert(question.clone(), acknowledged);
     }
 
-    /// What was acknowledged since the last time is there, as it was acknowledged.
+    /// Writes acknowledged since the last check are there, as acknowledged.
     async fn assert_nothing_new_is_lost(&mut self) {
         for owner in USERS {
-            let mut own: Vec<&mut Known> = self
-                .known
+            let mut own: Vec<&mut Acknowledged> = self
+                .acknowledged
                 .values_mut()
-                .filter(|known| known.owner == owner && !known.is_checked)
+                .filter(|acknowledged| acknowledged.owner == owner && !acknowledged.is_checked)
                 .collect();
             let token = self.app.token_of(id(owner));
-            for known in own.chunks_mut(50) {
-                let ids: Vec<&Value> = known.iter().map(|known| &known.reading["id"]).collect();
+            for acknowledged in own.chunks_mut(50) {
+                let ids: Vec<&Value> =
+                    acknowledged.iter().map(|acknowledged| &acknowledged.reading["id"]).collect();
                 let query = format!(
                     "query ($ids: [ID!]!) {{ nodes(ids: $ids) {{ ...R }} }}
                      fragment R on Reading {{ {FIELDS} }}"
@@ -241,15 +249,15 @@ impl Storm {
                 let body = json!({ "query": query, "variables": { "ids": ids } });
                 let data = data_of(self.app.send(Some(&token), &body).await);
                 let found = data["nodes"].as_array().expect("nodes");
-                assert_eq!(found.len(), known.len());
-                for (known, found) in known.iter_mut().zip(found) {
-                    if known.or.as_ref() == Some(found) {
-                        known.reading = found.clone();
-                        known.or = None;
+                assert_eq!(found.len(), acknowledged.len());
+                for (acknowledged, found) in acknowledged.iter_mut().zip(found) {
+                    if acknowledged.or.as_ref() == Some(found) {
+                        acknowledged.reading = found.clone();
+                        acknowledged.or = None;
                     }
-                    assert_eq!(*found, known.reading);
+                    assert_eq!(*found, acknowledged.reading);
                     // Until a change that may still come has come.
-                    known.is_checked = known.or.is_none();
+                    acknowledged.is_checked = acknowledged.or.is_none();
                 }
             }
         }
@@ -281,11 +289,11 @@ impl Storm {
         let twice: Vec<_> = rows_of.iter().filter(|(_, rows)| **rows > 1).collect();
         assert!(twice.is_empty(), "{twice:?}");
         let lost: Vec<_> =
-            self.known.keys().filter(|asked| !rows_of.contains_key(*asked)).collect();
+            self.acknowledged.keys().filter(|sent| !rows_of.contains_key(*sent)).collect();
         assert!(lost.is_empty(), "{lost:?}");
-        let asked: BTreeSet<&String> = self.questions.iter().collect();
-        let unasked: Vec<_> = rows_of.keys().filter(|question| !asked.contains(question)).collect();
-        assert!(unasked.is_empty(), "{unasked:?}");
+        let sent: BTreeSet<&String> = self.questions.iter().collect();
+        let unsent: Vec<_> = rows_of.keys().filter(|question| !sent.contains(question)).collect();
+        assert!(unsent.is_empty(), "{unsent:?}");
     }
 
     /// No connection is left in a transaction, and on each of them what is written is there for
@@ -305,15 +313,15 @@ impl Storm {
             .map(|_| {
                 let question = format!("question {}", self.questions.len());
                 self.questions.push(question.clone());
-                let (wish, leaving) = (Wish::Create(question), Leaving::Answered);
+                let (wish, leaving) = (Wish::Create(question), Leaving::TestResponse);
                 Client { owner: USERS[0], wish, leaving, is_rude: false }
             })
             .collect();
-        let answers = join_all(clients.iter().map(|client| self.visit(client))).await;
-        for (client, answer) in clients.iter().zip(answers) {
-            let answer = answer.expect("an answer");
-            assert_eq!(answer.get("errors"), None, "{answer}");
-            self.note(client, Some(answer));
+        let responses = join_all(clients.iter().map(|client| self.visit(client))).await;
+        for (client, response) in clients.iter().zip(responses) {
+            let response = response.expect("a response");
+            assert_eq!(response.get("errors"), None, "{response}");
+            self.record(client, Some(response));
         }
     }
 }
@@ -331,15 +339,16 @@ on_both_databases! {
             storm.assert_everything_is_whole().await;
         }
         // Once more all of it: what came later did nothing to what was there.
-        storm.known.values_mut().for_each(|known| known.is_checked = false);
+        storm.acknowledged.values_mut().for_each(|acknowledged| acknowledged.is_checked = false);
         storm.assert_nothing_new_is_lost().await;
         let written = "SELECT count(*) AS number FROM reading_sessions";
         let written = storm.access.number(written).await;
         println!("{engine:?}: {:?}, {written} readings are there", storm.figures);
-        // The storm was one: some were answered, some left, and some of these left something behind.
-        let Figures { acknowledged, disconnected, refused, asked } = storm.figures;
-        assert!(acknowledged > asked / 3 && disconnected > asked / 10 && refused < asked / 3);
-        assert!(usize::try_from(written).is_ok_and(|written| written > storm.known.len()));
+        // The storm was one: some requests got a response, some clients left, and some of these
+        // left something behind.
+        let Figures { acknowledged, disconnected, refused, sent } = storm.figures;
+        assert!(acknowledged > sent / 3 && disconnected > sent / 10 && refused < sent / 3);
+        assert!(usize::try_from(written).is_ok_and(|written| written > storm.acknowledged.len()));
         assert_counters_agree(&storm.app).await;
     }
 }

@@ -1,5 +1,5 @@
-//! Documents through the whole server: what real clients send is answered, and what is made to hurt
-//! is refused with its code, in few words, and leaves the server well.
+//! Documents through the whole server: documents of real clients are executed, and malicious ones
+//! are rejected with their code, in few words, and leave the server well.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::db::seed::SeedRows;
 
-use crate::support::app::{Answered, Engine, TestApp, answered, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, on_both_databases, send_request};
 use crate::support::fixtures::{
     card_id, drawn_cards, reading, reading_id, rows, spread_id, user, user_id,
 };
@@ -19,10 +19,10 @@ use crate::support::fixtures::{
 const REFUSAL_BYTES_MAXIMUM: usize = 2_048;
 const DOCUMENT_BYTES_MAXIMUM: usize = 16_384;
 
-// What real clients send
+// Documents of real clients
 
 on_both_databases! {
-    async fn every_stored_document_is_answered(engine: Engine) {
+    async fn every_stored_document_is_executed(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ids = insert_reading(&app).await;
         let stored = stored_documents("tests/api/documents/accepted");
@@ -37,18 +37,18 @@ on_both_databases! {
             if let Some(operation) = document.operation {
                 body["operationName"] = operation.into();
             }
-            let answer = app.send(None, &body).await;
-            if answer.status != 200 || answer.body["data"].is_null() {
-                refused.push(format!("{name}: {} {}", answer.status, answer.body));
+            let response = app.send(None, &body).await;
+            if response.status != 200 || response.body["data"].is_null() {
+                refused.push(format!("{name}: {} {}", response.status, response.body));
             }
-            for error in answer.body["errors"].as_array().into_iter().flatten() {
+            for error in response.body["errors"].as_array().into_iter().flatten() {
                 refused.push(format!("{name}: {error}"));
             }
         }
         assert!(refused.is_empty(), "{}", refused.join("\n"));
     }
 
-    async fn every_example_of_graphiql_is_answered(engine: Engine) {
+    async fn every_example_of_graphiql_is_executed(engine: Engine) {
         let app = TestApp::start(engine).await;
         insert_reading(&app).await;
         let examples = stored_documents("src/http/graphiql/examples");
@@ -56,9 +56,9 @@ on_both_databases! {
         for (name, example) in examples {
             let variables = example.variables.unwrap_or_else(|| "{}".to_owned());
             let variables = serde_json::from_str(&variables).expect("JSON");
-            let answer = app.ask_with(&example.query, variables).await;
-            assert_eq!((answer.status, answer.body.get("errors")), (200, None), "{name}");
-            assert!(answer.body["data"].is_object(), "{name}: {}", answer.body);
+            let response = app.query_with_variables(&example.query, variables).await;
+            assert_eq!((response.status, response.body.get("errors")), (200, None), "{name}");
+            assert!(response.body["data"].is_object(), "{name}: {}", response.body);
         }
     }
 }
@@ -105,40 +105,40 @@ async fn insert_reading(app: &TestApp) -> [(&'static str, String); 4] {
     ]
 }
 
-// What is made to hurt
+// Malicious documents
 
 /// Asserts that a document was refused with one of these codes, in few words and before anything
 /// was executed, and that the server is well.
-async fn assert_refused(app: &TestApp, what: &str, answer: Answered, codes: &[&str]) {
-    let text = answer.body.to_string();
+async fn assert_refused(app: &TestApp, what: &str, response: TestResponse, codes: &[&str]) {
+    let text = response.body.to_string();
     assert!(text.len() < REFUSAL_BYTES_MAXIMUM, "{what}: {} bytes, {text:.300}", text.len());
-    assert_eq!(answer.body.get("data"), None, "{what}: {text}");
-    let errors = answer.body["errors"].as_array().expect(what);
+    assert_eq!(response.body.get("data"), None, "{what}: {text}");
+    let errors = response.body["errors"].as_array().expect(what);
     assert!(!errors.is_empty(), "{what}: {text}");
     for error in errors {
         let code = error["extensions"]["code"].as_str().unwrap_or_default();
         assert!(codes.contains(&code), "{what}: {error} and not {codes:?}");
-        assert_eq!(error["extensions"]["requestId"], answer.header("x-request-id"), "{what}");
+        assert_eq!(error["extensions"]["requestId"], response.header("x-request-id"), "{what}");
         let message = error["message"].as_str().unwrap_or_default();
         assert!(!message.is_empty() && message.chars().count() <= 200, "{what}: {message}");
     }
-    assert!([400, 413].contains(&answer.status), "{what}: {}", answer.status);
+    assert!([400, 413].contains(&response.status), "{what}: {}", response.status);
     let query = "{ cardByCode(code: \"major_arcana_00\") { code } }";
     let well = json!({ "cardByCode": { "code": "major_arcana_00" } });
     assert_eq!(app.data(query).await, well, "after {what}");
 }
 
 async fn assert_document_refused(app: &TestApp, what: &str, document: &str, codes: &[&str]) {
-    assert_refused(app, what, app.ask(document).await, codes).await;
+    assert_refused(app, what, app.query(document).await, codes).await;
 }
 
 /// Sends a body that is not to be made by a JSON library.
-async fn send_text(app: &TestApp, body: String) -> Answered {
+async fn send_text(app: &TestApp, body: String) -> TestResponse {
     let request = app
         .request(reqwest::Method::POST, "/graphql")
         .header("content-type", "application/json")
         .header("accept", "application/graphql-response+json");
-    answered(request.body(body)).await
+    send_request(request.body(body)).await
 }
 
 async fn start() -> TestApp {
@@ -152,7 +152,7 @@ fn nested(before: &str, open: &str, inner: &str, close: &str, after: &str, depth
 const DEPTHS: [usize; 6] = [33, 100, 1_000, 5_000, 20_000, 100_000];
 
 #[tokio::test]
-async fn deeply_nested_documents_are_refused_in_every_construct() {
+async fn deeply_nested_documents_are_rejected_in_every_construct() {
     let app = start().await;
     for depth in DEPTHS {
         for (what, document) in [
@@ -173,7 +173,7 @@ async fn deeply_nested_documents_are_refused_in_every_construct() {
 }
 
 #[tokio::test]
-async fn deeply_nested_variables_are_refused() {
+async fn deeply_nested_variables_are_rejected() {
     let app = start().await;
     for depth in DEPTHS {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
@@ -182,9 +182,9 @@ async fn deeply_nested_variables_are_refused() {
                 format!(r#"{{"query":"{{ __typename }}","variables":{variables}}}"#),
                 format!(r#"{{"query":"{{ __typename }}","extensions":{variables}}}"#),
             ] {
-                let answer = send_text(&app, body).await;
+                let response = send_text(&app, body).await;
                 let what = format!("{depth} nested {open}");
-                assert_refused(&app, &what, answer, &["QUERY_TOO_LARGE"]).await;
+                assert_refused(&app, &what, response, &["QUERY_TOO_LARGE"]).await;
             }
         }
     }
@@ -202,7 +202,7 @@ fn fragment_bomb(length: usize) -> String {
 }
 
 #[tokio::test]
-async fn fragment_bombs_are_refused() {
+async fn fragment_bombs_are_rejected() {
     let app = start().await;
     for length in [20, 30, 40, 100] {
         let what = format!("a bomb of {length} fragments");
@@ -214,7 +214,7 @@ async fn fragment_bombs_are_refused() {
 }
 
 #[tokio::test]
-async fn fragment_cycles_are_refused() {
+async fn fragment_cycles_are_rejected() {
     let app = start().await;
     for length in [1, 2, 3, 40, 100] {
         let mut cycle = "{...F0}".to_owned();
@@ -231,7 +231,7 @@ async fn fragment_cycles_are_refused() {
 }
 
 #[tokio::test]
-async fn ten_thousand_of_anything_are_refused() {
+async fn ten_thousand_of_anything_are_rejected() {
     let app = start().await;
     let many = |each: &dyn Fn(usize) -> String| (0..10_000).map(each).collect::<String>();
     for (what, document) in [
@@ -252,12 +252,12 @@ async fn ten_thousand_of_anything_are_refused() {
         r#"{{"query":"query($v:Int){{a(x:$v)}}","variables":{{{variables}"v":[{}1]}}}}"#,
         "1,".repeat(10_000)
     );
-    let answer = send_text(&app, body).await;
-    assert_refused(&app, "10,000 items in a variable", answer, &["QUERY_TOO_LARGE"]).await;
+    let response = send_text(&app, body).await;
+    assert_refused(&app, "10,000 items in a variable", response, &["QUERY_TOO_LARGE"]).await;
 }
 
 #[tokio::test]
-async fn thirty_one_aliases_of_one_costly_field_are_refused_and_thirty_are_answered() {
+async fn thirty_aliases_of_one_costly_field_are_executed_and_thirty_one_rejected() {
     let app = start().await;
     let aliases = |count: usize| {
         let each = |index| format!("a{index}: cardByCode(code: \"major_arcana_00\") {{ code }} ");
@@ -268,20 +268,20 @@ async fn thirty_one_aliases_of_one_costly_field_are_refused_and_thirty_are_answe
 }
 
 #[tokio::test]
-async fn a_query_that_could_return_too_much_is_refused_before_it_runs() {
+async fn a_query_that_could_return_too_much_is_rejected_before_it_runs() {
     let app = start().await;
     let query = "{ publicReadings(first: 100) { nodes { user { readings(first: 100) { nodes { \
         cards { card { code } } } } } } } }";
-    let answer = app.ask(query).await;
-    assert_eq!(answer.statements(), 0);
-    let extensions = &answer.body["errors"][0]["extensions"];
-    assert_eq!(extensions["maximum"], 20_000, "{}", answer.body);
-    assert!(extensions["cost"].as_u64().is_some_and(|cost| cost > 20_000), "{}", answer.body);
-    assert_refused(&app, "a costly query", answer, &["COST_LIMIT_EXCEEDED"]).await;
+    let response = app.query(query).await;
+    assert_eq!(response.statements(), 0);
+    let extensions = &response.body["errors"][0]["extensions"];
+    assert_eq!(extensions["maximum"], 20_000, "{}", response.body);
+    assert!(extensions["cost"].as_u64().is_some_and(|cost| cost > 20_000), "{}", response.body);
+    assert_refused(&app, "a costly query", response, &["COST_LIMIT_EXCEEDED"]).await;
 }
 
 #[tokio::test]
-async fn a_query_that_is_too_deep_is_refused() {
+async fn a_query_that_is_too_deep_is_rejected() {
     let app = start().await;
     let query = nested(
         "{ publicReadings(first: 1) { nodes { ",
@@ -291,13 +291,13 @@ async fn a_query_that_is_too_deep_is_refused() {
         " } } }",
         8,
     );
-    let answer = app.ask(&query).await;
-    assert_eq!(answer.body["errors"][0]["extensions"]["maximum"], 15, "{}", answer.body);
-    assert_refused(&app, "a deep query", answer, &["QUERY_TOO_DEEP"]).await;
+    let response = app.query(&query).await;
+    assert_eq!(response.body["errors"][0]["extensions"]["maximum"], 15, "{}", response.body);
+    assert_refused(&app, "a deep query", response, &["QUERY_TOO_DEEP"]).await;
 }
 
 #[tokio::test]
-async fn text_that_is_no_document_is_refused() {
+async fn text_that_is_no_document_is_rejected() {
     let app = start().await;
     let quotes = ["\"", "\"abc", "\"\\\"", "\"a\nb\"", "\"\"\"", "\"\"\"a\"\"", "\"\"\"\\\"\"\""];
     let strings = quotes.map(|string| format!("{{a(x:{string})}}"));
@@ -314,7 +314,7 @@ async fn text_that_is_no_document_is_refused() {
 }
 
 #[tokio::test]
-async fn huge_numbers_are_refused() {
+async fn huge_numbers_are_rejected() {
     let app = start().await;
     let digits = "9".repeat(10_000);
     for number in [
@@ -333,21 +333,21 @@ async fn huge_numbers_are_refused() {
 }
 
 #[tokio::test]
-async fn huge_numbers_in_variables_are_refused() {
+async fn huge_numbers_in_variables_are_rejected() {
     let app = start().await;
     let digits = "9".repeat(10_000);
     for number in [digits.clone(), format!("-{digits}"), format!("1e{digits}"), "1e400".to_owned()]
     {
         let query = "query ($n: Int) { cards(first: $n) { totalCount } }";
         let body = format!(r#"{{"query":"{query}","variables":{{"n":{number}}}}}"#);
-        let answer = send_text(&app, body).await;
+        let response = send_text(&app, body).await;
         let codes = ["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"];
-        assert_refused(&app, &format!("{number:.20}…"), answer, &codes).await;
+        assert_refused(&app, &format!("{number:.20}…"), response, &codes).await;
     }
 }
 
 #[tokio::test]
-async fn lone_surrogates_in_the_json_are_refused() {
+async fn lone_surrogates_in_the_json_are_rejected() {
     let app = start().await;
     for surrogate in [r"\ud800", r"\udfff", r"\ud83cx", r"\ud83c\u0041"] {
         for body in [
@@ -355,27 +355,27 @@ async fn lone_surrogates_in_the_json_are_refused() {
             format!(r#"{{"query":"{{ __typename }}","variables":{{"a":"{surrogate}"}}}}"#),
             format!(r#"{{"query":"{{ __typename }}","operationName":"{surrogate}"}}"#),
         ] {
-            let answer = send_text(&app, body.clone()).await;
-            assert_refused(&app, &body, answer, &["BAD_USER_INPUT"]).await;
+            let response = send_text(&app, body.clone()).await;
+            assert_refused(&app, &body, response, &["BAD_USER_INPUT"]).await;
         }
     }
 }
 
 #[tokio::test]
-async fn a_document_of_the_maximum_is_answered_and_one_byte_more_is_refused() {
+async fn a_document_of_the_maximum_is_executed_and_one_byte_more_rejected() {
     let app = start().await;
     let document = |bytes: usize| {
         let query = "{ __typename }";
         format!("{query}{}", " ".repeat(bytes - query.len()))
     };
     assert_eq!(app.data(&document(DOCUMENT_BYTES_MAXIMUM)).await, json!({ "__typename": "Query" }));
-    let answer = app.ask(&document(DOCUMENT_BYTES_MAXIMUM + 1)).await;
-    let extensions = &answer.body["errors"][0]["extensions"];
+    let response = app.query(&document(DOCUMENT_BYTES_MAXIMUM + 1)).await;
+    let extensions = &response.body["errors"][0]["extensions"];
     assert_eq!(
         (&extensions["what"], &extensions["maximum"]),
         (&json!("document bytes"), &json!(DOCUMENT_BYTES_MAXIMUM))
     );
-    assert_refused(&app, "16 KiB + 1", answer, &["QUERY_TOO_LARGE"]).await;
+    assert_refused(&app, "16 KiB + 1", response, &["QUERY_TOO_LARGE"]).await;
 }
 
 #[tokio::test]
@@ -383,14 +383,14 @@ async fn errors_are_reported_up_to_ten() {
     let app = start().await;
     let fields = |count| (0..count).map(|index| format!("f{index}")).collect::<Vec<_>>().join(" ");
     for (count, reported) in [(9, 9), (10, 10), (11, 10), (30, 10)] {
-        let answer = app.ask(&format!("{{ {} }}", fields(count))).await;
-        let errors = answer.body["errors"].as_array().map(Vec::len);
-        assert_eq!((answer.status, errors), (400, Some(reported)), "{}", answer.body);
+        let response = app.query(&format!("{{ {} }}", fields(count))).await;
+        let errors = response.body["errors"].as_array().map(Vec::len);
+        assert_eq!((response.status, errors), (400, Some(reported)), "{}", response.body);
     }
 }
 
 #[tokio::test]
-async fn names_of_any_length_make_no_long_answer() {
+async fn names_of_any_length_make_no_long_error() {
     let app = start().await;
     let name = "n".repeat(10_000);
     let codes = ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"];
@@ -405,16 +405,16 @@ async fn names_of_any_length_make_no_long_answer() {
         format!("{{ card(id: \"{name}\") {{ id }} }}"),
         format!("query {half} {{ a }} query {half} {{ a }}", half = &name[..5_000]),
     ] {
-        let answer = app.ask(&document).await;
-        let text = answer.body.to_string();
+        let response = app.query(&document).await;
+        let text = response.body.to_string();
         assert!(text.len() < REFUSAL_BYTES_MAXIMUM, "{document:.40}: {} bytes", text.len());
-        for error in answer.body["errors"].as_array().expect("errors") {
+        for error in response.body["errors"].as_array().expect("errors") {
             let code = error["extensions"]["code"].as_str().unwrap_or_default();
             assert!(codes.contains(&code), "{document:.40}: {code}");
         }
         assert_eq!(app.data("{ __typename }").await, json!({ "__typename": "Query" }));
     }
     let unknown: Value = json!({ "query": "{ __typename }", "operationName": name });
-    let answer = app.send(None, &unknown).await;
-    assert_refused(&app, "a long operation name", answer, &["BAD_USER_INPUT"]).await;
+    let response = app.send(None, &unknown).await;
+    assert_refused(&app, "a long operation name", response, &["BAD_USER_INPUT"]).await;
 }

@@ -24,7 +24,7 @@ fn critical(degrees: usize) -> f64 {
     degrees * (1.0 - part + QUANTILE * part.sqrt()).powi(3)
 }
 
-/// How far these counts are from what is expected, which has the same sum.
+/// Distance of these counts from the expected ones, which have the same sum.
 fn chi_square(counts: impl IntoIterator<Item = (u32, f64)>) -> f64 {
     counts
         .into_iter()
@@ -36,9 +36,9 @@ fn chi_square(counts: impl IntoIterator<Item = (u32, f64)>) -> f64 {
 fn assert_uniform(counts: &[u32], what: &str) {
     let expected = f64::from(counts.iter().sum::<u32>())
         / f64::from(u32::try_from(counts.len()).expect("few"));
-    let (chi, most) =
+    let (chi, bound) =
         (chi_square(counts.iter().map(|count| (*count, expected))), critical(counts.len() - 1));
-    assert!(chi < most, "{what}: {chi} is not below {most}: {counts:?}");
+    assert!(chi < bound, "{what}: {chi} is not below {bound}: {counts:?}");
 }
 
 /// The deck, and each card's place in it.
@@ -125,7 +125,7 @@ async fn the_whole_deck_can_be_drawn() {
     assert_eq!(different.len(), 78);
 }
 
-/// Draws cards as nobody; answers the payload.
+/// Draws cards without a viewer; returns the payload.
 async fn draw_cards(app: &TestApp, input: &Value) -> Value {
     let fields = format!(
         "draws {{ orientation meaning zhMeaning: meaning(locale: ZH_HANT)
@@ -134,9 +134,9 @@ async fn draw_cards(app: &TestApp, input: &Value) -> Value {
                 zhReversed: reversedMeaning(locale: ZH_HANT) }} }}
          {USER_ERRORS}"
     );
-    let answered = mutate(app, None, "drawCards", input, &fields).await;
-    assert_eq!(answered.statements(), 0);
-    data_of(answered)["drawCards"].take()
+    let response = mutate(app, None, "drawCards", input, &fields).await;
+    assert_eq!(response.statements(), 0);
+    data_of(response)["drawCards"].take()
 }
 
 fn codes(payload: &Value) -> Vec<&str> {
@@ -174,7 +174,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_draw_keeps_to_the_cards_that_are_asked_for(engine: Engine) {
+    async fn a_draw_takes_only_cards_that_match_its_filter(engine: Engine) {
         let app = TestApp::start(engine).await;
         let suits = async |input: Value| {
             let mut suits = HashSet::new();
@@ -275,7 +275,7 @@ on_both_databases! {
                 "question": "Which?", "spreadId": spread_id(&app, "celtic_cross"),
                 "radiationFactor": factor,
             });
-            let asked = (0..100).map(|_| {
+            let requests = (0..100).map(|_| {
                 payload(
                     &app,
                     id("ada"),
@@ -284,7 +284,7 @@ on_both_databases! {
                     "reading { cards { orientation card { suit } } }",
                 )
             });
-            for made in join_all(asked).await {
+            for made in join_all(requests).await {
                 for drawn in made["reading"]["cards"].as_array().expect("cards") {
                     *suits
                         .get_mut(drawn["card"]["suit"].as_str().expect("one"))
@@ -297,8 +297,8 @@ on_both_databases! {
                 let cards = if suit == "MAJOR_ARCANA" { 22.0 } else { 14.0 };
                 (count, 1000.0 * cards / 78.0)
             });
-            let (chi, most) = (chi_square(expected), critical(Suit::ALL.len() - 1));
-            assert!(chi < most, "{factor}: {chi} is not below {most}");
+            let (chi, bound) = (chi_square(expected), critical(Suit::ALL.len() - 1));
+            assert!(chi < bound, "{factor}: {chi} is not below {bound}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What clients hear when something is wrong: the whole body, each time.
+//! Error responses: the whole body, each time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,9 @@ use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::error_code::ErrorCode;
 
 use crate::schema::{enum_values_of, types_of};
-use crate::support::app::{Answered, Engine, SECRET, TestApp, answered, forge, on_both_databases};
+use crate::support::app::{
+    Engine, SECRET, TestApp, TestResponse, forge, on_both_databases, send_request,
+};
 use crate::support::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
 
 /// A body of one error that no field is to blame for, so that nothing was executed.
@@ -39,24 +41,24 @@ fn field_error(field: &str, message: &str, extensions: &Value) -> Value {
 }
 
 /// Sends a body that may not even be JSON.
-async fn send_text(app: &TestApp, body: &'static str) -> Answered {
+async fn send_text(app: &TestApp, body: &'static str) -> TestResponse {
     let request = app
         .request(reqwest::Method::POST, "/graphql")
         .header("accept", "application/graphql-response+json")
         .header("content-type", "application/json")
         .body(body);
-    answered(request).await
+    send_request(request).await
 }
 
-/// Asks who the viewer is, with that header.
-async fn ask_viewer(app: &TestApp, authorization: &str) -> Answered {
+/// Queries `viewer` with that header.
+async fn query_viewer(app: &TestApp, authorization: &str) -> TestResponse {
     let request = app
         .request(reqwest::Method::POST, "/graphql")
         .header("accept", "application/graphql-response+json")
         .header("content-type", "application/json")
         .header("authorization", authorization)
         .body(r#"{"query":"{ viewer { id } }"}"#);
-    answered(request).await
+    send_request(request).await
 }
 
 fn now() -> u64 {
@@ -83,13 +85,13 @@ fn claims_but(claim: &str, value: Value) -> Value {
 }
 
 on_both_databases! {
-    async fn an_id_that_is_none_is_refused_with_its_value(engine: Engine) {
+    async fn an_id_that_is_none_is_rejected_with_its_value(engine: Engine) {
         let app = TestApp::start(engine).await;
         for field in ["card", "spread", "reading", "node"] {
-            let answered = app.ask(&format!("{{ {field}(id: \"123\") {{ id }} }}")).await;
-            assert_eq!(answered.status, 200);
+            let response = app.query(&format!("{{ {field}(id: \"123\") {{ id }} }}")).await;
+            assert_eq!(response.status, 200);
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 field_error(
                     field,
                     "`id` is \"123\", which is no id of this server",
@@ -97,22 +99,22 @@ on_both_databases! {
                 )
             );
         }
-        let answered = app.ask("{ nodes(ids: [\"123\"]) { id } }").await;
+        let response = app.query("{ nodes(ids: [\"123\"]) { id } }").await;
         let mut expected = field_error(
             "nodes",
             "`ids` is \"123\", which is no id of this server",
             &json!({ "code": "BAD_USER_INPUT", "argument": "ids" }),
         );
         expected["data"] = Value::Null;
-        assert_eq!(answered.body_without_request_id(), expected);
+        assert_eq!(response.body_without_request_id(), expected);
     }
 
-    async fn an_id_of_the_wrong_type_is_refused_with_both_types(engine: Engine) {
+    async fn an_id_of_the_wrong_type_is_rejected_with_both_types(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let answered = app.ask(&format!("{{ card(id: {:?}) {{ id }} }}", reading_id("hope"))).await;
-        assert_eq!(answered.status, 200);
+        let response = app.query(&format!("{{ card(id: {:?}) {{ id }} }}", reading_id("hope"))).await;
+        assert_eq!(response.status, 200);
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             field_error(
                 "card",
                 "`id` must be the id of a Card; it is the id of a Reading",
@@ -121,7 +123,7 @@ on_both_databases! {
         );
     }
 
-    async fn a_body_that_is_no_request_is_refused(engine: Engine) {
+    async fn a_body_that_is_no_request_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let body = |message: &str, argument: &str| {
             only_error(message, &json!({ "code": "BAD_USER_INPUT", "argument": argument }), None)
@@ -157,14 +159,14 @@ on_both_databases! {
             ),
             ("query", body("the body is not JSON: expected value at line 1 column 1", "body")),
         ] {
-            let answered = send_text(&app, text).await;
-            assert_eq!(answered.status, 400, "{text}");
-            assert_eq!(answered.body_without_request_id(), expected, "{text}");
-            assert_eq!(answered.statements(), 0, "{text}");
+            let response = send_text(&app, text).await;
+            assert_eq!(response.status, 400, "{text}");
+            assert_eq!(response.body_without_request_id(), expected, "{text}");
+            assert_eq!(response.statements(), 0, "{text}");
         }
     }
 
-    async fn an_operation_that_is_not_there_is_refused(engine: Engine) {
+    async fn an_operation_that_is_not_there_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let two = "query A { suits { id } } query B { voices { id } }";
         for (body, message) in [
@@ -175,35 +177,35 @@ on_both_databases! {
                 "no operation is named \"B\"",
             ),
         ] {
-            let answered = app.send(None, &body).await;
-            assert_eq!(answered.status, 400, "{body}");
+            let response = app.send(None, &body).await;
+            assert_eq!(response.status, 400, "{body}");
             let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "operationName" });
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 only_error(message, &extensions, None),
                 "{body}"
             );
         }
     }
 
-    async fn a_document_that_cannot_be_read_is_refused_with_its_place(engine: Engine) {
+    async fn a_document_that_cannot_be_read_is_rejected_with_its_place(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let answered = app.ask("{ suits { id }").await;
-        assert_eq!(answered.status, 400);
-        let error = &answered.body_without_request_id()["errors"][0];
+        let response = app.query("{ suits { id }").await;
+        assert_eq!(response.status, 400);
+        let error = &response.body_without_request_id()["errors"][0];
         assert_eq!(
             error["extensions"],
             json!({ "code": "GRAPHQL_PARSE_FAILED", "requestId": "ID" })
         );
     }
 
-    async fn a_field_that_does_not_exist_is_refused_with_its_place(engine: Engine) {
+    async fn a_field_that_does_not_exist_is_rejected_with_its_place(engine: Engine) {
         let app = TestApp::start_with(engine, &["--introspection=false"]).await;
-        let answered = app.ask("{\n  suits { nane }\n}").await;
-        assert_eq!(answered.status, 400);
-        // No "did you mean": in production messages tell nothing of the schema.
+        let response = app.query("{\n  suits { nane }\n}").await;
+        assert_eq!(response.status, 400);
+        // No "did you mean": in production messages reveal nothing of the schema.
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             only_error(
                 "unknown field \"nane\" on type \"SuitInfo\".",
                 &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
@@ -212,14 +214,14 @@ on_both_databases! {
         );
     }
 
-    async fn a_required_variable_that_is_missing_is_refused_by_name(engine: Engine) {
+    async fn a_required_variable_that_is_missing_is_rejected_by_name(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "query ($id: ID!) { card(id: $id) { id } }";
         for variables in [json!({}), json!({ "id": null }), json!({ "ID": "x" })] {
-            let answered = app.ask_with(query, variables).await;
-            assert_eq!(answered.status, 400);
+            let response = app.query_with_variables(query, variables).await;
+            assert_eq!(response.status, 400);
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 only_error(
                     "the variable `$id` must have a value",
                     &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
@@ -229,14 +231,14 @@ on_both_databases! {
         }
     }
 
-    async fn a_variable_of_the_wrong_type_is_refused(engine: Engine) {
+    async fn a_variable_of_the_wrong_type_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "query ($first: Int) { cards(first: $first) { totalCount } }";
         for value in [json!("ten"), json!(1.5), json!([1, 2]), json!({ "a": 1 }), json!(true)] {
-            let answered = app.ask_with(query, json!({ "first": value })).await;
-            assert_eq!(answered.status, 400, "{value} {}", answered.text);
+            let response = app.query_with_variables(query, json!({ "first": value })).await;
+            assert_eq!(response.status, 400, "{value} {}", response.text);
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 only_error(
                     "invalid value for argument \"first\", expected type \"Int\"",
                     &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
@@ -246,10 +248,10 @@ on_both_databases! {
             );
         }
         let query = "query ($locale: Locale!) { voices { displayName(locale: $locale) } }";
-        let answered = app.ask_with(query, json!({ "locale": "FR" })).await;
-        assert_eq!(answered.status, 400, "{}", answered.text);
+        let response = app.query_with_variables(query, json!({ "locale": "FR" })).await;
+        assert_eq!(response.status, 400, "{}", response.text);
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             only_error(
                 "invalid value for argument \"locale\", enumeration type \"Locale\" does not \
                     contain the value \"FR\"",
@@ -259,7 +261,7 @@ on_both_databases! {
         );
     }
 
-    async fn a_refusal_stays_below_two_kilobytes(engine: Engine) {
+    async fn a_rejection_stays_below_two_kilobytes(engine: Engine) {
         let app = TestApp::start(engine).await;
         for length in [1, 20, 100, 400] {
             for letter in ["x", "愛"] {
@@ -269,12 +271,12 @@ on_both_databases! {
                         _ => format!("a{n}: cards(sort: {:?}) {{ totalCount }}", letter.repeat(length)),
                     })
                     .collect();
-                let answered = app.ask(&format!("{{ {} }}", fields.join(" "))).await;
-                assert_eq!(answered.status, 400);
-                let errors = answered.body["errors"].as_array().expect("errors");
+                let response = app.query(&format!("{{ {} }}", fields.join(" "))).await;
+                assert_eq!(response.status, 400);
+                let errors = response.body["errors"].as_array().expect("errors");
                 assert!((1..=10).contains(&errors.len()));
-                let bytes = answered.body.to_string().len();
-                assert!(bytes < 2_000, "{bytes} bytes: {}", answered.body);
+                let bytes = response.body.to_string().len();
+                assert!(bytes < 2_000, "{bytes} bytes: {}", response.body);
             }
         }
     }
@@ -284,8 +286,8 @@ on_both_databases! {
         let fields =
             |count| -> String { (0..count).map(|n| format!(" f{n}")).collect::<Vec<_>>().concat() };
         for (count, reported) in [(9, 9), (10, 10), (11, 10), (25, 10)] {
-            let answered = app.ask(&format!("{{{} }}", fields(count))).await;
-            let errors = answered.body["errors"].as_array().expect("errors");
+            let response = app.query(&format!("{{{} }}", fields(count))).await;
+            let errors = response.body["errors"].as_array().expect("errors");
             assert_eq!(errors.len(), reported, "{count}");
         }
         // Errors of fields as well, and what is well still arrives.
@@ -293,56 +295,56 @@ on_both_databases! {
             .map(|n| format!(" c{n}: card(id: \"x\") {{ id }}"))
             .collect::<Vec<_>>()
             .concat();
-        let answered = app.ask(&format!("{{{fields} spreads {{ totalCount }} }}")).await;
-        assert_eq!(answered.status, 200);
-        assert_eq!(answered.body["errors"].as_array().map(Vec::len), Some(10));
-        assert_eq!(answered.body["data"]["spreads"], json!({ "totalCount": 7 }));
+        let response = app.query(&format!("{{{fields} spreads {{ totalCount }} }}")).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body["errors"].as_array().map(Vec::len), Some(10));
+        assert_eq!(response.body["data"]["spreads"], json!({ "totalCount": 7 }));
     }
 
     async fn a_message_is_cut_to_two_hundred_characters(engine: Engine) {
         let app = TestApp::start(engine).await;
         let (long, wide) = ("x".repeat(300), "愛".repeat(300));
         let messages = [
-            app.ask(&format!("{{ {long} }}")).await,
-            app.ask(&format!("{{ card(id: {long:?}) {{ id }} }}")).await,
-            app.ask(&format!("{{ card(id: {wide:?}) {{ id }} }}")).await,
-            app.ask(&format!("query (${long}: ID!) {{ card(id: ${long}) {{ id }} }}")).await,
+            app.query(&format!("{{ {long} }}")).await,
+            app.query(&format!("{{ card(id: {long:?}) {{ id }} }}")).await,
+            app.query(&format!("{{ card(id: {wide:?}) {{ id }} }}")).await,
+            app.query(&format!("query (${long}: ID!) {{ card(id: ${long}) {{ id }} }}")).await,
             app.send(None, &json!({ "query": "{ suits { id } }", "operationName": long })).await,
         ];
-        for answered in messages {
-            let message = answered.body["errors"][0]["message"].as_str().expect("a message");
+        for response in messages {
+            let message = response.body["errors"][0]["message"].as_str().expect("a message");
             assert_eq!(message.chars().count(), 200, "{message}");
             assert!(message.ends_with('…'), "{message}");
         }
         // At the limit nothing is cut.
         let at_limit = "x".repeat(200 - "unknown field \"\" on type \"Query\".".len());
-        let answered = app.ask(&format!("{{ {at_limit} }}")).await;
+        let response = app.query(&format!("{{ {at_limit} }}")).await;
         assert_eq!(
-            answered.body["errors"][0]["message"],
+            response.body["errors"][0]["message"],
             format!("unknown field \"{at_limit}\" on type \"Query\".")
         );
     }
 
-    async fn an_expired_token_is_refused_as_expired(engine: Engine) {
+    async fn an_expired_token_is_rejected_as_expired(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let expired = forge(&claims_but("exp", json!(now() - 60)), SECRET);
-        let answered = ask_viewer(&app, &format!("Bearer {expired}")).await;
-        assert_eq!(answered.status, 401);
-        assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        let response = query_viewer(&app, &format!("Bearer {expired}")).await;
+        assert_eq!(response.status, 401);
+        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             only_error("the access token has expired", &json!({ "code": "UNAUTHENTICATED" }), None)
         );
-        assert_eq!(answered.statements(), 0);
+        assert_eq!(response.statements(), 0);
     }
 
-    async fn a_token_that_is_not_ours_is_refused(engine: Engine) {
+    async fn a_token_that_is_not_ours_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let good = forge(&claims(), SECRET);
-        let answered = ask_viewer(&app, &format!("Bearer {good}")).await;
-        assert_eq!(answered.status, 200, "the forger can make good ones: {}", answered.text);
+        let response = query_viewer(&app, &format!("Bearer {good}")).await;
+        assert_eq!(response.status, 200, "the forger can make good ones: {}", response.text);
 
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let sign = |algorithm| {
@@ -378,12 +380,12 @@ on_both_databases! {
             ("two dots", "a.b.c".to_owned()),
             ("nothing", String::new()),
         ] {
-            let answered = ask_viewer(&app, &format!("Bearer {token}")).await;
-            assert_eq!(answered.status, 401, "{what}");
-            assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
-            let mut body = answered.body_without_request_id();
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(response.status, 401, "{what}");
+            assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+            let mut body = response.body_without_request_id();
             if token.is_empty() {
-                // Whether a scheme without a token is read as such is the header's business.
+                // A scheme without a token may be rejected for its header.
                 body["errors"][0]["message"] = "the access token is not valid".into();
             }
             assert_eq!(
@@ -398,14 +400,14 @@ on_both_databases! {
         }
     }
 
-    async fn a_header_without_a_bearer_token_is_refused_and_never_anonymous(engine: Engine) {
+    async fn a_header_without_a_bearer_token_is_rejected_and_never_anonymous(engine: Engine) {
         let app = TestApp::start(engine).await;
         let good = forge(&claims(), SECRET);
         for header in [good.clone(), format!("Basic {good}"), "Bearer".to_owned(), String::new()] {
-            let answered = ask_viewer(&app, &header).await;
-            assert_eq!(answered.status, 401, "{header}");
+            let response = query_viewer(&app, &header).await;
+            assert_eq!(response.status, 401, "{header}");
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 only_error(
                     "the `authorization` header must be `Bearer` and a token",
                     &json!({ "code": "UNAUTHENTICATED" }),
@@ -415,20 +417,20 @@ on_both_databases! {
             );
         }
         app.insert(rows(vec![user("ada")], Vec::new())).await;
-        let answered = ask_viewer(&app, &format!("bearer {good}")).await;
-        assert_eq!(answered.status, 200, "the scheme may be written in any case");
+        let response = query_viewer(&app, &format!("bearer {good}")).await;
+        assert_eq!(response.status, 200, "the scheme may be written in any case");
     }
 
     async fn a_costly_query_of_a_token_without_a_user_is_unauthenticated(engine: Engine) {
-        // Only here is the user of a token asked for before anything is executed.
+        // Only here is the token's user read before anything is executed.
         let app = TestApp::start(engine).await;
         let query = "{ publicReadings(first: 100) { nodes { user { readings(first: 100) { nodes {
             cards { id } } } } } } }";
-        let answered = app.ask_as(id("none"), query).await;
-        assert_eq!(answered.status, 401);
-        assert_eq!(answered.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+        let response = app.query_as(id("none"), query).await;
+        assert_eq!(response.status, 401);
+        assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             only_error(
                 "the access token belongs to no active user",
                 &json!({ "code": "UNAUTHENTICATED" }),
@@ -461,11 +463,11 @@ on_both_databases! {
             reading_id("hope"),
             card_id(&app, "major_arcana_00")
         );
-        let answered = app.ask(&query).await;
-        assert_eq!(answered.status, 200);
+        let response = app.query(&query).await;
+        assert_eq!(response.status, 200);
         let column = query.find("cards").expect("the field") + 1;
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             json!({
                 "data": {
                     "reading": null,
@@ -491,15 +493,15 @@ on_both_databases! {
             let drop_table = format!("DROP TABLE {table}");
             connection.execute_unprepared(&drop_table).await.expect("the table is dropped");
         }
-        let answered = app.ask("{ publicReadings { nodes { id } } }").await;
-        assert_eq!(answered.status, 200);
+        let response = app.query("{ publicReadings { nodes { id } } }").await;
+        assert_eq!(response.status, 200);
         let mut expected = field_error(
             "publicReadings",
             "something went wrong on our side",
             &json!({ "code": "INTERNAL_SERVER_ERROR" }),
         );
         expected["data"] = Value::Null;
-        assert_eq!(answered.body_without_request_id(), expected);
+        assert_eq!(response.body_without_request_id(), expected);
     }
 }
 
@@ -516,24 +518,24 @@ async fn a_database_that_is_gone_is_an_unavailable_service_and_the_server_lives(
     app.database.remove_now().await;
 
     for _ in 0..2 {
-        let answered = app.ask_as(id("ada"), "{ viewer { username } suits { cardCount } }").await;
-        assert_eq!(answered.status, 200);
+        let response = app.query_as(id("ada"), "{ viewer { username } suits { cardCount } }").await;
+        assert_eq!(response.status, 200);
         let mut expected = field_error(
             "viewer",
             "the database cannot be reached",
             &json!({ "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000 }),
         );
-        // What is in memory is answered as before.
+        // Data in memory is returned as before.
         expected["data"]["suits"] = [22, 14, 14, 14, 14].map(|n| json!({ "cardCount": n })).into();
-        assert_eq!(answered.body_without_request_id(), expected);
+        assert_eq!(response.body_without_request_id(), expected);
     }
-    let live = answered(app.request(reqwest::Method::GET, "/health/live")).await;
+    let live = send_request(app.request(reqwest::Method::GET, "/health/live")).await;
     assert_eq!(live.status, 200);
-    let ready = answered(app.request(reqwest::Method::GET, "/health/ready")).await;
+    let ready = send_request(app.request(reqwest::Method::GET, "/health/ready")).await;
     assert_eq!(ready.status, 503);
 }
 
-/// What PostgreSQL itself ends is told as what the server gives up.
+/// A statement ended by PostgreSQL gives the same error as one that the server gives up.
 #[tokio::test]
 async fn a_statement_that_waits_too_long_is_a_timeout() {
     let test = "a_statement_that_waits_too_long_is_a_timeout";
@@ -547,17 +549,17 @@ async fn a_statement_that_waits_too_long_is_a_timeout() {
         let transaction = other.begin().await.expect("a transaction");
         let lock = "LOCK TABLE users IN ACCESS EXCLUSIVE MODE";
         transaction.execute_unprepared(lock).await.expect("the table is locked");
-        let answered = app.ask_as(id("ada"), "{ viewer { username } }").await;
-        assert_eq!(answered.status, 200);
+        let response = app.query_as(id("ada"), "{ viewer { username } }").await;
+        assert_eq!(response.status, 200);
         let expected =
             field_error("viewer", "the database took too long", &json!({ "code": "TIMEOUT" }));
-        assert_eq!(answered.body_without_request_id(), expected, "{flag}");
+        assert_eq!(response.body_without_request_id(), expected, "{flag}");
         transaction.rollback().await.expect("rolled back");
         app.data_as(id("ada"), "{ viewer { username } }").await;
     }
 }
 
-/// What is asked for by an id that has the right form finds nothing, and that is no error.
+/// A well-formed id without an object finds nothing, and that is no error.
 #[tokio::test]
 async fn an_id_that_nothing_has_is_null() {
     let app = TestApp::start(Engine::Sqlite).await;

@@ -16,7 +16,8 @@ use wasteland_tarot::domain::locale::Locale;
 
 use crate::golden::files;
 use crate::support::app::{
-    Answered, Content, Engine, TestApp, TestDatabase, answered, at, forge, on_both_databases,
+    Content, Engine, TestApp, TestDatabase, TestResponse, at, forge, on_both_databases,
+    send_request,
 };
 use crate::support::fixtures::{
     category, drawn_card, drawn_cards, id, private, reading, reading_id, rows, user,
@@ -26,14 +27,14 @@ use crate::support::tables::Access;
 const JSON: &str = "/export/readings.json";
 const CSV: &str = "/export/readings.csv";
 
-async fn export(app: &TestApp, name: &str, path: &str) -> Answered {
-    answered(app.request(Method::GET, path).bearer_auth(app.token_of(id(name)))).await
+async fn export(app: &TestApp, name: &str, path: &str) -> TestResponse {
+    send_request(app.request(Method::GET, path).bearer_auth(app.token_of(id(name)))).await
 }
 
 /// An export of which nothing has been read, and which is not compressed.
 async fn begin(app: &TestApp, name: &str, path: &str) -> Response {
     let request = app.request(Method::GET, path).bearer_auth(app.token_of(id(name)));
-    request.header("accept-encoding", "identity").send().await.expect("the server answers")
+    request.header("accept-encoding", "identity").send().await.expect("the server responds")
 }
 
 /// Ada's readings, one with a value in every field and texts that are hard to write, and one of Bob's.
@@ -73,7 +74,8 @@ fn difficult(app: &TestApp) -> SeedRows {
     all
 }
 
-/// What Ada takes home of them: the newest first, and of two of the same time the one with the larger id.
+/// Expected export of Ada's readings: the newest first, and of two of the same time the one with
+/// the larger id.
 fn expected(app: &TestApp) -> Value {
     let catalogue = app.app.services.catalogue();
     let card = |code: &str, position: i64, locale: Locale, orientation: &str| {
@@ -206,11 +208,11 @@ on_both_databases! {
     async fn an_export_holds_all_that_the_owner_sees_and_nothing_of_others(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(difficult(&app)).await;
-        let answered = export(&app, "ada", JSON).await;
-        assert_eq!(answered.status, 200);
-        assert_eq!(answered.body, expected(&app));
+        let response = export(&app, "ada", JSON).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.body, expected(&app));
         // A field is named once.
-        assert_eq!(answered.text.matches("\"notes\":").count(), 3);
+        assert_eq!(response.text.matches("\"notes\":").count(), 3);
 
         let csv = export(&app, "ada", CSV).await;
         assert_eq!(csv.status, 200);
@@ -218,7 +220,7 @@ on_both_databases! {
         let header = table.next().expect("a header");
         let table: Vec<_> = table.collect();
         assert_eq!(table.len(), 3);
-        for (row, reading) in table.iter().zip(answered.body["readings"].as_array().expect("a list")) {
+        for (row, reading) in table.iter().zip(response.body["readings"].as_array().expect("a list")) {
             let found: BTreeSet<_> =
                 header.iter().zip(row).map(|(name, cell)| (name.clone(), cell.clone())).collect();
             assert_eq!(row.len(), header.len());
@@ -231,7 +233,7 @@ on_both_databases! {
         assert_eq!(ids, [&json!(reading_id("bobs"))]);
     }
 
-    async fn an_export_is_a_file_that_nobody_keeps(engine: Engine) {
+    async fn an_export_is_a_file_that_is_not_cacheable(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let today = app.app.services.clock.now().date_naive();
@@ -239,17 +241,17 @@ on_both_databases! {
             (JSON, "json", "application/json", "{\"readings\":[\n]}\n"),
             (CSV, "csv", "text/csv; charset=utf-8; header=present", ""),
         ] {
-            let answered = export(&app, "ada", path).await;
+            let response = export(&app, "ada", path).await;
             let name = format!("attachment; filename=\"wasteland-tarot-readings-{today}.{extension}\"");
-            assert_eq!(answered.header("content-disposition"), name);
-            assert_eq!(answered.header("content-type"), content_type);
-            assert_eq!(answered.header("cache-control"), "private, no-store");
-            assert!(answered.header("vary").contains("authorization"));
-            assert!(!answered.header("x-request-id").is_empty());
+            assert_eq!(response.header("content-disposition"), name);
+            assert_eq!(response.header("content-type"), content_type);
+            assert_eq!(response.header("cache-control"), "private, no-store");
+            assert!(response.header("vary").contains("authorization"));
+            assert!(!response.header("x-request-id").is_empty());
             if extension == "json" {
-                assert_eq!(answered.text, text);
+                assert_eq!(response.text, text);
             } else {
-                assert_eq!(read_csv(&answered.text).len(), 1);
+                assert_eq!(read_csv(&response.text).len(), 1);
             }
         }
     }
@@ -276,8 +278,8 @@ on_both_databases! {
             all.drawn_cards = drawn;
             app.insert(all).await;
             statements.store(0, Ordering::Relaxed);
-            let answered = export(&app, "ada", JSON).await;
-            let questions: Vec<String> = answered.body["readings"]
+            let response = export(&app, "ada", JSON).await;
+            let questions: Vec<String> = response.body["readings"]
                 .as_array()
                 .expect("a list")
                 .iter()
@@ -324,13 +326,13 @@ on_both_databases! {
         if engine == Engine::Sqlite {
             let query = "{ admin { slowQueries(limit: 100) { sql plan } } }";
             let data = app.data_as(id("admin"), query).await;
-            let noted = data["admin"]["slowQueries"].as_array().expect("a list");
-            let plans: Vec<&str> = noted
+            let recorded = data["admin"]["slowQueries"].as_array().expect("a list");
+            let plans: Vec<&str> = recorded
                 .iter()
                 .filter(|one| one["sql"].as_str().is_some_and(|sql| sql.contains("category_name")))
                 .filter_map(|one| one["plan"].as_str())
                 .collect();
-            assert_eq!(plans.len(), 2, "{noted:#?}");
+            assert_eq!(plans.len(), 2, "{recorded:#?}");
             for plan in plans {
                 // By one of two indexes, one of which has the ids as well.
                 let search = "SEARCH reading_sessions USING INDEX idx_reading_sessions_user_created";
@@ -340,7 +342,7 @@ on_both_databases! {
         }
     }
 
-    async fn who_is_not_signed_in_hears_so(engine: Engine) {
+    async fn an_export_without_a_token_is_unauthenticated(engine: Engine) {
         let app = TestApp::start(engine).await;
         let gone = users::Model { is_active: false, ..user("gone") };
         app.insert(rows(vec![gone], Vec::new())).await;
@@ -358,10 +360,10 @@ on_both_databases! {
                 if let Some(token) = &token {
                     request = request.bearer_auth(token);
                 }
-                let answered = answered(request).await;
-                assert_eq!(answered.status, 401, "{}", answered.text);
-                assert!(answered.header("www-authenticate").starts_with("Bearer"));
-                let body = answered.body_without_request_id();
+                let response = send_request(request).await;
+                assert_eq!(response.status, 401, "{}", response.text);
+                assert!(response.header("www-authenticate").starts_with("Bearer"));
+                let body = response.body_without_request_id();
                 let said = body["errors"][0]["message"].clone();
                 if !message.is_empty() {
                     assert_eq!(said, message);
@@ -373,15 +375,15 @@ on_both_databases! {
         }
     }
 
-    async fn an_export_is_asked_for_with_get(engine: Engine) {
+    async fn an_export_is_requested_with_get(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         for method in [Method::HEAD, Method::POST, Method::PUT, Method::DELETE] {
             let request = app.request(method.clone(), CSV).bearer_auth(app.token_of(id("ada")));
-            let answered = answered(request).await;
-            assert_eq!((answered.status, answered.header("allow")), (405, "GET"), "{method}");
+            let response = send_request(request).await;
+            assert_eq!((response.status, response.header("allow")), (405, "GET"), "{method}");
             if method != Method::HEAD {
-                assert_eq!(answered.body["errors"][0]["message"], "the method must be GET");
+                assert_eq!(response.body["errors"][0]["message"], "the method must be GET");
             }
         }
     }
@@ -472,7 +474,7 @@ on_both_databases! {
         for (path, encoding) in [(JSON, "identity"), (CSV, "gzip")] {
             let request = app.request(Method::GET, path).bearer_auth(app.token_of(id("ada")));
             let request = request.header("accept-encoding", encoding);
-            let response = request.send().await.expect("the server answers");
+            let response = request.send().await.expect("the server responds");
             assert_eq!(response.status(), 200);
             settled(&statements).await;
             let access = Access::open(&app.database).await;
@@ -516,7 +518,7 @@ on_both_databases! {
         let of_bob = export(&app, "bob", CSV).await;
         assert_eq!(of_bob.status, 503);
         assert_eq!(of_bob.body["errors"][0]["extensions"]["code"], "SERVICE_UNAVAILABLE");
-        // Whoever leaves makes room.
+        // A client that disconnects makes room.
         drop(response);
         while begin(&app, "bob", CSV).await.status() != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;

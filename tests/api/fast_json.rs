@@ -1,5 +1,5 @@
-//! Pages of readings are written in one pass where that is possible, and resolved field by field by
-//! the GraphQL library where it is not. Nobody can tell the difference.
+//! Pages of readings are written as fast JSON where that is possible, and resolved field by field
+//! by the GraphQL library where it is not. The bytes are the same.
 
 use proptest::test_runner::{Config, TestRunner};
 use rand::rngs::StdRng;
@@ -12,13 +12,13 @@ use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::domain::voice::VoiceKey;
 
-use crate::support::app::{Answered, Engine, TestApp};
+use crate::support::app::{Engine, TestApp, TestResponse};
 use crate::support::fixtures::{category, drawn_cards, id, private, reading, rows, user};
 
 const LOCALES: &[&str] = &["", "(locale: EN)", "(locale: ZH_HANT)", "(locale: $locale)"];
 const NO_ARGUMENT: &[&str] = &[""];
 
-/// A field: its name, the arguments that it may have, and the type of the object that it answers.
+/// A field: its name, its possible arguments, and the object type that it returns.
 type FieldOf = (&'static str, &'static [&'static str], Option<&'static str>);
 
 const fn plain(name: &'static str) -> FieldOf {
@@ -182,7 +182,7 @@ const TYPES: &[(&str, &[FieldOf])] = &[
     ),
 ];
 
-/// What the library has to resolve, by the type that it is a field of.
+/// Fields that the library has to resolve, by their parent type.
 const RESOLVED: [(&str, &str); 13] = [
     ("Reading", "user { readings(first: 2) { nodes { id } } }"),
     ("Reading", "shareLinks { id }"),
@@ -199,7 +199,7 @@ const RESOLVED: [(&str, &str); 13] = [
     ("Spread", "meanRating"),
 ];
 
-/// Fields that answer an object whose id tells it apart.
+/// Object types with an id that identifies the object.
 const NODES: [&str; 6] = ["Reading", "Card", "Spread", "Voice", "User", "Category"];
 
 /// Writes documents.
@@ -208,8 +208,8 @@ struct Author {
     fragments: Vec<String>,
     aliases: usize,
     directives: usize,
-    /// Whether fields may answer with one object together, and what only the library resolves may
-    /// be among them.
+    /// Several fields may return one object under the same name, and fields that only the library
+    /// resolves may be among them.
     is_wild: bool,
 }
 
@@ -234,7 +234,7 @@ impl Author {
         let mut written: Vec<String> = Vec::new();
         let mut objects: Vec<&str> = Vec::new();
         for _ in 0..self.rng.random_range(1..6) {
-            let (name, arguments, answers) = fields[self.rng.random_range(0..fields.len())];
+            let (name, arguments, responses) = fields[self.rng.random_range(0..fields.len())];
             let arguments = arguments[self.rng.random_range(0..arguments.len())];
             let mut alias = String::new();
             let is_repeated = objects.contains(&name) && !self.is_wild;
@@ -245,13 +245,13 @@ impl Author {
             } else if is_repeated || !arguments.is_empty() {
                 continue;
             }
-            if alias.is_empty() && answers.is_some() {
+            if alias.is_empty() && responses.is_some() {
                 objects.push(name);
             }
-            let selection = match answers {
+            let selection = match responses {
                 None => String::new(),
                 Some(_) if depth == 0 => continue,
-                Some(answered) => format!(" {{ {} }}", self.selection(answered, depth - 1)),
+                Some(response) => format!(" {{ {} }}", self.selection(response, depth - 1)),
             };
             written.push(format!("{alias}{name}{arguments} {}{selection}", self.condition()));
         }
@@ -354,14 +354,14 @@ async fn fill(app: &TestApp) {
     app.insert(all).await;
 }
 
-async fn ask(app: &TestApp, viewer: Option<&str>, query: &str) -> Answered {
+async fn fetch(app: &TestApp, viewer: Option<&str>, query: &str) -> TestResponse {
     let token = viewer.map(|name| app.token_of(id(name)));
     let variables = json!({ "voice": "CODSWORTH", "yes": true });
     app.send(token.as_deref(), &json!({ "query": query, "variables": variables })).await
 }
 
-fn is_fast_json(answered: &Answered) -> bool {
-    answered.header("server-timing").contains("fast-json;desc=\"1 of 1 pages\"")
+fn is_fast_json(response: &TestResponse) -> bool {
+    response.header("server-timing").contains("fast-json;desc=\"1 of 1 pages\"")
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn fast_json_equals_the_response_of_the_library() {
             let viewer =
                 [None, Some("ada"), Some("ben")][usize::try_from(seed % 3).expect("small")];
             let (ours, theirs) = runtime.block_on(async {
-                (ask(&fast_json, viewer, &query).await, ask(&library, viewer, &query).await)
+                (fetch(&fast_json, viewer, &query).await, fetch(&library, viewer, &query).await)
             });
             assert_eq!(theirs.body.get("errors"), None, "{query}\n{}", theirs.text);
             assert!(!is_fast_json(&theirs));
@@ -392,14 +392,14 @@ fn fast_json_equals_the_response_of_the_library() {
             written.set(written.get() + u32::from(is_fast_json(&ours)));
             Ok(())
         })
-        .expect("both answer the same");
-    // Most documents ask for nothing else, so the comparison is one.
+        .expect("both return the same");
+    // Most documents select nothing else, so the comparison is one.
     let written = written.get();
     assert!(written > CASES / 2, "{written} of {CASES} were written by fast JSON");
 }
 
-/// The library resolves both of two fields under one name and keeps the first; what the other's failure
-/// does to the answer is its business.
+/// The library resolves both of two fields under one name and returns the first; the second one's
+/// failure still shows in the response.
 #[tokio::test]
 async fn two_fields_under_one_name_are_left_to_the_library() {
     let app = TestApp::start(Engine::Sqlite).await;
@@ -410,16 +410,16 @@ async fn two_fields_under_one_name_are_left_to_the_library() {
         "cards { x: meaning ... on DrawnCard { x: meaning(locale: ZH_HANT) } }",
     ] {
         let query = format!("{{ publicReadings {{ nodes {{ {fields} }} }} }}");
-        let answered = app.ask(&query).await;
-        assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
+        let response = app.query(&query).await;
+        assert_eq!(response.body.get("errors"), None, "{query}: {}", response.text);
         assert!(
-            answered.header("server-timing").contains("fast-json;desc=\"0 of 1 pages\""),
+            response.header("server-timing").contains("fast-json;desc=\"0 of 1 pages\""),
             "{query}"
         );
     }
 }
 
-/// Each field that a page can hold is written in one pass, but for those that are listed.
+/// Each possible field of a page is written as fast JSON, but for those that are listed.
 #[tokio::test]
 async fn every_field_of_a_page_has_fast_json() {
     let app = TestApp::start(Engine::Sqlite).await;
@@ -453,8 +453,8 @@ async fn every_field_of_a_page_has_fast_json() {
             _ => format!("spread {{ {field} }}"),
         };
         let query = format!("{{ publicReadings {{ nodes {{ {within} }} }} }}");
-        let answered = app.ask_as(id("ada"), &query).await;
-        assert_eq!(answered.body.get("errors"), None, "{query}");
-        assert!(!is_fast_json(&answered), "{query}");
+        let response = app.query_as(id("ada"), &query).await;
+        assert_eq!(response.body.get("errors"), None, "{query}");
+        assert!(!is_fast_json(&response), "{query}");
     }
 }

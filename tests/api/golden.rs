@@ -1,6 +1,6 @@
-//! The text of every statement that the server sends, on both databases, in files beside this one: a
-//! change of a statement is a change of a file, and is looked at. `cargo insta review` accepts one;
-//! `INSTA_UPDATE=always cargo test golden` writes them all.
+//! The text of every statement that the server sends, on both databases, in files beside this one:
+//! a change of a statement is a change of a file, and is reviewed. `cargo insta review` accepts
+//! one; `INSTA_UPDATE=always cargo test golden` writes them all.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -209,12 +209,12 @@ pub const CASES: &[(&str, &str)] = &[
     ("analytics_comparison", "viewer { analytics { comparison { direction } } }"),
 ];
 
-/// Whether a case narrows a list, so that rows are read to be left out.
+/// True if a case narrows a list, so that rows are read and dropped.
 pub fn is_narrowed(fields: &str) -> bool {
     fields.contains("search: ") || fields.contains("filter: ")
 }
 
-/// What a case asks for.
+/// Values of a case.
 pub struct Values {
     pub username: String,
     pub user: String,
@@ -224,7 +224,7 @@ pub struct Values {
     pub cursor: String,
     /// Of the list of the user's readings.
     pub own_cursor: String,
-    /// What readings are searched for.
+    /// Search term of readings.
     pub found: Found,
 }
 
@@ -298,17 +298,17 @@ on_both_databases! {
         let app = TestApp::start_observed(database, &["--cache-enabled=false"], observer).await;
         let ada = user("ada");
         let folder = category(&ada, "folder");
-        let mut asked = reading(&app, &ada, "asked", 1);
-        asked.category_id = Some(folder.id);
-        let mut all = rows(vec![ada], vec![asked.clone()]);
-        all.drawn_cards = drawn_cards(&app, &asked, &["major_arcana_00"]);
+        let mut target = reading(&app, &ada, "target", 1);
+        target.category_id = Some(folder.id);
+        let mut all = rows(vec![ada], vec![target.clone()]);
+        all.drawn_cards = drawn_cards(&app, &target, &["major_arcana_00"]);
         all.categories = vec![folder];
         app.insert(all).await;
         let own = "user(username: \"ada\") { readings { pageInfo { startCursor } } }";
         let values = Values {
             username: "ada".to_owned(),
             user: user_id("ada"),
-            reading: reading_id("asked"),
+            reading: reading_id("target"),
             category: category_id("folder"),
             cursor: first_cursor(&app, "publicReadings { pageInfo { startCursor } }").await,
             own_cursor: first_cursor(&app, own).await,
@@ -323,11 +323,11 @@ on_both_databases! {
         for (name, fields) in CASES.iter().copied() {
             let query = values.query(fields);
             seen.lock().expect("no panic").clear();
-            let answered = app.ask_as(id("ada"), &query).await;
-            assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
+            let response = app.query_as(id("ada"), &query).await;
+            assert_eq!(response.body.get("errors"), None, "{query}: {}", response.text);
             // Those of one level have no order among themselves.
             let statements: Vec<_> = seen.lock().expect("no panic").iter().cloned().collect();
-            assert!(!statements.is_empty(), "{name} asks the database for nothing");
+            assert!(!statements.is_empty(), "{name} sends no statement");
             insta::with_settings!({
                 snapshot_path => files(engine),
                 prepend_module_to_snapshot => false,

@@ -5,8 +5,8 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::support::app::{
-    Answered, Content, Engine, RawConnection, TestApp, TestDatabase, administer, answered,
-    on_both_databases, raw_post,
+    Content, Engine, RawConnection, TestApp, TestDatabase, TestResponse, on_both_databases,
+    raw_post, run_admin_statement, send_request,
 };
 
 const RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
@@ -26,7 +26,7 @@ pub fn refusal(message: &str, code: &str, details: &Value) -> Value {
     json!({ "errors": [{ "message": message, "extensions": extensions }] })
 }
 
-/// That of an argument that no request should have.
+/// Error of an argument that no request should have.
 pub fn bad(argument: &str, message: &str) -> Value {
     refusal(message, "BAD_USER_INPUT", &json!({ "argument": argument }))
 }
@@ -36,7 +36,7 @@ fn not_found() -> Value {
 }
 
 /// Posts that text as JSON.
-async fn post(app: &TestApp, body: impl Into<reqwest::Body>) -> Answered {
+async fn post(app: &TestApp, body: impl Into<reqwest::Body>) -> TestResponse {
     post_as(app, Some("application/json"), body).await
 }
 
@@ -44,12 +44,12 @@ async fn post_as(
     app: &TestApp,
     content_type: Option<&str>,
     body: impl Into<reqwest::Body>,
-) -> Answered {
+) -> TestResponse {
     let request = app
         .request(Method::POST, "/graphql")
         .header("accept", "application/graphql-response+json")
         .body(body);
-    answered(match content_type {
+    send_request(match content_type {
         Some(content_type) => request.header("content-type", content_type),
         None => request,
     })
@@ -57,10 +57,10 @@ async fn post_as(
 }
 
 /// Gets `/graphql` with these parameters.
-async fn get(app: &TestApp, parameters: &[(&str, &str)]) -> Answered {
+async fn get(app: &TestApp, parameters: &[(&str, &str)]) -> TestResponse {
     let query = serde_urlencoded::to_string(parameters).expect("text");
     let request = app.request(Method::GET, &format!("/graphql?{query}"));
-    answered(request.header("accept", "application/graphql-response+json")).await
+    send_request(request.header("accept", "application/graphql-response+json")).await
 }
 
 fn typename() -> Value {
@@ -72,10 +72,11 @@ fn typename() -> Value {
 #[tokio::test]
 async fn queries_are_executed_over_get_and_post() {
     let app = start(&[]).await;
-    for answer in [app.ask("{ __typename }").await, get(&app, &[("query", "{ __typename }")]).await]
+    for response in
+        [app.query("{ __typename }").await, get(&app, &[("query", "{ __typename }")]).await]
     {
-        assert_eq!((answer.status, answer.header("content-type")), (200, RESPONSE));
-        assert_eq!(answer.body, typename());
+        assert_eq!((response.status, response.header("content-type")), (200, RESPONSE));
+        assert_eq!(response.body, typename());
     }
 }
 
@@ -84,7 +85,7 @@ async fn get_takes_variables_an_operation_name_and_extensions() {
     let app = start(&[]).await;
     let query =
         "query A { __typename } query B($code: String!) { cardByCode(code: $code) { code } }";
-    let answer = get(
+    let response = get(
         &app,
         &[
             ("query", query),
@@ -94,7 +95,7 @@ async fn get_takes_variables_an_operation_name_and_extensions() {
         ],
     )
     .await;
-    assert_eq!(answer.body, json!({ "data": { "cardByCode": { "code": "major_arcana_00" } } }));
+    assert_eq!(response.body, json!({ "data": { "cardByCode": { "code": "major_arcana_00" } } }));
     let empty = [
         ("query", "{ __typename }"),
         ("operationName", ""),
@@ -106,7 +107,7 @@ async fn get_takes_variables_an_operation_name_and_extensions() {
 }
 
 #[tokio::test]
-async fn members_of_a_query_string_that_cannot_be_read_are_refused() {
+async fn members_of_a_query_string_that_cannot_be_read_are_rejected() {
     let app = start(&[]).await;
     let query = ("query", "{ __typename }");
     let cases: [(&[(&str, &str)], Value); 6] = [
@@ -127,8 +128,8 @@ async fn members_of_a_query_string_that_cannot_be_read_are_refused() {
         ),
     ];
     for (parameters, expected) in cases {
-        let answer = get(&app, parameters).await;
-        assert_eq!((answer.status, answer.body_without_request_id()), (400, expected));
+        let response = get(&app, parameters).await;
+        assert_eq!((response.status, response.body_without_request_id()), (400, expected));
     }
 }
 
@@ -146,10 +147,10 @@ async fn only_queries_are_executed_over_get() {
             let parameters = [("query", query), ("operationName", operation)];
             let path = serde_urlencoded::to_string(parameters).expect("text");
             let request = app.request(Method::GET, &format!("/graphql?{path}"));
-            let answer = answered(request.header("accept", accept)).await;
-            assert_eq!((answer.status, answer.header("allow")), (405, "POST"), "{query}");
+            let response = send_request(request.header("accept", accept)).await;
+            assert_eq!((response.status, response.header("allow")), (405, "POST"), "{query}");
             assert_eq!(
-                answer.body_without_request_id(),
+                response.body_without_request_id(),
                 bad("method", "only queries are executed over GET")
             );
         }
@@ -157,15 +158,15 @@ async fn only_queries_are_executed_over_get() {
 }
 
 #[tokio::test]
-async fn other_methods_are_refused() {
+async fn other_methods_are_rejected() {
     let app = start(&[]).await;
     for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD] {
         let request = app.request(method.clone(), "/graphql").body(r#"{"query":"{__typename}"}"#);
-        let answer = answered(request.header("content-type", "application/json")).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST"), "{method}");
+        let response = send_request(request.header("content-type", "application/json")).await;
+        assert_eq!((response.status, response.header("allow")), (405, "GET, POST"), "{method}");
         if method != Method::HEAD {
             assert_eq!(
-                answer.body_without_request_id(),
+                response.body_without_request_id(),
                 bad("method", "the method must be GET or POST")
             );
         }
@@ -173,10 +174,10 @@ async fn other_methods_are_refused() {
 }
 
 #[tokio::test]
-async fn head_answers_the_pages_without_a_body() {
+async fn head_returns_the_pages_without_a_body() {
     let app = start(&[]).await;
     for path in ["/", "/health/live", "/health/ready"] {
-        let head = app.request(Method::HEAD, path).send().await.expect("an answer");
+        let head = app.request(Method::HEAD, path).send().await.expect("a response");
         assert_eq!(head.status(), 200, "{path}");
         assert_eq!(head.bytes().await.expect("no body").len(), 0, "{path}");
     }
@@ -185,7 +186,7 @@ async fn head_answers_the_pages_without_a_body() {
 // Accept
 
 #[tokio::test]
-async fn the_answer_has_the_media_type_that_the_client_prefers() {
+async fn the_response_has_the_media_type_that_the_client_prefers() {
     let app = start(&[]).await;
     let cases = [
         ("application/graphql-response+json", RESPONSE),
@@ -208,10 +209,10 @@ async fn the_answer_has_the_media_type_that_the_client_prefers() {
     for (accept, expected) in cases {
         let request = app.request(Method::POST, "/graphql").header("accept", accept);
         let request = request.header("content-type", "application/json");
-        let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
-        assert_eq!((answer.status, answer.header("content-type")), (200, expected), "{accept}");
-        assert_eq!(answer.body, typename());
-        assert!(answer.header("vary").contains("accept"), "{}", answer.header("vary"));
+        let response = send_request(request.body(r#"{"query":"{ __typename }"}"#)).await;
+        assert_eq!((response.status, response.header("content-type")), (200, expected), "{accept}");
+        assert_eq!(response.body, typename());
+        assert!(response.header("vary").contains("accept"), "{}", response.header("vary"));
     }
 }
 
@@ -221,29 +222,29 @@ async fn several_accept_headers_are_one() {
     let mut connection = RawConnection::open(&app).await;
     let two = "accept: application/json;q=0.1\r\naccept: application/graphql-response+json\r\n";
     connection.write(raw_post(two, r#"{"query":"{ __typename }"}"#)).await;
-    assert_eq!(connection.answer().await.header("content-type"), RESPONSE);
+    assert_eq!(connection.read_response().await.header("content-type"), RESPONSE);
 }
 
 #[tokio::test]
-async fn without_an_accept_header_the_answer_is_json() {
+async fn without_an_accept_header_the_response_is_json() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     // A document that is not valid: 200 is what such clients expect.
     connection.write(raw_post("", r#"{"query":"{ nope }"}"#)).await;
-    let answer = connection.answer().await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, JSON));
+    let response = connection.read_response().await;
+    assert_eq!((response.status, response.header("content-type")), (200, JSON));
 }
 
 #[tokio::test]
-async fn a_client_that_accepts_nothing_that_we_have_is_refused() {
+async fn a_client_that_accepts_nothing_that_we_have_is_rejected() {
     let app = start(&[]).await;
     for accept in ["text/plain", "text/html", "application/xml, image/*", "*/*;q=0", "nonsense"] {
         let request = app.request(Method::POST, "/graphql").header("accept", accept);
         let request = request.header("content-type", "application/json");
-        let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
-        assert_eq!((answer.status, answer.header("content-type")), (406, JSON), "{accept}");
+        let response = send_request(request.body(r#"{"query":"{ __typename }"}"#)).await;
+        assert_eq!((response.status, response.header("content-type")), (406, JSON), "{accept}");
         assert_eq!(
-            answer.body_without_request_id(),
+            response.body_without_request_id(),
             bad("accept", "answers are application/graphql-response+json or application/json")
         );
     }
@@ -258,10 +259,15 @@ async fn a_document_at_fault_is_400_for_new_clients_and_200_for_old_ones() {
         {
             let request = app.request(Method::POST, "/graphql").header("accept", accept);
             let request = request.header("content-type", "application/json");
-            let answer = answered(request.body(json!({ "query": query }).to_string())).await;
-            assert_eq!(answer.status, status, "{query} {accept}");
-            assert_eq!(answer.body.get("data"), None, "{}", answer.body);
-            assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(1), "{}", answer.body);
+            let response = send_request(request.body(json!({ "query": query }).to_string())).await;
+            assert_eq!(response.status, status, "{query} {accept}");
+            assert_eq!(response.body.get("data"), None, "{}", response.body);
+            assert_eq!(
+                response.body["errors"].as_array().map(Vec::len),
+                Some(1),
+                "{}",
+                response.body
+            );
         }
     }
 }
@@ -278,8 +284,8 @@ async fn json_in_utf_8_is_executed_however_it_is_spelled() {
         "Application/JSON; charset=\"utf-8\"",
         "application/json; profile=x",
     ] {
-        let answer = post_as(&app, Some(content_type), r#"{"query":"{ __typename }"}"#).await;
-        assert_eq!((answer.status, answer.body), (200, typename()), "{content_type}");
+        let response = post_as(&app, Some(content_type), r#"{"query":"{ __typename }"}"#).await;
+        assert_eq!((response.status, response.body), (200, typename()), "{content_type}");
     }
 }
 
@@ -298,10 +304,10 @@ async fn bodies_that_any_page_can_make_a_browser_send_are_never_executed() {
         Some("application/json; charset=utf-16"),
         Some("application/json; charset=latin1"),
     ] {
-        let answer = post_as(&app, content_type, r#"{"query":"{ __typename }"}"#).await;
-        assert_eq!(answer.status, 415, "{content_type:?}");
+        let response = post_as(&app, content_type, r#"{"query":"{ __typename }"}"#).await;
+        assert_eq!(response.status, 415, "{content_type:?}");
         assert_eq!(
-            answer.body_without_request_id(),
+            response.body_without_request_id(),
             bad("content-type", "the body must be application/json in UTF-8")
         );
     }
@@ -310,7 +316,7 @@ async fn bodies_that_any_page_can_make_a_browser_send_are_never_executed() {
 // Bodies
 
 #[tokio::test]
-async fn bodies_that_are_no_request_are_refused() {
+async fn bodies_that_are_no_request_are_rejected() {
     let app = start(&[]).await;
     let not_json = |why: &str| bad("body", &format!("the body is not JSON: {why}"));
     let cases: [(&[u8], Value); 14] = [
@@ -333,9 +339,9 @@ async fn bodies_that_are_no_request_are_refused() {
         (b"query={__typename}", not_json("expected value at line 1 column 1")),
     ];
     for (body, expected) in cases {
-        let answer = post(&app, body).await;
+        let response = post(&app, body).await;
         assert_eq!(
-            (answer.status, answer.body_without_request_id()),
+            (response.status, response.body_without_request_id()),
             (400, expected),
             "{}",
             String::from_utf8_lossy(body)
@@ -344,7 +350,7 @@ async fn bodies_that_are_no_request_are_refused() {
 }
 
 #[tokio::test]
-async fn members_of_the_wrong_type_are_refused_whatever_is_accepted() {
+async fn members_of_the_wrong_type_are_rejected_whatever_is_accepted() {
     let app = start(&[]).await;
     let wrong = [json!({ "a": "b" }), json!(0), json!(false), json!(["a"]), json!("a")];
     for (name, kind) in [
@@ -363,10 +369,10 @@ async fn members_of_the_wrong_type_are_refused_whatever_is_accepted() {
             for accept in ["application/json", "application/graphql-response+json"] {
                 let request = app.request(Method::POST, "/graphql").header("accept", accept);
                 let request = request.header("content-type", "application/json");
-                let answer = answered(request.body(body.to_string())).await;
-                assert_eq!(answer.status, 400, "{body}");
+                let response = send_request(request.body(body.to_string())).await;
+                assert_eq!(response.status, 400, "{body}");
                 let expected = bad(name, &format!("`{name}` must be {kind}"));
-                assert_eq!(answer.body_without_request_id(), expected);
+                assert_eq!(response.body_without_request_id(), expected);
             }
         }
     }
@@ -415,26 +421,26 @@ fn body_too_large(maximum: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_body_of_the_maximum_is_read_and_one_byte_more_is_refused() {
+async fn a_body_of_the_maximum_is_read_and_one_byte_more_is_rejected() {
     for (flags, maximum) in [(&[][..], 262_144), (&["--max-body-bytes=1000"][..], 1_000)] {
         let app = start(flags).await;
-        for answer in
+        for response in
             [post(&app, body_of(maximum)).await, post(&app, chunked(body_of(maximum))).await]
         {
-            assert_eq!((answer.status, answer.body), (200, typename()));
+            assert_eq!((response.status, response.body), (200, typename()));
         }
-        for answer in [
+        for response in [
             post(&app, body_of(maximum + 1)).await,
             post(&app, chunked(body_of(maximum + 1))).await,
         ] {
-            let body = answer.body_without_request_id();
-            assert_eq!((answer.status, body), (413, body_too_large(maximum)));
+            let body = response.body_without_request_id();
+            assert_eq!((response.status, body), (413, body_too_large(maximum)));
         }
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_is_sent() {
+async fn a_body_that_is_said_to_be_too_large_is_rejected_before_it_is_sent() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     connection
@@ -443,41 +449,41 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_is_sent() {
              content-length: 99999999999\r\nx-request-id: ID\r\n\r\n",
         )
         .await;
-    let answer = connection.answer().await;
-    assert_eq!((answer.status, answer.json()), (413, body_too_large(262_144)));
+    let response = connection.read_response().await;
+    assert_eq!((response.status, response.json()), (413, body_too_large(262_144)));
 }
 
 #[tokio::test]
-async fn a_query_string_of_the_maximum_is_read_and_one_byte_more_is_refused() {
+async fn a_query_string_of_the_maximum_is_read_and_one_byte_more_is_rejected() {
     let app = start(&["--max-body-bytes=1000"]).await;
     let path = |length: usize| {
         let start = "query=%7B__typename%7D&x=";
         format!("/graphql?{start}{}", "x".repeat(length - start.len()))
     };
-    let ask = |length| {
+    let fetch = |length| {
         let request = app.request(Method::GET, &path(length));
-        answered(request.header("accept", "application/json"))
+        send_request(request.header("accept", "application/json"))
     };
-    assert_eq!(ask(1_000).await.body, typename());
-    let answer = ask(1_001).await;
+    assert_eq!(fetch(1_000).await.body, typename());
+    let response = fetch(1_001).await;
     let expected = refusal(
         "the query string is larger than 1000 bytes",
         "QUERY_TOO_LARGE",
         &json!({ "what": "query string", "maximum": 1_000 }),
     );
-    assert_eq!((answer.status, answer.body_without_request_id()), (414, expected));
+    assert_eq!((response.status, response.body_without_request_id()), (414, expected));
 }
 
 #[tokio::test]
-async fn an_answer_of_the_maximum_is_sent_and_one_byte_more_is_refused() {
+async fn a_response_of_the_maximum_is_sent_and_one_byte_more_rejected() {
     let query = "{ cards(first: 100) { nodes { name uprightMeaning reversedMeaning } } }";
-    let whole = start(&[]).await.ask(query).await;
+    let whole = start(&[]).await.query(query).await;
     let length = serde_json::to_vec(&whole.body).expect("JSON").len();
     assert!(length > 10_000, "{length}");
 
     let app = start(&[&format!("--max-answer-bytes={length}")]).await;
-    let answer = app.ask(query).await;
-    assert_eq!((answer.status, answer.body), (200, whole.body));
+    let response = app.query(query).await;
+    assert_eq!((response.status, response.body), (200, whole.body));
 
     let maximum = length - 1;
     let app = start(&[&format!("--max-answer-bytes={maximum}")]).await;
@@ -486,19 +492,19 @@ async fn an_answer_of_the_maximum_is_sent_and_one_byte_more_is_refused() {
         "QUERY_TOO_LARGE",
         &json!({ "what": "answer", "maximum": maximum }),
     );
-    let answer = app.ask(query).await;
-    let body = answer.body_without_request_id();
-    assert_eq!((answer.status, answer.header("content-type")), (400, RESPONSE));
+    let response = app.query(query).await;
+    let body = response.body_without_request_id();
+    assert_eq!((response.status, response.header("content-type")), (400, RESPONSE));
     assert_eq!(body, expected);
     // As for any document at fault.
     let request = app.request(Method::POST, "/graphql").header("content-type", "application/json");
-    let answer = answered(request.body(json!({ "query": query }).to_string())).await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, JSON));
-    assert_eq!(answer.body_without_request_id(), expected);
+    let response = send_request(request.body(json!({ "query": query }).to_string())).await;
+    assert_eq!((response.status, response.header("content-type")), (200, JSON));
+    assert_eq!(response.body_without_request_id(), expected);
 }
 
 #[tokio::test]
-async fn a_header_of_any_size_is_refused_and_the_server_stays_well() {
+async fn a_header_of_any_size_is_rejected_and_the_server_stays_well() {
     let app = start(&[]).await;
     for request in [
         format!("GET /{} HTTP/1.1\r\nhost: test\r\n\r\n", "x".repeat(100_000)),
@@ -508,9 +514,9 @@ async fn a_header_of_any_size_is_refused_and_the_server_stays_well() {
         let mut connection = RawConnection::open(&app).await;
         // It may close the connection before it has read everything.
         connection.try_write(&request).await;
-        let answer = connection.read_to_end().await;
-        let is_refused = answer.starts_with(b"HTTP/1.1 4") || answer.is_empty();
-        assert!(is_refused, "{}", String::from_utf8_lossy(&answer));
+        let response = connection.read_to_end().await;
+        let is_refused = response.starts_with(b"HTTP/1.1 4") || response.is_empty();
+        assert!(is_refused, "{}", String::from_utf8_lossy(&response));
     }
     assert_eq!(app.data("{ __typename }").await, typename()["data"]);
 }
@@ -518,7 +524,7 @@ async fn a_header_of_any_size_is_refused_and_the_server_stays_well() {
 // Compression
 
 #[tokio::test]
-async fn answers_are_compressed_as_the_client_asks_and_stay_the_same() {
+async fn responses_are_compressed_as_the_client_accepts_and_stay_the_same() {
     let app = start(&[]).await;
     let body = json!({ "query": "{ cards(first: 50) { nodes { code name(locale: ZH_HANT) uprightMeaning } } }" });
     let client = || reqwest::Client::builder().no_proxy();
@@ -529,25 +535,26 @@ async fn answers_are_compressed_as_the_client_asks_and_stay_the_same() {
         ("zstd", client().gzip(false).brotli(false).zstd(true)),
     ];
     let url = format!("{}/graphql", app.url);
-    let ask = |client: &reqwest::Client| {
+    let fetch = |client: &reqwest::Client| {
         client.post(&url).header("content-type", "application/json").body(body.to_string())
     };
-    let expected = ask(&plain).send().await.expect("an answer");
+    let expected = fetch(&plain).send().await.expect("a response");
     assert_eq!(expected.headers().get("content-encoding"), None);
     let expected = expected.bytes().await.expect("a body");
     assert_eq!(json_of(&expected)["data"]["cards"]["nodes"].as_array().map(Vec::len), Some(50));
     for (encoding, reading) in reading {
-        let sent = ask(&plain).header("accept-encoding", encoding).send().await.expect("an answer");
+        let sent =
+            fetch(&plain).header("accept-encoding", encoding).send().await.expect("a response");
         assert_eq!(sent.headers()["content-encoding"], encoding);
         assert_eq!(sent.headers()["vary"], "accept, authorization, accept-encoding");
         let compressed = sent.bytes().await.expect("a body");
         assert!(compressed.len() * 2 < expected.len(), "{encoding}: {}", compressed.len());
         let reading = reading.build().expect("a client");
-        let read = ask(&reading).send().await.expect("an answer").bytes().await.expect("a body");
+        let read = fetch(&reading).send().await.expect("a response").bytes().await.expect("a body");
         assert_eq!(read, expected, "{encoding}");
     }
     let unknown =
-        ask(&plain).header("accept-encoding", "compress").send().await.expect("an answer");
+        fetch(&plain).header("accept-encoding", "compress").send().await.expect("a response");
     assert_eq!(unknown.headers().get("content-encoding"), None);
 }
 
@@ -557,22 +564,22 @@ fn json_of(bytes: &[u8]) -> Value {
 
 // Other origins
 
-async fn preflight(app: &TestApp, origin: &str) -> Answered {
+async fn preflight(app: &TestApp, origin: &str) -> TestResponse {
     let request = app
         .request(Method::OPTIONS, "/graphql")
         .header("origin", origin)
         .header("access-control-request-method", "POST")
         .header("access-control-request-headers", "authorization,content-type");
-    answered(request).await
+    send_request(request).await
 }
 
-async fn ask_from(app: &TestApp, origin: &str) -> Answered {
+async fn query_from(app: &TestApp, origin: &str) -> TestResponse {
     let request = app
         .request(Method::POST, "/graphql")
         .header("origin", origin)
         .header("content-type", "application/json")
         .body(r#"{"query":"{ __typename }"}"#);
-    answered(request).await
+    send_request(request).await
 }
 
 const EXPOSED: &str = "etag,ratelimit,retry-after,x-consistency-token,x-request-id,server-timing";
@@ -582,30 +589,30 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
     let origins = ["https://app.example", "http://localhost:3000"];
     let app = start(&["--cors-origins=https://app.example/,http://localhost:3000"]).await;
     for origin in origins {
-        let answer = preflight(&app, origin).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert_eq!(answer.header("access-control-allow-methods"), "GET,POST");
+        let response = preflight(&app, origin).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("access-control-allow-origin"), origin);
+        assert_eq!(response.header("access-control-allow-methods"), "GET,POST");
         assert_eq!(
-            answer.header("access-control-allow-headers"),
+            response.header("access-control-allow-headers"),
             "accept,authorization,content-type,if-none-match,x-consistency-token,x-request-id"
         );
-        assert_eq!(answer.header("access-control-max-age"), "7200");
+        assert_eq!(response.header("access-control-max-age"), "7200");
         // The cookie of a session is for these.
-        assert_eq!(answer.header("access-control-allow-credentials"), "true");
-        let answer = ask_from(&app, origin).await;
-        assert_eq!(answer.body, typename());
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
-        let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        assert_eq!(response.header("access-control-allow-credentials"), "true");
+        let response = query_from(&app, origin).await;
+        assert_eq!(response.body, typename());
+        assert_eq!(response.header("access-control-allow-origin"), origin);
+        assert_eq!(response.header("access-control-expose-headers"), EXPOSED);
+        let vary: Vec<_> = response.headers.get_all("vary").iter().collect();
         let vary = format!("{vary:?}");
         assert!(vary.contains("origin"), "{vary}");
     }
     for origin in
         ["https://other.example", "https://app.example.evil", "http://app.example", "null"]
     {
-        for answer in [preflight(&app, origin).await, ask_from(&app, origin).await] {
-            assert_eq!(answer.headers.get("access-control-allow-origin"), None, "{origin}");
+        for response in [preflight(&app, origin).await, query_from(&app, origin).await] {
+            assert_eq!(response.headers.get("access-control-allow-origin"), None, "{origin}");
         }
     }
 }
@@ -613,28 +620,30 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
 #[tokio::test]
 async fn no_page_of_another_origin_may_call_the_server_by_default() {
     let app = start(&[]).await;
-    for answer in
-        [preflight(&app, "https://app.example").await, ask_from(&app, "https://app.example").await]
-    {
-        assert_eq!(answer.headers.get("access-control-allow-origin"), None);
+    for response in [
+        preflight(&app, "https://app.example").await,
+        query_from(&app, "https://app.example").await,
+    ] {
+        assert_eq!(response.headers.get("access-control-allow-origin"), None);
     }
 }
 
 #[tokio::test]
 async fn a_star_allows_every_origin_without_credentials() {
     let app = start(&["--cors-origins=*"]).await;
-    for answer in
-        [preflight(&app, "https://any.example").await, ask_from(&app, "https://any.example").await]
-    {
-        assert_eq!(answer.header("access-control-allow-origin"), "*");
-        assert_eq!(answer.headers.get("access-control-allow-credentials"), None);
+    for response in [
+        preflight(&app, "https://any.example").await,
+        query_from(&app, "https://any.example").await,
+    ] {
+        assert_eq!(response.header("access-control-allow-origin"), "*");
+        assert_eq!(response.headers.get("access-control-allow-credentials"), None);
     }
-    let answer = ask_from(&app, "https://any.example").await;
-    assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
+    let response = query_from(&app, "https://any.example").await;
+    assert_eq!(response.header("access-control-expose-headers"), EXPOSED);
 }
 
 #[tokio::test]
-async fn refusals_can_be_read_across_origins_too() {
+async fn rejections_can_be_read_across_origins_too() {
     let app = start(&["--cors-origins=https://app.example"]).await;
     let origin = "https://app.example";
     for request in [
@@ -643,23 +652,23 @@ async fn refusals_can_be_read_across_origins_too() {
         app.request(Method::GET, "/nothing"),
         app.request(Method::POST, "/graphql").bearer_auth("wrong"),
     ] {
-        let answer = answered(request.header("origin", origin)).await;
-        assert!(answer.status >= 400);
-        assert_eq!(answer.header("access-control-allow-origin"), origin);
-        assert_eq!(answer.header("access-control-expose-headers"), EXPOSED);
+        let response = send_request(request.header("origin", origin)).await;
+        assert!(response.status >= 400);
+        assert_eq!(response.header("access-control-allow-origin"), origin);
+        assert_eq!(response.header("access-control-expose-headers"), EXPOSED);
     }
 }
 
 #[tokio::test]
-async fn options_without_an_origin_is_answered() {
+async fn options_without_an_origin_gets_a_response() {
     let app = start(&[]).await;
     for path in ["/graphql", "/", "/nothing"] {
-        let answer = answered(app.request(Method::OPTIONS, path)).await;
-        assert_eq!((answer.status, answer.body), (200, Value::Null), "{path}");
+        let response = send_request(app.request(Method::OPTIONS, path)).await;
+        assert_eq!((response.status, response.body), (200, Value::Null), "{path}");
     }
 }
 
-// Headers of every answer
+// Headers of every response
 
 const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -681,7 +690,7 @@ fn assert_is_safe(headers: &HeaderMap, policy: &str, what: &str) {
 }
 
 #[tokio::test]
-async fn every_kind_of_answer_carries_the_headers_of_security() {
+async fn every_kind_of_response_has_security_headers() {
     let app = start(&["--max-body-bytes=1000"]).await;
     let json =
         |request: reqwest::RequestBuilder| request.header("content-type", "application/json");
@@ -705,11 +714,11 @@ async fn every_kind_of_answer_carries_the_headers_of_security() {
         (415, post().body("{}")),
     ];
     for (status, request) in requests {
-        let answer = request.send().await.expect("an answer");
-        assert_eq!(answer.status(), status);
-        let what = format!("{status} of {}", answer.url());
-        assert_is_safe(answer.headers(), API_POLICY, &what);
-        assert_eq!(answer.headers()["cache-control"], "private, no-store", "{what}");
+        let response = request.send().await.expect("a response");
+        assert_eq!(response.status(), status);
+        let what = format!("{status} of {}", response.url());
+        assert_is_safe(response.headers(), API_POLICY, &what);
+        assert_eq!(response.headers()["cache-control"], "private, no-store", "{what}");
     }
 }
 
@@ -717,8 +726,8 @@ async fn every_kind_of_answer_carries_the_headers_of_security() {
 async fn graphiql_and_its_parts_carry_the_headers_of_security() {
     let app = start(&[]).await;
     for path in ["/".to_owned(), page_parts(&app).await.swap_remove(0)] {
-        let answer = app.request(Method::GET, &path).send().await.expect("an answer");
-        assert_is_safe(answer.headers(), PAGE_POLICY, &path);
+        let response = app.request(Method::GET, &path).send().await.expect("a response");
+        assert_is_safe(response.headers(), PAGE_POLICY, &path);
     }
 }
 
@@ -742,41 +751,41 @@ async fn graphiql_is_at_the_root_and_at_the_api_for_browsers() {
         [("/", "*/*"), ("/", of_chromium), ("/graphql", "text/html"), ("/graphql", of_chromium)]
     {
         let request = app.request(Method::GET, path).header("accept", accept);
-        let answer = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         assert_eq!(
-            (answer.status(), &answer.headers()["content-type"]),
+            (response.status(), &response.headers()["content-type"]),
             (reqwest::StatusCode::OK, &HTML.parse().expect("a value"))
         );
-        // The page is asked for again each time, because the names in it change.
-        assert_eq!(answer.headers()["cache-control"], "no-cache");
-        let page = answer.text().await.expect("text");
+        // The page is revalidated each time, because the names in it change.
+        assert_eq!(response.headers()["cache-control"], "no-cache");
+        let page = response.text().await.expect("text");
         assert!(page.contains("<title>Wasteland Tarot – GraphiQL</title>"), "{page}");
     }
-    // A link with a query in it is for the API, whoever follows it.
+    // A link with a query in it is for the API, also in a browser.
     let request = app.request(Method::GET, "/graphql?query=%7B__typename%7D");
-    let answer = answered(request.header("accept", of_chromium)).await;
-    assert_eq!((answer.header("content-type"), answer.body.clone()), (JSON, typename()));
+    let response = send_request(request.header("accept", of_chromium)).await;
+    assert_eq!((response.header("content-type"), response.body.clone()), (JSON, typename()));
 }
 
 #[tokio::test]
-async fn parts_of_graphiql_are_kept_for_ever_because_their_names_change_with_them() {
+async fn assets_of_graphiql_are_immutable_because_their_names_change_with_them() {
     let app = start(&[]).await;
     for path in page_parts(&app).await {
         let file = path.strip_prefix("/graphiql/assets/").expect("a part");
         let (name, extension) = file.rsplit_once('.').expect("an extension");
         let hash = name.rsplit_once('-').expect("a hash").1;
         assert!(hash.len() == 8 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{file}");
-        let answer = app.request(Method::GET, &path).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200, "{path}");
+        let response = app.request(Method::GET, &path).send().await.expect("a response");
+        assert_eq!(response.status(), 200, "{path}");
         let kind = match extension {
             "js" => "text/javascript; charset=utf-8",
             "css" => "text/css; charset=utf-8",
             "svg" => "image/svg+xml",
             other => panic!("{other} is no part of the page"),
         };
-        assert_eq!(answer.headers()["content-type"], kind);
-        assert_eq!(answer.headers()["cache-control"], "public, max-age=31536000, immutable");
-        assert!(!answer.bytes().await.expect("a body").is_empty());
+        assert_eq!(response.headers()["content-type"], kind);
+        assert_eq!(response.headers()["cache-control"], "public, max-age=31536000, immutable");
+        assert!(!response.bytes().await.expect("a body").is_empty());
     }
 }
 
@@ -798,9 +807,9 @@ async fn graphiql_has_no_other_parts() {
         "/graphiql/",
         "/graphiql/index.html",
     ] {
-        let answer = answered(app.request(Method::GET, path)).await;
-        let body = answer.body_without_request_id();
-        assert_eq!((answer.status, body), (404, not_found()), "{path}");
+        let response = send_request(app.request(Method::GET, path)).await;
+        let body = response.body_without_request_id();
+        assert_eq!((response.status, body), (404, not_found()), "{path}");
     }
 }
 
@@ -810,12 +819,12 @@ async fn graphiql_can_be_switched_off() {
     let parts = page_parts(&app).await;
     let app = start(&["--graphiql=false"]).await;
     for path in parts.iter().map(String::as_str).chain(["/"]) {
-        let answer = answered(app.request(Method::GET, path)).await;
-        let body = answer.body_without_request_id();
-        assert_eq!((answer.status, body), (404, not_found()), "{path}");
+        let response = send_request(app.request(Method::GET, path)).await;
+        let body = response.body_without_request_id();
+        assert_eq!((response.status, body), (404, not_found()), "{path}");
     }
     let request = app.request(Method::GET, "/graphql").header("accept", "text/html");
-    assert_eq!(answered(request).await.status, 406);
+    assert_eq!(send_request(request).await.status, 406);
     assert_eq!(app.data("{ __typename }").await, typename()["data"]);
 }
 
@@ -845,18 +854,18 @@ async fn introspection_can_be_switched_off() {
         "{ a: __schema { queryType { name } } __typename }",
         "{ ...F } fragment F on Query { __schema { types { name } } }",
     ] {
-        let answer = app.ask(query).await;
-        assert_eq!(answer.status, 400, "{query}");
+        let response = app.query(query).await;
+        assert_eq!(response.status, 400, "{query}");
         let refusal = json!({ "errors": [{
             "message": "the schema may not be asked for: introspection is off",
             "extensions": { "code": "GRAPHQL_VALIDATION_FAILED", "requestId": "ID" },
         }] });
-        assert_eq!(answer.body_without_request_id(), refusal, "{query}");
+        assert_eq!(response.body_without_request_id(), refusal, "{query}");
     }
-    // What clients need to tell types apart stays.
-    assert_eq!(app.ask("{ __typename }").await.body, typename());
-    let answer = app.data("{ cardByCode(code: \"major_arcana_00\") { __typename } }").await;
-    assert_eq!(answer, json!({ "cardByCode": { "__typename": "Card" } }));
+    // The name that clients need to distinguish types stays.
+    assert_eq!(app.query("{ __typename }").await.body, typename());
+    let response = app.data("{ cardByCode(code: \"major_arcana_00\") { __typename } }").await;
+    assert_eq!(response, json!({ "cardByCode": { "__typename": "Card" } }));
 }
 
 #[tokio::test]
@@ -874,29 +883,29 @@ async fn nothing_is_suggested_where_introspection_is_off() {
     ];
     let (off, on) = (start(&["--introspection=false"]).await, start(&[]).await);
     for query in misspelled {
-        let answer = off.ask(query).await;
-        assert_eq!(answer.status, 400, "{}", answer.body);
-        let text = answer.body.to_string().to_lowercase();
+        let response = off.query(query).await;
+        assert_eq!(response.status, 400, "{}", response.body);
+        let text = response.body.to_string().to_lowercase();
         assert!(!text.contains("did you mean"), "{text}");
         for secret in ["cardbycode(", "zh_hant", "zhhant", "uprightmeaning"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
-    let helped = on.ask("{ cardByCode(code: \"a\") { nam } }").await.body.to_string();
+    let helped = on.query("{ cardByCode(code: \"a\") { nam } }").await.body.to_string();
     assert!(helped.to_lowercase().contains("did you mean"), "{helped}");
 }
 
 // Request ids
 
 #[tokio::test]
-async fn a_plain_request_id_is_kept_in_header_and_body() {
+async fn a_plain_request_id_is_echoed_in_header_and_body() {
     let app = start(&[]).await;
     let longest = "x".repeat(64);
     for id in ["a", "0198c5a1-7e1c-7cc2-9d7c-6b0f5d2d1b11", "Trace_1.2-3", &longest] {
         let request = app.request(Method::POST, "/graphql").header("x-request-id", id);
-        let answer = answered(request).await;
-        assert_eq!(answer.header("x-request-id"), id);
-        assert_eq!(answer.body["errors"][0]["extensions"]["requestId"], id);
+        let response = send_request(request).await;
+        assert_eq!(response.header("x-request-id"), id);
+        assert_eq!(response.body["errors"][0]["extensions"]["requestId"], id);
     }
 }
 
@@ -906,11 +915,11 @@ async fn a_strange_request_id_is_replaced() {
     let too_long = "x".repeat(65);
     for id in ["", " ", "a b", "a,b", "<script>", "a\"b", "a/b", "a=b", "%0a", "é", &too_long] {
         let request = app.request(Method::POST, "/graphql").header("x-request-id", id);
-        let answer = answered(request).await;
-        let given = answer.header("x-request-id");
+        let response = send_request(request).await;
+        let given = response.header("x-request-id");
         assert_ne!(given, id);
         assert!(uuid::Uuid::try_parse(given).is_ok(), "{given}");
-        assert_eq!(answer.body["errors"][0]["extensions"]["requestId"], given);
+        assert_eq!(response.body["errors"][0]["extensions"]["requestId"], given);
     }
 }
 
@@ -919,8 +928,8 @@ async fn every_request_without_an_id_gets_one_of_its_own() {
     let app = start(&[]).await;
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..10 {
-        let answer = app.ask("{ __typename }").await;
-        let id = answer.header("x-request-id").to_owned();
+        let response = app.query("{ __typename }").await;
+        let id = response.header("x-request-id").to_owned();
         assert!(uuid::Uuid::try_parse(&id).is_ok(), "{id}");
         ids.insert(id);
     }
@@ -931,9 +940,9 @@ async fn every_request_without_an_id_gets_one_of_its_own() {
 async fn each_error_carries_the_request_id() {
     let app = start(&[]).await;
     let query = "{ a: cards(first: 101) { totalCount } b: cards(first: -1) { totalCount } }";
-    let answer = app.ask(query).await;
+    let response = app.query(query).await;
     // Asserts it for every error.
-    let body = answer.body_without_request_id();
+    let body = response.body_without_request_id();
     assert!(body["errors"].as_array().is_some_and(|errors| !errors.is_empty()), "{body}");
 }
 
@@ -942,9 +951,9 @@ async fn each_error_carries_the_request_id() {
 on_both_databases! {
     async fn the_server_is_live_and_ready(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let live = answered(app.request(Method::GET, "/health/live")).await;
+        let live = send_request(app.request(Method::GET, "/health/live")).await;
         assert_eq!((live.status, live.body), (200, json!({ "status": "ok" })));
-        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        let ready = send_request(app.request(Method::GET, "/health/ready")).await;
         assert_eq!((ready.status, ready.body), (200, json!({ "status": "ok", "database": "ok" })));
     }
 
@@ -954,10 +963,10 @@ on_both_databases! {
         let forget = "DELETE FROM seaql_migrations WHERE version = \
             (SELECT max(version) FROM seaql_migrations)";
         sea_orm::ConnectionTrait::execute_unprepared(&connection, forget).await.expect("deleted");
-        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        let ready = send_request(app.request(Method::GET, "/health/ready")).await;
         let expected = json!({ "status": "unready", "database": "1 migrations are missing" });
         assert_eq!((ready.status, ready.body), (503, expected));
-        let live = answered(app.request(Method::GET, "/health/live")).await;
+        let live = send_request(app.request(Method::GET, "/health/live")).await;
         assert_eq!(live.status, 200);
     }
 
@@ -967,13 +976,13 @@ on_both_databases! {
             Engine::Sqlite => app.app.database.clone().close().await,
             Engine::Postgres => {
                 let (_, name) = app.database.url.rsplit_once('/').expect("a name");
-                administer(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+                run_admin_statement(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
             }
         }
-        let ready = answered(app.request(Method::GET, "/health/ready")).await;
+        let ready = send_request(app.request(Method::GET, "/health/ready")).await;
         let expected = json!({ "status": "unready", "database": "the database cannot be reached" });
         assert_eq!((ready.status, ready.body), (503, expected));
-        let live = answered(app.request(Method::GET, "/health/live")).await;
+        let live = send_request(app.request(Method::GET, "/health/live")).await;
         assert_eq!((live.status, live.body), (200, json!({ "status": "ok" })));
     }
 }
@@ -983,10 +992,10 @@ async fn there_is_nothing_at_other_addresses() {
     let app = start(&[]).await;
     for path in ["/nothing", "/graphql/", "/GraphQL", "/health", "/.env", "/%00", "/graphql/x"] {
         for method in [Method::GET, Method::POST] {
-            let answer = answered(app.request(method, path)).await;
-            assert_eq!(answer.header("content-type"), JSON, "{path}");
-            let body = answer.body_without_request_id();
-            assert_eq!((answer.status, body), (404, not_found()), "{path}");
+            let response = send_request(app.request(method, path)).await;
+            assert_eq!(response.header("content-type"), JSON, "{path}");
+            let body = response.body_without_request_id();
+            assert_eq!((response.status, body), (404, not_found()), "{path}");
         }
     }
 }
@@ -999,10 +1008,10 @@ async fn a_wrong_access_token_is_never_taken_for_nobody() {
             let request = app.request(Method::POST, "/graphql").header("accept", accept);
             let request = request.header("authorization", authorization);
             let request = request.header("content-type", "application/json");
-            let answer = answered(request.body(r#"{"query":"{ __typename }"}"#)).await;
-            assert_eq!(answer.status, 401, "{authorization}");
-            assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
-            let body = answer.body_without_request_id();
+            let response = send_request(request.body(r#"{"query":"{ __typename }"}"#)).await;
+            assert_eq!(response.status, 401, "{authorization}");
+            assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+            let body = response.body_without_request_id();
             assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{body}");
             assert_eq!(body.get("data"), None);
         }
@@ -1010,13 +1019,13 @@ async fn a_wrong_access_token_is_never_taken_for_nobody() {
 }
 
 #[tokio::test]
-async fn two_access_tokens_are_refused() {
+async fn two_access_tokens_are_rejected() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     let headers = "authorization: Bearer a\r\nauthorization: Bearer b\r\nx-request-id: ID\r\n";
     connection.write(raw_post(headers, r#"{"query":"{ __typename }"}"#)).await;
-    let answer = connection.answer().await;
+    let response = connection.read_response().await;
     let message = "there may be one `authorization` header";
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.json(), refusal(message, "UNAUTHENTICATED", &json!({})));
+    assert_eq!(response.status, 401);
+    assert_eq!(response.json(), refusal(message, "UNAUTHENTICATED", &json!({})));
 }

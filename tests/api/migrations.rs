@@ -93,7 +93,7 @@ async fn execute(connection: &DatabaseConnection, sql: &str) {
 
 on_both_databases! {
     async fn migrations_go_up_down_and_up_again(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let connection = database.connect().await;
         Migrator::up(&connection, None).await.expect("up");
         let (up_tables, up_indexes) = (tables(&connection).await, indexes(&connection).await);
@@ -109,7 +109,7 @@ on_both_databases! {
     }
 
     async fn each_migration_can_be_taken_back_alone(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let connection = database.connect().await;
         for _ in Migrator::migrations() {
             Migrator::up(&connection, Some(1)).await.expect("one up");
@@ -120,7 +120,7 @@ on_both_databases! {
     }
 
     async fn a_migration_that_fails_midway_leaves_nothing_and_can_be_tried_again(engine: Engine) {
-        let database = TestDatabase::new(engine, Content::Nothing).await;
+        let database = TestDatabase::new(engine, Content::Empty).await;
         let connection = database.connect().await;
         // The last of several tables that one change makes is in the way.
         execute(&connection, "CREATE TABLE spread_position_texts (in_the_way integer)").await;
@@ -167,7 +167,7 @@ on_both_databases! {
         }
     }
 
-    async fn wrong_words_are_refused(engine: Engine) {
+    async fn wrong_words_are_rejected(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;
         for wrong in [
@@ -193,10 +193,9 @@ fn each_migration_is_applied_whole_or_not_at_all() {
     }
 }
 
-/// The full-text index of SQLite is kept by triggers; it has to follow every way in which rows come
-/// and go.
+/// Triggers maintain the full-text index of SQLite, for every way in which rows come and go.
 #[tokio::test]
-async fn the_search_index_of_sqlite_follows_its_table() {
+async fn the_search_index_of_sqlite_is_updated_with_its_table() {
     let database = TestDatabase::new(Engine::Sqlite, Content::Reference).await;
     let connection = database.connect().await;
     execute(
@@ -294,9 +293,9 @@ async fn sea_orm_cli_migrates_from_the_repository_root() {
         std::fs::remove_dir_all(&data).expect("what the test made is taken away");
     }
 
-    let mut databases = vec![TestDatabase::new(Engine::Sqlite, Content::Nothing).await];
+    let mut databases = vec![TestDatabase::new(Engine::Sqlite, Content::Empty).await];
     if Engine::has_postgres("sea_orm_cli_migrates_from_the_repository_root") {
-        databases.push(TestDatabase::new(Engine::Postgres, Content::Nothing).await);
+        databases.push(TestDatabase::new(Engine::Postgres, Content::Empty).await);
     }
     for database in databases {
         let url = Some(database.url.as_str());

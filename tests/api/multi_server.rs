@@ -1,5 +1,5 @@
-//! Several servers on one database: each hears of what the others write, whatever becomes of the Redis
-//! between them, and no answer is an error or older than it may be.
+//! Several servers on one database: each sees the writes of the others, whatever the state of the
+//! Redis between them, and no response is an error or staler than allowed.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::users;
 use wasteland_tarot::services::maintenance::fold_counters;
 
-use crate::support::app::{Answered, Engine, TestApp, TestDatabase, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestDatabase, TestResponse, on_both_databases};
 use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user};
 use crate::support::mutations::{USER_ERRORS, payload};
-use crate::support::redis_server::{Line, Redis, has_redis};
+use crate::support::redis_server::{CuttableProxy, RedisServer, has_redis};
 
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
-/// How often servers look at what others have written, and how old a kept value may be at most.
-const LOOK: &str = "--outbox-poll-ms=40";
+/// Interval of the outbox poller.
+const POLL: &str = "--outbox-poll-ms=40";
+/// Maximum age of a cached value, with a margin.
 const STALENESS: Duration = Duration::from_millis(400);
 
 /// Three servers on one database.
@@ -43,7 +44,7 @@ impl World {
             let staleness = format!("--cache-staleness-ms={}", STALENESS.as_millis());
             let url = url.as_ref().map(|url| format!("--redis-url={url}"));
             let mut flags = vec![
-                LOOK,
+                POLL,
                 &staleness,
                 "--redis-retry-ms=20",
                 "--redis-timeout-ms=300",
@@ -59,34 +60,34 @@ impl World {
         }
         let world = Self { servers, _database: owner };
         for server in 0..redis.len() {
-            world.keeps(server).await;
+            world.wait_until_cached(server).await;
         }
         world
     }
 
-    async fn ask(&self, server: usize, who: &str) -> Answered {
-        let answered = self.servers[server].ask_as(id(who), STATS).await;
-        assert_eq!(answered.status, 200, "{}", answered.text);
-        assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
-        answered
+    async fn query(&self, server: usize, who: &str) -> TestResponse {
+        let response = self.servers[server].query_as(id(who), STATS).await;
+        assert_eq!(response.status, 200, "{}", response.text);
+        assert_eq!(response.body.get("errors"), None, "{}", response.text);
+        response
     }
 
-    /// What a server says of somebody's readings.
+    /// Total of somebody's readings from one server.
     async fn total(&self, server: usize, who: &str) -> i64 {
-        let total = &self.ask(server, who).await.body["data"]["viewer"]["stats"]["totalReadings"];
+        let total = &self.query(server, who).await.body["data"]["viewer"]["stats"]["totalReadings"];
         total.as_i64().expect("a number")
     }
 
-    /// Waits until a server answers what it keeps.
-    async fn keeps(&self, server: usize) {
+    /// Waits until a server returns cached values.
+    async fn wait_until_cached(&self, server: usize) {
         for _ in 0..2_000 {
-            self.ask(server, "admin").await;
-            if is_kept(&self.ask(server, "admin").await) {
+            self.query(server, "admin").await;
+            if is_cached(&self.query(server, "admin").await) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("server {server} never keeps anything");
+        panic!("server {server} never caches anything");
     }
 
     async fn create_reading(&self, server: usize, who: &str) {
@@ -96,39 +97,39 @@ impl World {
         assert_eq!(made["userErrors"], json!([]));
     }
 
-    /// Waits until what is kept may not be older any more than what was written before.
-    async fn settle(&self) {
+    /// Waits until no cached value may be older than the last write.
+    async fn wait_out_staleness(&self) {
         tokio::time::sleep(STALENESS).await;
     }
 }
 
-fn is_kept(answered: &Answered) -> bool {
-    answered.header("server-timing").contains("cache;desc=\"1 hits, 0 misses\"")
+fn is_cached(response: &TestResponse) -> bool {
+    response.header("server-timing").contains("cache;desc=\"1 hits, 0 misses\"")
 }
 
 /// Redis, and three servers that share it.
-async fn sharing(engine: Engine, test: &str) -> Option<(Redis, World)> {
+async fn sharing(engine: Engine, test: &str) -> Option<(RedisServer, World)> {
     if !has_redis(test) {
         return None;
     }
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let urls = [(); 3].map(|()| Some(redis.url()));
     let world = World::start(engine, &urls).await;
     Some((redis, world))
 }
 
 on_both_databases! {
-    async fn servers_without_redis_see_what_others_write(engine: Engine) {
+    async fn servers_without_redis_see_writes_of_others(engine: Engine) {
         let world = World::start(engine, &[None, None]).await;
         for server in 0..2 {
             assert_eq!(world.total(server, "ada").await, 1);
-            assert!(is_kept(&world.ask(server, "ada").await));
+            assert!(is_cached(&world.query(server, "ada").await));
         }
         world.create_reading(0, "ada").await;
         assert_eq!(world.total(0, "ada").await, 2, "who writes finds it at once");
-        world.settle().await;
+        world.wait_out_staleness().await;
         assert_eq!(world.total(1, "ada").await, 2);
-        assert!(is_kept(&world.ask(1, "ada").await));
+        assert!(is_cached(&world.query(1, "ada").await));
     }
 
     async fn a_card_that_is_edited_on_one_server_is_edited_on_all(engine: Engine) {
@@ -144,18 +145,18 @@ on_both_databases! {
         }
     }
 
-    async fn what_an_admin_drops_is_dropped_on_all_servers(engine: Engine) {
+    async fn an_invalidation_by_an_admin_reaches_all_servers(engine: Engine) {
         let world = World::start(engine, &[None, None]).await;
-        world.ask(1, "ada").await;
+        world.query(1, "ada").await;
         let drop = "mutation { adminInvalidateCache(pattern: \"user:*\") { removedEntries } }";
         let dropped = world.servers[0].data_as(id("admin"), drop).await;
         assert_eq!(dropped["adminInvalidateCache"]["removedEntries"], 1, "the admin's own");
-        world.settle().await;
-        assert!(!is_kept(&world.ask(1, "ada").await));
+        world.wait_out_staleness().await;
+        assert!(!is_cached(&world.query(1, "ada").await));
     }
 
     /// They commit in another order than they began.
-    async fn no_write_is_overlooked_of_many_at_once(engine: Engine) {
+    async fn no_write_of_many_concurrent_ones_is_missed(engine: Engine) {
         let world = World::start(engine, &[None, None]).await;
         for round in 1..=5 {
             let writes = ["ada", "bob", "admin"].map(|who| {
@@ -168,7 +169,7 @@ on_both_databases! {
                 }
             });
             futures_util::future::join_all(writes).await;
-            world.settle().await;
+            world.wait_out_staleness().await;
             for server in 0..2 {
                 assert_eq!(world.total(server, "ada").await, 1 + 3 * round);
                 assert_eq!(world.total(server, "admin").await, 3 * round);
@@ -192,22 +193,22 @@ on_both_databases! {
         let Some((redis, world)) = sharing(engine, "servers_share").await else { return };
         assert_eq!(world.total(0, "ada").await, 1);
         for server in 1..3 {
-            let answered = world.ask(server, "ada").await;
-            assert!(is_kept(&answered), "{}", answered.header("server-timing"));
-            assert_eq!(answered.statements(), 1, "only who asks is read");
+            let response = world.query(server, "ada").await;
+            assert!(is_cached(&response), "{}", response.header("server-timing"));
+            assert_eq!(response.statements(), 1, "only the viewer is read");
         }
         let values = redis.keys().await.into_iter().filter(|key| key.contains(":value:"));
         assert_eq!(values.count(), 2, "of ada and of the admin");
         world.create_reading(1, "ada").await;
         assert_eq!(world.total(1, "ada").await, 2);
-        world.settle().await;
+        world.wait_out_staleness().await;
         for server in 0..3 {
             assert_eq!(world.total(server, "ada").await, 2);
         }
     }
 
     /// Each of the servers, and those that were there before Redis was.
-    async fn without_redis_nothing_fails_and_nothing_is_old(engine: Engine) {
+    async fn without_redis_nothing_fails_and_nothing_is_stale(engine: Engine) {
         let Some((mut redis, world)) = sharing(engine, "without_redis").await else { return };
         let mut total = 1;
         for way in ["killed", "frozen"] {
@@ -222,25 +223,25 @@ on_both_databases! {
                 world.create_reading(writer, "ada").await;
                 total += 1;
                 assert_eq!(world.total(writer, "ada").await, total, "{way}");
-                world.settle().await;
+                world.wait_out_staleness().await;
                 for server in 0..3 {
                     assert_eq!(world.total(server, "ada").await, total, "{way}");
                 }
             }
-            assert!(!is_kept(&world.ask(0, "ada").await));
+            assert!(!is_cached(&world.query(0, "ada").await));
             match way {
                 "killed" => redis.start_again().await,
                 _ => redis.thaw(),
             }
             for server in 0..3 {
-                world.keeps(server).await;
+                world.wait_until_cached(server).await;
                 assert_eq!(world.total(server, "ada").await, total, "{way}");
             }
         }
     }
 
     /// It has then what it had when it saved itself: values that were good, and are old now.
-    async fn a_redis_that_starts_again_with_an_older_state_is_not_believed(engine: Engine) {
+    async fn a_redis_restarted_with_older_state_is_not_trusted(engine: Engine) {
         let Some((mut redis, world)) = sharing(engine, "older_state").await else { return };
         assert_eq!(world.total(0, "ada").await, 1);
         redis.run::<()>(&["SAVE"]).await;
@@ -249,12 +250,12 @@ on_both_databases! {
         redis.start_again().await;
         assert!(!redis.keys().await.is_empty(), "it has what it saved");
         for server in 0..3 {
-            world.keeps(server).await;
+            world.wait_until_cached(server).await;
             assert_eq!(world.total(server, "ada").await, 2);
         }
     }
 
-    async fn a_redis_that_is_emptied_or_full_of_junk_is_as_good_as_none(engine: Engine) {
+    async fn an_emptied_or_corrupt_redis_is_ignored(engine: Engine) {
         let Some((redis, world)) = sharing(engine, "junk").await else { return };
         assert_eq!(world.total(0, "ada").await, 1);
         world.create_reading(0, "ada").await;
@@ -270,7 +271,7 @@ on_both_databases! {
             keys.iter().find(is_value).cloned().expect("it is shared")
         };
         let (ada, bob) = (value_of("ada").await, value_of("bob").await);
-        // What is right for one is nothing for another.
+        // One user's entry under another user's key is invalid.
         redis.run::<i64>(&["COPY", &ada, &bob, "REPLACE"]).await;
         assert_eq!(world.total(0, "bob").await, 1);
         for key in redis.keys().await {
@@ -278,7 +279,7 @@ on_both_databases! {
             redis.run::<i64>(&["RPUSH", &key, "junk"]).await;
         }
         for server in 0..3 {
-            world.servers[server].forget_cached().await;
+            world.servers[server].clear_cache().await;
             assert_eq!(world.total(server, "ada").await, 2);
             assert_eq!(world.total(server, "bob").await, 1);
         }
@@ -286,24 +287,24 @@ on_both_databases! {
             redis.run::<()>(&["SET", &key, "{\"header\":{},\"value\":-1}"]).await;
         }
         for server in 0..3 {
-            world.servers[server].forget_cached().await;
+            world.servers[server].clear_cache().await;
             assert_eq!(world.total(server, "ada").await, 2);
             assert_eq!(world.total(server, "bob").await, 1);
         }
         redis.run::<()>(&["FLUSHALL"]).await;
         world.create_reading(2, "bob").await;
-        world.settle().await;
+        world.wait_out_staleness().await;
         for server in 0..3 {
             assert_eq!(world.total(server, "bob").await, 2);
         }
     }
 
-    async fn a_server_whose_line_is_cut_answers_nothing_old(engine: Engine) {
+    async fn a_server_cut_off_from_redis_returns_nothing_stale(engine: Engine) {
         if !has_redis("line_is_cut") {
             return;
         }
-        let redis = Redis::start().await;
-        let line = Line::to(&redis).await;
+        let redis = RedisServer::start().await;
+        let line = CuttableProxy::to(&redis).await;
         let urls = [Some(line.url()), Some(redis.url()), Some(redis.url())];
         let world = World::start(engine, &urls).await;
         for server in 0..3 {
@@ -311,38 +312,38 @@ on_both_databases! {
         }
         line.cut(true);
         world.create_reading(1, "ada").await;
-        world.settle().await;
+        world.wait_out_staleness().await;
         for server in 0..3 {
             assert_eq!(world.total(server, "ada").await, 2);
         }
-        assert!(!is_kept(&world.ask(0, "ada").await), "it does not know what is good");
-        assert!(is_kept(&world.ask(2, "ada").await), "the others go on");
-        // The others hear of what it writes from the notes.
+        assert!(!is_cached(&world.query(0, "ada").await), "it trusts no cached value");
+        assert!(is_cached(&world.query(2, "ada").await), "the others go on");
+        // The others see its writes in the outbox.
         world.create_reading(0, "ada").await;
         assert_eq!(world.total(0, "ada").await, 3);
-        world.settle().await;
+        world.wait_out_staleness().await;
         for server in 0..3 {
             assert_eq!(world.total(server, "ada").await, 3);
         }
         line.cut(false);
-        world.keeps(0).await;
+        world.wait_until_cached(0).await;
         assert_eq!(world.total(0, "ada").await, 3);
     }
 
-    /// It has committed, and dies before it tells anybody.
-    async fn a_writer_that_dies_before_it_tells_leaves_nothing_old(engine: Engine) {
+    /// It has committed, and dies before it publishes.
+    async fn a_writer_that_dies_before_it_publishes_leaves_nothing_stale(engine: Engine) {
         let Some((redis, world)) = sharing(engine, "dies").await else { return };
         for server in 0..3 {
             assert_eq!(world.total(server, "ada").await, 1);
         }
         let database = TestDatabase::at(world.servers[0].database.url.clone());
         let url = format!("--redis-url={}", redis.url());
-        // It is not connected to Redis, so it tells nobody.
+        // Without Redis it publishes nothing.
         let dying = TestApp::start_on(database, &[&url]).await;
         let input = json!({ "question": "?", "spreadId": spread_id(&dying, "single_wasteland") });
         payload(&dying, id("ada"), "createReading", input, USER_ERRORS).await;
         drop(dying);
-        world.settle().await;
+        world.wait_out_staleness().await;
         for server in 0..3 {
             assert_eq!(world.total(server, "ada").await, 2);
         }
@@ -374,7 +375,7 @@ on_both_databases! {
                 *total += 1;
                 assert_eq!(world.total(server, who).await, *total, "who writes finds it at once");
             }
-            world.settle().await;
+            world.wait_out_staleness().await;
             for (who, total) in totals {
                 let server = rng.random_range(0..3);
                 assert_eq!(world.total(server, who).await, total);
@@ -393,7 +394,7 @@ on_both_databases! {
         let app = &world.servers[0].app;
         let folded = fold_counters(&app.services, &app.database.session()).await;
         folded.expect("the counters are folded");
-        world.settle().await;
+        world.wait_out_staleness().await;
         assert_ne!(world.servers[1].data(query).await, before);
     }
 }

@@ -63,8 +63,8 @@ on_both_databases! {
             "query": "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }",
             "variables": { "ids": ids },
         });
-        let answered = app.send(Some(&token), &body).await;
-        assert_eq!(answered.body, json!({ "data": { "nodes": expected } }));
+        let response = app.send(Some(&token), &body).await;
+        assert_eq!(response.body, json!({ "data": { "nodes": expected } }));
     }
 
     async fn missing_objects_of_every_type_are_null(engine: Engine) {
@@ -92,13 +92,13 @@ on_both_databases! {
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
         let ids = |count| json!({ "ids": vec![card_id(&app, "major_arcana_00"); count] });
 
-        let answered = app.ask_with(query, ids(100)).await;
-        assert_eq!(answered.body["data"]["nodes"].as_array().map(Vec::len), Some(100));
-        assert_eq!(answered.body.get("errors"), None);
+        let response = app.query_with_variables(query, ids(100)).await;
+        assert_eq!(response.body["data"]["nodes"].as_array().map(Vec::len), Some(100));
+        assert_eq!(response.body.get("errors"), None);
 
-        let answered = app.ask_with(query, ids(101)).await;
+        let response = app.query_with_variables(query, ids(101)).await;
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             json!({
                 "data": null,
                 "errors": [{
@@ -125,21 +125,21 @@ on_both_databases! {
         })
         .await;
         for viewer in [None, Some(id("bob")), Some(id("admin"))] {
-            let ask = async |object: &str| {
+            let fetch = async |object: &str| {
                 let query = format!(
                     "{{ node(id: {object:?}) {{ id }} nodes(ids: [{object:?}]) {{ id }} }}"
                 );
-                app.ask_as_viewer(viewer, &query).await
+                app.query_as_viewer(viewer, &query).await
             };
             let (hidden, missing) =
-                (ask(&category_id("work")).await, ask(&category_id("none")).await);
+                (fetch(&category_id("work")).await, fetch(&category_id("none")).await);
             assert_eq!(hidden.text, missing.text);
             assert_eq!(hidden.statements(), missing.statements());
             assert_eq!(hidden.body, json!({ "data": { "node": null, "nodes": [null] } }));
         }
     }
 
-    async fn objects_that_are_no_nodes_are_refused_by_name(engine: Engine) {
+    async fn objects_that_are_no_nodes_are_rejected_by_name(engine: Engine) {
         let app = TestApp::start(engine).await;
         let data = app
             .data("{ suits { id } spreadByName(name: \"single_wasteland\") { positions { id } } }")
@@ -148,9 +148,9 @@ on_both_databases! {
         for (type_name, object) in
             [("SuitInfo", &data["suits"][0]["id"]), ("SpreadPosition", position)]
         {
-            let answered = app.ask(&format!("{{ node(id: {object}) {{ id }} }}")).await;
+            let response = app.query(&format!("{{ node(id: {object}) {{ id }} }}")).await;
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 json!({
                     "data": { "node": null },
                     "errors": [{
@@ -169,7 +169,7 @@ on_both_databases! {
     }
 
     async fn one_object_has_one_id(engine: Engine) {
-        // Another spelling of the same key would make client caches keep two copies.
+        // Client caches would store two copies under two spellings of the same key.
         use base64::Engine as _;
         let app = TestApp::start(engine).await;
         let ada = user("ada");
@@ -184,11 +184,11 @@ on_both_databases! {
             format!("{}=", reading_id("hope")),
             key.to_string(),
         ] {
-            let answered =
-                app.ask_as(id("ada"), &format!("{{ node(id: {other:?}) {{ id }} }}")).await;
-            assert_eq!(answered.body["data"], json!({ "node": null }), "{other}");
+            let response =
+                app.query_as(id("ada"), &format!("{{ node(id: {other:?}) {{ id }} }}")).await;
+            assert_eq!(response.body["data"], json!({ "node": null }), "{other}");
             assert_eq!(
-                answered.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT",
+                response.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT",
                 "{other}"
             );
         }

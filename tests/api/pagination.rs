@@ -14,7 +14,7 @@ use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::db::seed::SeedRows;
 
 use crate::support::app::{
-    Answered, Engine, TestApp, at, data_of, on_both_databases, settings_with,
+    Engine, TestApp, TestResponse, at, data_of, on_both_databases, settings_with,
 };
 use crate::support::fixtures::{crowd, id, private, reading, rows, user};
 
@@ -69,20 +69,20 @@ impl List {
         }
     }
 
-    async fn ask(self, app: &TestApp, arguments: &str) -> Answered {
-        app.ask(&self.query(arguments, PAGE)).await
+    async fn fetch(self, app: &TestApp, arguments: &str) -> TestResponse {
+        app.query(&self.query(arguments, PAGE)).await
     }
 
     async fn page(self, app: &TestApp, arguments: &str) -> Page {
-        Page::of(&self.of(data_of(self.ask(app, arguments).await)))
+        Page::of(&self.of(data_of(self.fetch(app, arguments).await)))
     }
 
-    /// The error that refuses these arguments: its message, and its extensions but for the id of the
-    /// request. That the answer holds nothing else is asserted on the way.
+    /// The error that rejects these arguments: its message, and its extensions without the request
+    /// id. Asserts that the response holds nothing else.
     async fn refusal(self, app: &TestApp, arguments: &str) -> Value {
-        let answered = self.ask(app, arguments).await;
-        assert_eq!(answered.status, 200, "{self:?} {arguments}");
-        let mut body = answered.body_without_request_id();
+        let response = self.fetch(app, arguments).await;
+        assert_eq!(response.status, 200, "{self:?} {arguments}");
+        let mut body = response.body_without_request_id();
         let mut error = body["errors"][0].take();
         // A connection is never null, so its parent is: the user, or else everything.
         let data = if self == Self::OfUser { json!({ "user": null }) } else { Value::Null };
@@ -102,7 +102,7 @@ impl List {
 const PAGE: &str = "edges { cursor node { id } } nodes { id }
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }";
 
-/// A page as it was answered.
+/// A page of a response.
 #[derive(Debug, Clone, PartialEq)]
 struct Page {
     ids: Vec<String>,
@@ -112,7 +112,7 @@ struct Page {
 }
 
 impl Page {
-    /// Reads a connection, and holds that its parts tell the same.
+    /// Reads a connection, and asserts that its parts are consistent.
     fn of(connection: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let edges = connection["edges"].as_array().expect("edges");
@@ -177,8 +177,8 @@ on_both_databases! {
             let query = list.query("first: $f, after: $a, last: $l, before: $b", PAGE);
             let query = format!("query ($f: Int, $a: String, $l: Int, $b: String) {query}");
             for variables in [json!({}), json!({ "f": null, "a": null, "l": null, "b": null })] {
-                let answered = app.ask_with(&query, variables).await;
-                assert_eq!(Page::of(&list.of(data_of(answered))).ids, expected, "{list:?}");
+                let response = app.query_with_variables(&query, variables).await;
+                assert_eq!(Page::of(&list.of(data_of(response))).ids, expected, "{list:?}");
             }
         }
     }
@@ -194,7 +194,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_hundred_items_are_given_and_a_hundred_and_one_refused(engine: Engine) {
+    async fn a_hundred_items_are_given_and_a_hundred_and_one_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(crowd(&app, &user("ada"), 101)).await;
         for list in LISTS {
@@ -240,7 +240,7 @@ on_both_databases! {
         }
     }
 
-    async fn negative_numbers_are_refused(engine: Engine) {
+    async fn negative_numbers_are_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         for list in LISTS {
@@ -258,7 +258,7 @@ on_both_databases! {
         }
     }
 
-    async fn arguments_that_contradict_each_other_are_refused(engine: Engine) {
+    async fn arguments_that_contradict_each_other_are_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         for list in LISTS {
@@ -346,7 +346,7 @@ on_both_databases! {
             let start = list.page(&app, "first: 1").await;
             let before = list.page(&app, &format!("before: {:?}", start.first())).await;
             assert_eq!((before.ids.len(), before.flags()), (0, (false, true)), "{list:?}");
-            // A cursor alone asks for a page of the default size next to it.
+            // A cursor alone gives a page of the default size next to it.
             let whole = all(&app, list).await;
             let next = list.page(&app, &format!("after: {:?}", start.first())).await;
             assert_eq!(next.ids, whole[1..whole.len().min(21)], "{list:?}");
@@ -398,7 +398,7 @@ on_both_databases! {
         assert_eq!((after_last.ids.len(), after_last.flags()), (0, (true, false)));
     }
 
-    async fn a_cursor_that_is_none_of_the_list_is_refused(engine: Engine) {
+    async fn a_cursor_that_is_none_of_the_list_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         let mut own = BTreeMap::new();
@@ -456,8 +456,8 @@ on_both_databases! {
         }
     }
 
-    async fn a_cursor_of_a_time_that_no_database_holds_is_refused_or_empty(engine: Engine) {
-        // Cursors are not signed; whoever writes one may break nothing with it.
+    async fn a_cursor_of_a_time_that_no_database_holds_is_rejected_or_empty(engine: Engine) {
+        // Cursors are not signed; a forged one may break nothing.
         let app = TestApp::start(engine).await;
         fill(&app).await;
         for list in [List::Public, List::OfUser] {
@@ -476,23 +476,23 @@ on_both_databases! {
             ] {
                 for argument in ["after", "before"] {
                     let bad = cursor(&format!("{order}|{micros},{id}"));
-                    let answered = list.ask(&app, &format!("{argument}: {bad:?}")).await;
-                    let code = &answered.body["errors"][0]["extensions"]["code"];
+                    let response = list.fetch(&app, &format!("{argument}: {bad:?}")).await;
+                    let code = &response.body["errors"][0]["extensions"]["code"];
                     assert!(
                         code.is_null() || code == "INVALID_CURSOR",
                         "{micros} {}",
-                        answered.text
+                        response.text
                     );
                 }
             }
         }
     }
 
-    async fn the_total_is_counted_only_where_it_is_asked_for(engine: Engine) {
+    async fn the_total_is_counted_only_where_it_is_selected(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         for list in LISTS {
-            let without = app.ask(&list.query("first: 3", "nodes { id }")).await;
+            let without = app.query(&list.query("first: 3", "nodes { id }")).await;
             let connection = list.of(without.body["data"].clone());
             assert_eq!(connection.get("totalCount"), None);
             let whole = list.page(&app, "first: 2").await;
@@ -506,7 +506,7 @@ on_both_databases! {
                     "totalCount @include(if: true)",
                     "nodes { id } edges { cursor } totalCount pageInfo { endCursor }",
                 ] {
-                    let with = app.ask(&list.query(arguments, fields)).await;
+                    let with = app.query(&list.query(arguments, fields)).await;
                     assert_eq!(with.statements(), without.statements(), "{list:?} {arguments}");
                     let connection = list.of(data_of(with));
                     assert_eq!(
@@ -532,7 +532,7 @@ on_both_databases! {
         }
     }
 
-    async fn the_total_follows_the_rows_and_the_viewer(engine: Engine) {
+    async fn the_total_is_of_the_rows_and_the_viewer(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let readings = vec![reading(&app, &ada, "one", 1), private(reading(&app, &ada, "two", 2))];
@@ -587,7 +587,7 @@ on_both_databases! {
         }
     }
 
-    async fn times_are_told_apart_to_the_microsecond(engine: Engine) {
+    async fn times_differ_to_the_microsecond(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         // Their ids sort the other way round, so that only the times can give this order.
@@ -655,20 +655,20 @@ on_both_databases! {
             }
         }
 
-        // A second page under an alias: one more statement, whoever the parent is.
+        // A second page under an alias: one more statement, for any parent.
         let query = format!(
             "{{ publicReadings {{ nodes {{ user {{ username
                 one: readings(first: 2) {{ nodes {{ question }} pageInfo {{ hasPreviousPage }} }}
                 two: readings(first: 2, after: {end_of_cyd}) {{ nodes {{ question }}
                     pageInfo {{ hasPreviousPage hasNextPage }} }} }} }} }} }}"
         );
-        let answered = app.ask(&query).await;
+        let response = app.query(&query).await;
         assert_eq!(
-            answered.statements(),
+            response.statements(),
             4,
             "the list, its authors, and a statement for each page"
         );
-        for node in answered.body["data"]["publicReadings"]["nodes"].as_array().expect("readings") {
+        for node in response.body["data"]["publicReadings"]["nodes"].as_array().expect("readings") {
             // The cursor lies at 32 seconds: every list is cut there, whosever row it came from.
             let expected = match node["user"]["username"].as_str() {
                 Some("ada") => json!({
@@ -733,9 +733,9 @@ fn a_default_page_larger_than_the_maximum_is_no_setting() {
     );
 }
 
-/// What happens between two pages.
+/// Changes between two pages.
 #[derive(Debug, Clone)]
-enum Change {
+enum Edit {
     /// A reading is made, so many microseconds from the beginning.
     Insert(i64),
     /// The reading of that place among those there are is deleted.
@@ -750,13 +750,12 @@ struct Walk {
     is_forward: bool,
     of_user: bool,
     /// For each page: whether the walk turns round after it, and what others change meanwhile.
-    pages: Vec<(bool, Vec<Change>)>,
+    pages: Vec<(bool, Vec<Edit>)>,
 }
 
 fn walks() -> impl Strategy<Value = Walk> {
     let time = || 0_i64..6;
-    let change =
-        prop_oneof![time().prop_map(Change::Insert), (0_usize..40).prop_map(Change::Delete)];
+    let change = prop_oneof![time().prop_map(Edit::Insert), (0_usize..40).prop_map(Edit::Delete)];
     let page = (prop::bool::weighted(0.15), prop::collection::vec(change, 0..4));
     let pages = prop::collection::vec(page, 12);
     (prop::collection::vec(time(), 0..20), 1_usize..6, any::<bool>(), any::<bool>(), pages)
@@ -769,8 +768,8 @@ fn walks() -> impl Strategy<Value = Walk> {
         })
 }
 
-/// Walks through the readings of one database, and holds every page against the rows there are.
-/// Answers the ids of each page.
+/// Walks through the readings of one database, and asserts every page against the existing rows.
+/// Returns the ids of each page.
 async fn walk(app: &TestApp, walk: &Walk) -> Vec<Vec<String>> {
     let connection = app.database.connect().await;
     reading_sessions::Entity::delete_many().exec(&connection).await.expect("the rows are deleted");
@@ -830,18 +829,18 @@ async fn walk(app: &TestApp, walk: &Walk) -> Vec<Vec<String>> {
 
         for change in changes {
             match change {
-                Change::Insert(micros) => {
+                Edit::Insert(micros) => {
                     let reading = make(*micros);
                     expected.push((reading.created_at, reading.question.clone()));
                     expected.sort_unstable_by(|left, right| right.cmp(left));
                     app.insert(SeedRows { readings: vec![reading], ..SeedRows::default() }).await;
                 }
-                Change::Delete(place) if !expected.is_empty() => {
+                Edit::Delete(place) if !expected.is_empty() => {
                     let (_, name) = expected.remove(place % expected.len());
                     let deleted = reading_sessions::Entity::delete_by_id(id(&name));
                     deleted.exec(&connection).await.expect("the row is deleted");
                 }
-                Change::Delete(_) => {}
+                Edit::Delete(_) => {}
             }
         }
     }

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 use crate::cli::{self, execute, folder};
 use crate::documents::stored_documents;
 use crate::http::{bad, refusal};
-use crate::support::app::{Answered, Engine, TestApp, answered, forge};
+use crate::support::app::{Engine, TestApp, TestResponse, forge, send_request};
 
 const RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
-/// What the program keeps beside a text, counted with it.
-const KEPT_TEXT_BYTES: usize = 256;
+/// Overhead of a stored text, in bytes, counted with it.
+const TEXT_OVERHEAD_BYTES: usize = 256;
 
 async fn start(flags: &[&str]) -> TestApp {
     TestApp::start_with(Engine::Sqlite, flags).await
@@ -34,7 +34,7 @@ fn extensions(hash: &str) -> Value {
     json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } })
 }
 
-/// How a request is sent.
+/// Ways to send a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum By {
     Post,
@@ -42,7 +42,7 @@ enum By {
 }
 
 /// Sends these members of a request, in a body or in the query string.
-async fn send(app: &TestApp, (by, accept): (By, &str), members: &Value) -> Answered {
+async fn send(app: &TestApp, (by, accept): (By, &str), members: &Value) -> TestResponse {
     send_as(app, None, (by, accept), members).await
 }
 
@@ -51,7 +51,7 @@ async fn send_as(
     token: Option<&str>,
     (by, accept): (By, &str),
     members: &Value,
-) -> Answered {
+) -> TestResponse {
     let request = match by {
         By::Post => app
             .request(Method::POST, "/graphql")
@@ -72,7 +72,7 @@ async fn send_as(
         Some(token) => request.bearer_auth(token),
         None => request,
     };
-    answered(request.header("accept", accept)).await
+    send_request(request.header("accept", accept)).await
 }
 
 const WAYS: [(By, &str); 4] =
@@ -81,16 +81,16 @@ const WAYS: [(By, &str); 4] =
 /// Registers a text, which must be executed.
 async fn register(app: &TestApp, text: &str) {
     let members = json!({ "query": text, "extensions": extensions(&hash_of(text)) });
-    let answer = send(app, (By::Post, RESPONSE), &members).await;
-    assert_eq!((answer.status, answer.body.get("errors")), (200, None), "{text}");
+    let response = send(app, (By::Post, RESPONSE), &members).await;
+    assert_eq!((response.status, response.body.get("errors")), (200, None), "{text}");
 }
 
-/// Asks by the hash alone.
-async fn ask(app: &TestApp, text: &str) -> Answered {
+/// Sends the hash alone.
+async fn fetch(app: &TestApp, text: &str) -> TestResponse {
     send(app, (By::Post, RESPONSE), &json!({ "extensions": extensions(&hash_of(text)) })).await
 }
 
-/// The status of an answer to a document at fault, and its body.
+/// The status of a response to a document at fault, and its body.
 fn at_fault(accept: &str, body: Value) -> (u16, Value) {
     (if accept == RESPONSE { 400 } else { 200 }, body)
 }
@@ -110,19 +110,19 @@ fn not_trusted() -> (u16, Value) {
 }
 
 /// The status, and the whole body without what differs from one request to the next.
-fn outcome(answer: &Answered) -> (u16, Value) {
-    let is_good = answer.body.get("errors").is_none();
-    let body = if is_good { answer.body.clone() } else { answer.body_without_request_id() };
-    (answer.status, body)
+fn outcome(response: &TestResponse) -> (u16, Value) {
+    let is_good = response.body.get("errors").is_none();
+    let body = if is_good { response.body.clone() } else { response.body_without_request_id() };
+    (response.status, body)
 }
 
-async fn is_kept(app: &TestApp, text: &str) -> bool {
-    let answer = ask(app, text).await;
-    let is_kept = answer.status == 200;
-    if !is_kept {
-        assert_eq!(outcome(&answer), not_found(RESPONSE), "{text}");
+async fn is_persisted(app: &TestApp, text: &str) -> bool {
+    let response = fetch(app, text).await;
+    let is_persisted = response.status == 200;
+    if !is_persisted {
+        assert_eq!(outcome(&response), not_found(RESPONSE), "{text}");
     }
-    is_kept
+    is_persisted
 }
 
 // Automatic persisted queries
@@ -139,11 +139,11 @@ async fn a_text_that_came_with_its_hash_is_executed_by_the_hash_alone() {
         assert_eq!(unknown.header("content-type"), format!("{}; charset=utf-8", way.1));
         assert_eq!(unknown.header("cache-control"), "private, no-store");
         for members in [&with_text, &by_hash, &with_text] {
-            let answer = send(&app, way, members).await;
+            let response = send(&app, way, members).await;
             let expected = (200, json!({ "data": { "__typename": "Query" } }));
-            assert_eq!(outcome(&answer), expected, "{way:?} {members}");
+            assert_eq!(outcome(&response), expected, "{way:?} {members}");
         }
-        // However it is asked for.
+        // In every way to send it.
         for other in WAYS {
             assert_eq!(send(&app, other, &by_hash).await.status, 200, "{way:?} {other:?}");
         }
@@ -170,8 +170,8 @@ async fn variables_and_an_operation_name_go_with_a_hash() {
         (members("major_arcana_02"), "major_arcana_02"),
     ] {
         for way in [WAYS[0], WAYS[2]] {
-            let answer = send(&app, way, &members).await;
-            assert_eq!(answer.body, json!({ "data": { "cardByCode": { "code": code } } }));
+            let response = send(&app, way, &members).await;
+            assert_eq!(response.body, json!({ "data": { "cardByCode": { "code": code } } }));
         }
     }
     let without_name = json!({ "extensions": extensions(&hash_of(text)) });
@@ -186,13 +186,13 @@ async fn variables_and_an_operation_name_go_with_a_hash() {
 async fn a_text_that_came_without_its_hash_is_not_found() {
     let app = start(&[]).await;
     for _ in 0..3 {
-        assert_eq!(app.ask("{ __typename }").await.status, 200);
+        assert_eq!(app.query("{ __typename }").await.status, 200);
     }
-    assert!(!is_kept(&app, "{ __typename }").await);
+    assert!(!is_persisted(&app, "{ __typename }").await);
 }
 
 #[tokio::test]
-async fn a_hash_that_is_not_that_of_the_text_is_refused_and_nothing_is_kept() {
+async fn a_hash_of_another_text_is_rejected_and_nothing_is_persisted() {
     let app = start(&[]).await;
     let (text, other) = ("{ __typename }", "{ __typename } ");
     for way in WAYS {
@@ -200,16 +200,16 @@ async fn a_hash_that_is_not_that_of_the_text_is_refused_and_nothing_is_kept() {
         let message = "`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`";
         assert_eq!(outcome(&send(&app, way, &members).await), (400, bad("extensions", message)));
     }
-    assert!(!is_kept(&app, text).await && !is_kept(&app, other).await);
-    // Nor is anything that was kept replaced.
+    assert!(!is_persisted(&app, text).await && !is_persisted(&app, other).await);
+    // Nor is anything persisted replaced.
     register(&app, other).await;
     let members = json!({ "query": "{ nope }", "extensions": extensions(&hash_of(other)) });
     assert_eq!(send(&app, WAYS[0], &members).await.status, 400);
-    assert_eq!(ask(&app, other).await.body, json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(fetch(&app, other).await.body, json!({ "data": { "__typename": "Query" } }));
 }
 
 #[tokio::test]
-async fn what_the_protocol_does_not_know_is_refused() {
+async fn invalid_persisted_query_extensions_are_rejected() {
     let app = start(&[]).await;
     let text = "{ __typename }";
     let hash = hash_of(text);
@@ -251,12 +251,12 @@ async fn what_the_protocol_does_not_know_is_refused() {
                 json!({ "extensions": extensions }),
                 json!({ "query": text, "extensions": extensions }),
             ] {
-                let answer = send(&app, way, &members).await;
-                assert_eq!(outcome(&answer), (400, bad("extensions", message)), "{members}");
+                let response = send(&app, way, &members).await;
+                assert_eq!(outcome(&response), (400, bad("extensions", message)), "{members}");
             }
         }
     }
-    assert!(!is_kept(&app, text).await);
+    assert!(!is_persisted(&app, text).await);
 }
 
 #[tokio::test]
@@ -264,8 +264,8 @@ async fn null_is_absent_and_what_clients_add_of_their_own_is_passed_over() {
     let app = start(&[]).await;
     let text = "{ __typename }";
     let absent = json!({ "persistedQuery": null });
-    let answer = send(&app, WAYS[0], &json!({ "query": text, "extensions": absent })).await;
-    assert_eq!(answer.status, 200);
+    let response = send(&app, WAYS[0], &json!({ "query": text, "extensions": absent })).await;
+    assert_eq!(response.status, 200);
     let missing = bad("query", "`query` is missing: there is nothing to execute");
     assert_eq!(
         outcome(&send(&app, WAYS[0], &json!({ "extensions": absent })).await),
@@ -276,11 +276,11 @@ async fn null_is_absent_and_what_clients_add_of_their_own_is_passed_over() {
     members["extensions"]["persistedQuery"]["miss"] = true.into();
     members["extensions"]["clientLibrary"] = json!({ "name": "some" });
     assert_eq!(send(&app, WAYS[0], &members).await.status, 200);
-    assert!(is_kept(&app, text).await);
+    assert!(is_persisted(&app, text).await);
 }
 
 #[tokio::test]
-async fn a_document_that_the_guard_refuses_is_not_kept() {
+async fn a_document_that_the_guard_rejects_is_not_persisted() {
     let app = start(&[]).await;
     let aliases = |count: usize| {
         let fields: Vec<_> = (0..count).map(|number| format!("a{number}: __typename")).collect();
@@ -295,18 +295,18 @@ async fn a_document_that_the_guard_refuses_is_not_kept() {
         let members =
             |text: &str| json!({ "query": text, "extensions": extensions(&hash_of(text)) });
         for _ in 0..2 {
-            let answer = send(&app, WAYS[0], &members(&wrong)).await;
-            assert_eq!(answer.status, 400);
-            assert_eq!(answer.body["errors"][0]["extensions"]["code"], code);
+            let response = send(&app, WAYS[0], &members(&wrong)).await;
+            assert_eq!(response.status, 400);
+            assert_eq!(response.body["errors"][0]["extensions"]["code"], code);
         }
-        assert!(!is_kept(&app, &wrong).await);
+        assert!(!is_persisted(&app, &wrong).await);
         register(&app, &good).await;
-        assert!(is_kept(&app, &good).await);
+        assert!(is_persisted(&app, &good).await);
     }
 }
 
 #[tokio::test]
-async fn a_kept_document_is_refused_for_what_it_does_as_any_other() {
+async fn a_persisted_document_is_limited_as_any_other() {
     let app = start(&["--introspection=false"]).await;
     let schema = "{ __schema { queryType { name } } }";
     let nope = "{ nope }";
@@ -319,9 +319,9 @@ async fn a_kept_document_is_refused_for_what_it_does_as_any_other() {
             json!({ "query": text, "extensions": extensions }),
             json!({ "extensions": extensions }),
         ] {
-            let answer = send(&app, WAYS[0], &members).await;
-            assert_eq!(answer.status, 400);
-            let error = &answer.body["errors"][0];
+            let response = send(&app, WAYS[0], &members).await;
+            assert_eq!(response.status, 400);
+            let error = &response.body["errors"][0];
             assert_eq!(error["message"], message);
             assert_eq!(error["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
         }
@@ -329,7 +329,7 @@ async fn a_kept_document_is_refused_for_what_it_does_as_any_other() {
 }
 
 #[tokio::test]
-async fn a_mutation_is_refused_over_get_by_its_hash_too() {
+async fn a_mutation_is_rejected_over_get_by_its_hash_too() {
     let app = start(&[]).await;
     let text = "mutation { __typename }";
     let refused = (405, bad("method", "only queries are executed over GET"));
@@ -338,57 +338,57 @@ async fn a_mutation_is_refused_over_get_by_its_hash_too() {
     register(&app, text).await;
     for accept in [RESPONSE, JSON] {
         for members in [&by_hash, &by_id] {
-            let answer = send(&app, (By::Get, accept), members).await;
-            assert_eq!((outcome(&answer), answer.header("allow")), (refused.clone(), "POST"));
-            let answer = send(&app, (By::Post, accept), members).await;
-            assert_eq!(answer.body, json!({ "data": { "__typename": "Mutation" } }));
+            let response = send(&app, (By::Get, accept), members).await;
+            assert_eq!((outcome(&response), response.header("allow")), (refused.clone(), "POST"));
+            let response = send(&app, (By::Post, accept), members).await;
+            assert_eq!(response.body, json!({ "data": { "__typename": "Mutation" } }));
         }
     }
 }
 
 #[tokio::test]
-async fn a_text_is_kept_if_there_is_room_for_it_and_not_if_a_byte_is_missing() {
+async fn a_text_is_persisted_if_it_fits_and_not_if_a_byte_is_missing() {
     let text = "query AText { __typename }";
-    let bytes = text.len() + KEPT_TEXT_BYTES;
+    let bytes = text.len() + TEXT_OVERHEAD_BYTES;
     for (maximum, has_room) in [(bytes, true), (bytes - 1, false)] {
         let app = start(&[&format!("--persisted-documents-bytes={maximum}")]).await;
         // Executed it is in any case.
         register(&app, text).await;
-        assert_eq!(is_kept(&app, text).await, has_room, "{maximum}");
+        assert_eq!(is_persisted(&app, text).await, has_room, "{maximum}");
     }
 }
 
 #[tokio::test]
-async fn what_was_used_longest_ago_makes_room() {
+async fn the_least_recently_used_document_is_evicted() {
     let texts: Vec<_> = (1..=4).map(|number| format!("query N{number} {{ __typename }}")).collect();
     let [one, two, three, four] = &texts[..] else { panic!("four") };
-    let room = 3 * (one.len() + KEPT_TEXT_BYTES);
+    let room = 3 * (one.len() + TEXT_OVERHEAD_BYTES);
     let app = start(&[&format!("--persisted-documents-bytes={room}")]).await;
     for text in [one, two, three] {
         register(&app, text).await;
     }
     for text in [one, two, three, one] {
-        assert!(is_kept(&app, text).await, "{text}");
+        assert!(is_persisted(&app, text).await, "{text}");
     }
     register(&app, four).await;
-    assert!(!is_kept(&app, two).await);
+    assert!(!is_persisted(&app, two).await);
     for text in [one, three, four] {
-        assert!(is_kept(&app, text).await, "{text}");
+        assert!(is_persisted(&app, text).await, "{text}");
     }
-    // Whoever misses it sends it again.
+    // A client that misses it sends it again.
     register(&app, two).await;
-    assert!(is_kept(&app, two).await);
-    assert!(!is_kept(&app, one).await);
+    assert!(is_persisted(&app, two).await);
+    assert!(!is_persisted(&app, one).await);
 }
 
 #[tokio::test]
-async fn a_kept_text_outlives_its_parsed_document() {
+async fn a_persisted_text_outlives_its_parsed_document() {
     let app = start(&["--parsed-documents-bytes=1"]).await;
     let text = "{ cardByCode(code: \"major_arcana_00\") { code } }";
     register(&app, text).await;
     let expected = json!({ "data": { "cardByCode": { "code": "major_arcana_00" } } });
     for _ in 0..3 {
-        assert_eq!(ask(&app, text).await.body, expected);
+        assert_eq!(fetch(&app, text).await.body, expected);
     }
 }
 
@@ -407,18 +407,18 @@ async fn a_client_with_an_old_token_can_log_in_by_a_hash() {
         members
     };
     let send = async |members: &Value| send_as(&app, Some(&token), WAYS[0], members).await;
-    // What it is shows when the text comes, so the client is asked for that first.
+    // Only the text shows the kind of operation, so the server requests the text first.
     for text in [login, query] {
         assert_eq!(outcome(&send(&members(text, false)).await), not_found(RESPONSE));
     }
     for with_text in [true, false] {
-        let answer = send(&members(login, with_text)).await;
+        let response = send(&members(login, with_text)).await;
         let expected =
             json!({ "refreshSession": { "userErrors": [{ "code": "SESSION_EXPIRED" }] } });
-        assert_eq!((answer.status, &answer.body["data"]), (200, &expected));
-        let answer = send(&members(query, with_text)).await;
-        assert_eq!(answer.status, 401);
-        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        assert_eq!((response.status, &response.body["data"]), (200, &expected));
+        let response = send(&members(query, with_text)).await;
+        assert_eq!(response.status, 401);
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     }
 }
 
@@ -436,8 +436,8 @@ async fn a_registered_document_is_found_by_its_identifier() {
     register(&app, text).await;
     for way in WAYS {
         for id in [format!("sha256:{hash}"), hash.clone()] {
-            let answer = send(&app, way, &json!({ "documentId": id })).await;
-            assert_eq!(outcome(&answer), (200, json!({ "data": { "__typename": "Query" } })));
+            let response = send(&app, way, &json!({ "documentId": id })).await;
+            assert_eq!(outcome(&response), (200, json!({ "data": { "__typename": "Query" } })));
         }
     }
 }
@@ -450,8 +450,8 @@ async fn identifiers_of_other_kinds_lead_to_nothing_and_others_are_none() {
     for id in [md5, "AllCards", "a-._~Z9", "x-app:7", "x-a.b:c~d", &hash[1..], &hash.to_uppercase()]
     {
         for way in WAYS {
-            let answer = send(&app, way, &json!({ "documentId": id })).await;
-            assert_eq!(outcome(&answer), not_found(way.1), "{id}");
+            let response = send(&app, way, &json!({ "documentId": id })).await;
+            assert_eq!(outcome(&response), not_found(way.1), "{id}");
         }
     }
     let malformed = [
@@ -474,13 +474,13 @@ async fn identifiers_of_other_kinds_lead_to_nothing_and_others_are_none() {
     let message = "`documentId` must be `sha256:` and 64 hexadecimal digits in lower case";
     for id in malformed {
         for way in WAYS {
-            let answer = send(&app, way, &json!({ "documentId": id })).await;
-            assert_eq!(outcome(&answer), (400, bad("documentId", message)), "{id:?}");
+            let response = send(&app, way, &json!({ "documentId": id })).await;
+            assert_eq!(outcome(&response), (400, bad("documentId", message)), "{id:?}");
         }
     }
     for id in [json!(1), json!({}), json!([hash]), json!(true)] {
-        let answer = send(&app, WAYS[0], &json!({ "documentId": id })).await;
-        assert_eq!(outcome(&answer), (400, bad("documentId", "`documentId` must be a string")));
+        let response = send(&app, WAYS[0], &json!({ "documentId": id })).await;
+        assert_eq!(outcome(&response), (400, bad("documentId", "`documentId` must be a string")));
     }
     let absent = json!({ "query": "{ __typename }", "documentId": null });
     assert_eq!(send(&app, WAYS[0], &absent).await.status, 200);
@@ -501,8 +501,8 @@ async fn an_identifier_stands_alone() {
             json!({ "documentId": id, "extensions": extensions }),
             json!({ "documentId": id, "query": text, "extensions": extensions }),
         ] {
-            let answer = send(&app, way, &members).await;
-            assert_eq!(outcome(&answer), (400, bad("documentId", message)), "{members}");
+            let response = send(&app, way, &members).await;
+            assert_eq!(outcome(&response), (400, bad("documentId", message)), "{members}");
         }
         let other = json!({ "documentId": id, "extensions": { "some": "value" } });
         assert_eq!(send(&app, way, &other).await.status, 200);
@@ -562,9 +562,9 @@ async fn assert_trusted_documents_are_executed(app: &TestApp) {
             // So Apollo's clients name what is in their manifest.
             json!({ "extensions": extensions(&hash_of(TYPENAME)) }),
         ] {
-            let answer = send(app, way, &members).await;
+            let response = send(app, way, &members).await;
             let expected = (200, json!({ "data": { "__typename": "Query" } }));
-            assert_eq!(outcome(&answer), expected, "{way:?} {members}");
+            assert_eq!(outcome(&response), expected, "{way:?} {members}");
         }
         let members = json!({
             "documentId": format!("sha256:{}", hash_of(CARD)),
@@ -588,15 +588,15 @@ async fn trusted_documents_are_executed_by_their_identifier_beside_all_others() 
         assert_trusted_documents_are_executed(&app).await;
         for way in WAYS {
             let id = format!("sha256:{}", hash_of("{ __typename }"));
-            let answer = send(&app, way, &json!({ "documentId": id })).await;
-            assert_eq!(outcome(&answer), not_found(way.1));
+            let response = send(&app, way, &json!({ "documentId": id })).await;
+            assert_eq!(outcome(&response), not_found(way.1));
         }
-        assert_eq!(app.ask("{ __typename }").await.status, 200);
+        assert_eq!(app.query("{ __typename }").await.status, 200);
         register(&app, TYPENAME).await;
     }
     let app = start_trusting(&manifest(), &[]).await;
     register(&app, "{ __typename }").await;
-    assert!(is_kept(&app, "{ __typename }").await);
+    assert!(is_persisted(&app, "{ __typename }").await);
 }
 
 #[tokio::test]
@@ -612,7 +612,7 @@ async fn nothing_else_is_executed_where_only_trusted_documents_are() {
             "{ nope }",
             "{",
             "",
-            // Whoever has a trusted document names it.
+            // Clients name a trusted document.
             TYPENAME,
         ] {
             for way in WAYS {
@@ -638,12 +638,12 @@ async fn nothing_else_is_executed_where_only_trusted_documents_are() {
 #[tokio::test]
 async fn an_empty_manifest_trusts_nothing() {
     let app = start_trusting(&json!({}), &["--trusted-documents-only=true"]).await;
-    assert_eq!(outcome(&app.ask("{ __typename }").await), not_trusted());
-    assert!(!is_kept(&app, "{ __typename }").await);
+    assert_eq!(outcome(&app.query("{ __typename }").await), not_trusted());
+    assert!(!is_persisted(&app, "{ __typename }").await);
 }
 
 #[tokio::test]
-async fn what_real_clients_send_and_what_variables_make_valid_can_be_trusted() {
+async fn documents_of_real_clients_and_those_valid_by_their_variables_can_be_trusted() {
     let stored = stored_documents("tests/api/documents/accepted");
     let mut texts: Vec<String> = stored.into_values().map(|document| document.query).collect();
     assert!(texts.len() >= 35, "{} documents", texts.len());
@@ -660,19 +660,19 @@ async fn what_real_clients_send_and_what_variables_make_valid_can_be_trusted() {
     let manifest: Value = texts.iter().map(|text| (hash_of(text), json!(text))).collect();
     let app = start_trusting(&manifest, &["--trusted-documents-only=true"]).await;
     for text in texts {
-        let answer = ask(&app, &text).await;
-        let code = &answer.body["errors"][0]["extensions"]["code"];
+        let response = fetch(&app, &text).await;
+        let code = &response.body["errors"][0]["extensions"]["code"];
         assert!(code != "PERSISTED_QUERY_NOT_FOUND" && code != "FORBIDDEN", "{text}: {code}");
     }
 }
 
 // Starting
 
-/// What the program says of that manifest, after its path.
+/// Message of the program about that manifest, after its path.
 fn start_refused(manifest: &str) -> String {
     let (folder, path) = written(manifest);
     let path = path.to_str().expect("a plain path");
-    // Whether or not they are the only ones.
+    // With and without other documents.
     let mut lines = ["false", "true"].map(|only| {
         let environment = [("TRUSTED_DOCUMENTS", path), ("TRUSTED_DOCUMENTS_ONLY", only)];
         let line = cli::refusal(&execute(folder.path(), &environment, &["serve"]));

@@ -1,4 +1,4 @@
-//! What the landing page counts.
+//! Counts of the landing page.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -44,13 +44,13 @@ on_both_databases! {
         ];
         app.insert(rows(vec![ada.clone(), user("bob"), gone], readings)).await;
 
-        let answered = app.ask("{ publicStats { users readings cards spreads } }").await;
+        let response = app.query("{ publicStats { users readings cards spreads } }").await;
         assert_eq!(
-            answered.body,
+            response.body,
             json!({ "data": {
                 "publicStats": { "users": 2, "readings": 4, "cards": 78, "spreads": 6 }
             } })
         );
-        assert_eq!(answered.statements(), 1);
+        assert_eq!(response.statements(), 1);
     }
 }

@@ -1,11 +1,11 @@
-//! How the databases carry out the statements of [`crate::golden`], on 200,000 readings of 2,000
-//! users. The plans stand beside the statements' texts, in the order of those; costs, numbers of rows
-//! and times, which are never the same twice, do not.
+//! Plans of the statements of [`crate::golden`], on 200,000 readings of 2,000 users. The plans
+//! stand beside the statements' texts, in the order of those; costs, numbers of rows and times,
+//! which are never the same twice, do not.
 //!
-//! PostgreSQL logs each plan as the server gets it (`auto_explain`): of prepared statements, executed
-//! with values that match many, few and no rows. The server's connections fix the kind of plan
-//! (`plan_cache_mode`), so the number of executions does not change it; the cases of [`REPEATED`] hold
-//! that. SQLite plans by the text alone.
+//! PostgreSQL logs each plan as the server gets it (`auto_explain`): of prepared statements,
+//! executed with values that match many, few and no rows. The server's connections fix the kind of
+//! plan (`plan_cache_mode`), so the number of executions does not change it; the cases of
+//! [`REPEATED`] assert that. SQLite plans by the text alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -32,9 +32,9 @@ use crate::support::app::{
 };
 
 const SEED: SeedPlan = SeedPlan { users: 2_000, readings: 200_000, seed: 2_077 };
-/// PostgreSQL looks at 300 times as many rows of a table: at all of them. Of a sample it would find
-/// something else each time, and where two plans cost nearly the same it would choose now this one and
-/// now that.
+/// PostgreSQL samples 300 times as many rows of a table: all of them. In a smaller sample it would
+/// find something else each time, and where two plans cost nearly the same it would choose now this
+/// one and now that.
 const SAMPLED: u32 = 700;
 /// More than the five after which PostgreSQL, left to itself, may turn to a plan for any values.
 const EXECUTIONS: usize = 10;
@@ -162,7 +162,7 @@ const FOR_LATER: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// Makes PostgreSQL tell the plan of every statement of a connection.
+/// Makes PostgreSQL log the plan of every statement of a connection.
 const EXPLAINED: &str = "?options[session_preload_libraries]=auto_explain\
     &options[auto_explain.log_min_duration]=0\
     &options[auto_explain.log_analyze]=on\
@@ -178,7 +178,7 @@ struct Step {
     scan: Option<Scan>,
 }
 
-/// What a node reads of a table.
+/// Rows read from a table by one node.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Scan {
     table: String,
@@ -189,7 +189,7 @@ struct Scan {
 
 type Plan = Vec<Step>;
 
-/// What was seen of a statement.
+/// Observations of a statement.
 #[derive(Debug, Default)]
 struct Seen {
     /// One, unless it depends on the values.
@@ -201,7 +201,7 @@ struct Seen {
 /// By the text of the statement.
 type Statements = BTreeMap<String, Seen>;
 
-/// All that the tests of one database look at.
+/// State shared by the tests of one database.
 struct Taken {
     /// By the name of the case.
     cases: BTreeMap<&'static str, Statements>,
@@ -274,10 +274,10 @@ fn plan_of_postgres(node: &Value) -> Plan {
     plan
 }
 
-/// The readings that PostgreSQL read for a page beyond those that it returned and one for each parent,
-/// which tells whether there are some on the page's other side. (One more is among the returned: it
-/// tells whether there are more.) What is counted is left out, once for each parent. `None` for what
-/// is no page.
+/// The readings that PostgreSQL read for a page beyond those that it returned and one for each
+/// parent, which shows whether there are some on the page's other side. (One more is among the
+/// returned: it shows whether there are more.) Counts are left out, once for each parent. `None` if
+/// the plan is of no page.
 fn unreturned(plan: &Value) -> Option<f64> {
     fn add<'a>(node: &'a Value, nodes: &mut Vec<&'a Value>) {
         nodes.push(node);
@@ -315,7 +315,7 @@ fn plan_of_sqlite(rows: &[QueryResult]) -> Plan {
     let mut depths = BTreeMap::from([(0, 0)]);
     let mut plan = Plan::new();
     for (id, parent, text) in &nodes {
-        // There is one for each user whose readings are asked for, but the first.
+        // One for each user whose readings are selected, but the first.
         if text == "UNION ALL" {
             continue;
         }
@@ -339,7 +339,7 @@ fn plan_of_sqlite(rows: &[QueryResult]) -> Plan {
     plan
 }
 
-/// What the server's SQL and PostgreSQL's notices are written to.
+/// Sink of the server's SQL and of PostgreSQL's notices.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -365,7 +365,7 @@ impl Log {
         tracing::subscriber::set_default(subscriber)
     }
 
-    /// The plans that PostgreSQL told since the last time, with the texts of their statements.
+    /// The plans that PostgreSQL logged since the last call, with the texts of their statements.
     fn take(&self) -> Vec<(String, Value)> {
         let bytes = std::mem::take(&mut *self.0.lock().expect("no panic"));
         let lines = serde_json::Deserializer::from_slice(&bytes).into_iter::<Value>();
@@ -373,15 +373,15 @@ impl Log {
             .map(|line| line.expect("the log is JSON"))
             .filter_map(|line| {
                 let (_, plan) = line["fields"]["message"].as_str()?.split_once("plan:\n")?;
-                let mut told: Value = serde_json::from_str(plan).expect("a plan is JSON");
-                Some((told["Query Text"].as_str()?.to_owned(), told["Plan"].take()))
+                let mut logged: Value = serde_json::from_str(plan).expect("a plan is JSON");
+                Some((logged["Query Text"].as_str()?.to_owned(), logged["Plan"].take()))
             })
             .collect()
     }
 }
 
-/// A viewer and what they ask for.
-struct Asked {
+/// A viewer and the values of their query.
+struct ViewerValues {
     viewer: Uuid,
     values: Values,
 }
@@ -403,7 +403,7 @@ struct Loaded {
     log: Log,
     /// The statements that the server sent since this was emptied.
     sent: Arc<Mutex<BTreeSet<String>>>,
-    /// Plans that SQLite was asked for.
+    /// Number of plans requested from SQLite.
     explained: AtomicU32,
 }
 
@@ -437,7 +437,7 @@ impl Loaded {
                 sent.lock().expect("no panic").insert(sql.to_owned());
             }
         };
-        // One connection, which has prepared all; and nothing is answered without it.
+        // One connection, which has prepared all; and no request is served without it.
         let flags =
             ["--database-pool-size=1", "--database-max-overflow=0", "--cache-enabled=false"];
         let app = TestApp::start_observed(database, &flags, observer).await;
@@ -454,10 +454,10 @@ impl Loaded {
     }
 
     /// Much is found for the first, little for the second and nothing for the third.
-    async fn asked(&self) -> [Asked; 3] {
+    async fn viewer_values(&self) -> [ViewerValues; 3] {
         let public = "publicReadings { pageInfo { startCursor } }";
         let public = first_cursor(&self.app, public).await;
-        let asked = async |order: &str, days: i64, found: Found| {
+        let values = async |order: &str, days: i64, found: Found| {
             let sql = format!(
                 "SELECT users.id, users.username, reading_categories.id AS category,
                     (SELECT id FROM reading_sessions WHERE user_id = users.id LIMIT 1) AS reading
@@ -481,10 +481,10 @@ impl Loaded {
                 own_cursor: cursor_at(&first_cursor(&self.app, &own).await, time),
                 found,
             };
-            Asked { viewer: id("id"), values }
+            ViewerValues { viewer: id("id"), values }
         };
         // Readings were made in the 180 days before.
-        let (much, little) = (asked("DESC", 90, MUCH).await, asked("ASC", 179, LITTLE).await);
+        let (much, little) = (values("DESC", 90, MUCH).await, values("ASC", 179, LITTLE).await);
         let (absent, long_ago) = (ABSENT, at(0) - TimeDelta::days(3_650));
         let values = Values {
             username: "nobody_of_that_name".to_owned(),
@@ -495,27 +495,27 @@ impl Loaded {
             own_cursor: cursor_at(&much.values.own_cursor, long_ago),
             found: NOTHING,
         };
-        [much, little, Asked { viewer: absent, values }]
+        [much, little, ViewerValues { viewer: absent, values }]
     }
 
-    async fn ask(&self, fields: &str, asked: &Asked) {
-        let query = asked.values.query(fields);
-        let answered = self.app.ask_as(asked.viewer, &query).await;
-        // Who is absent is refused what is private.
-        let is_refused = asked.viewer == ABSENT && answered.text.contains("UNAUTHENTICATED");
-        assert!(is_refused || answered.body.get("errors").is_none(), "{query}: {}", answered.text);
+    async fn query(&self, fields: &str, values: &ViewerValues) {
+        let query = values.values.query(fields);
+        let response = self.app.query_as(values.viewer, &query).await;
+        // Viewers who are absent are refused private data.
+        let is_refused = values.viewer == ABSENT && response.text.contains("UNAUTHENTICATED");
+        assert!(is_refused || response.body.get("errors").is_none(), "{query}: {}", response.text);
     }
 
     /// The plans of all statements of a case.
-    async fn take(&self, fields: &str, asked: &[Asked]) -> Statements {
+    async fn take(&self, fields: &str, values: &[ViewerValues]) -> Statements {
         let mut statements = Statements::new();
         if self.database.get_database_backend() == DbBackend::Sqlite {
             self.sent.lock().expect("no panic").clear();
-            self.ask(fields, &asked[0]).await;
+            self.query(fields, &values[0]).await;
             let sent = self.sent.lock().expect("no panic").clone();
             for sql in sent {
-                // SQLite would answer a text that it has prepared already as it did before an index
-                // was dropped.
+                // SQLite would use the old plan of a text that it prepared before an index was
+                // dropped.
                 let number = self.explained.fetch_add(1, Ordering::Relaxed);
                 let explain = format!("EXPLAIN QUERY PLAN /* {number} */ {sql}");
                 let plan = plan_of_sqlite(&self.rows(&explain).await);
@@ -524,14 +524,14 @@ impl Loaded {
             return statements;
         }
         self.log.take();
-        self.explain(fields, asked, &mut statements).await;
+        self.explain(fields, values, &mut statements).await;
         statements
     }
 
     /// The plans of a case after many executions, where PostgreSQL, left to itself, would choose others.
-    async fn take_repeated(&self, fields: &str, asked: &[Asked]) -> Statements {
+    async fn take_repeated(&self, fields: &str, values: &[ViewerValues]) -> Statements {
         let mut statements = Statements::new();
-        for usual in asked {
+        for usual in values {
             // The server connects again, and prepares again.
             self.rows(
                 "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
@@ -540,18 +540,18 @@ impl Loaded {
             )
             .await;
             for _ in 0..EXECUTIONS {
-                self.ask(fields, usual).await;
+                self.query(fields, usual).await;
             }
             self.log.take();
-            self.explain(fields, asked, &mut statements).await;
+            self.explain(fields, values, &mut statements).await;
         }
         statements
     }
 
     /// Executes a case with all values, and adds the plans that PostgreSQL logs.
-    async fn explain(&self, fields: &str, asked: &[Asked], statements: &mut Statements) {
-        for asked in asked {
-            self.ask(fields, asked).await;
+    async fn explain(&self, fields: &str, values: &[ViewerValues], statements: &mut Statements) {
+        for values in values {
+            self.query(fields, values).await;
         }
         for (sql, plan) in self.log.take() {
             let seen = statements.entry(sql).or_default();
@@ -585,16 +585,16 @@ impl Taken {
     async fn take(engine: Engine) -> Self {
         let loaded = Loaded::start(engine).await;
         let _listening = loaded.log.listen();
-        let asked = loaded.asked().await;
+        let values = loaded.viewer_values().await;
         let indexes = loaded.indexes().await;
         let mut cases = BTreeMap::new();
         for (name, fields) in CASES.iter().copied() {
-            cases.insert(name, loaded.take(fields, &asked).await);
+            cases.insert(name, loaded.take(fields, &values).await);
         }
         let mut repeated = BTreeMap::new();
         if engine == Engine::Postgres {
             for (name, fields) in CASES.iter().copied().filter(|case| REPEATED.contains(&case.0)) {
-                repeated.insert(name, loaded.take_repeated(fields, &asked).await);
+                repeated.insert(name, loaded.take_repeated(fields, &values).await);
             }
             assert_eq!(repeated.len(), REPEATED.len());
         }
@@ -603,7 +603,7 @@ impl Taken {
             let (_, fields) = CASES.iter().find(|(name, _)| *name == case).expect("a case");
             let definition = indexes.get(index).expect(index);
             loaded.execute(&format!("DROP INDEX {index}")).await;
-            without.insert(index, (case, loaded.take(fields, &asked).await));
+            without.insert(index, (case, loaded.take(fields, &values).await));
             loaded.execute(definition).await;
         }
         Self { cases, repeated, without, indexes: indexes.into_keys().collect() }
@@ -617,7 +617,7 @@ impl Taken {
             Engine::Sqlite => Some(SQLITE.get_or_init(|| Box::pin(Self::take(engine))).await),
             Engine::Postgres => {
                 let taken = POSTGRES.get_or_init(async || {
-                    let database = TestDatabase::new(engine, Content::Nothing).await;
+                    let database = TestDatabase::new(engine, Content::Empty).await;
                     let can =
                         database.connect().await.execute_unprepared("LOAD 'auto_explain'").await;
                     match can {

@@ -1,5 +1,5 @@
-//! How often one may ask: by address where nobody is signed in, and by account. Limits fill up evenly
-//! over a minute or an hour, so a test that asks a few times in a row meets them as they are said.
+//! Rate limits: by address where nobody is signed in, and by account. Limits fill up evenly over a
+//! minute or an hour, so a test that sends a few requests in a row meets them as configured.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::users;
 
 use crate::accounts::{
-    PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, registration,
+    PASSWORD, bad_credentials, failure_code, mutate, mutation, payload, registration,
+    user_with_password,
 };
-use crate::support::app::{Answered, Engine, TestApp, answered, data_of};
+use crate::support::app::{Engine, TestApp, TestResponse, data_of, send_request};
 use crate::support::fixtures::{id, rows, user_id};
 
 const WRONG: &str = "a wrong password";
@@ -21,56 +22,59 @@ const QUERY: &str = "{ __typename }";
 /// A server with an admin and two others, with these flags.
 async fn start(flags: &[&str]) -> TestApp {
     let app = TestApp::start_with(Engine::Sqlite, flags).await;
-    let admin = users::Model { is_admin: true, ..known("admin").await };
-    let people = vec![admin, known("ada").await, known("bob").await];
+    let admin = users::Model { is_admin: true, ..user_with_password("admin").await };
+    let people = vec![admin, user_with_password("ada").await, user_with_password("bob").await];
     app.insert(rows(people, Vec::new())).await;
     app
 }
 
-/// Asks with these headers.
-async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answered {
+/// Sends a request with these headers.
+async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> TestResponse {
     let request = app
         .request(Method::POST, "/graphql")
         .header("accept", "application/graphql-response+json")
         .header("content-type", "application/json")
         .body(body.to_string());
-    answered(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
-        .await
+    send_request(
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)),
+    )
+    .await
 }
 
-/// Asks from another address, as a proxy says.
-async fn from(app: &TestApp, address: &str, body: &Value) -> Answered {
+/// Sends a request from another address, as a proxy forwards it.
+async fn from(app: &TestApp, address: &str, body: &Value) -> TestResponse {
     post(app, &[("x-forwarded-for", address)], body).await
 }
 
-async fn log_in_from(app: &TestApp, address: &str, login: &str, password: &str) -> Answered {
+async fn log_in_from(app: &TestApp, address: &str, login: &str, password: &str) -> TestResponse {
     let input = json!({ "login": login, "password": password });
     let body = json!({ "query": mutation("login", ""), "variables": { "input": input } });
     from(app, address, &body).await
 }
 
-/// That a whole request was refused, with everything that is said; when one may ask again, in
-/// milliseconds.
-fn refused_request(answered: &Answered, what: &str) -> u64 {
-    assert_eq!(answered.status, 429, "{}", answered.text);
-    let wait = wait_of(answered);
+/// Asserts that a whole request was rejected, with every header; returns the delay until the next
+/// one is allowed, in milliseconds.
+fn refused_request(response: &TestResponse, what: &str) -> u64 {
+    assert_eq!(response.status, 429, "{}", response.text);
+    let wait = wait_of(response);
     assert_eq!(
-        answered.body_without_request_id(),
+        response.body_without_request_id(),
         json!({ "errors": [{
             "message": format!("too many {what}; try again later"),
             "extensions": { "code": "RATE_LIMITED", "retryAfterMs": wait, "requestId": "ID" },
         }] })
     );
     // Whole seconds, of which too few would be a lie.
-    assert_eq!(answered.header("retry-after"), wait.div_ceil(1_000).to_string());
+    assert_eq!(response.header("retry-after"), wait.div_ceil(1_000).to_string());
     wait
 }
 
-/// That a field was refused; when one may ask again, in milliseconds.
-fn refused_field(answered: &Answered, field: &str, what: &str) -> u64 {
-    assert_eq!(answered.status, 200, "{}", answered.text);
-    let wait = wait_of(answered);
-    let mut body = answered.body_without_request_id();
+/// Asserts that a field was rejected; returns the delay until the next one is allowed, in
+/// milliseconds.
+fn refused_field(response: &TestResponse, field: &str, what: &str) -> u64 {
+    assert_eq!(response.status, 200, "{}", response.text);
+    let wait = wait_of(response);
+    let mut body = response.body_without_request_id();
     body["errors"][0].as_object_mut().expect("an error").remove("locations");
     assert_eq!(
         body,
@@ -83,40 +87,40 @@ fn refused_field(answered: &Answered, field: &str, what: &str) -> u64 {
     wait
 }
 
-fn wait_of(answered: &Answered) -> u64 {
-    let wait = &answered.body["errors"][0]["extensions"]["retryAfterMs"];
-    wait.as_u64().unwrap_or_else(|| panic!("{}", answered.text))
+fn wait_of(response: &TestResponse) -> u64 {
+    let wait = &response.body["errors"][0]["extensions"]["retryAfterMs"];
+    wait.as_u64().unwrap_or_else(|| panic!("{}", response.text))
 }
 
-fn is_passed(answered: &Answered) -> bool {
-    assert!([200, 429].contains(&answered.status), "{}", answered.text);
-    answered.status == 200
+fn is_passed(response: &TestResponse) -> bool {
+    assert!([200, 429].contains(&response.status), "{}", response.text);
+    response.status == 200
 }
 
 #[tokio::test]
 async fn requests_of_nobody_are_limited_by_address() {
     let app = start(&["--rate-limit=3"]).await;
     for _ in 0..3 {
-        assert_eq!(data_of(app.ask(QUERY).await), json!({ "__typename": "Query" }));
+        assert_eq!(data_of(app.query(QUERY).await), json!({ "__typename": "Query" }));
     }
-    let wait = refused_request(&app.ask(QUERY).await, "requests");
+    let wait = refused_request(&app.query(QUERY).await, "requests");
     // One more every twenty seconds.
     assert!((1_001..=20_001).contains(&wait), "{wait}");
-    // Nothing is executed, whatever is asked for, and whatever is wrong with it.
+    // Nothing is executed, whatever the request and its errors.
     let input = json!({ "login": "ada", "password": WRONG });
     refused_request(&mutate(&app, None, ("login", ""), &input).await, "requests");
-    refused_request(&app.ask("{ nonsense").await, "requests");
+    refused_request(&app.query("{ nonsense").await, "requests");
     let get = app.request(Method::GET, "/graphql?query=%7B__typename%7D");
     refused_request(
-        &answered(get.header("accept", "application/graphql-response+json")).await,
+        &send_request(get.header("accept", "application/graphql-response+json")).await,
         "requests",
     );
     let bad = post(&app, &[("authorization", "Bearer x")], &json!({ "query": QUERY })).await;
     refused_request(&bad, "requests");
     let ada = users::Entity::find_by_id(id("ada")).one(&app.database.connect().await).await;
     assert_eq!(ada.expect("read").expect("a user").failed_logins, 0);
-    // Who watches over the server is not limited.
-    let live = answered(app.request(Method::GET, "/health/live")).await;
+    // Monitoring is not limited.
+    let live = send_request(app.request(Method::GET, "/health/live")).await;
     assert_eq!(live.status, 200);
 }
 
@@ -127,26 +131,26 @@ async fn requests_of_users_are_limited_by_account() {
     for _ in 0..2 {
         app.data_as(id("ada"), query).await;
     }
-    refused_request(&app.ask_as(id("ada"), query).await, "requests");
+    refused_request(&app.query_as(id("ada"), query).await, "requests");
     // Others behind the same address are not disturbed, nor is who is not signed in.
     for _ in 0..2 {
         assert_eq!(app.data_as(id("bob"), query).await, json!({ "viewer": { "username": "bob" } }));
         assert_eq!(app.data(query).await, json!({ "viewer": null }));
     }
-    refused_request(&app.ask_as(id("bob"), query).await, "requests");
-    refused_request(&app.ask(query).await, "requests");
+    refused_request(&app.query_as(id("bob"), query).await, "requests");
+    refused_request(&app.query(query).await, "requests");
 }
 
 #[tokio::test]
-async fn nobody_uses_up_what_an_account_may_ask_with_a_token_that_is_not_good() {
+async fn an_invalid_token_uses_no_rate_limit_of_an_account() {
     let app = start(&["--rate-limit=2"]).await;
     let claims = json!({
         "sub": id("ada"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api", "exp": 1,
     });
     let expired = crate::support::app::forge(&claims, crate::support::app::SECRET);
     for status in [401, 401, 429] {
-        let answered = app.send(Some(&expired), &json!({ "query": QUERY })).await;
-        assert_eq!(answered.status, status);
+        let response = app.send(Some(&expired), &json!({ "query": QUERY })).await;
+        assert_eq!(response.status, status);
     }
     for _ in 0..2 {
         app.data_as(id("ada"), QUERY).await;
@@ -154,60 +158,60 @@ async fn nobody_uses_up_what_an_account_may_ask_with_a_token_that_is_not_good() 
 }
 
 #[tokio::test]
-async fn who_waits_as_long_as_is_said_is_let_in() {
+async fn a_request_after_the_retry_delay_is_allowed() {
     let app = start(&["--rate-limit=20"]).await;
     for _ in 0..20 {
         app.data(QUERY).await;
     }
-    let wait = refused_request(&app.ask(QUERY).await, "requests");
+    let wait = refused_request(&app.query(QUERY).await, "requests");
     tokio::time::sleep(Duration::from_millis(wait)).await;
     app.data(QUERY).await;
 }
 
 #[tokio::test]
-async fn what_is_asked_costs_points() {
+async fn queries_cost_points() {
     let app = start(&["--rate-limit=100", "--rate-limit-cost=25"]).await;
     let ten = "{ spreads(first: 10) { nodes { name } } }";
     for user in [None, Some(id("ada"))] {
         for _ in 0..2 {
-            data_of(app.ask_as_viewer(user, ten).await);
+            data_of(app.query_as_viewer(user, ten).await);
         }
-        let refused = app.ask_as_viewer(user, ten).await;
+        let refused = app.query_as_viewer(user, ten).await;
         let wait = refused_request(&refused, "cost points");
         // Five points are missing, and twenty-five come in a minute.
         assert!((1_001..=12_001).contains(&wait), "{wait}");
         assert_eq!(refused.statements(), 0);
-        // What costs less than what is left passes, and what costs nothing in any case.
-        data_of(app.ask_as_viewer(user, "{ spreads(first: 5) { nodes { name } } }").await);
-        data_of(app.ask_as_viewer(user, QUERY).await);
-        assert_eq!(app.ask_as_viewer(user, ten).await.status, 429);
+        // A query within the rest of the limit passes, and a free one in any case.
+        data_of(app.query_as_viewer(user, "{ spreads(first: 5) { nodes { name } } }").await);
+        data_of(app.query_as_viewer(user, QUERY).await);
+        assert_eq!(app.query_as_viewer(user, ten).await.status, 429);
     }
 }
 
 #[tokio::test]
-async fn a_query_that_costs_more_than_a_minute_gives_passes_when_nothing_else_was_asked() {
+async fn a_query_that_costs_more_than_a_minute_allows_passes_on_a_full_limit() {
     let app = start(&["--rate-limit=100", "--rate-limit-cost=5"]).await;
     let ten = "{ spreads(first: 10) { nodes { name } } }";
-    data_of(app.ask(ten).await);
-    refused_request(&app.ask("{ spreads(first: 1) { nodes { name } } }").await, "cost points");
+    data_of(app.query(ten).await);
+    refused_request(&app.query("{ spreads(first: 1) { nodes { name } } }").await, "cost points");
 }
 
 #[tokio::test]
 async fn a_limit_of_nothing_is_none() {
     let app = start(&["--rate-limit=0", "--rate-limit-cost=5"]).await;
     for _ in 0..50 {
-        data_of(app.ask("{ spreads(first: 10) { nodes { name } } }").await);
+        data_of(app.query("{ spreads(first: 10) { nodes { name } } }").await);
     }
     let app = start(&["--rate-limit=1000", "--rate-limit-cost=0"]).await;
     for _ in 0..50 {
-        data_of(app.ask("{ spreads(first: 10) { nodes { name } } }").await);
+        data_of(app.query("{ spreads(first: 10) { nodes { name } } }").await);
     }
 }
 
 #[tokio::test]
 async fn logins_are_limited_by_address() {
     let app = start(&["--login-rate=3", "--trusted-proxies=127.0.0.1"]).await;
-    // Whoever it is that logs in, and whether or not they can.
+    // Any login, whether or not it succeeds.
     for (login, password) in [("ada", PASSWORD), ("bob", WRONG), ("nobody", WRONG)] {
         payload("login", log_in_from(&app, "198.51.100.1", login, password).await);
     }
@@ -241,13 +245,13 @@ async fn all_attempts_of_a_request_are_one_and_the_only_one() {
     };
     let many = format!("mutation {{{} }}", (0..30).map(field).collect::<String>());
     for _ in 0..2 {
-        let answered = app.ask(&many).await;
-        assert_eq!(answered.body["data"]["a0"], json!({ "__typename": "LoginPayload" }));
-        assert_eq!(answered.body["data"]["a1"], Value::Null);
+        let response = app.query(&many).await;
+        assert_eq!(response.body["data"]["a0"], json!({ "__typename": "LoginPayload" }));
+        assert_eq!(response.body["data"]["a1"], Value::Null);
     }
-    let answered = app.ask(&many).await;
-    assert_eq!(answered.body["data"]["a0"], Value::Null);
-    assert_eq!(answered.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    let response = app.query(&many).await;
+    assert_eq!(response.body["data"]["a0"], Value::Null);
+    assert_eq!(response.body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
 }
 
 #[tokio::test]
@@ -259,19 +263,19 @@ async fn wrong_passwords_are_limited_by_name_from_wherever_they_come() {
             // The same name however it is typed.
             let login = if host == 1 { name.to_uppercase() } else { name.to_owned() };
             let address = format!("198.51.100.{host}");
-            let answered = log_in_from(&app, &address, &login, WRONG).await;
-            assert_eq!(payload("login", answered)["userErrors"], json!([bad_credentials()]));
+            let response = log_in_from(&app, &address, &login, WRONG).await;
+            assert_eq!(payload("login", response)["userErrors"], json!([bad_credentials()]));
         }
         for host in 3..6 {
             let address = format!("198.51.100.{host}");
-            let answered = log_in_from(&app, &address, name, WRONG).await;
-            let wait = refused_field(&answered, "login", "wrong passwords");
+            let response = log_in_from(&app, &address, name, WRONG).await;
+            let wait = refused_field(&response, "login", "wrong passwords");
             // One more every twenty minutes.
             assert!((60_001..=1_200_001).contains(&wait), "{wait}");
         }
-        // Nor is the right one looked at, or it could be guessed for.
-        let answered = log_in_from(&app, "198.51.100.99", name, PASSWORD).await;
-        refused_field(&answered, "login", "wrong passwords");
+        // Nor is the right password checked, or it could be guessed.
+        let response = log_in_from(&app, "198.51.100.99", name, PASSWORD).await;
+        refused_field(&response, "login", "wrong passwords");
     }
     // Right ones are not counted.
     for _ in 0..10 {
@@ -287,7 +291,7 @@ async fn registrations_are_limited_by_address() {
         let body = json!({ "query": mutation("register", ""), "variables": { "input": input } });
         from(&app, address, &body).await
     };
-    // Also those that are refused: they tell which names there are.
+    // Rejected ones count as well: they reveal the existing names.
     let done = payload("register", register("198.51.100.1", &registration("new")).await);
     assert_eq!(done["userErrors"], json!([]));
     let taken = payload("register", register("198.51.100.1", &registration("ada")).await);
@@ -302,7 +306,7 @@ async fn registrations_are_limited_by_address() {
 #[tokio::test]
 async fn mutations_of_an_admin_are_limited_by_account() {
     let app = start(&["--admin-rate=2"]).await;
-    let other = users::Model { is_admin: true, ..known("other").await };
+    let other = users::Model { is_admin: true, ..user_with_password("other").await };
     app.insert(rows(vec![other], Vec::new())).await;
     let lock = async |admin: &str| {
         let (token, input) = (app.token_of(id(admin)), json!({ "userId": user_id("bob") }));
@@ -316,9 +320,9 @@ async fn mutations_of_an_admin_are_limited_by_account() {
     let token = app.token_of(id("admin"));
     let input = json!({ "userId": user_id("bob") });
     let unlock = ("adminUnlockUser", "adminUser { lockedUntil }");
-    let answered = mutate(&app, Some(&token), unlock, &input).await;
-    refused_field(&answered, "adminUnlockUser", "admin mutations");
-    // What admins look at is not, and another admin goes on.
+    let response = mutate(&app, Some(&token), unlock, &input).await;
+    refused_field(&response, "adminUnlockUser", "admin mutations");
+    // Reads of admins are not limited, and another admin may go on.
     app.data_as(id("admin"), "{ admin { users { nodes { lockedUntil } } } }").await;
     assert_eq!(payload("adminLockUser", lock("other").await)["userErrors"], json!([]));
     assert_eq!(failure_code(&lock("ada").await), "FORBIDDEN");
@@ -340,7 +344,7 @@ async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
     assert!(is_passed(&from(&app, "2001:db8:0:1::1", &query).await));
     assert!(!is_passed(&from(&app, "::ffff:198.51.100.1", &query).await));
     // The proxy itself.
-    assert!(is_passed(&app.ask(QUERY).await));
+    assert!(is_passed(&app.query(QUERY).await));
     assert!(!is_passed(&from(&app, "nonsense", &query).await));
 
     let app = start(&["--rate-limit=1"]).await;

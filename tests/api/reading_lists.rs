@@ -1,5 +1,5 @@
-//! Filters, orders and searches of readings: every page against an oracle that looks at all readings
-//! in memory, and the edges of what may be asked.
+//! Filters, orders and searches of readings: every page against an oracle that reads all readings
+//! in memory, and the edges of the arguments.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -22,7 +22,7 @@ use crate::support::fixtures::{
 };
 use crate::support::page_walks::{error, refusal};
 
-// What is drawn from, and how.
+// Data and its distribution.
 
 /// The same numbers from the same seed, everywhere.
 struct Chance(u64);
@@ -42,8 +42,8 @@ impl Chance {
         items[self.below(items.len())].clone()
     }
 
-    fn some_of<T: Clone>(&mut self, items: &[T], most: usize) -> Vec<T> {
-        (0..self.below(most + 1)).map(|_| self.of(items)).collect()
+    fn some_of<T: Clone>(&mut self, items: &[T], maximum: usize) -> Vec<T> {
+        (0..self.below(maximum + 1)).map(|_| self.of(items)).collect()
     }
 }
 
@@ -63,7 +63,7 @@ const TEXTS: &[&str] = &[
     "ПРИВЕТ пустошь",
 ];
 
-/// What is searched for: found often, seldom and never; of one character and of many.
+/// Search terms: found often, seldom and never; of one character and of many.
 const TERMS: &[&str] = &[
     "caravan",
     "CARAVAN",
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-// What is asked, and what should come of it.
+// Queries and their expected results.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
@@ -184,7 +184,7 @@ enum Field {
 
 /// A question, of which each part may be left out.
 #[derive(Debug)]
-struct Question {
+struct ListQuery {
     viewer: Option<&'static str>,
     list: List,
     field: Field,
@@ -205,7 +205,7 @@ struct Question {
     archive: Option<&'static str>,
 }
 
-impl Question {
+impl ListQuery {
     /// Everything of that list, newest first.
     const fn nothing() -> Self {
         Self {
@@ -465,43 +465,43 @@ on_both_databases! {
         let mut chance = Chance(1_997);
         let mut found = 0;
         for number in 0..240 {
-            let question = Question::new(&mut chance);
+            let question = ListQuery::new(&mut chance);
             let expected = question.expected(&world.readings);
             found += usize::from(!expected.is_empty());
             let size = 1 + chance.below(20);
-            let told = |at: usize| format!("question {number}, at {at}: {question:?}");
+            let context = |at: usize| format!("question {number}, at {at}: {question:?}");
 
             let mut seen = Vec::new();
             let mut after = String::new();
             loop {
                 let at = seen.len();
                 let page = question.page(&world.app, &format!("first: {size}{after}")).await;
-                assert_eq!(page.total, expected.len() as u64, "{}", told(at));
-                assert_eq!(page.has_previous, at > 0, "{}", told(at));
+                assert_eq!(page.total, expected.len() as u64, "{}", context(at));
+                assert_eq!(page.has_previous, at > 0, "{}", context(at));
                 seen.extend(page.ids);
-                assert_eq!(page.has_next, seen.len() < expected.len(), "{}", told(at));
+                assert_eq!(page.has_next, seen.len() < expected.len(), "{}", context(at));
                 let Some(end) = page.end.filter(|_| page.has_next) else { break };
                 after = format!(", after: {end:?}");
             }
-            assert_eq!(seen, expected, "{}", told(0));
+            assert_eq!(seen, expected, "{}", context(0));
 
             let (mut seen, mut before): (Vec<String>, _) = (Vec::new(), String::new());
             loop {
                 let page = question.page(&world.app, &format!("last: {size}{before}")).await;
-                assert_eq!(page.has_next, !seen.is_empty(), "{}", told(seen.len()));
+                assert_eq!(page.has_next, !seen.is_empty(), "{}", context(seen.len()));
                 seen.splice(0..0, page.ids);
-                assert_eq!(page.has_previous, seen.len() < expected.len(), "{}", told(seen.len()));
+                assert_eq!(page.has_previous, seen.len() < expected.len(), "{}", context(seen.len()));
                 let Some(start) = page.start.filter(|_| page.has_previous) else { break };
                 before = format!(", before: {start:?}");
             }
-            assert_eq!(seen, expected, "{}", told(0));
+            assert_eq!(seen, expected, "{}", context(0));
         }
         assert!(found > 100, "only {found} questions find anything");
     }
 
-    async fn what_is_null_is_absent(engine: Engine) {
+    async fn null_arguments_are_absent(engine: Engine) {
         let world = World::new(engine, 60).await;
-        let ask = async |arguments: &str| {
+        let fetch = async |arguments: &str| {
             let query = format!("{{ viewer {{ readings{arguments} {{ totalCount nodes {{ id }} }} }} }}");
             world.app.data_as(id("ada"), &query).await
         };
@@ -509,10 +509,10 @@ on_both_databases! {
             tagsAny: null, tagsAll: null, createdAt: null, privacyLevels: null, isFavorite: null,
             categoryId: null, hasCategory: null, minSatisfaction: null }, search: null, orderBy: null)";
         let empty = "(filter: { createdAt: { from: null, to: null } }, search: \"  \", orderBy: {})";
-        let plain = ask("").await;
-        assert_eq!(ask(nothing).await, plain);
-        assert_eq!(ask(empty).await, plain);
-        assert_eq!(ask("(filter: null)").await, plain);
+        let plain = fetch("").await;
+        assert_eq!(fetch(nothing).await, plain);
+        assert_eq!(fetch(empty).await, plain);
+        assert_eq!(fetch("(filter: null)").await, plain);
     }
 
     async fn nothing_is_found_of_others_by_what_only_they_know(engine: Engine) {
@@ -553,8 +553,8 @@ on_both_databases! {
                 "{{ user(username: \"ada\") {{ readings({argument}) {{ totalCount nodes {{ id }} }} }} }}"
             );
             let total = async |viewer: Option<Uuid>| {
-                let answered = app.ask_as_viewer(viewer, &query).await;
-                data_of(answered)["user"]["readings"].take()
+                let response = app.query_as_viewer(viewer, &query).await;
+                data_of(response)["user"]["readings"].take()
             };
             let nothing = json!({ "totalCount": 0, "nodes": [] });
             assert_eq!(total(None).await, nothing, "{argument}");
@@ -565,12 +565,12 @@ on_both_databases! {
         // The public feed is the same for everybody, and its search knows no notes.
         let query = "{ publicReadings(search: \"secret\") { totalCount } }";
         for viewer in [None, Some(id("ada"))] {
-            let found = data_of(app.ask_as_viewer(viewer, query).await);
+            let found = data_of(app.query_as_viewer(viewer, query).await);
             assert_eq!(found, json!({ "publicReadings": { "totalCount": 0 } }));
         }
     }
 
-    /// PostgreSQL holds texts of 2,400 bytes in an index; longer ones it looks at where they are.
+    /// PostgreSQL holds texts of 2,400 bytes in an index; longer ones are read from the table.
     async fn texts_of_any_length_are_searched_in_one_list(engine: Engine) {
         const SEARCHED: &str = "needle";
         let app = TestApp::start(engine).await;
@@ -598,12 +598,12 @@ on_both_databases! {
         ];
         app.insert(rows(vec![ada], all)).await;
 
-        let ask = async |arguments: String| {
+        let fetch = async |arguments: String| {
             let page = "totalCount pageInfo { hasPreviousPage hasNextPage endCursor } nodes { id }";
             let query = format!("{{ viewer {{ readings({arguments}) {{ {page} }} }} }}");
             app.data_as(id("ada"), &query).await["viewer"]["readings"].take()
         };
-        let mut page = ask(format!("first: 2, search: {SEARCHED:?}")).await;
+        let mut page = fetch(format!("first: 2, search: {SEARCHED:?}")).await;
         let cursor = page["pageInfo"]["endCursor"].take();
         let nodes = |names: [&str; 2]| names.map(|name| json!({ "id": reading_id(name) }));
         let expected = json!({
@@ -612,7 +612,7 @@ on_both_databases! {
             "nodes": nodes(["short", "most"]),
         });
         assert_eq!(page, expected);
-        let mut page = ask(format!("first: 2, search: {SEARCHED:?}, after: {cursor}")).await;
+        let mut page = fetch(format!("first: 2, search: {SEARCHED:?}, after: {cursor}")).await;
         page["pageInfo"]["endCursor"].take();
         let expected = json!({
             "totalCount": 4,
@@ -620,28 +620,28 @@ on_both_databases! {
             "nodes": nodes(["held", "more"]),
         });
         assert_eq!(page, expected);
-        let page = ask("search: \"thread\"".to_owned()).await;
+        let page = fetch("search: \"thread\"".to_owned()).await;
         assert_eq!(page["nodes"], json!([{ "id": reading_id("most") }]));
     }
 
     async fn readings_of_several_people_are_searched_in_one_statement(engine: Engine) {
         let world = World::new(engine, 120).await;
-        let ask = async |viewer: Option<&str>| {
+        let fetch = async |viewer: Option<&str>| {
             let query = "{ publicReadings(first: 50) { nodes { user { username
                 readings(search: \"愛\", first: 100) { nodes { id } } } } } }";
-            let answered = world.app.ask_as_viewer(viewer.map(id), query).await;
-            (answered.statements(), data_of(answered))
+            let response = world.app.query_as_viewer(viewer.map(id), query).await;
+            (response.statements(), data_of(response))
         };
         for viewer in [None, Some("ada")] {
-            let (statements, data) = ask(viewer).await;
+            let (statements, data) = fetch(viewer).await;
             assert_eq!(statements, 3);
             for node in data["publicReadings"]["nodes"].as_array().expect("nodes") {
                 let owner = PEOPLE.into_iter().find(|name| node["user"]["username"] == *name);
-                let question = Question {
+                let question = ListQuery {
                     viewer,
                     list: List::Of(owner.expect("one of the two")),
                     search: Some("愛"),
-                    ..Question::nothing()
+                    ..ListQuery::nothing()
                 };
                 let ids: Vec<_> = node["user"]["readings"]["nodes"]
                     .as_array()
@@ -670,8 +670,8 @@ on_both_databases! {
         for question in questions {
             let query = format!("{{ {question} }}");
             let (less, more) = (
-                few.app.ask_as(id("ada"), &query).await,
-                many.app.ask_as(id("ada"), &query).await,
+                few.app.query_as(id("ada"), &query).await,
+                many.app.query_as(id("ada"), &query).await,
             );
             assert_eq!(less.body.get("errors"), None, "{}", less.text);
             assert_eq!(
@@ -682,7 +682,7 @@ on_both_databases! {
         }
     }
 
-    async fn what_cannot_be_searched_for_is_refused(engine: Engine) {
+    async fn invalid_filters_and_searches_are_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada"), user("bob")], Vec::new())).await;
         let of_ada = |arguments: &str| {
@@ -741,21 +741,21 @@ on_both_databases! {
         }
     }
 
-    async fn a_time_after_the_last_year_of_four_digits_is_refused(engine: Engine) {
+    async fn a_time_after_the_last_year_of_four_digits_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let ask = async |time: &str| {
+        let fetch = async |time: &str| {
             let query = format!(
                 "{{ publicReadings(filter: {{ createdAt: {{ to: {time:?} }} }}) {{ totalCount }} }}"
             );
-            app.ask(&query).await.body["errors"][0]["extensions"]["code"].clone()
+            app.query(&query).await.body["errors"][0]["extensions"]["code"].clone()
         };
-        assert_eq!(ask("9999-12-31T23:59:59Z").await, Value::Null);
-        assert_eq!(ask("9999-12-31T23:59:59-00:01").await, "GRAPHQL_VALIDATION_FAILED");
-        assert_eq!(ask("0000-01-01T00:00:00Z").await, Value::Null);
-        assert_eq!(ask("0000-01-01T00:00:00+00:01").await, "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(fetch("9999-12-31T23:59:59Z").await, Value::Null);
+        assert_eq!(fetch("9999-12-31T23:59:59-00:01").await, "GRAPHQL_VALIDATION_FAILED");
+        assert_eq!(fetch("0000-01-01T00:00:00Z").await, Value::Null);
+        assert_eq!(fetch("0000-01-01T00:00:00+00:01").await, "GRAPHQL_VALIDATION_FAILED");
     }
 
-    async fn a_cursor_of_another_order_is_refused(engine: Engine) {
+    async fn a_cursor_of_another_order_is_rejected(engine: Engine) {
         let world = World::new(engine, 60).await;
         let mut orders = Vec::new();
         for field in ["CREATED_AT", "UPDATED_AT", "SATISFACTION"] {

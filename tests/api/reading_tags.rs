@@ -59,7 +59,7 @@ fn tag(name: &str) -> String {
     tag_id(id("ada"), name).to_string()
 }
 
-/// What the readings are before anything is done.
+/// The readings before any change.
 fn untouched() -> Value {
     json!({
         "first": [1, ["c", "a", "b"]], "second": [1, ["a", "c"]], "archived": [1, ["b", "愛"]],
@@ -188,7 +188,7 @@ on_both_databases! {
         assert_eq!(state(&app).await["first"], json!([3, []]));
     }
 
-    async fn tags_of_no_reading_are_refused_and_nothing_is_changed(engine: Engine) {
+    async fn tags_of_no_reading_are_rejected_and_nothing_is_changed(engine: Engine) {
         let app = start(engine).await;
         app.insert(rows(Vec::new(), vec![tagged(&app, "bob", "other", 6, &["only his"])])).await;
         for name in ["none", "only his", "A", "%", "_"] {
@@ -251,8 +251,8 @@ on_both_databases! {
             ("mergeTags", json!({ "from": ["a"], "to": "b" })),
             ("deleteTags", json!({ "tags": ["a"] })),
         ] {
-            let answered = mutate(&app, None, mutation, &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), unauthenticated(mutation));
+            let response = mutate(&app, None, mutation, &input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), unauthenticated(mutation));
         }
     }
 
@@ -344,13 +344,13 @@ on_both_databases! {
         )
         .await;
         assert_eq!(merged, json!({ "changedReadingCount": 13, "tag": { "readingCount": 13 } }));
-        let answered =
+        let response =
             mutate(&app, Some(id("ada")), "deleteTags", &json!({ "tags": names }), USER_ERRORS)
                 .await;
         assert_eq!(
-            answered.body["errors"][0]["extensions"]["code"], "QUERY_TOO_LARGE",
+            response.body["errors"][0]["extensions"]["code"], "QUERY_TOO_LARGE",
             "{}",
-            answered.body
+            response.body
         );
     }
 }
@@ -476,14 +476,14 @@ on_both_databases! {
         }
     }
 
-    async fn a_cursor_of_another_order_is_refused(engine: Engine) {
+    async fn a_cursor_of_another_order_is_rejected(engine: Engine) {
         let app = in_order(engine).await;
         let (_, _, end) = page(&app, "orderBy: NAME, first: 1").await;
         for order in ["MOST_USED", "RECENTLY_USED"] {
             let query = format!(
                 "{{ viewer {{ tags(orderBy: {order}, after: {end}) {{ nodes {{ name }} }} }} }}"
             );
-            let answered = app.ask_as(id("ada"), &query).await;
+            let response = app.query_as(id("ada"), &query).await;
             let mut expected = failure(
                 "tags",
                 "`after` is no cursor of this list in this order",
@@ -492,7 +492,7 @@ on_both_databases! {
             expected["data"] = json!({ "viewer": { "tags": null } });
             expected["errors"][0]["path"] = json!(["viewer", "tags"]);
             expected["errors"][0]["locations"] = json!([{ "line": 1, "column": 12 }]);
-            assert_eq!(answered.body_without_request_id(), expected);
+            assert_eq!(response.body_without_request_id(), expected);
         }
     }
 
@@ -503,7 +503,7 @@ on_both_databases! {
         let hidden = json!({ "user": { "tags": null, "categories": null, "readingQuota": null } });
         let his = "{ viewer { tags { totalCount nodes { name } } } }";
         for viewer in [None, Some(id("bob"))] {
-            assert_eq!(app.ask_as_viewer(viewer, query).await.body, json!({ "data": hidden }));
+            assert_eq!(app.query_as_viewer(viewer, query).await.body, json!({ "data": hidden }));
         }
         assert_eq!(
             app.data_as(id("bob"), his).await["viewer"]["tags"],

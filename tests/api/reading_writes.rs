@@ -32,7 +32,7 @@ const FIELDS: &str = "id version question spread { id } spreadType characterVoic
     cards { position positionName zhName: positionName(locale: ZH_HANT) positionMeaning
         zhMeaning: positionMeaning(locale: ZH_HANT) orientation card { code } interpretation }";
 
-/// How many readings the viewer has made, and has.
+/// Numbers of readings that the viewer has made, and has.
 const MADE: &str = "{ viewer { readingQuota { used } readings { totalCount } } }";
 
 /// A server with Ada, who has a folder, and Bob, who has one as well. They may make many readings.
@@ -60,7 +60,7 @@ fn with(mut input: Value, more: &Value) -> Value {
     input
 }
 
-/// Makes a reading of Ada's; answers its id.
+/// Makes a reading of Ada's; returns its id.
 async fn make(app: &TestApp, more: &Value) -> String {
     let input = with(least(app), more);
     let made =
@@ -161,13 +161,13 @@ on_both_databases! {
                     "shareLinks": [], "cards": cards,
                 })
             );
-            // What was answered is what was written.
+            // The response is the stored reading.
             assert_eq!(read(&app, got["id"].as_str().expect("an id")).await, *got);
             assert_eq!(cards.as_array().expect("cards").len(), 3);
         }
     }
 
-    async fn what_is_left_out_comes_from_the_viewer(engine: Engine) {
+    async fn defaults_of_a_reading_come_from_the_viewer(engine: Engine) {
         let app = TestApp::start(engine).await;
         let person = |name: &str, karma_score, preferred_voice| users::Model {
             karma_score,
@@ -267,7 +267,7 @@ on_both_databases! {
         );
     }
 
-    async fn characters_that_cannot_be_shown_are_refused(engine: Engine) {
+    async fn characters_that_cannot_be_shown_are_rejected(engine: Engine) {
         let app = start(engine).await;
         for (field, has_lines) in
             [("question", true), ("notes", true), ("focusArea", false), ("moodBefore", false)]
@@ -358,7 +358,7 @@ on_both_databases! {
             );
         }
         let more = json!({ "spreadId": category_id("work") });
-        let answered = mutate(
+        let response = mutate(
             &app,
             Some(id("ada")),
             "createReading",
@@ -367,14 +367,14 @@ on_both_databases! {
         )
         .await;
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             failure(
                 "createReading",
                 "`spreadId` must be the id of a Spread; it is the id of a Category",
                 &json!({ "code": "BAD_USER_INPUT", "argument": "spreadId" })
             )
         );
-        // What was refused counts nothing.
+        // Rejected ones count nothing.
         let viewer = app.data_as(id("ada"), MADE).await;
         assert_eq!(
             viewer["viewer"],
@@ -397,7 +397,7 @@ on_both_databases! {
             refusals(&app, id("ada"), "createReading", least(&app)).await,
             refusal(&["spreadId"], "SPREAD_INACTIVE", message, [None, None])
         );
-        // What was made with it before is found again.
+        // The object made with this key before is found again.
         assert_eq!(payload(&app, id("ada"), "createReading", input, "reading { id }").await, made);
         offer(true).await;
         make(&app, &json!({})).await;
@@ -431,13 +431,13 @@ on_both_databases! {
             ("deleteReading", json!({ "id": id })),
             ("setReadingTags", json!({ "id": id, "tags": [] })),
         ] {
-            let answered = mutate(&app, None, mutation, &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), unauthenticated(mutation));
-            assert_eq!(answered.statements(), 0);
+            let response = mutate(&app, None, mutation, &input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), unauthenticated(mutation));
+            assert_eq!(response.statements(), 0);
         }
     }
 
-    async fn a_reading_keeps_what_its_positions_were_called(engine: Engine) {
+    async fn a_reading_stores_the_names_of_its_positions(engine: Engine) {
         let app = start(engine).await;
         app.insert(rows(vec![users::Model { is_admin: true, ..user("admin") }], Vec::new())).await;
         let made = make(&app, &json!({})).await;
@@ -491,7 +491,7 @@ on_both_databases! {
     }
 }
 
-/// So many of Ada's readings of today.
+/// Number of Ada's readings of today.
 async fn used(app: &TestApp) -> Value {
     app.data_as(id("ada"), "{ viewer { readingQuota { limit used remaining resetsAt } } }").await
         ["viewer"]["readingQuota"]
@@ -574,7 +574,7 @@ on_both_databases! {
         .exec_without_returning(&app.database.connect().await)
         .await
         .expect("the row is written");
-        let asked = (0..100).map(|_| {
+        let requests = (0..100).map(|_| {
             payload(
                 &app,
                 id("ada"),
@@ -583,11 +583,11 @@ on_both_databases! {
                 "reading { id } userErrors { code }",
             )
         });
-        let answers = join_all(asked).await;
-        let made = answers.iter().filter(|answer| answer["reading"]["id"].is_string()).count();
+        let responses = join_all(requests).await;
+        let made = responses.iter().filter(|response| response["reading"]["id"].is_string()).count();
         let limited = json!({ "reading": null, "userErrors": [{ "code": "READING_LIMIT" }] });
         assert_eq!(made, 1);
-        assert_eq!(answers.iter().filter(|answer| **answer == limited).count(), 99);
+        assert_eq!(responses.iter().filter(|response| **response == limited).count(), 99);
         let viewer = app.data_as(id("ada"), MADE).await;
         assert_eq!(
             viewer["viewer"],
@@ -613,9 +613,9 @@ on_both_databases! {
         assert_ne!(his["reading"]["id"], first["reading"]["id"]);
 
         let other = with(input.clone(), &json!({ "question": "Another?" }));
-        let answered = mutate(&app, Some(id("ada")), "createReading", &other, USER_ERRORS).await;
+        let response = mutate(&app, Some(id("ada")), "createReading", &other, USER_ERRORS).await;
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             failure(
                 "createReading",
                 "`idempotencyKey` was used before with another input",
@@ -623,7 +623,7 @@ on_both_databases! {
             )
         );
 
-        // What was deleted since is not made again.
+        // A reading deleted since is not made again.
         payload(
             &app,
             id("ada"),
@@ -659,7 +659,7 @@ on_both_databases! {
         assert_eq!(keys().await, 1);
     }
 
-    async fn a_request_that_was_refused_may_be_repeated(engine: Engine) {
+    async fn a_request_that_was_rejected_may_be_repeated(engine: Engine) {
         let app = TestApp::start_with(engine, &["--daily-readings=1"]).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         to_noon(&app);
@@ -678,7 +678,7 @@ on_both_databases! {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let input = with(least(&app), &json!({ "idempotencyKey": "k" }));
-        let asked = (0..10).map(|_| {
+        let requests = (0..10).map(|_| {
             payload(
                 &app,
                 id("ada"),
@@ -687,9 +687,9 @@ on_both_databases! {
                 "reading { id summary } userErrors { code }",
             )
         });
-        let answers = join_all(asked).await;
-        assert!(answers[0]["reading"]["id"].is_string(), "{answers:?}");
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        let responses = join_all(requests).await;
+        assert!(responses[0]["reading"]["id"].is_string(), "{responses:?}");
+        assert!(responses.iter().all(|response| *response == responses[0]), "{responses:?}");
         let viewer = app.data_as(id("ada"), MADE).await;
         assert_eq!(
             viewer["viewer"],
@@ -706,7 +706,7 @@ on_both_databases! {
             [(String::new(), 0), ("輻".repeat(256), 256), ("a\0b".to_owned(), 3)]
         {
             let input = with(least(&app), &json!({ "idempotencyKey": key }));
-            let answered =
+            let response =
                 mutate(&app, Some(id("ada")), "createReading", &input, USER_ERRORS).await;
             let message = format!(
                 "`idempotencyKey` has {characters} characters; it must have 1 to 255, \
@@ -714,28 +714,28 @@ on_both_databases! {
             );
             let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "idempotencyKey" });
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 failure("createReading", &message, &extensions)
             );
         }
     }
 }
 
-/// Changes a reading of Ada's; answers the payload.
+/// Changes a reading of Ada's; returns the payload.
 async fn update(app: &TestApp, reading: &str, more: &Value) -> Value {
     let fields = format!("reading {{ {FIELDS} }} {USER_ERRORS}");
     payload(app, id("ada"), "updateReading", with(json!({ "id": reading }), more), &fields).await
 }
 
 on_both_databases! {
-    async fn an_update_changes_what_is_given_and_keeps_the_rest(engine: Engine) {
+    async fn an_update_changes_only_the_given_fields(engine: Engine) {
         let app = start(engine).await;
         let made =
             make(&app, &json!({ "tags": ["old"], "notes": "old", "focusArea": "old" })).await;
         let mut expected = read(&app, &made).await;
         let created_at = expected["createdAt"].clone();
         app.app.services.clock.advance(TimeDelta::seconds(1));
-        for (field, value, answered_as) in [
+        for (field, value, returned) in [
             ("question", json!(" 新問題？ "), Some(("question", json!("新問題？")))),
             ("notes", json!("line\nline"), None),
             ("focusArea", json!("work"), None),
@@ -755,7 +755,7 @@ on_both_databases! {
             ("isFavorite", json!(false), None),
         ] {
             let changed = update(&app, &made, &json!({ field: value })).await;
-            let (field, value) = answered_as.unwrap_or((field, value));
+            let (field, value) = returned.unwrap_or((field, value));
             expected[field] = value;
             expected["version"] = (expected["version"].as_i64().expect("a version") + 1).into();
             let got = &changed["reading"];
@@ -892,7 +892,7 @@ on_both_databases! {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         let made = make(&app, &json!({})).await;
-        let asked = (0..10).map(|n| {
+        let requests = (0..10).map(|n| {
             let input = json!({ "id": made, "notes": format!("{n}"), "expectedVersion": 1 });
             payload(
                 &app,
@@ -902,13 +902,13 @@ on_both_databases! {
                 "reading { version notes } userErrors { code }",
             )
         });
-        let answers = join_all(asked).await;
-        let mut winners = answers.iter().filter(|answer| answer["userErrors"] == json!([]));
+        let responses = join_all(requests).await;
+        let mut winners = responses.iter().filter(|response| response["userErrors"] == json!([]));
         let winner = winners.next().expect("one of them");
-        assert_eq!(winners.count(), 0, "{answers:?}");
+        assert_eq!(winners.count(), 0, "{responses:?}");
         let conflict =
             json!({ "reading": winner["reading"], "userErrors": [{ "code": "CONFLICT" }] });
-        assert_eq!(answers.iter().filter(|answer| **answer == conflict).count(), 9, "{answers:?}");
+        assert_eq!(responses.iter().filter(|response| **response == conflict).count(), 9, "{responses:?}");
         assert_eq!(read(&app, &made).await["version"], 2);
     }
 
@@ -927,9 +927,9 @@ on_both_databases! {
                 ("setReadingTags", json!({ "id": reading, "tags": ["mine"] })),
                 ("shareReading", json!({ "readingId": reading })),
             ] {
-                let answered = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
+                let response = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
                 assert_eq!(
-                    answered.body_without_request_id(),
+                    response.body_without_request_id(),
                     not_found(mutation, "reading"),
                     "{name}"
                 );
@@ -967,9 +967,9 @@ on_both_databases! {
 
     async fn a_deleted_reading_is_gone_with_its_cards_and_links(engine: Engine) {
         let app = start(engine).await;
-        let kept = reading(&app, &user("ada"), "kept", 1);
-        let cards = drawn_cards(&app, &kept, &["major_arcana_00"]);
-        app.insert(SeedRows { readings: vec![kept], drawn_cards: cards, ..SeedRows::default() })
+        let remaining = reading(&app, &user("ada"), "kept", 1);
+        let cards = drawn_cards(&app, &remaining, &["major_arcana_00"]);
+        app.insert(SeedRows { readings: vec![remaining], drawn_cards: cards, ..SeedRows::default() })
             .await;
         let made =
             make(&app, &json!({ "tags": ["gone"], "spreadId": spread_id(&app, "celtic_cross") }))
@@ -1002,9 +1002,9 @@ on_both_databases! {
         let connection = app.database.connect().await;
         let cards = reading_cards::Entity::find().count(&connection).await.expect("a count");
         let links = reading_shares::Entity::find().count(&connection).await.expect("a count");
-        let kept =
+        let remaining =
             reading_sessions::Entity::find().filter(reading_sessions::Column::Id.eq(id("kept")));
-        assert_eq!((cards, links, kept.count(&connection).await.expect("a count")), (1, 0, 1));
+        assert_eq!((cards, links, remaining.count(&connection).await.expect("a count")), (1, 0, 1));
     }
 
     async fn one_mutation_that_fails_leaves_the_others(engine: Engine) {
@@ -1024,9 +1024,9 @@ on_both_databases! {
             create(""),
             create("second")
         );
-        let answered = app.ask_as(id("ada"), &query).await;
+        let response = app.query_as(id("ada"), &query).await;
         assert_eq!(
-            answered.body["data"],
+            response.body["data"],
             json!({
                 "a": { "reading": { "question": "first" }, "userErrors": [] },
                 "b": null,
@@ -1034,7 +1034,7 @@ on_both_databases! {
                 "d": { "reading": { "question": "second" }, "userErrors": [] },
             })
         );
-        assert_eq!(answered.body["errors"][0]["path"], json!(["b"]));
+        assert_eq!(response.body["errors"][0]["path"], json!(["b"]));
         let list = app.data_as(id("ada"), "{ viewer { readings { nodes { question } } } }").await;
         assert_eq!(
             list["viewer"]["readings"]["nodes"],
@@ -1042,15 +1042,15 @@ on_both_databases! {
         );
     }
 
-    async fn set_reading_tags_answers_the_reading_and_the_viewers_tags(engine: Engine) {
+    async fn set_reading_tags_returns_the_reading_and_the_viewers_tags(engine: Engine) {
         let app = start(engine).await;
         let made = make(&app, &json!({ "tags": ["old", "kept"] })).await;
         let input = json!({ "id": made, "tags": ["new", "kept", " new"], "expectedVersion": 1 });
         let fields = "reading { version tags } userErrors { code }
             viewer { tags(orderBy: NAME) { nodes { name readingCount } } }";
-        let answered = mutate(&app, Some(id("ada")), "setReadingTags", &input, fields).await;
+        let response = mutate(&app, Some(id("ada")), "setReadingTags", &input, fields).await;
         assert_eq!(
-            data_of(answered)["setReadingTags"],
+            data_of(response)["setReadingTags"],
             json!({
                 "reading": { "version": 2, "tags": ["new", "kept"] },
                 "viewer": { "tags": { "nodes": [

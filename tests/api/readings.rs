@@ -98,7 +98,7 @@ fn questions(nodes: &Value) -> Vec<&str> {
 }
 
 on_both_databases! {
-    async fn a_reading_answers_every_field_to_its_owner(engine: Engine) {
+    async fn a_reading_returns_every_field_to_its_owner(engine: Engine) {
         let app = TestApp::start(engine).await;
         full_reading(&app).await;
         let full = reading_id("full");
@@ -171,7 +171,7 @@ on_both_databases! {
         );
     }
 
-    async fn what_a_reading_lacks_is_null_to_its_owner(engine: Engine) {
+    async fn absent_fields_of_a_reading_are_null_to_its_owner(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         app.insert(rows(vec![ada.clone()], vec![private(reading(&app, &ada, "bare", 1))])).await;
@@ -190,7 +190,7 @@ on_both_databases! {
         );
     }
 
-    async fn what_is_the_owners_is_null_to_everyone_else(engine: Engine) {
+    async fn owner_only_fields_are_null_to_everyone_else(engine: Engine) {
         let app = TestApp::start(engine).await;
         full_reading(&app).await;
         let full = reading_id("full");
@@ -199,7 +199,7 @@ on_both_databases! {
                 "{{ reading(id: {full:?}) {{ question {OWNERS} }} node(id: {full:?}) {{ ...R }} }}
                  fragment R on Reading {{ question {OWNERS} }}"
             );
-            let answered = app.ask_as_viewer(viewer, &query).await;
+            let response = app.query_as_viewer(viewer, &query).await;
             let expected = json!({
                 "question": "愛情會來嗎？ 🏚️\n\"Will it?\" — \\n",
                 "notes": null, "isFavorite": null, "archivedAt": null, "category": null,
@@ -207,14 +207,14 @@ on_both_databases! {
                 "satisfactionRating": null, "accuracyRating": null, "helpfulRating": null,
             });
             assert_eq!(
-                answered.body,
+                response.body,
                 json!({ "data": { "reading": expected, "node": expected } }),
                 "{viewer:?}"
             );
         }
     }
 
-    async fn who_sees_which_reading_by_which_way(engine: Engine) {
+    async fn privacy_and_archiving_decide_visibility_by_id_and_in_lists(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let archived = |reading| reading_sessions::Model { archived_at: Some(at(100)), ..reading };
@@ -257,21 +257,21 @@ on_both_databases! {
                     Value::Null
                 };
                 assert_eq!(
-                    app.ask_as_viewer(viewer, &query).await.body,
+                    app.query_as_viewer(viewer, &query).await.body,
                     json!({ "data": { "reading": found, "node": found, "nodes": [found] } }),
                     "{viewer:?} {name}"
                 );
             }
-            let answered = app
-                .ask_as_viewer(
+            let response = app
+                .query_as_viewer(
                     viewer,
                     "{ user(username: \"ada\") { readings { totalCount nodes { question } } }
                         publicReadings { totalCount nodes { question } } }",
                 )
                 .await;
             let (own, public) = (
-                &answered.body["data"]["user"]["readings"],
-                &answered.body["data"]["publicReadings"],
+                &response.body["data"]["user"]["readings"],
+                &response.body["data"]["publicReadings"],
             );
             assert_eq!(questions(&own["nodes"]), of_user, "{viewer:?}");
             assert_eq!(own["totalCount"], of_user.len(), "{viewer:?}");
@@ -280,7 +280,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_private_reading_and_none_get_the_same_answer(engine: Engine) {
+    async fn a_private_reading_and_none_get_the_same_response(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let hidden = private(reading(&app, &ada, "hidden", 1));
@@ -303,24 +303,24 @@ on_both_databases! {
                 "{ node(id: ID) { id __typename } }",
                 "{ nodes(ids: [ID]) { id __typename } }",
             ] {
-                let ask = async |name: &str| {
+                let fetch = async |name: &str| {
                     let object = format!("{:?}", reading_id(name));
-                    app.ask_as_viewer(viewer, &query.replace("ID", &object)).await
+                    app.query_as_viewer(viewer, &query.replace("ID", &object)).await
                 };
-                let missing = ask("absent").await;
+                let missing = fetch("absent").await;
                 for name in ["hidden", "friend"] {
-                    let hidden = ask(name).await;
+                    let hidden = fetch(name).await;
                     assert_eq!(hidden.text, missing.text, "{viewer:?} {query}");
                     assert_eq!(hidden.status, missing.status);
                     assert_eq!(hidden.statements(), missing.statements());
                     assert_eq!(hidden.body.get("errors"), None);
-                    // They name what was asked for, there or not.
-                    let keys = |answered: &crate::support::app::Answered, name: &str| {
-                        answered.header("surrogate-key").replace(&id(name).to_string(), "ID")
+                    // They name the requested id, there or not.
+                    let keys = |response: &crate::support::app::TestResponse, name: &str| {
+                        response.header("surrogate-key").replace(&id(name).to_string(), "ID")
                     };
                     assert_eq!(keys(&hidden, name), keys(&missing, "absent"));
-                    let differing = |answered: &crate::support::app::Answered| {
-                        let mut headers = answered.headers.clone();
+                    let differing = |response: &crate::support::app::TestResponse| {
+                        let mut headers = response.headers.clone();
                         for name in ["x-request-id", "server-timing", "date", "surrogate-key"] {
                             headers.remove(name);
                         }
@@ -393,7 +393,7 @@ on_both_databases! {
         );
     }
 
-    async fn positions_keep_their_texts_after_the_spread_was_rewritten(engine: Engine) {
+    async fn positions_have_their_old_texts_after_the_spread_was_edited(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         spread_position_texts::Entity::update_many()
             .col_expr(spread_position_texts::Column::Name, Expr::value("Rewritten"))
@@ -432,7 +432,7 @@ on_both_databases! {
         );
     }
 
-    async fn a_position_that_was_kept_in_english_only_is_english(engine: Engine) {
+    async fn a_position_stored_in_english_only_is_english(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let hope = reading(&app, &ada, "hope", 1);
@@ -494,11 +494,11 @@ on_both_databases! {
             })
             .collect();
         app.insert(rows(vec![ada.clone()], readings)).await;
-        let answered = app.ask("{ publicReadings { nodes { radiationFactor } } }").await;
+        let response = app.query("{ publicReadings { nodes { radiationFactor } } }").await;
         let expected: Vec<String> =
             factors.iter().map(|factor| format!("{{\"radiationFactor\":{factor:?}}}")).collect();
         assert_eq!(
-            answered.text,
+            response.text,
             format!("{{\"data\":{{\"publicReadings\":{{\"nodes\":[{}]}}}}}}", expected.join(","))
         );
     }
@@ -511,25 +511,25 @@ on_both_databases! {
         app.insert(rows(vec![ada], readings)).await;
         let ids: Vec<String> = (1..=100).map(|n| reading_id(&format!("r{n:03}"))).collect();
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
-        let ask = async |user: Uuid| {
+        let fetch = async |user: Uuid| {
             let token = app.token_of(user);
             let body = json!({ "query": query, "variables": { "ids": ids } });
             app.send(Some(&token), &body).await
         };
-        let own = ask(id("ada")).await;
+        let own = fetch(id("ada")).await;
         let expected: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
         assert_eq!(own.body, json!({ "data": { "nodes": expected } }));
         assert_eq!(own.statements(), 1);
-        let others = ask(id("bob")).await;
+        let others = fetch(id("bob")).await;
         assert_eq!(others.body, json!({ "data": { "nodes": vec![Value::Null; 100] } }));
     }
 
-    async fn the_id_of_another_type_is_refused_where_a_reading_is_asked_for(engine: Engine) {
+    async fn the_id_of_another_type_is_rejected_as_a_reading(engine: Engine) {
         let app = TestApp::start(engine).await;
         let object = user_id("ada");
-        let answered = app.ask(&format!("{{ reading(id: {object:?}) {{ id }} }}")).await;
+        let response = app.query(&format!("{{ reading(id: {object:?}) {{ id }} }}")).await;
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             json!({
                 "data": { "reading": null },
                 "errors": [{

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::config::Settings;
 
-use crate::support::app::{TestApp, answered, data_of, on_both_databases};
+use crate::support::app::{TestApp, data_of, on_both_databases, send_request};
 
 const README: &str = include_str!("../../README.md");
 const SHARING: &str = include_str!("../../docs/sharing.md");
@@ -74,7 +74,7 @@ fn documented_settings() -> BTreeMap<&'static str, &'static str> {
 on_both_databases! {
     async fn each_example_of_the_readme_returns_what_is_shown(engine: Engine) {
         let app = TestApp::start(engine).await;
-        app.demonstrate().await;
+        app.load_demonstration().await;
         let blocks = blocks(README);
         let mut compared = 0;
         for pair in blocks.windows(2) {
@@ -82,7 +82,7 @@ on_both_databases! {
             let shown: Value = serde_json::from_str(shown).expect("JSON");
             // The headers of GraphiQL are JSON as well.
             if shown.get("data").is_some() {
-                assert_eq!(app.ask(document).await.body, shown, "{document}");
+                assert_eq!(app.query(document).await.body, shown, "{document}");
                 compared += 1;
             }
         }
@@ -91,7 +91,7 @@ on_both_databases! {
 
     async fn the_demonstration_user_logs_in_and_creates_a_reading_as_shown(engine: Engine) {
         let app = TestApp::start(engine).await;
-        app.demonstrate().await;
+        app.load_demonstration().await;
         let documents = documents(README);
         let [_, _, _, login, who, create] = documents[..] else {
             panic!("six examples, and not {}", documents.len());
@@ -118,8 +118,8 @@ on_both_databases! {
         let variables = json!({ "spreadId": "x", "readingId": "x", "token": "x", "code": "x" });
         for (name, page) in pages() {
             for document in documents(&page) {
-                let answered = app.ask_with(document, variables.clone()).await;
-                let errors = answered.body["errors"].as_array().cloned().unwrap_or_default();
+                let response = app.query_with_variables(document, variables.clone()).await;
+                let errors = response.body["errors"].as_array().cloned().unwrap_or_default();
                 for error in errors {
                     let code = error["extensions"]["code"].as_str().unwrap_or_default();
                     assert!(!code.starts_with("GRAPHQL_"), "{name}: {error}\n{document}");
@@ -160,7 +160,7 @@ on_both_databases! {
         assert_eq!(link["shareReading"]["userErrors"], json!([]));
         let url = link["shareReading"]["shareLink"]["url"].as_str().expect("an address");
         let path = url.strip_prefix(&app.url).expect("an address of this server");
-        let page = answered(app.request(reqwest::Method::GET, path)).await;
+        let page = send_request(app.request(reqwest::Method::GET, path)).await;
         assert_eq!(page.status, 200);
         assert!(page.text.contains("<h1>The well</h1>"), "{}", page.text);
 
@@ -198,7 +198,7 @@ fn code_spans(page: &str) -> impl Iterator<Item = &str> {
     page.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// Whether a code span is the path of a file or folder of the repository.
+/// True if a code span is the path of a file or folder of the repository.
 fn is_path(span: &str) -> bool {
     let begins = ["src/", "docs/", "tests/", "benches/", "migration/", "scripts/", ".ci/"];
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);

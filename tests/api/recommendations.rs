@@ -16,10 +16,10 @@ async fn recommended(app: &TestApp, arguments: &str) -> Vec<Value> {
     let arguments = if arguments.is_empty() { String::new() } else { format!("({arguments})") };
     let query =
         format!("{{ recommendedSpreads{arguments} {{ spread {{ name }} score reasons }} }}");
-    let answered = app.ask(&query).await;
-    assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
-    assert_eq!(answered.statements(), 1);
-    answered.body["data"]["recommendedSpreads"].as_array().expect("a list").clone()
+    let response = app.query(&query).await;
+    assert_eq!(response.body.get("errors"), None, "{}", response.text);
+    assert_eq!(response.statements(), 1);
+    response.body["data"]["recommendedSpreads"].as_array().expect("a list").clone()
 }
 
 fn one(name: &str, score: f64, reasons: &[&str]) -> Value {
@@ -63,7 +63,7 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let query = "{ recommendedSpreads(input: { difficulty: BEGINNER, availableMinutes: 60 }, limit: 10)
             { score } }";
-        let text = app.ask(query).await.text;
+        let text = app.query(query).await.text;
         assert!(text.contains("[{\"score\":0.5},{\"score\":0.5},{\"score\":0.3},{\"score\":0.3}]"), "{text}");
     }
 
@@ -107,7 +107,7 @@ on_both_databases! {
         assert_eq!(recommended(&app, "input: { difficulty: EXPERT }, limit: 1").await.len(), 1);
     }
 
-    async fn what_no_recommendation_can_be_made_of_is_refused(engine: Engine) {
+    async fn invalid_arguments_of_recommendations_are_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = |arguments: &str| format!("{{ recommendedSpreads({arguments}) {{ score }} }}");
         for limit in [-1, 0, 11] {

@@ -492,15 +492,15 @@ on_both_databases! {
 
     async fn reference_data_is_read_without_a_statement(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let answered = app
-            .ask(
+        let response = app
+            .query(
                 "{ cards(first: 100) { totalCount nodes { name interpretation(voice: RAIDER) } }
                     suits { cardCount } voices { displayName } factions { voices { tone } }
                     spreadByName(name: \"celtic_cross\") { description positions { meaning } } }",
             )
             .await;
-        assert_eq!(answered.body.get("errors"), None);
-        assert_eq!(answered.statements(), 0);
+        assert_eq!(response.body.get("errors"), None);
+        assert_eq!(response.statements(), 0);
     }
 
     async fn loading_twice_changes_nothing(engine: Engine) {
@@ -511,7 +511,7 @@ on_both_databases! {
         assert_eq!(dump(&connection).await, before);
     }
 
-    async fn loading_again_keeps_edited_rows_and_puts_deleted_ones_back(engine: Engine) {
+    async fn loading_again_leaves_edited_rows_and_restores_deleted_ones(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;
         card_texts::Entity::update_many()
@@ -566,12 +566,12 @@ async fn both_databases_give_reference_data_the_same_ids() {
     }
     let (sqlite, postgres) =
         (TestApp::start(Engine::Sqlite).await, TestApp::start(Engine::Postgres).await);
-    assert_eq!(sqlite.ask(IDS).await.text, postgres.ask(IDS).await.text);
+    assert_eq!(sqlite.query(IDS).await.text, postgres.query(IDS).await.text);
 }
 
 on_both_databases! {
     async fn links_to_reference_data_stay_good_in_every_installation(engine: Engine) {
-        // People keep such ids in bookmarks and caches; a release that changes them breaks those.
+        // Bookmarks and caches of clients hold such ids; a release that changes them breaks those.
         let app = TestApp::start(engine).await;
         let data = app
             .data(

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Answered, TestApp, answered, data_of};
+use crate::support::app::{TestApp, TestResponse, data_of, send_request};
 use crate::support::fixtures::{id, reading, rows, spread_id, user};
 use crate::support::mutations::{USER_ERRORS, payload};
-use crate::support::postgres_cluster::{Cluster, Mode, has_cluster};
-use crate::support::redis_server::{Redis, has_redis};
+use crate::support::postgres_cluster::{Mode, PostgresCluster, has_cluster};
+use crate::support::redis_server::{RedisServer, has_redis};
 use crate::support::tables::Access;
 
 const FEED: &str = "{ publicReadings { nodes { question } } }";
@@ -18,8 +18,8 @@ const FEED: &str = "{ publicReadings { nodes { question } } }";
 /// A server on a primary with one standby.
 struct World {
     app: TestApp,
-    primary: Cluster,
-    standby: Cluster,
+    primary: PostgresCluster,
+    standby: PostgresCluster,
 }
 
 impl World {
@@ -27,7 +27,7 @@ impl World {
         if !has_cluster(test) {
             return None;
         }
-        let primary = Cluster::start_with(&["wal_retrieve_retry_interval=200ms"]).await;
+        let primary = PostgresCluster::start_with(&["wal_retrieve_retry_interval=200ms"]).await;
         let standby = primary.standby(delay).await;
         let replica = format!("--database-replica-urls={}", standby.database().url);
         let flags =
@@ -37,12 +37,12 @@ impl World {
         overseer.is_admin = true;
         app.insert(rows(vec![overseer, user("ada"), user("bob")], Vec::new())).await;
         let world = Self { app, primary, standby };
-        world.is_followed().await;
+        world.wait_for_replay().await;
         Some(world)
     }
 
     /// Waits until the standby has what the primary has written.
-    async fn is_followed(&self) {
+    async fn wait_for_replay(&self) {
         let primary = Access::open(&self.primary.database()).await;
         let standby = Access::open(&self.standby.database()).await;
         let position = primary.texts("SELECT pg_current_wal_lsn()::text AS text").await.concat();
@@ -62,10 +62,10 @@ impl World {
     }
 
     async fn feed(&self) -> Vec<String> {
-        questions(&self.app.ask(FEED).await)
+        questions(&self.app.query(FEED).await)
     }
 
-    /// Asks again and again until the feed holds that reading.
+    /// Repeats the query until the feed holds that reading.
     async fn shows(&self, question: &str) {
         for _ in 0..400 {
             if self.feed().await.iter().any(|shown| shown == question) {
@@ -100,7 +100,7 @@ impl World {
             self.publish(&question).await;
             let is_replica = !self.feed().await.contains(&question);
             self.pause(false).await;
-            self.is_followed().await;
+            self.wait_for_replay().await;
             if is_replica {
                 break;
             }
@@ -108,34 +108,34 @@ impl World {
         }
     }
 
-    async fn create(&self, owner: Uuid, question: &str) -> Answered {
+    async fn create(&self, owner: Uuid, question: &str) -> TestResponse {
         let spread = spread_id(&self.app, "single_wasteland");
         let mutation = format!(
             "mutation {{ createReading(input: {{ question: {question:?}, spreadId: {spread:?},
                 privacyLevel: PUBLIC }}) {{ reading {{ question }} }} }}"
         );
-        self.app.ask_as(owner, &mutation).await
+        self.app.query_as(owner, &mutation).await
     }
 
-    async fn ask_with_token(&self, query: &str, token: &str) -> Answered {
+    async fn query_with_token(&self, query: &str, token: &str) -> TestResponse {
         let request = self
             .app
             .request(reqwest::Method::POST, "/graphql")
             .header("content-type", "application/json")
             .header("x-consistency-token", token)
             .body(json!({ "query": query }).to_string());
-        answered(request).await
+        send_request(request).await
     }
 }
 
-fn questions(answered: &Answered) -> Vec<String> {
-    assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
-    let nodes = answered.body["data"]["publicReadings"]["nodes"].as_array().expect("a page");
+fn questions(response: &TestResponse) -> Vec<String> {
+    assert_eq!(response.body.get("errors"), None, "{}", response.text);
+    let nodes = response.body["data"]["publicReadings"]["nodes"].as_array().expect("a page");
     nodes.iter().map(|node| node["question"].as_str().expect("a question").to_owned()).collect()
 }
 
-fn code(answered: &Answered) -> &Value {
-    &answered.body["errors"][0]["extensions"]["code"]
+fn code(response: &TestResponse) -> &Value {
+    &response.body["errors"][0]["extensions"]["code"]
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn queries_are_read_from_the_replica_and_mutations_written_to_the_primary(
     world.feed().await;
     world.pause(true).await;
     world.publish("later").await;
-    // The primary has it, and nobody is told.
+    // The primary has it, and no server was notified.
     assert_eq!(world.feed().await, Vec::<String>::new());
     let created = world.create(id("ada"), "mine").await;
     assert_eq!(created.body["data"]["createReading"]["reading"]["question"], "mine");
@@ -178,18 +178,18 @@ async fn nobody_misses_what_they_have_written() {
         assert!(token.starts_with("1-"), "{token:?}");
         let seen = world.app.data_as(id("ada"), own).await;
         assert_eq!(seen["viewer"]["readings"]["nodes"][0]["question"], question.as_str());
-        // Others are served by the replica, unless they were told how far to look.
+        // Clients without a consistency token are served by the replica.
         assert!(!world.feed().await.contains(&question));
-        let told = world.ask_with_token(FEED, &token).await;
-        assert!(questions(&told).contains(&question), "{}", told.text);
+        let response = world.query_with_token(FEED, &token).await;
+        assert!(questions(&response).contains(&question), "{}", response.text);
         // From then on they do not go back.
         assert!(world.feed().await.contains(&question));
         // Until the replica has it and serves them again.
-        world.is_followed().await;
+        world.wait_for_replay().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         world.feed().await;
     }
-    let strange = world.ask_with_token(FEED, "no token of ours").await;
+    let strange = world.query_with_token(FEED, "no token of ours").await;
     assert_eq!(strange.body.get("errors"), None, "{}", strange.text);
 }
 
@@ -205,7 +205,7 @@ async fn nobody_goes_back_in_time() {
             let question = format!("mine {number}");
             assert_eq!(world.create(id("ada"), &question).await.body.get("errors"), None);
         }
-        let feed = data_of(world.app.ask_as(id("ada"), FEED).await);
+        let feed = data_of(world.app.query_as(id("ada"), FEED).await);
         let now = feed["publicReadings"]["nodes"].as_array().expect("a page").len();
         assert_eq!(now, number / 4 + 1, "question {number}");
         assert!(now >= seen);
@@ -214,39 +214,39 @@ async fn nobody_goes_back_in_time() {
     }
 }
 
-/// What is kept on a server is of the primary, and the replica may be behind it.
+/// A server's cached data is from the primary, and the replica may be behind it.
 #[tokio::test]
-async fn nobody_goes_back_behind_what_was_kept() {
-    let test = "nobody_goes_back_behind_what_was_kept";
+async fn nobody_reads_older_data_than_was_cached() {
+    let test = "nobody_reads_older_data_than_was_cached";
     let flags = ["--replica-max-lag-ms=60000", "--response-cache-bytes=1000000"];
     let Some(world) = World::start(test, None, &flags).await else { return };
     let others = "{ publicReadings(first: 5) { nodes { question } } }";
     world.pause(true).await;
-    assert_eq!(questions(&world.app.ask(others).await), Vec::<String>::new());
+    assert_eq!(questions(&world.app.query(others).await), Vec::<String>::new());
     assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
-    // The writer is served by the primary, and has the answer kept.
-    assert_eq!(questions(&world.app.ask_as(id("ada"), FEED).await), ["mine"]);
-    let kept = world.app.ask_as(id("bob"), FEED).await;
-    assert_eq!(questions(&kept), ["mine"]);
-    assert_eq!(kept.statements(), 0, "it is kept");
-    assert_eq!(questions(&world.app.ask_as(id("bob"), others).await), ["mine"]);
-    // Who was told nothing of it may still be served by the replica.
+    // The writer is served by the primary, which fills the cache.
+    assert_eq!(questions(&world.app.query_as(id("ada"), FEED).await), ["mine"]);
+    let cached = world.app.query_as(id("bob"), FEED).await;
+    assert_eq!(questions(&cached), ["mine"]);
+    assert_eq!(cached.statements(), 0, "it is cached");
+    assert_eq!(questions(&world.app.query_as(id("bob"), others).await), ["mine"]);
+    // Clients that have seen nothing of it may still be served by the replica.
     let fresh = "{ publicReadings(first: 6) { nodes { question } } }";
-    assert_eq!(questions(&world.app.ask_as(id("overseer"), fresh).await), Vec::<String>::new());
+    assert_eq!(questions(&world.app.query_as(id("overseer"), fresh).await), Vec::<String>::new());
     world.pause(false).await;
-    world.is_followed().await;
+    world.wait_for_replay().await;
     world.reads_the_standby_again().await;
 }
 
-/// What another server keeps may be older than what the token says was written.
+/// Data cached by another server may be older than the write in the token.
 #[tokio::test]
-async fn who_sends_the_token_is_given_nothing_older_that_is_kept() {
-    let test = "who_sends_the_token_is_given_nothing_older_that_is_kept";
+async fn a_consistency_token_rejects_older_cached_data() {
+    let test = "a_consistency_token_rejects_older_cached_data";
     let flags = ["--replica-max-lag-ms=60000", "--response-cache-bytes=1000000"];
     let Some(world) = World::start(test, None, &flags).await else { return };
     let replica = format!("--database-replica-urls={}", world.standby.database().url);
     let flags = [&flags[..], &["--replica-check-ms=50", &replica]].concat();
-    // It hears of nothing that others write.
+    // It gets no invalidations of other servers.
     let other = TestApp::start_on(world.primary.database(), &flags).await;
     let there = async |token: &str| {
         let request = other
@@ -254,21 +254,21 @@ async fn who_sends_the_token_is_given_nothing_older_that_is_kept() {
             .header("content-type", "application/json")
             .header("x-consistency-token", token)
             .body(json!({ "query": FEED }).to_string());
-        answered(request).await
+        send_request(request).await
     };
-    world.is_followed().await;
-    // Kept there, and known by its bytes.
+    world.wait_for_replay().await;
+    // Cached and memoized there.
     let token = world.create(id("ada"), "first").await.header("x-consistency-token").to_owned();
     assert_eq!(questions(&there(&token).await), ["first"]);
-    // Who has written there reads the primary, and what is read there is kept.
+    // The writer reads from the primary there, and the data read is cached.
     let input = json!({ "question": "?", "spreadId": spread_id(&other, "single_wasteland") });
     payload(&other, id("bob"), "createReading", input, USER_ERRORS).await;
     for _ in 0..3 {
-        assert_eq!(questions(&other.ask_as(id("bob"), FEED).await), ["first"]);
-        assert_eq!(questions(&other.ask(FEED).await), ["first"]);
+        assert_eq!(questions(&other.query_as(id("bob"), FEED).await), ["first"]);
+        assert_eq!(questions(&other.query(FEED).await), ["first"]);
     }
     let token = world.create(id("ada"), "second").await.header("x-consistency-token").to_owned();
-    assert_eq!(questions(&other.ask(FEED).await), ["first"], "it is kept");
+    assert_eq!(questions(&other.query(FEED).await), ["first"], "it is cached");
     assert_eq!(questions(&there(&token).await), ["second", "first"]);
 }
 
@@ -278,7 +278,7 @@ async fn nobody_misses_on_one_server_what_they_have_written_by_another() {
     if !has_redis(test) {
         return;
     }
-    let redis = Redis::start().await;
+    let redis = RedisServer::start().await;
     let url = format!("--redis-url={}", redis.url());
     let flags =
         ["--replica-max-lag-ms=60000", "--outbox-poll-ms=40", "--redis-timeout-ms=300", &url];
@@ -304,7 +304,7 @@ async fn nobody_misses_on_one_server_what_they_have_written_by_another() {
     assert_eq!(own().await, 0);
     assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
     let mut tries = 0;
-    // The other server hears of it while the client does.
+    // The other server gets the invalidation in the meantime.
     while own().await == 0 {
         tries += 1;
         assert!(tries < 100, "it is read from the replica, which does not have it");
@@ -315,8 +315,8 @@ async fn nobody_misses_on_one_server_what_they_have_written_by_another() {
 }
 
 #[tokio::test]
-async fn a_replica_that_lags_is_left_out_and_taken_back() {
-    let test = "a_replica_that_lags_is_left_out_and_taken_back";
+async fn a_lagging_replica_is_avoided_and_used_again() {
+    let test = "a_lagging_replica_is_avoided_and_used_again";
     let Some(world) = World::start(test, None, &["--replica-max-lag-ms=700"]).await else { return };
     world.pause(true).await;
     world.publish("while it lags").await;
@@ -324,13 +324,13 @@ async fn a_replica_that_lags_is_left_out_and_taken_back() {
     // It is too far behind after a while.
     world.shows("while it lags").await;
     world.pause(false).await;
-    world.is_followed().await;
+    world.wait_for_replay().await;
     world.reads_the_standby_again().await;
 }
 
 #[tokio::test]
-async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
-    let test = "a_replica_that_dies_is_left_out_unseen_and_taken_back";
+async fn a_dead_replica_is_avoided_unseen_and_used_again() {
+    let test = "a_dead_replica_is_avoided_unseen_and_used_again";
     let Some(mut world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
         return;
     };
@@ -344,31 +344,31 @@ async fn a_replica_that_dies_is_left_out_unseen_and_taken_back() {
             assert!(world.feed().await.contains(&question));
         }
         world.standby.start_again().await;
-        world.is_followed().await;
+        world.wait_for_replay().await;
     }
     world.reads_the_standby_again().await;
 }
 
 #[tokio::test]
-async fn without_the_primary_reads_go_on_and_writes_are_refused() {
-    let test = "without_the_primary_reads_go_on_and_writes_are_refused";
+async fn without_the_primary_reads_go_on_and_writes_are_rejected() {
+    let test = "without_the_primary_reads_go_on_and_writes_are_rejected";
     let Some(mut world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
         return;
     };
     // Somebody who was served by the primary last.
     assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
-    world.is_followed().await;
+    world.wait_for_replay().await;
     world.primary.stop(Mode::Immediate).await;
     let own = "{ viewer { readings { nodes { question } } } }";
     let mut tries = 0;
     loop {
-        let answered = world.app.ask_as(id("ada"), own).await;
-        if answered.body.get("errors").is_none() {
-            let question = &answered.body["data"]["viewer"]["readings"]["nodes"][0]["question"];
+        let response = world.app.query_as(id("ada"), own).await;
+        if response.body.get("errors").is_none() {
+            let question = &response.body["data"]["viewer"]["readings"]["nodes"][0]["question"];
             assert_eq!(question, "mine");
             break;
         }
-        assert_eq!(code(&answered), "SERVICE_UNAVAILABLE", "{}", answered.text);
+        assert_eq!(code(&response), "SERVICE_UNAVAILABLE", "{}", response.text);
         tries += 1;
         assert!(tries < 100, "reads never go on");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -376,7 +376,7 @@ async fn without_the_primary_reads_go_on_and_writes_are_refused() {
     assert_eq!(world.feed().await, ["mine"]);
     let refused = world.create(id("ada"), "lost").await;
     assert_eq!(code(&refused), "SERVICE_UNAVAILABLE", "{}", refused.text);
-    let ready = answered(world.app.request(reqwest::Method::GET, "/health/ready")).await;
+    let ready = send_request(world.app.request(reqwest::Method::GET, "/health/ready")).await;
     assert_eq!((ready.status, &ready.body["database"]), (200, &json!("read only")));
     let health = "{ admin { databaseHealth { status latencyMs error } } }";
     let health = world.app.data_as(id("overseer"), health).await;
@@ -396,7 +396,7 @@ async fn without_the_primary_reads_go_on_and_writes_are_refused() {
         assert!(tries < 100, "writes never go on");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let ready = answered(world.app.request(reqwest::Method::GET, "/health/ready")).await;
+    let ready = send_request(world.app.request(reqwest::Method::GET, "/health/ready")).await;
     assert_eq!((ready.status, &ready.body["database"]), (200, &json!("ok")));
 }
 
@@ -405,8 +405,8 @@ async fn a_replica_that_is_not_there_yet_stops_no_server() {
     if !has_cluster("a_replica_that_is_not_there_yet_stops_no_server") {
         return;
     }
-    let primary = Cluster::start().await;
+    let primary = PostgresCluster::start().await;
     let replica = "--database-replica-urls=postgres://nobody@127.0.0.1:1/postgres";
     let app = TestApp::start_on(primary.database(), &[replica]).await;
-    assert_eq!(questions(&app.ask(FEED).await), Vec::<String>::new());
+    assert_eq!(questions(&app.query(FEED).await), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
-//! Requests that are known by their bytes: they are answered before they are read, and exactly as they
-//! would be otherwise.
+//! Memoized requests, recognised by their bytes: their response is returned before they are parsed,
+//! and is exactly the same as without the memo.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use wasteland_tarot::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 
 use crate::persisted_documents::hash_of;
 use crate::support::app::{
-    Answered, Engine, RawConnection, TestApp, answered, on_both_databases, raw_post,
+    Engine, RawConnection, TestApp, TestResponse, on_both_databases, raw_post, send_request,
 };
 use crate::support::fixtures::{id, spread_id};
 use crate::support::mutations::{USER_ERRORS, payload};
@@ -31,14 +31,14 @@ async fn start(engine: Engine, flags: &[&str]) -> TestApp {
 }
 
 /// A request, as the test above all others sends it again.
-struct Sent {
+struct TestRequest {
     method: Method,
     path: String,
     headers: Vec<(&'static str, String)>,
     body: Option<String>,
 }
 
-impl Sent {
+impl TestRequest {
     fn post(body: &Value) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
         Self {
@@ -64,7 +64,7 @@ impl Sent {
         self
     }
 
-    async fn send(&self, app: &TestApp) -> Answered {
+    async fn send(&self, app: &TestApp) -> TestResponse {
         let mut request = app.request(self.method.clone(), &self.path);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
@@ -72,131 +72,131 @@ impl Sent {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        answered(request).await
+        send_request(request).await
     }
 }
 
-/// All headers but those of this answer alone.
-fn headers(answered: &Answered) -> HeaderMap {
-    let mut headers = answered.headers.clone();
+/// All headers but those of this response alone.
+fn headers(response: &TestResponse) -> HeaderMap {
+    let mut headers = response.headers.clone();
     for name in ["date", "x-request-id", "server-timing"] {
         assert!(headers.remove(name).is_some(), "{name}");
     }
     headers
 }
 
-fn known(app: &TestApp) -> u64 {
+fn memoized(app: &TestApp) -> u64 {
     app.app.request_memo.count()
 }
 
 on_both_databases! {
-    async fn what_is_known_is_answered_as_it_was_before(engine: Engine) {
+    async fn a_memoized_request_gets_the_same_response(engine: Engine) {
         let app = start(engine, &["--cors-origins=https://tarot.example"]).await;
         let feed = json!({ "query": FEED, "variables": { "first": 2 } });
-        let tag = Sent::get(&[("query", CARDS)]).send(&app).await.header("etag").to_owned();
+        let tag = TestRequest::get(&[("query", CARDS)]).send(&app).await.header("etag").to_owned();
         let all = [
-            Sent::post(&feed),
-            Sent::post(&json!({ "query": FEED, "variables": { "first": 3 } })),
-            Sent::post(&json!({ "query": CARDS })),
-            Sent::post(&json!({ "query": ADA })),
-            Sent::post(&feed).with("accept", "application/graphql-response+json"),
-            Sent::post(&feed).with("accept", "application/graphql-response+json;q=0.5, application/json"),
-            Sent::post(&feed).with("accept-encoding", "gzip"),
-            Sent::post(&feed).with("accept-encoding", "gzip, deflate, br, zstd"),
-            Sent::post(&feed).with("origin", "https://tarot.example"),
-            Sent::post(&feed).with("origin", "https://other.example"),
-            Sent::get(&[("query", FEED)]),
-            Sent::get(&[("query", CARDS)]),
-            Sent::get(&[("query", CARDS)]).with("accept", "application/json"),
-            Sent::get(&[("query", CARDS)]).with("accept-encoding", "br"),
+            TestRequest::post(&feed),
+            TestRequest::post(&json!({ "query": FEED, "variables": { "first": 3 } })),
+            TestRequest::post(&json!({ "query": CARDS })),
+            TestRequest::post(&json!({ "query": ADA })),
+            TestRequest::post(&feed).with("accept", "application/graphql-response+json"),
+            TestRequest::post(&feed).with("accept", "application/graphql-response+json;q=0.5, application/json"),
+            TestRequest::post(&feed).with("accept-encoding", "gzip"),
+            TestRequest::post(&feed).with("accept-encoding", "gzip, deflate, br, zstd"),
+            TestRequest::post(&feed).with("origin", "https://tarot.example"),
+            TestRequest::post(&feed).with("origin", "https://other.example"),
+            TestRequest::get(&[("query", FEED)]),
+            TestRequest::get(&[("query", CARDS)]),
+            TestRequest::get(&[("query", CARDS)]).with("accept", "application/json"),
+            TestRequest::get(&[("query", CARDS)]).with("accept-encoding", "br"),
         ];
         for (number, sent) in all.iter().enumerate() {
-            // One is computed, one is found and remembered, and one is known.
+            // The first is computed, the second is cached and then memoized, and the third is memoized.
             sent.send(&app).await;
             let found = sent.send(&app).await;
-            assert_eq!(known(&app), number as u64 + 1, "{:?}", sent.headers);
+            assert_eq!(memoized(&app), number as u64 + 1, "{:?}", sent.headers);
             let again = sent.send(&app).await;
             assert_eq!(again.status, 200, "{}", again.text);
             assert_eq!((again.status, &again.text), (found.status, &found.text));
             assert_eq!(headers(&again), headers(&found), "{:?}", sent.headers);
-            let cache = |answered: &Answered| answered.header("server-timing").contains("1 hits, 0 misses");
+            let cache = |response: &TestResponse| response.header("server-timing").contains("1 hits, 0 misses");
             assert!(cache(&again) && cache(&found));
         }
-        // And to whoever has it.
-        let condition = Sent::get(&[("query", CARDS)]).with("if-none-match", &tag);
-        let known_before = known(&app);
+        // And to every client that has it.
+        let condition = TestRequest::get(&[("query", CARDS)]).with("if-none-match", &tag);
+        let memoized_before = memoized(&app);
         let again = condition.send(&app).await;
         assert_eq!((again.status, again.text.as_str()), (304, ""));
-        let others = Sent::get(&[("query", CARDS), ("operationName", "")]).with("if-none-match", &tag);
+        let others = TestRequest::get(&[("query", CARDS), ("operationName", "")]).with("if-none-match", &tag);
         let found = others.send(&app).await;
         assert_eq!((found.status, found.text.as_str()), (304, ""));
         assert_eq!(headers(&again), headers(&found));
-        assert_eq!(known(&app), known_before, "what has no body is not remembered");
-        // A query that is sent by POST is answered whole.
-        let whole = Sent::post(&json!({ "query": CARDS })).with("if-none-match", "*").send(&app).await;
+        assert_eq!(memoized(&app), memoized_before, "a response without a body is not memoized");
+        // A POST query gets the whole response.
+        let whole = TestRequest::post(&json!({ "query": CARDS })).with("if-none-match", "*").send(&app).await;
         assert_eq!(whole.status, 200);
     }
 
-    async fn what_depends_on_more_than_is_remembered_is_not_known(engine: Engine) {
+    async fn a_response_that_depends_on_more_than_the_key_is_not_memoized(engine: Engine) {
         let app = start(engine, &[]).await;
         let hash = hash_of(FEED);
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
         for sent in [
-            // Who registers a document registers it each time.
-            Sent::post(&json!({ "query": FEED, "extensions": extensions })),
-            Sent::post(&json!({ "query": CARDS })).with("authorization", &format!("Bearer {}", app.token_of(id("ada")))),
-            Sent::post(&json!({ "query": "{ admin { cacheStats { size } } }" })),
-            Sent::post(&json!({ "query": "{ nothing }" })),
-            Sent::post(&json!({ "query": CARDS })).with("accept", "application/json").with("accept", "text/html"),
+            // A request that registers a document registers it each time.
+            TestRequest::post(&json!({ "query": FEED, "extensions": extensions })),
+            TestRequest::post(&json!({ "query": CARDS })).with("authorization", &format!("Bearer {}", app.token_of(id("ada")))),
+            TestRequest::post(&json!({ "query": "{ admin { cacheStats { size } } }" })),
+            TestRequest::post(&json!({ "query": "{ nothing }" })),
+            TestRequest::post(&json!({ "query": CARDS })).with("accept", "application/json").with("accept", "text/html"),
             // The layer of compression knows what that means.
-            Sent::post(&json!({ "query": CARDS })).with("accept-encoding", "gzip;q=1"),
-            Sent::post(&json!({ "query": CARDS, "operationName": null, "more": "x".repeat(17_000) })),
+            TestRequest::post(&json!({ "query": CARDS })).with("accept-encoding", "gzip;q=1"),
+            TestRequest::post(&json!({ "query": CARDS, "operationName": null, "more": "x".repeat(17_000) })),
         ] {
             for _ in 0..3 {
                 sent.send(&app).await;
             }
-            assert_eq!(known(&app), 0, "{:?} {:?}", sent.headers, sent.body);
+            assert_eq!(memoized(&app), 0, "{:?} {:?}", sent.headers, sent.body);
         }
         // So large, and no larger.
         let of_bytes = |bytes: usize| {
             let (accept, encodings) = ("application/json", "identity");
-            let empty = Sent::get(&[("query", CARDS), ("more", "")]).path.len() - "/graphql?".len();
+            let empty = TestRequest::get(&[("query", CARDS), ("more", "")]).path.len() - "/graphql?".len();
             let more = "x".repeat(bytes - accept.len() - encodings.len() - empty);
-            let sent = Sent::get(&[("query", CARDS), ("more", &more)]);
+            let sent = TestRequest::get(&[("query", CARDS), ("more", &more)]);
             sent.with("accept", accept).with("accept-encoding", encodings)
         };
-        for (bytes, is_known) in [(REQUEST_MEMO_MAX_REQUEST_BYTES + 1, 0), (REQUEST_MEMO_MAX_REQUEST_BYTES, 1)] {
+        for (bytes, count) in [(REQUEST_MEMO_MAX_REQUEST_BYTES + 1, 0), (REQUEST_MEMO_MAX_REQUEST_BYTES, 1)] {
             for _ in 0..3 {
                 of_bytes(bytes).send(&app).await;
             }
-            assert_eq!(known(&app), is_known, "{bytes}");
+            assert_eq!(memoized(&app), count, "{bytes}");
         }
         // By its hash it is.
         for _ in 0..3 {
-            let by_hash = Sent::post(&json!({ "extensions": extensions })).send(&app).await;
+            let by_hash = TestRequest::post(&json!({ "extensions": extensions })).send(&app).await;
             assert!(by_hash.body["data"]["publicReadings"].is_object(), "{}", by_hash.text);
         }
-        assert_eq!(known(&app), 2);
+        assert_eq!(memoized(&app), 2);
     }
 
-    async fn who_signs_in_is_not_answered_as_nobody(engine: Engine) {
+    async fn a_signed_in_viewer_gets_no_memoized_public_response(engine: Engine) {
         let app = start(engine, &[]).await;
         let body = json!({ "query": ADA });
         for _ in 0..3 {
-            Sent::post(&body).send(&app).await;
+            TestRequest::post(&body).send(&app).await;
         }
-        assert_eq!(known(&app), 1);
-        let of_nobody = Sent::post(&body).send(&app).await.body;
+        assert_eq!(memoized(&app), 1);
+        let of_nobody = TestRequest::post(&body).send(&app).await.body;
         let token = format!("Bearer {}", app.token_of(id("ada")));
-        let own = Sent::post(&body).with("authorization", &token).send(&app).await.body;
+        let own = TestRequest::post(&body).with("authorization", &token).send(&app).await.body;
         assert!(count(&own) > count(&of_nobody), "{own} {of_nobody}");
-        let bad = Sent::post(&body).with("authorization", "Bearer nonsense").send(&app).await;
+        let bad = TestRequest::post(&body).with("authorization", "Bearer nonsense").send(&app).await;
         assert_eq!(bad.status, 401, "{}", bad.text);
     }
 
-    async fn what_was_changed_is_answered_anew(engine: Engine) {
+    async fn a_change_invalidates_memoized_requests(engine: Engine) {
         let app = start(engine, &[]).await;
-        let sent = Sent::post(&json!({ "query": ADA }));
+        let sent = TestRequest::post(&json!({ "query": ADA }));
         for _ in 0..3 {
             sent.send(&app).await;
         }
@@ -216,14 +216,14 @@ fn count(body: &Value) -> i64 {
 
 /// The layer of compression would refuse it when everything is done.
 #[tokio::test]
-async fn who_takes_no_encoding_gets_the_answer_as_it_is() {
+async fn a_client_without_encodings_gets_an_uncompressed_response() {
     let app = start(Engine::Sqlite, &[]).await;
     for encodings in ["identity;q=0", "*;q=0", "gzip;q=0, identity;q=0"] {
-        let sent = Sent::post(&json!({ "query": CARDS })).with("accept-encoding", encodings);
+        let sent = TestRequest::post(&json!({ "query": CARDS })).with("accept-encoding", encodings);
         for _ in 0..3 {
-            let answered = sent.send(&app).await;
+            let response = sent.send(&app).await;
             assert_eq!(
-                (answered.status, answered.header("content-encoding")),
+                (response.status, response.header("content-encoding")),
                 (200, ""),
                 "{encodings}"
             );
@@ -232,29 +232,29 @@ async fn who_takes_no_encoding_gets_the_answer_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_known_counts_as_a_request() {
+async fn a_memoized_request_counts_for_rate_limits() {
     let app = start(Engine::Sqlite, &["--rate-limit=5"]).await;
-    let sent = Sent::post(&json!({ "query": CARDS }));
+    let sent = TestRequest::post(&json!({ "query": CARDS }));
     for left in (0..5).rev() {
-        let answered = sent.send(&app).await;
-        assert_eq!(answered.status, 200);
+        let response = sent.send(&app).await;
+        assert_eq!(response.status, 200);
         assert!(
-            answered.header("ratelimit").contains(&format!("r={left};")),
+            response.header("ratelimit").contains(&format!("r={left};")),
             "{:?}",
-            answered.headers
+            response.headers
         );
     }
-    assert_eq!(known(&app), 1);
+    assert_eq!(memoized(&app), 1);
     assert_eq!(sent.send(&app).await.status, 429);
 }
 
 /// The body may come in pieces, and end too early.
 #[tokio::test]
-async fn a_known_request_that_comes_in_pieces_is_answered() {
+async fn a_memoized_request_may_arrive_in_pieces() {
     let app = start(Engine::Sqlite, &[]).await;
     let body = json!({ "query": CARDS }).to_string();
     for _ in 0..3 {
-        Sent::post(&json!({ "query": CARDS })).send(&app).await;
+        TestRequest::post(&json!({ "query": CARDS })).send(&app).await;
     }
     let request = raw_post("content-type: application/json\r\n", &body);
     let end = request.len() - body.len();
@@ -268,14 +268,14 @@ async fn a_known_request_that_comes_in_pieces_is_answered() {
                 sent = end;
                 tokio::time::sleep(Duration::from_millis(30)).await;
             }
-            let answer = client.answer().await;
-            assert_eq!(answer.status, 200);
-            assert_eq!(answer.json()["data"]["cards"]["nodes"].as_array().map(Vec::len), Some(5));
+            let response = client.read_response().await;
+            assert_eq!(response.status, 200);
+            assert_eq!(response.json()["data"]["cards"]["nodes"].as_array().map(Vec::len), Some(5));
         }
     }
     let mut client = RawConnection::open(&app).await;
     client.write(&request[..end + 10]).await;
     client.reset();
     // And the server goes on.
-    assert_eq!(Sent::post(&json!({ "query": CARDS })).send(&app).await.status, 200);
+    assert_eq!(TestRequest::post(&json!({ "query": CARDS })).send(&app).await.status, 200);
 }

@@ -1,5 +1,5 @@
-//! The schema: `schema.graphql` is what the code prints, everything in it is described, and it keeps
-//! the contract that clients build against.
+//! The schema: `schema.graphql` is printed from the code, everything in it is described, and it
+//! fulfils the contract that clients build against.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use wasteland_tarot::graphql::field_costs::{SURCHARGES, list_bounds};
 use wasteland_tarot::graphql::guard::CostTable;
 use wasteland_tarot::graphql::sdl;
 
-/// What other people's clients rely on: names, types and nullability.
+/// The contract with other people's clients: names, types and nullability.
 const CONTRACT: &str = include_str!("contract.graphql");
 
-/// What of the contract the server does not have yet: a type, a field, or an argument. Each entry
-/// must be missing, so the list can only shrink.
+/// Parts of the contract that the server does not have yet: a type, a field, or an argument. Each
+/// entry must be missing, so the list can only shrink.
 const PENDING: &[&str] =
     &["Admin.operations", "OperationStats", "ReadingCreatedEvent", "ReadingScope", "Subscription"];
 
@@ -131,7 +131,7 @@ fn the_file_holds_what_the_code_prints() {
 }
 
 #[test]
-fn the_contract_is_kept_but_for_what_is_pending() {
+fn the_contract_holds_but_for_pending_parts() {
     let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(sdl())));
     let mut differences = Vec::new();
     for (path, expected) in &contract {
@@ -148,7 +148,7 @@ fn the_contract_is_kept_but_for_what_is_pending() {
 }
 
 #[test]
-fn what_is_pending_is_in_the_contract_and_missing() {
+fn pending_parts_are_in_the_contract_and_missing() {
     let (contract, ours) = (offers(&types_of(CONTRACT)), offers(&types_of(sdl())));
     let done: Vec<_> = PENDING
         .iter()
@@ -206,10 +206,10 @@ fn every_list_is_a_connection_or_has_a_bound() {
     let costs = CostTable::from_sdl(sdl(), &bounds);
     assert!(costs.is_ok(), "{costs:?}");
 
-    // That it would be noticed: each bound is needed.
-    for left_out in 0..bounds.len() {
+    // Each bound is needed: a missing one is detected.
+    for missing in 0..bounds.len() {
         let mut rest = bounds.clone();
-        let bound = rest.remove(left_out);
+        let bound = rest.remove(missing);
         assert!(CostTable::from_sdl(sdl(), &rest).is_err(), "{}.{}", bound.type_name, bound.field);
     }
 }

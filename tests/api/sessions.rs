@@ -1,5 +1,5 @@
-//! Sessions: logging in and being locked out, refresh tokens and their cookie, logging out, and what
-//! else a password is asked for.
+//! Sessions: logging in and being locked out, refresh tokens and their cookie, logging out, and
+//! other fields that need a password.
 
 use std::fmt::Write as _;
 
@@ -17,11 +17,11 @@ use wasteland_tarot::services::maintenance::sweep;
 use wasteland_tarot::services::tokens::AccessClaims;
 
 use crate::accounts::{
-    PASSWORD, bad_credentials, failure_code, known, mutate, mutation, payload, plain_refusal,
-    registration, with,
+    PASSWORD, bad_credentials, failure_code, mutate, mutation, payload, plain_refusal,
+    registration, user_with_password, with,
 };
 use crate::support::app::{
-    Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases,
+    Engine, SECRET, TestApp, TestResponse, data_of, forge, on_both_databases, send_request,
 };
 use crate::support::fixtures::{id, reading, reading_id, rows, user};
 
@@ -34,7 +34,7 @@ async fn start(engine: Engine, names: &[&str], flags: &[&str]) -> TestApp {
     let app = TestApp::start_with(engine, flags).await;
     let mut people = Vec::new();
     for name in names {
-        people.push(known(name).await);
+        people.push(user_with_password(name).await);
     }
     app.insert(rows(people, Vec::new())).await;
     app
@@ -54,7 +54,7 @@ impl Pair {
     }
 }
 
-async fn try_login(app: &TestApp, login: &str, password: &str) -> Answered {
+async fn try_login(app: &TestApp, login: &str, password: &str) -> TestResponse {
     let input = json!({ "login": login, "password": password });
     mutate(app, None, ("login", &format!("{SESSION} viewer {{ username }}")), &input).await
 }
@@ -66,7 +66,7 @@ async fn log_in(app: &TestApp, login: &str) -> Pair {
     Pair::of(&done["session"])
 }
 
-/// What is said to somebody who cannot log in, and nothing else comes of it.
+/// User error of a failed login, which has no other effect.
 async fn login_refused(app: &TestApp, login: &str, password: &str) -> Value {
     let mut done = payload("login", try_login(app, login, password).await);
     assert_eq!([&done["session"], &done["viewer"]], [&Value::Null; 2], "{login}");
@@ -103,7 +103,7 @@ fn advance(app: &TestApp, by: TimeDelta) {
     app.app.services.clock.advance(by);
 }
 
-/// Puts the clock forward to that time, from where it goes on: what must be before a time keeps a
+/// Puts the clock forward to that time, from its current one: expiry times just before it are at a
 /// distance from it.
 fn advance_to(app: &TestApp, time: DateTime<Utc>) {
     let clock = &app.app.services.clock;
@@ -120,18 +120,20 @@ async fn row(app: &TestApp, name: &str) -> users::Model {
     found.expect("read").expect("a user")
 }
 
-/// Asks with these headers and no others of that kind.
-async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> Answered {
+/// Sends a request with these headers and no others of that kind.
+async fn post(app: &TestApp, headers: &[(&str, &str)], body: &Value) -> TestResponse {
     let request = app
         .request(Method::POST, "/graphql")
         .header("accept", "application/graphql-response+json")
         .header("content-type", "application/json")
         .body(body.to_string());
-    answered(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)))
-        .await
+    send_request(
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)),
+    )
+    .await
 }
 
-/// The body that asks for a mutation.
+/// The body of a request with one mutation.
 fn body(name: &str, selection: &str, input: &Value) -> Value {
     json!({ "query": mutation(name, selection), "variables": { "input": input } })
 }
@@ -150,7 +152,7 @@ on_both_databases! {
             for began in [
                 ends("accessTokenExpiresAt", TimeDelta::minutes(15)),
                 ends("refreshTokenExpiresAt", TimeDelta::days(14)),
-                row(&app, "ada").await.last_login_at.expect("noted"),
+                row(&app, "ada").await.last_login_at.expect("recorded"),
             ] {
                 assert!(before <= began && began <= after, "{before} {began} {after}");
             }
@@ -161,7 +163,7 @@ on_both_databases! {
         assert_eq!(row(&app, "bob").await.last_login_at, None);
     }
 
-    async fn what_is_asked_after_a_login_is_asked_by_who_logged_in(engine: Engine) {
+    async fn fields_after_a_login_see_its_viewer(engine: Engine) {
         let app = start(engine, &["ada", "bob"], &[]).await;
         let token = app.token_of(id("ada"));
         let selection = "viewer { username email }";
@@ -171,9 +173,9 @@ on_both_databases! {
         assert_eq!(done["viewer"], json!({ "username": "bob", "email": "bob@example.com" }));
     }
 
-    async fn a_wrong_password_and_an_unknown_name_get_the_same_answer(engine: Engine) {
+    async fn a_wrong_password_and_an_unknown_name_get_the_same_response(engine: Engine) {
         let app = start(engine, &["ada"], &["--login-failures=100"]).await;
-        let gone = users::Model { is_active: false, ..known("gone").await };
+        let gone = users::Model { is_active: false, ..user_with_password("gone").await };
         app.insert(rows(vec![gone], Vec::new())).await;
         let wrong = try_login(&app, "ada", WRONG).await;
         assert_eq!(
@@ -182,16 +184,16 @@ on_both_databases! {
                 "session": null, "viewer": null, "userErrors": [bad_credentials()],
             } } })
         );
-        let shown = |answered: &Answered| {
-            let mut headers = answered.headers.clone();
+        let shown = |response: &TestResponse| {
+            let mut headers = response.headers.clone();
             for name in ["x-request-id", "date"] {
                 assert!(headers.remove(name).is_some(), "{name}");
             }
-            // It tells the time, and nothing of statements and rows.
+            // It has durations, and no statements or rows.
             let timing = headers.remove("server-timing").expect("a header");
             let timing = timing.to_str().expect("text");
             assert!(timing.starts_with("total;dur=") && !timing.contains("sql"), "{timing}");
-            (answered.status, headers, answered.text.clone())
+            (response.status, headers, response.text.clone())
         };
         for (login, password) in [
             ("ada@example.com", WRONG),
@@ -201,7 +203,7 @@ on_both_databases! {
             // Deactivated.
             ("gone", PASSWORD),
             ("gone", WRONG),
-            // What no password is.
+            // Invalid passwords.
             ("ada", ""),
             ("ada", &"x".repeat(5_000)),
         ] {
@@ -237,7 +239,7 @@ on_both_databases! {
         expected["message"] = format!("the account is locked until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true)).into();
         expected["lockedUntil"] = locked["lockedUntil"].clone();
         assert_eq!(locked, expected);
-        // Whoever does not know the password does not hear of it, and does not prolong it.
+        // An attempt without the password neither learns of the lock nor prolongs it.
         for _ in 0..6 {
             assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
         }
@@ -287,13 +289,13 @@ on_both_databases! {
             };
             format!("mutation {{{} }}", (0..count).map(field).collect::<String>())
         };
-        let answered = app.ask(&aliased(30, WRONG)).await;
+        let response = app.query(&aliased(30, WRONG)).await;
         assert_eq!(row(&app, "ada").await.failed_logins, 1);
-        let data = answered.body["data"].as_object().expect("data");
+        let data = response.body["data"].as_object().expect("data");
         assert_eq!(data["a0"]["userErrors"], json!([{ "code": "BAD_CREDENTIALS" }]));
         assert_eq!(data.len(), 30);
-        assert!((1..30).all(|n| data[&format!("a{n}")].is_null()), "{}", answered.text);
-        let error = &answered.body_without_request_id()["errors"][0];
+        assert!((1..30).all(|n| data[&format!("a{n}")].is_null()), "{}", response.text);
+        let error = &response.body_without_request_id()["errors"][0];
         assert_eq!(error["path"], json!(["a1"]));
         assert_eq!(error["message"], "a request may give one password; send another request");
         assert_eq!(
@@ -302,13 +304,13 @@ on_both_databases! {
         );
         // The right one is not found by a guess that comes second.
         let mixed = aliased(2, PASSWORD).replacen(PASSWORD, WRONG, 1);
-        let answered = app.ask(&mixed).await;
-        assert_eq!(answered.body["data"]["a1"], Value::Null);
+        let response = app.query(&mixed).await;
+        assert_eq!(response.body["data"]["a1"], Value::Null);
         assert_eq!(row(&app, "ada").await.failed_logins, 2);
 
-        let answered = app.ask(&aliased(100, WRONG)).await;
-        assert_eq!(answered.status, 400);
-        assert_eq!(failure_code(&answered), "QUERY_TOO_LARGE");
+        let response = app.query(&aliased(100, WRONG)).await;
+        assert_eq!(response.status, 400);
+        assert_eq!(failure_code(&response), "QUERY_TOO_LARGE");
         assert_eq!(row(&app, "ada").await.failed_logins, 2);
     }
 
@@ -324,8 +326,8 @@ on_both_databases! {
                 password: {WRONG:?} }}) {{ __typename }}"),
         ] {
             let query = format!("mutation {{ {first} {second} }}");
-            let answered = app.send(Some(&token), &json!({ "query": query })).await;
-            assert_eq!(failure_code(&answered), "BAD_USER_INPUT", "{query}: {}", answered.text);
+            let response = app.send(Some(&token), &json!({ "query": query })).await;
+            assert_eq!(failure_code(&response), "BAD_USER_INPUT", "{query}: {}", response.text);
         }
         assert_eq!(row(&app, "ada").await.failed_logins, 3);
         let count = users::Entity::find().count(&app.database.connect().await).await;
@@ -351,7 +353,7 @@ on_both_databases! {
         assert_eq!(failure_code(&who), "UNAUTHENTICATED");
     }
 
-    async fn a_bad_access_token_does_not_keep_from_beginning_a_session(engine: Engine) {
+    async fn a_bad_access_token_does_not_prevent_a_login(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         for (number, header) in bad_headers(&app).iter().enumerate() {
             let with_header = [("authorization", header.as_str())];
@@ -370,7 +372,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_bad_access_token_keeps_from_everything_else(engine: Engine) {
+    async fn a_bad_access_token_is_rejected_everywhere_else(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         let refresh = log_in(&app, "ada").await.refresh;
         let login = format!("login(input: {{ login: \"ada\", password: {WRONG:?} }}) {{ __typename }}");
@@ -387,22 +389,22 @@ on_both_databases! {
                 format!("mutation {{ {logout} {login} }}"),
                 format!("mutation {{ {login} ...M }} fragment M on Mutation {{ {profile} }}"),
                 format!("mutation {{ {login} ... {{ login: {logout} }} }}"),
-                // Not even whether it is valid is told.
+                // Its validity is not revealed either.
                 "{ nonsense".to_owned(),
                 "mutation { login }".to_owned() + " { x }",
             ] {
                 let sent = json!({ "query": query });
-                let answered = post(&app, &[("authorization", &header)], &sent).await;
-                assert_eq!(answered.status, 401, "{query}: {}", answered.text);
-                assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
-                assert_eq!(answered.body.get("data"), None);
+                let response = post(&app, &[("authorization", &header)], &sent).await;
+                assert_eq!(response.status, 401, "{query}: {}", response.text);
+                assert_eq!(failure_code(&response), "UNAUTHENTICATED");
+                assert_eq!(response.body.get("data"), None);
             }
             // Which operation of a document runs decides.
             let query = format!("mutation Begin {{ {login} }} mutation Other {{ {logout} }}");
             for (operation, status) in [("Begin", 200), ("Other", 401)] {
                 let sent = json!({ "query": query, "operationName": operation });
-                let answered = post(&app, &[("authorization", &header)], &sent).await;
-                assert_eq!(answered.status, status, "{operation}: {}", answered.text);
+                let response = post(&app, &[("authorization", &header)], &sent).await;
+                assert_eq!(response.status, status, "{operation}: {}", response.text);
             }
         }
         assert!(!is_over(&app, &refresh).await, "nobody was logged out");
@@ -427,9 +429,9 @@ on_both_databases! {
         let services = &app.app.services;
         let of_ada = services.tokens.issue_share_grant(id("ada"), now()).expect("a grant").token;
         for token in [grant, &of_ada] {
-            let answered = app.send(Some(token), &json!({ "query": "{ viewer { id } }" })).await;
-            assert_eq!(answered.status, 401);
-            assert_eq!(failure_code(&answered), "UNAUTHENTICATED");
+            let response = app.send(Some(token), &json!({ "query": "{ viewer { id } }" })).await;
+            assert_eq!(response.status, 401);
+            assert_eq!(failure_code(&response), "UNAUTHENTICATED");
         }
         let share = share_of(grant);
         let as_share = services.tokens.issue_access_token(AccessClaims { user: share, login: None }, now());
@@ -441,8 +443,8 @@ on_both_databases! {
             (&*of_ada, "PASSWORD_REQUIRED"),
         ] {
             let query = "query ($t: String!, $g: String) { sharedReading(token: $t, grant: $g) { status } }";
-            let answered = app.ask_with(query, json!({ "t": link, "g": given })).await;
-            assert_eq!(data_of(answered), json!({ "sharedReading": { "status": status } }));
+            let response = app.query_with_variables(query, json!({ "t": link, "g": given })).await;
+            assert_eq!(data_of(response), json!({ "sharedReading": { "status": status } }));
         }
     }
 }
@@ -501,7 +503,8 @@ on_both_databases! {
         advance(&app, TimeDelta::seconds(20));
         let second = refreshed(&app, &first.refresh).await;
         let third = refreshed(&app, &second.refresh).await;
-        // Somebody has the answer that seemed to be lost: nobody knows who is who.
+        // Somebody has the response that seemed to be lost: the two holders cannot be
+        // distinguished.
         assert!(is_over(&app, &lost.refresh).await);
         assert!(is_over(&app, &third.refresh).await);
         assert!(!is_over(&app, &other.refresh).await, "another session goes on");
@@ -585,19 +588,19 @@ on_both_databases! {
         assert!(is_over(&app, &Pair::of(&last["session"]).refresh).await);
     }
 
-    async fn refresh_tokens_are_kept_as_hashes_only(engine: Engine) {
+    async fn refresh_tokens_are_stored_as_hashes_only(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         let first = log_in(&app, "ada").await;
         let second = refreshed(&app, &first.refresh).await;
         let connection = app.database.connect().await;
-        let mut kept = refresh_tokens::Entity::find().all(&connection).await.expect("read");
-        kept.sort_by_key(|token| token.id);
-        let hashes: Vec<&str> = kept.iter().map(|token| &*token.token_hash).collect();
+        let mut stored = refresh_tokens::Entity::find().all(&connection).await.expect("read");
+        stored.sort_by_key(|token| token.id);
+        let hashes: Vec<&str> = stored.iter().map(|token| &*token.token_hash).collect();
         assert_eq!(hashes, [hash(&first.refresh), hash(&second.refresh)]);
         let logins = login_sessions::Entity::find().all(&connection).await.expect("read");
         for token in [&first.refresh, &second.refresh] {
             assert_eq!(token.len(), 43, "256 bits");
-            assert!(!format!("{kept:?} {logins:?}").contains(token.as_str()));
+            assert!(!format!("{stored:?} {logins:?}").contains(token.as_str()));
         }
     }
 
@@ -675,7 +678,7 @@ on_both_databases! {
         let done = payload("login", try_login(&app, "ada", new).await);
         assert_eq!(done["viewer"], json!({ "username": "ada" }));
         let hash = row(&app, "bob").await.password_hash;
-        assert_eq!(hash, known("bob").await.password_hash);
+        assert_eq!(hash, user_with_password("bob").await.password_hash);
     }
 
     async fn wrong_passwords_at_a_change_count_as_at_a_login(engine: Engine) {
@@ -698,12 +701,12 @@ on_both_databases! {
         let refused = payload("deleteAccount", refused);
         assert_eq!(refused["deletedUserId"], Value::Null);
         assert_eq!(refused["userErrors"][0]["code"], "ACCOUNT_LOCKED");
-        // Who does not know the password hears nothing of it.
+        // An attempt with a wrong password learns nothing of it.
         let refused = change_password(&app, &session.access, &wrong).await;
         assert_eq!(refused["userErrors"][0]["code"], "BAD_CREDENTIALS");
     }
 
-    async fn what_has_expired_is_swept_and_nothing_else(engine: Engine) {
+    async fn expired_rows_are_swept_and_nothing_else(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         let old = log_in(&app, "ada").await;
         let ended = log_in(&app, "ada").await;
@@ -744,7 +747,7 @@ on_both_databases! {
     }
 }
 
-/// A refresh token as it is to be kept.
+/// A refresh token as it is to be stored.
 fn hash(token: &str) -> String {
     Sha256::digest(token).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -788,9 +791,9 @@ async fn a_new_password_has_its_limits() {
     }
 }
 
-/// The refresh token that an answer puts into the cookie, whose attributes are asserted.
-fn cookie_of(answered: &Answered) -> String {
-    let all: Vec<_> = answered.headers.get_all("set-cookie").iter().collect();
+/// The refresh token in the cookie of a response. Asserts the attributes of the cookie.
+fn cookie_of(response: &TestResponse) -> String {
+    let all: Vec<_> = response.headers.get_all("set-cookie").iter().collect();
     assert_eq!(all.len(), 1, "{all:?}");
     let text = all[0].to_str().expect("text");
     let parts: Vec<&str> = text.split("; ").collect();
@@ -802,7 +805,7 @@ fn cookie_of(answered: &Answered) -> String {
     let two_weeks = TimeDelta::days(14).num_seconds();
     assert!((two_weeks - 30..=two_weeks).contains(&age), "{age}");
     assert_eq!(token.len(), 43);
-    assert!(!answered.text.contains(token), "the token is in the body as well");
+    assert!(!response.text.contains(token), "the token is in the body as well");
     token.to_owned()
 }
 
@@ -811,22 +814,22 @@ const CLEARED: &str = "refresh_token=; Path=/graphql; Max-Age=0; HttpOnly; Secur
 /// Logs Ada in with the cookie.
 async fn log_in_with_cookie(app: &TestApp) -> String {
     let input = json!({ "login": "ada", "password": PASSWORD, "tokenDelivery": "COOKIE" });
-    let answered = mutate(app, None, ("login", SESSION), &input).await;
-    let token = cookie_of(&answered);
-    let done = payload("login", answered);
+    let response = mutate(app, None, ("login", SESSION), &input).await;
+    let token = cookie_of(&response);
+    let done = payload("login", response);
     assert_eq!(done["session"]["refreshToken"], Value::Null);
     assert!(done["session"]["accessToken"].is_string());
     token
 }
 
-/// Asks for a mutation with that cookie and these headers.
+/// Sends a mutation with that cookie and these headers.
 async fn with_cookie(
     app: &TestApp,
     token: &str,
     headers: &[(&str, &str)],
     (name, selection): (&str, &str),
     input: &Value,
-) -> Answered {
+) -> TestResponse {
     let cookie = format!("theme=dark; refresh_token={token}; other=1");
     let headers = [headers, &[("cookie", cookie.as_str())]].concat();
     post(app, &headers, &body(name, selection, input)).await
@@ -840,20 +843,20 @@ async fn every_session_can_begin_with_a_cookie() {
     log_in_with_cookie(&app).await;
     let by_cookie = json!({ "tokenDelivery": "COOKIE" });
     let input = with(registration("bob"), by_cookie.clone());
-    let answered = mutate(&app, None, ("register", SESSION), &input).await;
-    cookie_of(&answered);
-    assert_eq!(payload("register", answered)["session"]["refreshToken"], Value::Null);
+    let response = mutate(&app, None, ("register", SESSION), &input).await;
+    cookie_of(&response);
+    assert_eq!(payload("register", response)["session"]["refreshToken"], Value::Null);
     let input = with(json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }), by_cookie);
     let token = app.token_of(id("ada"));
-    let answered = mutate(&app, Some(&token), ("changePassword", SESSION), &input).await;
-    cookie_of(&answered);
-    assert_eq!(payload("changePassword", answered)["session"]["refreshToken"], Value::Null);
-    // Who wants it in the body gets no cookie.
+    let response = mutate(&app, Some(&token), ("changePassword", SESSION), &input).await;
+    cookie_of(&response);
+    assert_eq!(payload("changePassword", response)["session"]["refreshToken"], Value::Null);
+    // A client that wants the token in the body gets no cookie.
     for delivery in [json!({}), json!({ "tokenDelivery": "BODY" })] {
         let input = with(json!({ "login": "ada", "password": PASSWORD }), delivery);
-        let answered = mutate(&app, None, ("login", SESSION), &input).await;
-        assert_eq!(answered.headers.get("set-cookie"), None);
-        Pair::of(&payload("login", answered)["session"]);
+        let response = mutate(&app, None, ("login", SESSION), &input).await;
+        assert_eq!(response.headers.get("set-cookie"), None);
+        Pair::of(&payload("login", response)["session"]);
     }
 }
 
@@ -861,32 +864,32 @@ async fn every_session_can_begin_with_a_cookie() {
 async fn a_session_in_the_cookie_is_renewed_in_the_cookie() {
     let app = start(Engine::Sqlite, &["ada"], &[]).await;
     let first = log_in_with_cookie(&app).await;
-    let answered = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
-    let second = cookie_of(&answered);
+    let response = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
+    let second = cookie_of(&response);
     assert_ne!(first, second);
-    let done = payload("refreshSession", answered);
+    let done = payload("refreshSession", response);
     assert_eq!(done["session"]["refreshToken"], Value::Null);
     assert_eq!(done["userErrors"], json!([]));
-    let answered = with_cookie(&app, &second, &[], REFRESH, &json!({ "refreshToken": null })).await;
-    let third = cookie_of(&answered);
+    let response = with_cookie(&app, &second, &[], REFRESH, &json!({ "refreshToken": null })).await;
+    let third = cookie_of(&response);
 
     // A token in the body is the one that is meant, and its successor comes in the body.
     let pair = log_in(&app, "ada").await;
     let input = json!({ "refreshToken": pair.refresh });
-    let answered = with_cookie(&app, &third, &[], REFRESH, &input).await;
-    assert_eq!(answered.headers.get("set-cookie"), None);
-    Pair::of(&payload("refreshSession", answered)["session"]);
+    let response = with_cookie(&app, &third, &[], REFRESH, &input).await;
+    assert_eq!(response.headers.get("set-cookie"), None);
+    Pair::of(&payload("refreshSession", response)["session"]);
 
     // One that is over is forgotten.
-    let answered = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
-    assert_eq!(answered.header("set-cookie"), CLEARED);
-    assert_eq!(payload("refreshSession", answered)["userErrors"][0]["code"], "SESSION_EXPIRED");
+    let response = with_cookie(&app, &first, &[], REFRESH, &json!({})).await;
+    assert_eq!(response.header("set-cookie"), CLEARED);
+    assert_eq!(payload("refreshSession", response)["userErrors"][0]["code"], "SESSION_EXPIRED");
     assert!(is_over(&app, &third).await);
 
     for headers in [&[][..], &[("cookie", "refresh_token=")], &[("cookie", "refresh=x")]] {
-        let answered = post(&app, headers, &body("refreshSession", SESSION, &json!({}))).await;
-        assert_eq!(answered.headers.get("set-cookie"), None);
-        let error = &payload("refreshSession", answered)["userErrors"][0];
+        let response = post(&app, headers, &body("refreshSession", SESSION, &json!({}))).await;
+        assert_eq!(response.headers.get("set-cookie"), None);
+        let error = &payload("refreshSession", response)["userErrors"][0];
         assert_eq!(error["code"], "SESSION_EXPIRED");
         assert_eq!(error["message"], "there is no session; log in");
     }
@@ -912,36 +915,36 @@ async fn only_our_own_pages_and_listed_ones_may_use_the_cookie() {
     ] {
         for (name, selection) in [REFRESH, ("logout", "loggedOut")] {
             let headers = [("origin", origin)];
-            let answered = with_cookie(&app, &token, &headers, (name, selection), &json!({})).await;
-            assert_eq!(answered.body["data"], json!({ name: null }), "{origin}");
-            assert_eq!(failure_code(&answered), "FORBIDDEN", "{origin}");
-            let message = &answered.body["errors"][0]["message"];
+            let response = with_cookie(&app, &token, &headers, (name, selection), &json!({})).await;
+            assert_eq!(response.body["data"], json!({ name: null }), "{origin}");
+            assert_eq!(failure_code(&response), "FORBIDDEN", "{origin}");
+            let message = &response.body["errors"][0]["message"];
             assert_eq!(message, "pages of this origin may not use the cookie");
-            assert_eq!(answered.headers.get("set-cookie"), None);
+            assert_eq!(response.headers.get("set-cookie"), None);
         }
     }
     for origin in [&*app.url, "https://app.example", "https://other.example:8443"] {
-        let answered = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
-        token = cookie_of(&answered);
+        let response = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
+        token = cookie_of(&response);
     }
     // A token that a page holds itself is its own affair.
     let input = json!({ "refreshToken": token });
     let sent = body("refreshSession", SESSION, &input);
-    let answered = post(&app, &[("origin", "https://evil.example")], &sent).await;
-    assert_eq!(payload("refreshSession", answered)["userErrors"], json!([]));
+    let response = post(&app, &[("origin", "https://evil.example")], &sent).await;
+    assert_eq!(payload("refreshSession", response)["userErrors"], json!([]));
 }
 
 #[tokio::test]
-async fn pages_of_any_origin_may_ask_and_still_not_use_the_cookie() {
+async fn pages_of_any_origin_may_query_but_not_use_the_cookie() {
     let flags = ["--cors-origins=*", "--public-url=https://tarot.example/base"];
     let mut app = start(Engine::Sqlite, &["ada"], &flags).await;
-    // That is what others are told; here it is asked where it listens.
+    // The URL above is the public one; requests of the test go to the listening address.
     app.url = format!("http://{}", app.app.services.settings.server.listen);
     let token = log_in_with_cookie(&app).await;
     for origin in ["https://evil.example", "https://tarot.example/base", "null"] {
-        let answered = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
-        assert_eq!(failure_code(&answered), "FORBIDDEN", "{origin}");
-        assert_eq!(answered.header("access-control-allow-credentials"), "");
+        let response = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
+        assert_eq!(failure_code(&response), "FORBIDDEN", "{origin}");
+        assert_eq!(response.header("access-control-allow-credentials"), "");
     }
     let own = [("origin", "https://tarot.example")];
     cookie_of(&with_cookie(&app, &token, &own, REFRESH, &json!({})).await);
@@ -954,26 +957,26 @@ async fn logging_out_ends_the_session_of_the_cookie_and_clears_it() {
     let done = json!({ "loggedOut": true, "userErrors": [] });
     let token = log_in_with_cookie(&app).await;
     let other = log_in(&app, "ada").await;
-    let answered = with_cookie(&app, &token, &[], logout, &json!({})).await;
-    assert_eq!(answered.header("set-cookie"), CLEARED);
-    assert_eq!(payload("logout", answered), done);
+    let response = with_cookie(&app, &token, &[], logout, &json!({})).await;
+    assert_eq!(response.header("set-cookie"), CLEARED);
+    assert_eq!(payload("logout", response), done);
     assert!(is_over(&app, &token).await);
     assert!(!is_over(&app, &other.refresh).await);
 
     let token = log_in_with_cookie(&app).await;
     let other = log_in(&app, "ada").await;
-    let answered = with_cookie(&app, &token, &[], logout, &json!({ "everywhere": true })).await;
-    assert_eq!(answered.header("set-cookie"), CLEARED);
-    assert_eq!(payload("logout", answered), done);
+    let response = with_cookie(&app, &token, &[], logout, &json!({ "everywhere": true })).await;
+    assert_eq!(response.header("set-cookie"), CLEARED);
+    assert_eq!(payload("logout", response), done);
     assert!(is_over(&app, &token).await);
     assert!(is_over(&app, &other.refresh).await);
 
     // Without a cookie there is none to clear.
     let other = log_in(&app, "ada").await;
     let input = json!({ "refreshToken": other.refresh });
-    let answered = mutate(&app, None, logout, &input).await;
-    assert_eq!(answered.headers.get("set-cookie"), None);
-    assert_eq!(payload("logout", answered), done);
+    let response = mutate(&app, None, logout, &input).await;
+    assert_eq!(response.headers.get("set-cookie"), None);
+    assert_eq!(payload("logout", response), done);
 }
 
 #[tokio::test]
@@ -984,8 +987,8 @@ async fn a_deleted_account_leaves_no_cookie() {
     let headers = [("authorization", access.as_str())];
     let delete = ("deleteAccount", "deletedUserId");
     let input = json!({ "password": PASSWORD });
-    let answered = with_cookie(&app, &token, &headers, delete, &input).await;
-    assert_eq!(answered.header("set-cookie"), CLEARED);
-    assert!(payload("deleteAccount", answered)["deletedUserId"].is_string());
+    let response = with_cookie(&app, &token, &headers, delete, &input).await;
+    assert_eq!(response.header("set-cookie"), CLEARED);
+    assert!(payload("deleteAccount", response)["deletedUserId"].is_string());
     assert!(is_over(&app, &token).await);
 }

@@ -1,4 +1,4 @@
-//! Share links: whoever has one reads one reading, until it is over or revoked.
+//! Share links: the holder of one reads one reading, until it is over or revoked.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::maintenance::{fold_counters, sweep};
 
 use crate::support::app::{
-    Answered, Engine, SECRET, TestApp, answered, data_of, forge, on_both_databases,
+    Engine, SECRET, TestApp, TestResponse, data_of, forge, on_both_databases, send_request,
 };
 use crate::support::fixtures::{
     card, drawn_cards, id, private, reading, reading_id, spread_id, user,
@@ -72,17 +72,18 @@ fn token_of(link: &Value) -> String {
     url.rsplit('/').next().expect("a token").to_owned()
 }
 
-/// What a link leads to, for nobody in particular.
+/// The reading of a link, without a viewer.
 async fn shared(app: &TestApp, token: &str, grant: Option<&str>) -> Value {
     let query = format!(
         "query ($token: String!, $grant: String) {{
             sharedReading(token: $token, grant: $grant) {{ {SHARED} }} }}"
     );
-    let answered = app.ask_with(&query, json!({ "token": token, "grant": grant })).await;
-    data_of(answered)["sharedReading"].take()
+    let response =
+        app.query_with_variables(&query, json!({ "token": token, "grant": grant })).await;
+    data_of(response)["sharedReading"].take()
 }
 
-/// What a link leads to that shows nothing but its status.
+/// A link that shows nothing but its status.
 fn closed(status: &str) -> Value {
     json!({ "status": status, "title": null, "description": null, "content": null })
 }
@@ -94,7 +95,7 @@ async fn unlock(app: &TestApp, token: &str, password: &str) -> Value {
         .take()
 }
 
-/// What unlocking answers that unlocks nothing.
+/// Payload of an unlocking that failed.
 fn not_unlocked(field: &str, code: &str, message: &str) -> Value {
     let refused = refusal(&[field], code, message, [None, None]);
     json!({ "grant": null, "sharedReading": null, "userErrors": refused })
@@ -104,8 +105,8 @@ fn share_closed() -> Value {
     not_unlocked("token", "SHARE_CLOSED", "this link is closed")
 }
 
-async fn page(app: &TestApp, token: &str) -> Answered {
-    answered(app.request(Method::GET, &format!("/s/{token}"))).await
+async fn page(app: &TestApp, token: &str) -> TestResponse {
+    send_request(app.request(Method::GET, &format!("/s/{token}"))).await
 }
 
 /// A time so many seconds from now, as the server sees it.
@@ -114,7 +115,7 @@ fn in_seconds(app: &TestApp, seconds: i64) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// How many open links Ada's reading has.
+/// Number of open links of Ada's reading.
 async fn open_links(app: &TestApp) -> usize {
     let query = format!("{{ reading(id: {:?}) {{ shareLinks {{ id }} }} }}", reading_id("secret"));
     let data = app.data_as(id("ada"), &query).await;
@@ -122,7 +123,7 @@ async fn open_links(app: &TestApp) -> usize {
 }
 
 on_both_databases! {
-    async fn whoever_has_the_link_of_a_private_reading_reads_it(engine: Engine) {
+    async fn the_holder_of_a_link_reads_a_private_reading(engine: Engine) {
         let app = start(engine, &[]).await;
         let expires_at = in_seconds(&app, 3600);
         let more = json!({ "title": " T ", "description": "D\nd", "expiresAt": expires_at });
@@ -147,7 +148,7 @@ on_both_databases! {
         // Nobody finds it otherwise, and the link is the owner's.
         let hidden = json!({ "data": { "node": null, "reading": null } });
         for viewer in [None, Some(id("bob"))] {
-            assert_eq!(app.ask_as_viewer(viewer, &query).await.body, hidden);
+            assert_eq!(app.query_as_viewer(viewer, &query).await.body, hidden);
         }
         let card = card(&app, "major_arcana_13");
         assert_eq!(
@@ -211,9 +212,9 @@ on_both_databases! {
             assert_eq!(shared(&app, &first, Some(grant)).await, closed("PASSWORD_REQUIRED"));
         }
         // A grant says nothing of who somebody is.
-        let answered = app.send(Some(grant), &json!({ "query": "{ viewer { id } }" })).await;
-        assert_eq!(answered.status, 401);
-        assert_eq!(answered.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        let response = app.send(Some(grant), &json!({ "query": "{ viewer { id } }" })).await;
+        assert_eq!(response.status, 401);
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     }
 
     async fn a_grant_is_good_for_a_quarter_of_an_hour(engine: Engine) {
@@ -269,7 +270,7 @@ on_both_databases! {
             let token = token_of(&share(&app, &json!({ "password": password })).await);
             assert_eq!(unlock(&app, &token, &password).await["sharedReading"]["status"], "OPEN");
         }
-        // What a form sends that was left empty is none.
+        // An empty field of a form is no password.
         let open = token_of(&share(&app, &json!({ "password": "" })).await);
         assert_eq!(shared(&app, &open, None).await["status"], "OPEN");
         for (length, code) in [(1, "TOO_SHORT"), (5, "TOO_SHORT"), (129, "TOO_LONG")] {
@@ -330,8 +331,8 @@ on_both_databases! {
         let none = GlobalId::ShareLink(id("none")).encode().to_string();
         for (viewer, link) in [("ada", &link["id"]), ("ada", &json!(none)), ("bob", &other["id"])] {
             let input = json!({ "id": link });
-            let answered = mutate(&app, Some(id(viewer)), "revokeShare", &input, &fields).await;
-            assert_eq!(answered.body_without_request_id(), not_found("revokeShare", "share link"));
+            let response = mutate(&app, Some(id(viewer)), "revokeShare", &input, &fields).await;
+            assert_eq!(response.body_without_request_id(), not_found("revokeShare", "share link"));
         }
         assert_eq!(shared(&app, &token_of(&other), None).await["status"], "OPEN");
     }
@@ -345,12 +346,12 @@ on_both_databases! {
         }
         // Ten at once find one place.
         let input = json!({ "readingId": reading_id("secret") });
-        let asked = (0..10).map(|_| refusals(&app, id("ada"), "shareReading", input.clone()));
-        let answers = join_all(asked).await;
+        let requests = (0..10).map(|_| refusals(&app, id("ada"), "shareReading", input.clone()));
+        let responses = join_all(requests).await;
         let message = "the reading has 20 open links, which is the most";
         let full = refusal(&[], "TOO_MANY", message, [None, Some(20)]);
-        assert_eq!(answers.iter().filter(|answer| **answer == json!([])).count(), 1, "{answers:?}");
-        assert_eq!(answers.iter().filter(|answer| **answer == full).count(), 9, "{answers:?}");
+        assert_eq!(responses.iter().filter(|response| **response == json!([])).count(), 1, "{responses:?}");
+        assert_eq!(responses.iter().filter(|response| **response == full).count(), 9, "{responses:?}");
         assert_eq!(open_links(&app).await, 20);
         // One that is revoked or over leaves its place.
         payload(&app, id("ada"), "revokeShare", json!({ "id": first["id"] }), USER_ERRORS).await;
@@ -391,15 +392,15 @@ on_both_databases! {
         let input = json!({ "readingId": reading_id("secret") });
         for (mutation, input) in [("shareReading", &input), ("revokeShare", &json!({ "id": link }))]
         {
-            let answered = mutate(&app, None, mutation, input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), unauthenticated(mutation));
+            let response = mutate(&app, None, mutation, input, USER_ERRORS).await;
+            assert_eq!(response.body_without_request_id(), unauthenticated(mutation));
         }
         for reading in ["open", "secret", "none"] {
             let viewer = if reading == "open" { "ada" } else { "bob" };
             let input = json!({ "readingId": reading_id(reading) });
-            let answered =
+            let response =
                 mutate(&app, Some(id(viewer)), "shareReading", &input, USER_ERRORS).await;
-            assert_eq!(answered.body_without_request_id(), not_found("shareReading", "reading"));
+            assert_eq!(response.body_without_request_id(), not_found("shareReading", "reading"));
         }
         let query =
             format!("{{ reading(id: {:?}) {{ shareLinks {{ id }} }} }}", reading_id("open"));
@@ -550,9 +551,9 @@ on_both_databases! {
         assert_eq!(pages[1], pages[2]);
     }
 
-    async fn what_is_over_says_so_for_a_month_and_is_then_swept(engine: Engine) {
+    async fn closed_links_say_so_for_a_month_and_are_then_swept(engine: Engine) {
         let app = start(engine, &[]).await;
-        let kept = token_of(&share(&app, &json!({})).await);
+        let lasting = token_of(&share(&app, &json!({})).await);
         let over = token_of(&share(&app, &json!({ "expiresAt": in_seconds(&app, 60) })).await);
         let revoked = share(&app, &json!({})).await;
         payload(&app, id("ada"), "revokeShare", json!({ "id": revoked["id"] }), USER_ERRORS).await;
@@ -562,7 +563,7 @@ on_both_databases! {
             clock.advance(advance);
             sweep(&app.app.services, &app.app.database.session()).await.expect("the sweep runs");
             let mut statuses = Vec::new();
-            for token in [&kept, &over, &revoked] {
+            for token in [&lasting, &over, &revoked] {
                 statuses.push(shared(&app, token, None).await["status"].take());
             }
             statuses
@@ -573,7 +574,7 @@ on_both_databases! {
             swept(month - TimeDelta::minutes(5)).await,
             [open.clone(), expired.clone(), json!("REVOKED")]
         );
-        // What was revoked was closed before the other was over.
+        // The revoked link was closed before the other was over.
         assert_eq!(swept(TimeDelta::minutes(5)).await, [open.clone(), expired, gone.clone()]);
         assert_eq!(swept(TimeDelta::minutes(2)).await, [open, gone.clone(), gone]);
     }
@@ -583,26 +584,26 @@ on_both_databases! {
         let input =
             json!({ "readingId": reading_id("secret"), "title": "T", "idempotencyKey": "k" });
         let fields = format!("shareLink {{ {LINK} }} reading {{ id }} {USER_ERRORS}");
-        let asked =
+        let requests =
             (0..10).map(|_| payload(&app, id("ada"), "shareReading", input.clone(), &fields));
-        let answers = join_all(asked).await;
-        assert_eq!(answers[0]["userErrors"], json!([]));
-        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        let responses = join_all(requests).await;
+        assert_eq!(responses[0]["userErrors"], json!([]));
+        assert!(responses.iter().all(|response| *response == responses[0]), "{responses:?}");
         assert_eq!(open_links(&app).await, 1);
 
         // A link with a password is not one without.
         for (field, value) in [("title", "U"), ("password", "a secret")] {
             let mut other = input.clone();
             other[field] = value.into();
-            let answered = mutate(&app, Some(id("ada")), "shareReading", &other, USER_ERRORS).await;
+            let response = mutate(&app, Some(id("ada")), "shareReading", &other, USER_ERRORS).await;
             let message = "`idempotencyKey` was used before with another input";
             let extensions = json!({ "code": "BAD_USER_INPUT", "argument": "idempotencyKey" });
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 failure("shareReading", message, &extensions)
             );
         }
-        let link = json!({ "id": answers[0]["shareLink"]["id"] });
+        let link = json!({ "id": responses[0]["shareLink"]["id"] });
         payload(&app, id("ada"), "revokeShare", link, USER_ERRORS).await;
         let fields = "shareLink { id } userErrors { code }";
         let gone = json!({ "shareLink": null, "userErrors": [] });
@@ -624,15 +625,15 @@ on_both_databases! {
              fragment P on UnlockSharedReadingPayload {{
                 sharedReading {{ status }} userErrors {{ code }} }}"
         );
-        let answered = app.ask(&query).await;
+        let response = app.query(&query).await;
         assert_eq!(
-            answered.body["data"],
+            response.body["data"],
             json!({
                 "a": { "sharedReading": null, "userErrors": [{ "code": "BAD_CREDENTIALS" }] },
                 "b": null,
             })
         );
-        assert_eq!(answered.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
     }
 
     async fn a_link_whose_password_was_guessed_at_too_often_is_closed_for_a_while(engine: Engine) {
@@ -650,14 +651,14 @@ on_both_databases! {
         wrong(2).await;
         let open = unlock(&app, &guessed, "a secret").await;
         assert_eq!(open["sharedReading"]["status"], "OPEN");
-        // Three an hour are looked at; the last one closes the door.
+        // Three an hour are checked; the last one closes the door.
         wrong(1).await;
         let input = json!({ "token": guessed, "password": "a secret" });
-        let answered = mutate(&app, None, "unlockSharedReading", &input, USER_ERRORS).await;
+        let response = mutate(&app, None, "unlockSharedReading", &input, USER_ERRORS).await;
         assert_eq!(
-            answered.body["errors"][0]["extensions"]["code"], "RATE_LIMITED",
+            response.body["errors"][0]["extensions"]["code"], "RATE_LIMITED",
             "{}",
-            answered.body
+            response.body
         );
         assert_eq!(unlock(&app, &other, "a secret").await["sharedReading"]["status"], "OPEN");
     }

@@ -49,57 +49,58 @@ async fn start(engine: Engine, flags: &[&str]) -> TestApp {
 }
 
 /// The slow queries with these fields, as the admin sees them.
-async fn noted_with(app: &TestApp, fields: &str) -> Vec<Value> {
-    let query = format!("query Look {{ admin {{ slowQueries(limit: 100) {{ {fields} }} }} }}");
+async fn recorded_with(app: &TestApp, fields: &str) -> Vec<Value> {
+    let query =
+        format!("query SlowQueries {{ admin {{ slowQueries(limit: 100) {{ {fields} }} }} }}");
     let mut data = app.data_as(id("admin"), &query).await;
     match data["admin"]["slowQueries"].take() {
-        Value::Array(noted) => noted,
+        Value::Array(recorded) => recorded,
         other => panic!("{other}"),
     }
 }
 
-async fn noted(app: &TestApp) -> Vec<Value> {
-    noted_with(app, FIELDS).await
+async fn recorded(app: &TestApp) -> Vec<Value> {
+    recorded_with(app, FIELDS).await
 }
 
 /// Those of that operation and field.
-fn of<'a>(noted: &'a [Value], operation: &str, field: &str) -> Vec<&'a Value> {
+fn of<'a>(recorded: &'a [Value], operation: &str, field: &str) -> Vec<&'a Value> {
     let is_of = |query: &&Value| query["operationName"] == operation && query["field"] == field;
-    noted.iter().filter(is_of).collect()
+    recorded.iter().filter(is_of).collect()
 }
 
 /// Sends a named operation as Ada.
-async fn ask(app: &TestApp, query: &str) -> Value {
+async fn fetch(app: &TestApp, query: &str) -> Value {
     app.data_as(id("ada"), query).await
 }
 
 on_both_databases! {
-    async fn a_slow_query_tells_its_operation_and_its_field(engine: Engine) {
+    async fn a_slow_query_has_its_operation_and_its_field(engine: Engine) {
         let app = start(engine, &[ALL]).await;
-        ask(
+        fetch(
             &app,
             "query Feed { publicReadings(first: 3) { nodes { question cards { position }
                 user { username readings(first: 2) { nodes { id } } } category { name } } } }",
         )
         .await;
-        ask(&app, "query Me { viewer { email } }").await;
-        ask(&app, "query Ada { user(username: \"ada\") { username } }").await;
-        ask(&app, &format!("query One {{ reading(id: {:?}) {{ id }} }}", reading_id("r1"))).await;
-        ask(&app, &format!("query Node {{ node(id: {:?}) {{ id }} }}", reading_id("r2"))).await;
-        ask(&app, "query Uses { spreads { nodes { name } } }").await;
-        ask(&app, "query Draws { cards(first: 2) { nodes { drawCount } } }").await;
-        ask(&app, "query Counts { publicStats { users } }").await;
-        ask(&app, "query Tags { viewer { tags { nodes { name } } readingQuota { used } } }").await;
-        ask(&app, "{ publicStats { readings } }").await;
+        fetch(&app, "query Me { viewer { email } }").await;
+        fetch(&app, "query Ada { user(username: \"ada\") { username } }").await;
+        fetch(&app, &format!("query One {{ reading(id: {:?}) {{ id }} }}", reading_id("r1"))).await;
+        fetch(&app, &format!("query Node {{ node(id: {:?}) {{ id }} }}", reading_id("r2"))).await;
+        fetch(&app, "query Uses { spreads { nodes { name } } }").await;
+        fetch(&app, "query Draws { cards(first: 2) { nodes { drawCount } } }").await;
+        fetch(&app, "query Counts { publicStats { users } }").await;
+        fetch(&app, "query Tags { viewer { tags { nodes { name } } readingQuota { used } } }").await;
+        fetch(&app, "{ publicStats { readings } }").await;
 
-        // One entry tells the last who asked: some of these statements are the same.
-        let noted = noted(&app).await;
+        // An entry names its latest operation: some of these statements are the same.
+        let recorded = recorded(&app).await;
         for (operation, field) in [
             ("Feed", "Query.publicReadings"),
             ("Feed", "Reading.cards"),
             ("Feed", "User.readings"),
             ("Feed", "Reading.category"),
-            ("Look", "Query.viewer"),
+            ("SlowQueries", "Query.viewer"),
             ("Ada", "Query.user"),
             ("Node", "Query.node"),
             ("Uses", "Query.spreads"),
@@ -107,27 +108,27 @@ on_both_databases! {
             ("Tags", "User.tags"),
             ("Tags", "User.readingQuota"),
         ] {
-            assert_eq!(of(&noted, operation, field).len(), 1, "{operation} {field}: {noted:#?}");
+            assert_eq!(of(&recorded, operation, field).len(), 1, "{operation} {field}: {recorded:#?}");
         }
         let of_counts: Vec<_> =
-            noted.iter().filter(|query| query["field"] == "Query.publicStats").collect();
+            recorded.iter().filter(|query| query["field"] == "Query.publicStats").collect();
         assert_eq!(of_counts.len(), 1);
         assert_eq!(of_counts[0]["occurrences"], 2);
         assert_eq!(of_counts[0]["operationName"], Value::Null);
     }
 
-    async fn the_field_that_asks_first_names_the_batch(engine: Engine) {
+    async fn the_first_field_names_the_batch(engine: Engine) {
         let app = start(engine, &[ALL]).await;
-        ask(&app, "query Users { publicReadings(first: 3) { nodes { user { username } } } }").await;
-        let before = noted(&app).await;
-        // The admin's own row is by the same statement, and was asked for later.
+        fetch(&app, "query Users { publicReadings(first: 3) { nodes { user { username } } } }").await;
+        let before = recorded(&app).await;
+        // The admin's own row is by the same statement, of a later request.
         let users: Vec<_> = before
             .iter()
             .filter(|query| query["sql"].as_str().is_some_and(|sql| sql.contains("FROM \"users\"")))
             .collect();
         assert_eq!(users.len(), 1, "{before:#?}");
         assert_eq!(users[0]["field"], "Query.viewer");
-        assert_eq!(users[0]["operationName"], "Look");
+        assert_eq!(users[0]["operationName"], "SlowQueries");
         assert_eq!(users[0]["occurrences"], 2);
     }
 
@@ -143,18 +144,18 @@ on_both_databases! {
         let body = json!({ "query": query, "variables": variables });
         data_of(app.send(Some(&token), &body).await);
 
-        let noted = noted(&app).await;
+        let recorded = recorded(&app).await;
         let changes = |field: &str, text: &str| {
             let starts =
                 |query: &&&Value| query["sql"].as_str().is_some_and(|sql| sql.starts_with(text));
-            of(&noted, "Make", field).iter().filter(starts).count()
+            of(&recorded, "Make", field).iter().filter(starts).count()
         };
         assert_eq!(changes("Mutation.createReading", "INSERT INTO \"reading_sessions\""), 1);
         assert_eq!(changes("Mutation.createReading", "INSERT INTO \"reading_cards\""), 1);
         assert_eq!(changes("Mutation.updateProfile", "UPDATE \"users\""), 1);
         // The begin and the end of both transactions are the same.
         assert_eq!(changes("Mutation.updateProfile", "COMMIT"), 1);
-        let commit = noted.iter().find(|query| query["sql"] == "COMMIT").expect("noted");
+        let commit = recorded.iter().find(|query| query["sql"] == "COMMIT").expect("recorded");
         assert_eq!(commit["occurrences"], 2);
     }
 
@@ -166,14 +167,14 @@ on_both_databases! {
                     user {{ readings(first: {count}) {{ nodes {{ id }} }} }} }} }} }}"
             )
         };
-        ask(&app, &query(1)).await;
-        let once = noted(&app).await;
+        fetch(&app, &query(1)).await;
+        let once = recorded(&app).await;
         for count in [2, 3, 5] {
-            ask(&app, &query(count)).await;
+            fetch(&app, &query(count)).await;
         }
-        let often = noted(&app).await;
-        let ids = |noted: &[Value]| -> BTreeSet<String> {
-            noted.iter().map(|query| query["id"].to_string()).collect()
+        let often = recorded(&app).await;
+        let ids = |recorded: &[Value]| -> BTreeSet<String> {
+            recorded.iter().map(|query| query["id"].to_string()).collect()
         };
         assert_eq!(ids(&once), ids(&often));
         for field in ["Query.publicReadings", "Reading.cards", "User.readings"] {
@@ -186,19 +187,19 @@ on_both_databases! {
         })));
     }
 
-    async fn the_worst_is_kept_beside_the_latest_and_the_slowest_come_first(engine: Engine) {
+    async fn the_worst_is_stored_beside_the_latest_and_the_slowest_come_first(engine: Engine) {
         let app = start(engine, &[ALL]).await;
         for _ in 0..20 {
-            ask(&app, "query Counts { publicStats { users } }").await;
+            fetch(&app, "query Counts { publicStats { users } }").await;
         }
-        ask(&app, "query Feed { publicReadings { nodes { cards { position } } } }").await;
-        let noted = noted(&app).await;
-        let of_counts = of(&noted, "Counts", "Query.publicStats");
+        fetch(&app, "query Feed { publicReadings { nodes { cards { position } } } }").await;
+        let recorded = recorded(&app).await;
+        let of_counts = of(&recorded, "Counts", "Query.publicStats");
         assert_eq!(of_counts[0]["occurrences"], 20);
         let worst: Vec<f64> =
-            noted.iter().map(|query| query["durationMs"].as_f64().expect("a number")).collect();
+            recorded.iter().map(|query| query["durationMs"].as_f64().expect("a number")).collect();
         assert!(worst.is_sorted_by(|one, next| one >= next), "{worst:?}");
-        for query in &noted {
+        for query in &recorded {
             let latest = query["latestDurationMs"].as_f64().expect("a number");
             assert!(query["durationMs"].as_f64().is_some_and(|worst| worst >= latest), "{query}");
         }
@@ -210,20 +211,20 @@ on_both_databases! {
     async fn the_slow_query_seen_longest_ago_makes_room(engine: Engine) {
         let app = start(engine, &[ALL, "--max-slow-queries=3"]).await;
         let counts = "query Counts { publicStats { users } }";
-        ask(&app, counts).await;
-        ask(&app, "query Ada { user(username: \"ada\") { username } }").await;
-        ask(&app, counts).await;
-        ask(&app, "query Feed { publicReadings { nodes { id } } }").await;
+        fetch(&app, counts).await;
+        fetch(&app, "query Ada { user(username: \"ada\") { username } }").await;
+        fetch(&app, counts).await;
+        fetch(&app, "query Feed { publicReadings { nodes { id } } }").await;
         // The admin's own row is the fourth.
-        let noted = noted(&app).await;
+        let recorded = recorded(&app).await;
         let fields: BTreeSet<&str> =
-            noted.iter().filter_map(|query| query["field"].as_str()).collect();
+            recorded.iter().filter_map(|query| query["field"].as_str()).collect();
         let expected = ["Query.publicReadings", "Query.publicStats", "Query.viewer"];
         assert_eq!(fields, BTreeSet::from(expected));
-        assert_eq!(noted.len(), 3);
+        assert_eq!(recorded.len(), 3);
     }
 
-    async fn no_value_is_ever_told(engine: Engine) {
+    async fn no_value_is_ever_logged(engine: Engine) {
         let app = TestApp::start_with(engine, &[ALL]).await;
         write_world(&app).await;
         let secret = |name: &str| format!("{name}-s3cret-秘密");
@@ -245,7 +246,7 @@ on_both_databases! {
         let password = json!({ "currentPassword": PASSWORD, "newPassword": secret("password") });
         let share = json!({ "readingId": reading_id("q:prv"), "title": secret("title"),
             "password": secret("share") });
-        let mut answers = String::new();
+        let mut responses = String::new();
         for (viewer, mutation, input) in [
             (None, "register", &register),
             (None, "login", &json!({ "login": secret("name"), "password": secret("wrong") })),
@@ -259,23 +260,23 @@ on_both_databases! {
             (ada, "updateProfile", &json!({ "bio": secret("bio") })),
             (ada, "changePassword", &password),
         ] {
-            answers += &mutate(&app, viewer, mutation, input, USER_ERRORS).await.text;
+            responses += &mutate(&app, viewer, mutation, input, USER_ERRORS).await.text;
         }
-        assert!(!answers.contains("\"errors\""), "{answers}");
+        assert!(!responses.contains("\"errors\""), "{responses}");
         let search = format!(
             "query Find {{ admin {{ users(search: {:?}) {{ nodes {{ id }} }} }}
                 user(username: {:?}) {{ id }} sharedReading(token: {:?}) {{ title }} }}",
             secret("search"), secret("name"), secret("token")
         );
-        data_of(app.ask_as_viewer(admin, &search).await);
+        data_of(app.query_as_viewer(admin, &search).await);
 
-        let noted = noted_with(&app, &format!("{FIELDS} plan")).await;
-        let text = Value::from(noted.clone()).to_string();
+        let recorded = recorded_with(&app, &format!("{FIELDS} plan")).await;
+        let text = Value::from(recorded.clone()).to_string();
         for secret in ["s3cret", "秘密", PASSWORD, "argon2", "example.com", "q:prv", "battery"] {
-            assert!(!text.contains(secret), "{secret} is told: {text}");
+            assert!(!text.contains(secret), "{secret} is shown: {text}");
         }
         assert!(!text.contains(&id("ada").to_string()) && !text.contains(&id("ada").simple().to_string()));
-        let kinds: BTreeSet<String> = noted
+        let kinds: BTreeSet<String> = recorded
             .iter()
             .flat_map(|query| query["parameters"].as_array().expect("a list"))
             .map(|kind| kind.as_str().expect("text").split('(').next().unwrap_or_default().to_owned())
@@ -285,7 +286,7 @@ on_both_databases! {
         assert!(kinds.iter().all(|kind| known.contains(&kind.as_str())), "{kinds:?}");
         assert!(kinds.contains("text") && kinds.contains("uuid") && kinds.contains("timestamp"));
         let username = format!("text({})", secret("name").chars().count());
-        let of_user = of(&noted, "Find", "Query.user");
+        let of_user = of(&recorded, "Find", "Query.user");
         assert_eq!(of_user[0]["parameters"], json!([username, "bool"]));
     }
 
@@ -321,7 +322,7 @@ on_both_databases! {
         // Twice: nothing is left of the first time that would be in the way of the second.
         for _ in 0..2 {
             let mut planned = 0;
-            for query in noted_with(&app, "sql plan").await {
+            for query in recorded_with(&app, "sql plan").await {
                 let sql = query["sql"].as_str().expect("text");
                 let has_plan = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"]
                     .iter()
@@ -331,7 +332,7 @@ on_both_databases! {
             }
             assert!(planned > 25, "{planned}");
         }
-        let plans = noted_with(&app, "plan").await;
+        let plans = recorded_with(&app, "plan").await;
         let text = Value::from(plans).to_string();
         assert!(text.contains("idx_reading_sessions_"), "{text}");
         let changed = differences(&before, &access.all().await);
@@ -343,10 +344,10 @@ on_both_databases! {
 
     async fn plans_are_made_only_where_they_are_selected(engine: Engine) {
         let app = start(engine, &[ALL]).await;
-        ask(&app, "query Counts { publicStats { users } }").await;
+        fetch(&app, "query Counts { publicStats { users } }").await;
         let count = async |fields: &str| {
             let query = format!("{{ admin {{ slowQueries(limit: 2) {{ {fields} }} }} }}");
-            app.ask_as(id("admin"), &query).await.statements()
+            app.query_as(id("admin"), &query).await.statements()
         };
         assert_eq!(count("sql").await, 1);
         assert_eq!(count("sql plan").await, 3);
@@ -360,8 +361,8 @@ on_both_databases! {
         let deadline = ["--database-deadline-ms=9000", "--database-deadline-ms=300"];
         for (lock, deadline) in lock.into_iter().zip(deadline) {
             let app = start(engine, &[NONE, lock, deadline]).await;
-            ask(&app, "query Counts { publicStats { users } }").await;
-            assert_eq!(noted(&app).await, Vec::<Value>::new());
+            fetch(&app, "query Counts { publicStats { users } }").await;
+            assert_eq!(recorded(&app).await, Vec::<Value>::new());
 
             let access = Access::open(&app.database).await;
             let hold = if access.is_sqlite() {
@@ -371,22 +372,22 @@ on_both_databases! {
             };
             access.run(hold).await;
             let query = "mutation Rename { updateProfile(input: { bio: \"?\" }) { user { id } } }";
-            let answered = app.ask_as(id("ada"), query).await;
-            assert_eq!(answered.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+            let response = app.query_as(id("ada"), query).await;
+            assert_eq!(response.body["errors"][0]["extensions"]["code"], "TIMEOUT");
             access.run("ROLLBACK").await;
             access.close().await;
 
-            let noted = noted(&app).await;
-            assert_eq!(noted.len(), 1, "{noted:#?}");
-            assert_eq!(noted[0]["operationName"], "Rename");
-            assert_eq!(noted[0]["field"], "Mutation.updateProfile");
-            assert_eq!(noted[0]["occurrences"], 1);
-            assert!(noted[0]["durationMs"].as_f64().is_some_and(|took| took >= 250.0), "{noted:#?}");
+            let recorded = recorded(&app).await;
+            assert_eq!(recorded.len(), 1, "{recorded:#?}");
+            assert_eq!(recorded[0]["operationName"], "Rename");
+            assert_eq!(recorded[0]["field"], "Mutation.updateProfile");
+            assert_eq!(recorded[0]["occurrences"], 1);
+            assert!(recorded[0]["durationMs"].as_f64().is_some_and(|took| took >= 250.0), "{recorded:#?}");
         }
     }
 
-    async fn what_takes_long_is_noted_and_what_does_not_is_not(engine: Engine) {
-        // What is done in a trigger takes longer than that, and an hour is longer than anything.
+    async fn slow_statements_are_recorded_and_fast_ones_are_not(engine: Engine) {
+        // The work of a trigger takes longer than that, and an hour is longer than anything.
         let app = start(engine, &["--slow-query-ms=100"]).await;
         let access = Access::open(&app.database).await;
         let slow = if access.is_sqlite() {
@@ -404,14 +405,14 @@ on_both_databases! {
         access.close().await;
         for _ in 0..2 {
             let query = "mutation Slow { updateProfile(input: { bio: \"?\" }) { user { id } } }";
-            data_of(app.ask_as(id("ada"), query).await);
+            data_of(app.query_as(id("ada"), query).await);
         }
-        let noted = noted(&app).await;
-        let updates: Vec<_> = noted
+        let recorded = recorded(&app).await;
+        let updates: Vec<_> = recorded
             .iter()
             .filter(|query| query["sql"].as_str().is_some_and(|sql| sql.starts_with("UPDATE")))
             .collect();
-        assert_eq!(updates.len(), 1, "{noted:#?}");
+        assert_eq!(updates.len(), 1, "{recorded:#?}");
         assert_eq!(updates[0]["occurrences"], 2);
         assert_eq!(updates[0]["operationName"], "Slow");
         assert_eq!(updates[0]["field"], "Mutation.updateProfile");
@@ -420,15 +421,15 @@ on_both_databases! {
 
     async fn a_limit_out_of_range_is_an_error(engine: Engine) {
         let app = start(engine, &[ALL]).await;
-        let ask = async |limit: i32| {
+        let fetch = async |limit: i32| {
             let query = format!("{{ admin {{ slowQueries(limit: {limit}) {{ id }} }} }}");
-            app.ask_as(id("admin"), &query).await.body_without_request_id()
+            app.query_as(id("admin"), &query).await.body_without_request_id()
         };
-        assert_eq!(ask(0).await["data"], json!({ "admin": { "slowQueries": [] } }));
-        assert!(ask(100).await["data"]["admin"]["slowQueries"].is_array());
+        assert_eq!(fetch(0).await["data"], json!({ "admin": { "slowQueries": [] } }));
+        assert!(fetch(100).await["data"]["admin"]["slowQueries"].is_array());
         for limit in [-1, 101] {
             assert_eq!(
-                ask(limit).await,
+                fetch(limit).await,
                 json!({
                     "data": { "admin": null },
                     "errors": [{
@@ -448,7 +449,7 @@ on_both_databases! {
         let app = start(engine, &[ALL]).await;
         let query = "{ admin { slowQueries { sql plan } } }";
         for (viewer, code) in [(None, "UNAUTHENTICATED"), (Some(id("ada")), "FORBIDDEN")] {
-            let body: Value = app.ask_as_viewer(viewer, query).await.body;
+            let body: Value = app.query_as_viewer(viewer, query).await.body;
             assert_eq!(body["data"], json!({ "admin": null }));
             assert_eq!(body["errors"][0]["extensions"]["code"], code);
         }
@@ -474,7 +475,7 @@ async fn a_statement_that_nobody_waits_for_any_more_is_noted() {
     access.wait_for(waiting, 0).await;
     access.run("ROLLBACK").await;
     access.close().await;
-    while of(&noted(&app).await, "Left", "Query.publicStats").is_empty() {
+    while of(&recorded(&app).await, "Left", "Query.publicStats").is_empty() {
         tokio::task::yield_now().await;
     }
 }

@@ -1,5 +1,5 @@
-//! Filters, orders and searches of spreads: every page against an oracle that looks at all spreads
-//! in memory, and the edges of what may be asked.
+//! Filters, orders and searches of spreads: every page against an oracle that reads all spreads in
+//! memory, and the edges of the arguments.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ const FILTERS: &[Filter] = &[
     ),
 ];
 
-/// What is special of some spreads: how many readings used them, and when they were made.
+/// Spreads that differ: number of readings that used them, and their age.
 const SPECIAL: &[(&str, i64, i64)] = &[
     ("celtic_cross", 7, 30),
     ("raider_chaos", 9, 10),
@@ -167,7 +167,7 @@ on_both_databases! {
             "code": "UNAUTHENTICATED",
             "argument": null,
         }));
-        // Without asking for them, an admin sees what everybody sees.
+        // Without the argument, an admin sees the public list.
         let query = "{ spreads { totalCount } }";
         assert_eq!(app.data_as(id("admin"), query).await, json!({ "spreads": { "totalCount": 6 } }));
         // The role is the one of now, whatever the token's age.
@@ -270,7 +270,7 @@ on_both_databases! {
         let app = start(engine).await;
         let statements = async |arguments: &str, fields: &str| {
             let query = format!("{{ spreads({arguments}) {{ totalCount nodes {{ {fields} }} }} }}");
-            app.ask(&query).await.statements()
+            app.query(&query).await.statements()
         };
         assert_eq!(statements("orderBy: { field: NAME }, search: \"a\"", "name").await, 0);
         assert_eq!(statements("orderBy: { field: NAME }", "usageCount meanRating").await, 1);
@@ -296,8 +296,8 @@ on_both_databases! {
         let names = |names: &[&str]| {
             names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>()
         };
-        let answered = app.ask(&format!("{{ popularSpreads {{ {fields} }} }}")).await;
-        assert_eq!(answered.statements(), 1);
+        let response = app.query(&format!("{{ popularSpreads {{ {fields} }} }}")).await;
+        assert_eq!(response.statements(), 1);
         let groups = json!({
             "mostUsed": names(&["raider_chaos", "ncr_strategic", "celtic_cross", "single_wasteland",
                 "vault_tec_spread"]),
@@ -307,7 +307,7 @@ on_both_databases! {
             "beginner": names(&["single_wasteland", "vault_tec_spread"]),
             "advanced": names(&["ncr_strategic", "celtic_cross", "brotherhood_council"]),
         });
-        assert_eq!(answered.body["data"]["popularSpreads"], groups);
+        assert_eq!(response.body["data"]["popularSpreads"], groups);
 
         let data = app.data(&format!("{{ popularSpreads(limit: 1) {{ {fields} }} }}")).await;
         assert_eq!(data["popularSpreads"], json!({

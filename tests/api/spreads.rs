@@ -51,7 +51,7 @@ async fn names(app: &TestApp) -> Value {
 }
 
 on_both_databases! {
-    async fn a_spread_answers_every_field(engine: Engine) {
+    async fn a_spread_returns_every_field(engine: Engine) {
         let app = TestApp::start(engine).await;
         count(&app, "vault_tec_spread", 12, 13, 3).await;
         let id = spread_id(&app, "vault_tec_spread");
@@ -250,13 +250,13 @@ on_both_databases! {
         }
     }
 
-    async fn the_id_of_another_type_is_refused_where_a_spread_is_asked_for(engine: Engine) {
+    async fn the_id_of_another_type_is_rejected_as_a_spread(engine: Engine) {
         let app = TestApp::start(engine).await;
         let id = card_id(&app, "major_arcana_00");
-        let answered = app.ask(&format!("{{ spread(id: {id:?}) {{ id }} }}")).await;
-        assert_eq!(answered.status, 200);
+        let response = app.query(&format!("{{ spread(id: {id:?}) {{ id }} }}")).await;
+        assert_eq!(response.status, 200);
         assert_eq!(
-            answered.body_without_request_id(),
+            response.body_without_request_id(),
             json!({
                 "data": { "spread": null },
                 "errors": [{

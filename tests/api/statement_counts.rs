@@ -1,4 +1,4 @@
-//! How many SQL statements an answer takes, as its `Server-Timing` header says.
+//! Number of SQL statements per response, as its `Server-Timing` header reports it.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::Value;
@@ -28,20 +28,20 @@ async fn fill(app: &TestApp) {
     app.insert(SeedRows { users: people, categories, readings, drawn_cards: drawn }).await;
 }
 
-/// The nodes of the answer's only list.
+/// The nodes of the response's only list.
 fn node_count(body: &Value) -> usize {
     body["data"]["publicReadings"]["nodes"].as_array().expect("nodes").len()
 }
 
-/// Asks for a list of 1, 20 and 100 readings with these fields, and holds that each takes so many
-/// statements.
+/// Queries a list of 1, 20 and 100 readings with these fields, and asserts the number of statements
+/// of each.
 async fn assert_statements(app: &TestApp, viewer: Option<uuid::Uuid>, fields: &str, expected: u64) {
     for count in [1, 20, 100] {
         let query = format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
-        let answered = app.ask_as_viewer(viewer, &query).await;
-        assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
-        assert_eq!(node_count(&answered.body), count);
-        assert_eq!(answered.statements(), expected, "{count} readings with {fields}");
+        let response = app.query_as_viewer(viewer, &query).await;
+        assert_eq!(response.body.get("errors"), None, "{}", response.text);
+        assert_eq!(node_count(&response.body), count);
+        assert_eq!(response.statements(), expected, "{count} readings with {fields}");
     }
 }
 
@@ -60,7 +60,7 @@ on_both_databases! {
         assert_statements(&app, Some(id("u3")), WHOLE_READING, 3).await;
     }
 
-    async fn texts_are_there_however_they_are_asked_for(engine: Engine) {
+    async fn texts_are_loaded_with_any_selection(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         let list = |fields: &str| format!("publicReadings(first: 2) {{ {fields} }}");
@@ -84,8 +84,8 @@ on_both_databases! {
             let used: Vec<_> = used.map(|(_, fragment)| *fragment).collect();
             let query = format!("query Texts($no: Boolean = false) {{ {fields}
                 d: {} }} {}", list("nodes { summary @include(if: $no) }"), used.join(" "));
-            let answered = app.ask_as(id("u3"), &query).await;
-            assert_eq!(answered.body.get("errors"), None, "{query}: {}", answered.text);
+            let response = app.query_as(id("u3"), &query).await;
+            assert_eq!(response.body.get("errors"), None, "{query}: {}", response.text);
         }
         // Both column sets of the same rows are one statement.
         let both = "a: cards { orientation } b: cards { interpretation }";
@@ -110,7 +110,7 @@ on_both_databases! {
 
         let query = "{ cards(first: 100) { nodes { drawCount } }
             spreads { nodes { usageCount meanRating } } }";
-        assert_eq!(app.ask(query).await.statements(), 2);
+        assert_eq!(app.query(query).await.statements(), 2);
     }
 
     async fn private_fields_take_no_statement_for_each_user(engine: Engine) {
@@ -124,9 +124,9 @@ on_both_databases! {
                 |count| format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
             let mut taken = Vec::new();
             for count in [1, 20, 100] {
-                let answered = app.ask_as(id(viewer), &query(count)).await;
-                assert_eq!(node_count(&answered.body), count);
-                taken.push(answered.statements());
+                let response = app.query_as(id(viewer), &query(count)).await;
+                assert_eq!(node_count(&response.body), count);
+                taken.push(response.statements());
             }
             assert!(taken.iter().all(|statements| (2..=3).contains(statements)), "{taken:?}");
         }
@@ -140,17 +140,17 @@ on_both_databases! {
                 "{{ viewer {{ readings(first: {count}) {{ nodes {{
                     category {{ name readingCount }} }} }} }} }}"
             );
-            let answered = app.ask_as(id("u3"), &query).await;
+            let response = app.query_as(id("u3"), &query).await;
             let nodes =
-                answered.body["data"]["viewer"]["readings"]["nodes"].as_array().expect("nodes");
+                response.body["data"]["viewer"]["readings"]["nodes"].as_array().expect("nodes");
             assert_eq!(nodes.len(), count);
             assert!(nodes.iter().all(|node| node["category"]["readingCount"] == 10));
-            assert_eq!(answered.statements(), 4, "the viewer, the page, the folders, their counts");
+            assert_eq!(response.statements(), 4, "the viewer, the page, the folders, their counts");
         }
     }
 
     /// However many of the readings are the viewer's, whose newest is the first.
-    async fn what_only_the_viewer_sees_takes_one_statement_each(engine: Engine) {
+    async fn viewer_only_fields_take_one_statement_each(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         let fields = "shareLinks { url }
@@ -180,9 +180,9 @@ on_both_databases! {
             let query = format!(
                 "{{ nodes(ids: {ids:?}) {{ ... on Reading {{ question cards {{ position }} }} }} }}"
             );
-            let answered = app.ask(&query).await;
-            assert_eq!(answered.body.get("errors"), None);
-            assert_eq!(answered.statements(), 2, "{count}");
+            let response = app.query(&query).await;
+            assert_eq!(response.body.get("errors"), None);
+            assert_eq!(response.statements(), 2, "{count}");
         }
     }
 
@@ -198,17 +198,17 @@ on_both_databases! {
             })
             .collect::<Vec<_>>()
             .concat();
-        let answered = app.ask(&format!("{{ {fields} }}")).await;
-        assert_eq!(answered.body.get("errors"), None);
-        assert_eq!(answered.statements(), 1);
+        let response = app.query(&format!("{{ {fields} }}")).await;
+        assert_eq!(response.body.get("errors"), None);
+        assert_eq!(response.statements(), 1);
     }
 
     async fn a_page_reads_no_more_rows_than_it_returns_and_one(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(crowd(&app, &user("ada"), 100)).await;
         let rows = async |query: &str| {
-            let answered = app.ask(query).await;
-            let timing = answered.header("server-timing").to_owned();
+            let response = app.query(query).await;
+            let timing = response.header("server-timing").to_owned();
             let (_, rows) = timing.split_once("statements, ").expect("rows are counted");
             let rows: usize =
                 rows.split(' ').next().and_then(|rows| rows.parse().ok()).expect("a number");
@@ -223,7 +223,7 @@ on_both_databases! {
     }
 }
 
-/// What PostgreSQL itself counts for this database: statements and their rows.
+/// PostgreSQL's own counts for this database: statements and their rows.
 async fn counted_by_postgres(database: &sea_orm::DatabaseConnection) -> (i64, i64) {
     let sql = "SELECT coalesce(sum(calls), 0)::bigint AS statements,
             coalesce(sum(rows), 0)::bigint AS rows
@@ -259,10 +259,10 @@ async fn the_count_is_what_postgres_counts() {
         for count in [1, 20, 100] {
             let before = counted_by_postgres(&database).await;
             let query = format!("{{ publicReadings(first: {count}) {{ nodes {{ {fields} }} }} }}");
-            let answered = app.ask_as(id("u3"), &query).await;
-            assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+            let response = app.query_as(id("u3"), &query).await;
+            assert_eq!(response.body.get("errors"), None, "{}", response.text);
             let after = counted_by_postgres(&database).await;
-            let ours = (answered.statements(), answered.rows());
+            let ours = (response.statements(), response.rows());
             let theirs = (after.0 - before.0, after.1 - before.1);
             let theirs = (theirs.0.unsigned_abs(), theirs.1.unsigned_abs());
             assert_eq!(ours, theirs, "statements and rows of {count} readings with {fields}");
@@ -270,8 +270,8 @@ async fn the_count_is_what_postgres_counts() {
     }
 }
 
-/// With several threads a batch may be on its way while fields of its level are still asking; the
-/// promise holds there as well, which is how the server runs.
+/// With several threads a batch may be on its way while fields of its level are still being
+/// resolved; the bound holds there as well, which is how the server runs.
 #[test]
 fn batches_are_whole_on_several_threads() {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,4 +1,4 @@
-//! What somebody's readings come to: the server's sums beside a recount of all readings.
+//! Statistics of readings: the server's sums beside a recount of all readings.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,8 +84,9 @@ fn rows_of(owners: Vec<users::Model>, made: &[Made]) -> SeedRows {
     }
 }
 
-/// Readings of up to 130 days before a time, many of them in a few days, on the edges of days and at
-/// the same moment. None is made in the minutes in which the server is asked, or so many days before.
+/// Readings of up to 130 days before a time, many of them in a few days, on the edges of days and
+/// at the same moment. None is made in the minutes in which the server is queried, or so many days
+/// before.
 fn history(app: &TestApp, owner: &users::Model, seed: u64, now: DateTime<Utc>) -> Vec<Made> {
     let mut rng = StdRng::seed_from_u64(seed);
     let count = 150;
@@ -155,7 +156,7 @@ fn mean(ratings: &[f64]) -> Option<f64> {
     (!ratings.is_empty()).then(|| ratings.iter().sum::<f64>() / count)
 }
 
-/// What a list of readings is counted by, the most first.
+/// Counts of a list of readings by a key, the largest first.
 fn counted<K: Ord + Clone>(made: &[&Made], key: impl Fn(&Made) -> K) -> Vec<(K, usize)> {
     let mut all: BTreeMap<K, (usize, DateTime<Utc>)> = BTreeMap::new();
     for made in made {
@@ -425,7 +426,7 @@ impl<'a> Recount<'a> {
     }
 }
 
-/// Asks for everything of a user, and holds that it is what a recount says.
+/// Queries all statistics of a user, and asserts that they match a recount.
 async fn assert_recounted(
     app: &TestApp,
     owner: &str,
@@ -723,7 +724,7 @@ on_both_databases! {
         assert_eq!(comparison.take(), expected);
     }
 
-    async fn what_is_not_complete_is_not_counted_and_what_is_archived_is(engine: Engine) {
+    async fn incomplete_readings_are_not_counted_and_archived_ones_are(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let made = with_dates(&app, &ada, &["2027-01-01", "2027-01-02", "2027-01-03", "2027-01-04"]);
@@ -802,7 +803,7 @@ on_both_databases! {
         assert_eq!(app.data_as(id("ada"), query).await["viewer"], none);
     }
 
-    async fn only_the_user_and_admins_see_them_and_for_others_nothing_is_looked_up(engine: Engine) {
+    async fn only_the_user_and_admins_see_them_and_for_others_nothing_is_read(engine: Engine) {
         let app = TestApp::start_with(engine, &["--cache-enabled=false"]).await;
         let admin = users::Model { is_admin: true, ..user("admin") };
         let ada = user("ada");
@@ -819,18 +820,18 @@ on_both_databases! {
         for (viewer, expected) in
             [(None, &hidden), (Some("bob"), &hidden), (Some("ada"), &seen), (Some("admin"), &seen)]
         {
-            let answered = app.ask_as_viewer(viewer.map(id), query).await;
-            assert_eq!(answered.body, json!({ "data": { "user": expected } }), "{viewer:?}");
+            let response = app.query_as_viewer(viewer.map(id), query).await;
+            assert_eq!(response.body, json!({ "data": { "user": expected } }), "{viewer:?}");
             // Strangers' requests read the user, and who they are themselves.
-            assert_eq!(answered.statements() > 2, expected == &seen, "{viewer:?}");
+            assert_eq!(response.statements() > 2, expected == &seen, "{viewer:?}");
         }
-        // What they may not see is null, whatever they ask for.
+        // Statistics that they may not see are null, with any arguments.
         let query = "{ user(username: \"ada\") { stats(utcOffsetMinutes: 9999) { id } } }";
-        let answered = app.ask_as(id("bob"), query).await;
-        assert_eq!(answered.body, json!({ "data": { "user": { "stats": null } } }));
+        let response = app.query_as(id("bob"), query).await;
+        assert_eq!(response.body, json!({ "data": { "user": { "stats": null } } }));
     }
 
-    async fn ids_tell_users_and_clocks_apart_and_are_for_caches_only(engine: Engine) {
+    async fn ids_differ_by_user_and_clock_and_are_for_caches_only(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada"), user("bob")], Vec::new())).await;
         let mut ids = BTreeSet::new();
@@ -846,13 +847,13 @@ on_both_databases! {
         }
         assert_eq!(ids.len(), 12);
         for id in ids {
-            let answered = app.ask(&format!("{{ node(id: {id:?}) {{ id }} }}")).await;
-            let message = answered.body["errors"][0]["message"].as_str().expect("a message");
+            let response = app.query(&format!("{{ node(id: {id:?}) {{ id }} }}")).await;
+            let message = response.body["errors"][0]["message"].as_str().expect("a message");
             assert!(message.ends_with("which is for client caches only"), "{message}");
         }
     }
 
-    async fn arguments_out_of_range_are_refused_and_blank_one_field(engine: Engine) {
+    async fn arguments_out_of_range_are_rejected_and_blank_one_field(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
         for (field, argument, refused, allowed, range) in [
@@ -865,17 +866,17 @@ on_both_databases! {
         ] {
             let is_chart = field != "stats" && field != "analytics";
             let query = |number: i32| {
-                let asked = format!("{field}({argument}: {number}) {{ __typename }}");
-                let asked =
-                    if is_chart { format!("analytics {{ {asked} patterns {{ busiestHour }} }}") } else { asked };
-                format!("{{ viewer {{ {asked} username }} }}")
+                let requests = format!("{field}({argument}: {number}) {{ __typename }}");
+                let requests =
+                    if is_chart { format!("analytics {{ {requests} patterns {{ busiestHour }} }}") } else { requests };
+                format!("{{ viewer {{ {requests} username }} }}")
             };
             for number in allowed {
-                let answered = app.ask_as(id("ada"), &query(number)).await;
-                assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+                let response = app.query_as(id("ada"), &query(number)).await;
+                assert_eq!(response.body.get("errors"), None, "{}", response.text);
             }
             for number in refused {
-                let answered = app.ask_as(id("ada"), &query(number)).await;
+                let response = app.query_as(id("ada"), &query(number)).await;
                 let (data, path, column) = if is_chart {
                     let charts = json!({ field: null, "patterns": { "busiestHour": null } });
                     let viewer = json!({ "analytics": charts, "username": "ada" });
@@ -894,12 +895,12 @@ on_both_databases! {
                         },
                     }],
                 });
-                assert_eq!(answered.body_without_request_id(), expected);
+                assert_eq!(response.body_without_request_id(), expected);
             }
         }
     }
 
-    async fn lists_are_as_long_as_asked_for(engine: Engine) {
+    async fn lists_have_the_requested_length(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let catalogue = app.app.services.catalogue();
@@ -907,14 +908,14 @@ on_both_databases! {
         let reading = reading(&app, &ada, "r", 0);
         let cards = drawn_cards(&app, &reading, &deck[..60]);
         app.insert(rows_of(vec![ada], &[Made { reading, cards }])).await;
-        for (asked, length) in [("", 10), ("(limit: 0)", 0), ("(limit: 1)", 1), ("(limit: 50)", 50)] {
-            let query = format!("{{ viewer {{ analytics {{ topCards{asked} {{ percentOfDraws }} }} }} }}");
+        for (requests, length) in [("", 10), ("(limit: 0)", 0), ("(limit: 1)", 1), ("(limit: 50)", 50)] {
+            let query = format!("{{ viewer {{ analytics {{ topCards{requests} {{ percentOfDraws }} }} }} }}");
             let viewer = app.data_as(id("ada"), &query).await["viewer"].take();
             let cards = vec![json!({ "percentOfDraws": 1.7 }); length];
             assert_eq!(viewer["analytics"]["topCards"], json!(cards), "{query}");
         }
-        for (asked, length) in [("", 30), ("(days: 1)", 1), ("(days: 366)", 366)] {
-            let query = format!("{{ viewer {{ analytics {{ frequency{asked} {{ count }} }} }} }}");
+        for (requests, length) in [("", 30), ("(days: 1)", 1), ("(days: 366)", 366)] {
+            let query = format!("{{ viewer {{ analytics {{ frequency{requests} {{ count }} }} }} }}");
             let viewer = app.data_as(id("ada"), &query).await["viewer"].take();
             assert_eq!(viewer["analytics"]["frequency"].as_array().map(Vec::len), Some(length));
         }
@@ -938,14 +939,14 @@ on_both_databases! {
         app.insert(rows_of(vec![few, many], &made)).await;
         let one = EVERYTHING.replace("OFFSET", "60").replace("DAYS", "30").replace("RANGE", "{}");
         for viewer in ["few", "many"] {
-            let answered = app.ask_as(id(viewer), &one).await;
-            assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+            let response = app.query_as(id(viewer), &one).await;
+            assert_eq!(response.body.get("errors"), None, "{}", response.text);
             // The viewer, two of the figures, and one of each chart.
-            assert_eq!(answered.statements(), 1 + 2 + 9, "{viewer}");
+            assert_eq!(response.statements(), 1 + 2 + 9, "{viewer}");
         }
-        // What comes back is bounded by what is counted: here 24 groups of spread, voice and karma.
+        // The number of keys bounds the result: here 24 groups of spread, voice and karma.
         let stats = "{ viewer { stats { totalReadings } } }";
-        assert!(app.ask_as(id("many"), stats).await.rows() <= 1 + 24 + 1);
+        assert!(app.query_as(id("many"), stats).await.rows() <= 1 + 24 + 1);
     }
 
     async fn figures_of_many_users_take_two_statements_for_each_clock(engine: Engine) {
@@ -964,18 +965,18 @@ on_both_databases! {
             format!("{{ nodes(ids: {ids:?}) {{ ... on User {{ {stats} }} }} }}")
         };
         let stats = "stats { totalReadings cardsDrawn }";
-        let one = app.ask_as(id("admin"), &query(1, stats)).await;
-        let twenty = app.ask_as(id("admin"), &query(20, stats)).await;
+        let one = app.query_as(id("admin"), &query(1, stats)).await;
+        let twenty = app.query_as(id("admin"), &query(20, stats)).await;
         let expected: Vec<_> = (0..20)
             .map(|n| json!({ "stats": { "totalReadings": n % 9, "cardsDrawn": n % 9 } }))
             .collect();
         assert_eq!(twenty.body, json!({ "data": { "nodes": expected } }));
         assert_eq!(one.statements(), twenty.statements());
         let clocks = "a: stats { totalReadings } b: stats(utcOffsetMinutes: 60) { totalReadings }";
-        let two_clocks = app.ask_as(id("admin"), &query(20, clocks)).await;
+        let two_clocks = app.query_as(id("admin"), &query(20, clocks)).await;
         assert_eq!(two_clocks.statements(), twenty.statements() + 2);
         // A stranger sees none of it.
-        let stranger = app.ask_as(id("u00"), &query(20, stats)).await;
+        let stranger = app.query_as(id("u00"), &query(20, stats)).await;
         assert_eq!(stranger.body["data"]["nodes"][1], json!({ "stats": null }));
     }
 
@@ -989,14 +990,14 @@ on_both_databases! {
         };
         // A user, the charts, and one with its surcharge.
         let each = 1 + 1 + 200 + 1;
-        let most = 20_000 / each;
-        assert_eq!(app.ask_as(id("ada"), &query(most)).await.body.get("errors"), None);
-        let answered = app.ask_as(id("ada"), &query(most + 1)).await;
-        let extensions = &answered.body["errors"][0]["extensions"];
-        assert_eq!(extensions["code"], "COST_LIMIT_EXCEEDED", "{}", answered.text);
-        assert_eq!(extensions["cost"], (most + 1) * each);
+        let limit = 20_000 / each;
+        assert_eq!(app.query_as(id("ada"), &query(limit)).await.body.get("errors"), None);
+        let response = app.query_as(id("ada"), &query(limit + 1)).await;
+        let extensions = &response.body["errors"][0]["extensions"];
+        assert_eq!(extensions["code"], "COST_LIMIT_EXCEEDED", "{}", response.text);
+        assert_eq!(extensions["cost"], (limit + 1) * each);
         // The one of the larger limit.
-        let answered = app.ask_as(id("admin"), &query(most + 1)).await;
-        assert_eq!(answered.body.get("errors"), None, "{}", answered.text);
+        let response = app.query_as(id("admin"), &query(limit + 1)).await;
+        assert_eq!(response.body.get("errors"), None, "{}", response.text);
     }
 }

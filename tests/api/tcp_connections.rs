@@ -1,7 +1,7 @@
 //! Connections: slow, silent and greedy clients are cut off, and others are served meanwhile.
 //!
-//! That the server has given a connection up is seen in two ways: the client reads its end, or,
-//! with `--max-connections=1`, another client is served. Neither asks how long it took.
+//! Two ways to see that the server has closed a connection: the client reads its end, or, with
+//! `--max-connections=1`, another client is served. Neither measures time.
 
 use std::path::Path;
 
@@ -16,17 +16,17 @@ async fn start(flags: &[&str]) -> TestApp {
     TestApp::start_with(Engine::Sqlite, flags).await
 }
 
-/// A server that has room for one connection, so that whoever is answered has its place.
+/// A server with room for one connection, so that a client that gets a response holds it.
 async fn start_with_one_place(flag: &str) -> TestApp {
     start(&["--max-connections=1", flag]).await
 }
 
-/// Asks on a connection of its own, which is closed afterwards.
+/// Sends a request on a connection of its own, which is closed afterwards.
 async fn assert_serves(app: &TestApp) {
     let mut connection = RawConnection::open(app).await;
     connection.write(raw_post("connection: close\r\n", QUERY)).await;
-    let answer = connection.answer().await;
-    assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
+    let response = connection.read_response().await;
+    assert_eq!((response.status, response.body.as_slice()), (200, ANSWER));
     assert_eq!(connection.read_to_end().await, b"");
 }
 
@@ -64,23 +64,23 @@ async fn a_slow_header_of_a_later_request_closes_the_connection_too() {
     let app = start(&["--max-connections=1", "--header-timeout-ms=200"]).await;
     let mut slow = RawConnection::open(&app).await;
     slow.write(raw_post("", QUERY)).await;
-    assert_eq!(slow.answer().await.body, ANSWER);
+    assert_eq!(slow.read_response().await.body, ANSWER);
     slow.write("POST /graphql HT").await;
     assert_serves(&app).await;
     assert_eq!(slow.read_to_end().await, b"");
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_end_is_answered_408_and_the_connection_closed() {
+async fn a_body_that_does_not_end_gets_408_and_the_connection_is_closed() {
     let app = start_with_one_place("--body-timeout-ms=200").await;
     let mut slow = RawConnection::open(&app).await;
     let request = raw_post("x-request-id: slow\r\n", QUERY);
     slow.write(&request[..request.len() - 1]).await;
-    let answer = slow.answer().await;
-    assert_eq!(answer.status, 408);
-    assert_eq!(answer.header("connection"), "close");
+    let response = slow.read_response().await;
+    assert_eq!(response.status, 408);
+    assert_eq!(response.header("connection"), "close");
     assert_eq!(
-        answer.json(),
+        response.json(),
         serde_json::json!({ "errors": [{
             "message": "the body came too slowly",
             "extensions": { "code": "TIMEOUT", "requestId": "slow" },
@@ -103,16 +103,16 @@ async fn a_body_that_comes_byte_by_byte_is_given_no_more_time() {
 }
 
 #[tokio::test]
-async fn a_connection_that_asks_nothing_more_is_closed() {
+async fn an_idle_connection_is_closed() {
     let app = start_with_one_place("--idle-timeout-ms=200").await;
     let mut idle = RawConnection::open(&app).await;
     idle.write(raw_post("", QUERY)).await;
-    assert_eq!(idle.answer().await.body, ANSWER);
+    assert_eq!(idle.read_response().await.body, ANSWER);
     assert_serves(&app).await;
     assert_eq!(idle.read_to_end().await, b"");
 }
 
-/// Connects with a small window, so that little of an answer fits into the kernel's buffers.
+/// Connects with a small window, so that little of a response fits into the kernel's buffers.
 async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
     let address = app.url.strip_prefix("http://").expect("an address of ours");
     let socket = TcpSocket::new_v4().expect("a socket");
@@ -120,7 +120,7 @@ async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
     socket.connect(address.parse().expect("an address")).await.expect("the server accepts")
 }
 
-/// The path of GraphiQL's script, the largest answer that there is.
+/// The path of GraphiQL's script, the largest response that there is.
 async fn large_asset(app: &TestApp) -> String {
     let page = app.request(reqwest::Method::GET, "/").header("connection", "close");
     let page = page.send().await.expect("the page").text().await.expect("its text");
@@ -133,11 +133,11 @@ async fn large_asset(app: &TestApp) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_response_is_cut_off() {
     let app = start_with_one_place("--idle-timeout-ms=200").await;
     let path = large_asset(&app).await;
     let unread = connect_with_a_small_window(&app).await;
-    // More answers than the kernel keeps for a client.
+    // More responses than the kernel buffers for a client.
     let requests = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").repeat(8);
     unread.writable().await.expect("an open connection");
     assert_eq!(unread.try_write(requests.as_bytes()).expect("room for it"), requests.len());
@@ -174,50 +174,51 @@ async fn a_connection_above_the_maximum_waits_until_another_is_closed() {
     for _ in 0..2 {
         let mut connection = RawConnection::open(&app).await;
         connection.write(raw_post("", QUERY)).await;
-        assert_eq!(connection.answer().await.body, ANSWER);
+        assert_eq!(connection.read_response().await.body, ANSWER);
         connections.push(connection);
     }
     let mut third = RawConnection::open(&app).await;
     third.write(raw_post("", QUERY)).await;
-    let early = tokio::time::timeout(std::time::Duration::from_millis(300), third.answer()).await;
+    let early =
+        tokio::time::timeout(std::time::Duration::from_millis(300), third.read_response()).await;
     assert!(early.is_err(), "the third was served beside the two: {early:?}");
     // The two are still served.
     for connection in &mut connections {
         connection.write(raw_post("", QUERY)).await;
-        assert_eq!(connection.answer().await.body, ANSWER);
+        assert_eq!(connection.read_response().await.body, ANSWER);
     }
     drop(connections.pop());
-    assert_eq!(third.answer().await.body, ANSWER);
+    assert_eq!(third.read_response().await.body, ANSWER);
 }
 
 #[tokio::test]
-async fn many_requests_are_answered_on_one_connection() {
+async fn many_requests_share_one_connection() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     for number in 0..20 {
         connection.write(raw_post(&format!("x-request-id: {number}\r\n"), QUERY)).await;
-        let answer = connection.answer().await;
-        assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
-        assert_eq!(answer.header("x-request-id"), number.to_string());
+        let response = connection.read_response().await;
+        assert_eq!((response.status, response.body.as_slice()), (200, ANSWER));
+        assert_eq!(response.header("x-request-id"), number.to_string());
     }
 }
 
 #[tokio::test]
-async fn pipelined_requests_are_answered_in_their_order() {
+async fn pipelined_requests_get_responses_in_order() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     let requests: String =
         (0..5).map(|number| raw_post(&format!("x-request-id: {number}\r\n"), QUERY)).collect();
     connection.write(requests).await;
     for number in 0..5 {
-        let answer = connection.answer().await;
-        assert_eq!((answer.status, answer.body.as_slice()), (200, ANSWER));
-        assert_eq!(answer.header("x-request-id"), number.to_string());
+        let response = connection.read_response().await;
+        assert_eq!((response.status, response.body.as_slice()), (200, ANSWER));
+        assert_eq!(response.header("x-request-id"), number.to_string());
     }
 }
 
 #[tokio::test]
-async fn a_client_that_expects_100_continue_is_asked_for_its_body() {
+async fn a_client_that_expects_100_continue_gets_it() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     let request = raw_post("expect: 100-continue\r\n", QUERY);
@@ -225,11 +226,11 @@ async fn a_client_that_expects_100_continue_is_asked_for_its_body() {
     connection.write(header).await;
     assert_eq!(connection.read_exact(25).await, b"HTTP/1.1 100 Continue\r\n\r\n");
     connection.write(body).await;
-    assert_eq!(connection.answer().await.body, ANSWER);
+    assert_eq!(connection.read_response().await.body, ANSWER);
 }
 
 #[tokio::test]
-async fn a_client_whose_request_is_refused_is_not_asked_for_its_body() {
+async fn a_client_whose_request_is_rejected_gets_no_100_continue() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     connection
@@ -238,7 +239,7 @@ async fn a_client_whose_request_is_refused_is_not_asked_for_its_body() {
              content-length: 1000\r\nexpect: 100-continue\r\n\r\n",
         )
         .await;
-    assert_eq!(connection.answer().await.status, 415);
+    assert_eq!(connection.read_response().await.status, 415);
 }
 
 #[tokio::test]
@@ -256,13 +257,13 @@ async fn clients_that_leave_in_the_middle_do_no_harm() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_refused() {
+async fn bytes_that_are_not_http_are_rejected() {
     let app = start_with_one_place("--header-timeout-ms=60000").await;
     for nonsense in ["\u{16}\u{3}\u{1}\u{2}\r\n\r\n", "GRAPHQL\r\n\r\n", "GET / HTTP/9.9\r\n\r\n"] {
         let mut connection = RawConnection::open(&app).await;
         connection.write(nonsense).await;
-        let answer = String::from_utf8(connection.read_to_end().await).expect("text");
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{nonsense:?}: {answer}");
+        let response = String::from_utf8(connection.read_to_end().await).expect("text");
+        assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{nonsense:?}: {response}");
     }
     assert_serves(&app).await;
 }
@@ -322,13 +323,13 @@ async fn http_2_is_spoken_with_those_who_know_it() {
     // Two requests at once.
     connection.write(http2::get(1, "/health/live")).await;
     connection.write(http2::get(3, "/health/live")).await;
-    let mut answered = Vec::new();
-    while answered.len() < 2 {
+    let mut response = Vec::new();
+    while response.len() < 2 {
         match http2::next(&mut connection).await {
             (http2::HEADERS, _, block) => assert_eq!(block[0], http2::STATUS_200),
             (http2::DATA, stream, body) if !body.is_empty() => {
                 assert_eq!(body, br#"{"status":"ok"}"#);
-                answered.push(stream);
+                response.push(stream);
             }
             (http2::SETTINGS, 0, _) => {
                 let acknowledgement = http2::frame(http2::SETTINGS, http2::ACKNOWLEDGED, 0, &[]);
@@ -337,8 +338,8 @@ async fn http_2_is_spoken_with_those_who_know_it() {
             _ => {}
         }
     }
-    answered.sort_unstable();
-    assert_eq!(answered, [1, 3]);
+    response.sort_unstable();
+    assert_eq!(response, [1, 3]);
 }
 
 #[tokio::test]
@@ -352,7 +353,7 @@ async fn a_silent_http_2_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn an_http_2_client_that_takes_nothing_of_its_answer_is_cut_off() {
+async fn an_http_2_client_that_does_not_read_its_response_is_cut_off() {
     let flags = ["--max-connections=1", "--idle-timeout-ms=200", "--request-timeout-ms=200"];
     let app = start(&flags).await;
     let mut greedy = RawConnection::open(&app).await;

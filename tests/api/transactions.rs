@@ -1,5 +1,5 @@
-//! A mutation is one transaction, which is kept whole or not at all, on one connection, which never
-//! goes back to the pool while a transaction is open on it.
+//! A mutation is one transaction, which is committed whole or not at all, on one connection, which
+//! never goes back to the pool while a transaction is open on it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,8 +14,8 @@ use wasteland_tarot::services::maintenance;
 
 use crate::schema::mutation_names;
 use crate::support::app::{
-    Answered, Content, Engine, RawConnection, TestApp, TestDatabase, data_of, on_both_databases,
-    raw_post,
+    Content, Engine, RawConnection, TestApp, TestDatabase, TestResponse, data_of,
+    on_both_databases, raw_post,
 };
 use crate::support::fixtures::{
     card_id, category_id, id, reading_id, rows, spread_id, user, user_id,
@@ -49,8 +49,8 @@ impl Case {
     }
 }
 
-/// Mutations that make nothing old that is kept.
-const UNNOTED: [&str; 11] = [
+/// Mutations that invalidate nothing cached.
+const WITHOUT_OUTBOX_ENTRY: [&str; 11] = [
     "login",
     "refreshSession",
     "logout",
@@ -65,20 +65,21 @@ const UNNOTED: [&str; 11] = [
 ];
 
 impl Case {
-    /// What it makes old is noted last, for other servers.
-    fn note(&self) -> Option<(&'static str, &'static str)> {
-        let is_noted = !self.writes.is_empty() && !UNNOTED.contains(&self.mutation);
-        is_noted.then_some((INSERT, "cache_outbox"))
+    /// The last write: an outbox entry with its invalidations, for other servers.
+    fn outbox_entry(&self) -> Option<(&'static str, &'static str)> {
+        let has_outbox_entry =
+            !self.writes.is_empty() && !WITHOUT_OUTBOX_ENTRY.contains(&self.mutation);
+        has_outbox_entry.then_some((INSERT, "cache_outbox"))
     }
 }
 
-/// Logs in and answers the refresh token.
+/// Logs in and returns the refresh token.
 async fn log_in(app: &TestApp, name: &str) -> String {
     let query = format!(
         "mutation {{ login(input: {{ login: {name:?}, password: {PASSWORD:?} }}) {{
             session {{ refreshToken }} }} }}"
     );
-    let data = data_of(app.ask(&query).await);
+    let data = data_of(app.query(&query).await);
     data["login"]["session"]["refreshToken"].as_str().expect("a token").to_owned()
 }
 
@@ -93,7 +94,7 @@ async fn account_cases(app: &TestApp) -> Vec<Case> {
         "mutation {{ refreshSession(input: {{ refreshToken: {:?} }}) {{ viewer {{ id }} }} }}",
         tokens[1]
     );
-    data_of(app.ask(&again).await);
+    data_of(app.query(&again).await);
     let password = format!("password: {PASSWORD:?}");
     vec![
         Case::new(
@@ -277,7 +278,7 @@ fn last_cases(app: &TestApp) -> Vec<Case> {
     ]
 }
 
-/// What a statement writes, if anything.
+/// The table that a statement writes, if any.
 fn write_of(sql: &str) -> Option<(String, String)> {
     let (event, rest) = [("INSERT INTO ", INSERT), ("UPDATE ", UPDATE), ("DELETE FROM ", DELETE)]
         .into_iter()
@@ -286,7 +287,7 @@ fn write_of(sql: &str) -> Option<(String, String)> {
     Some((event.to_owned(), table.to_owned()))
 }
 
-/// A server that keeps what it writes.
+/// A server with caches.
 async fn start_watched(
     engine: Engine,
     flags: &[&str],
@@ -299,12 +300,12 @@ async fn start_watched(
     (app, written)
 }
 
-/// When what is broken breaks.
+/// Moment of the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Break {
     /// While the statement runs.
     Statement,
-    /// When the transaction is to be kept.
+    /// When the transaction is to be committed.
     Commit,
 }
 
@@ -358,11 +359,11 @@ async fn prepare(access: &Access) {
     }
 }
 
-async fn ask(app: &TestApp, case: &Case) -> Answered {
-    app.ask_as_viewer(case.viewer, &case.document).await
+async fn fetch(app: &TestApp, case: &Case) -> TestResponse {
+    app.query_as_viewer(case.viewer, &case.document).await
 }
 
-/// Asks while that write is refused, and holds that nothing is left of it.
+/// Sends the mutation while that write fails, and asserts that nothing is left of it.
 async fn assert_nothing_is_left(
     app: &TestApp,
     access: &Access,
@@ -370,15 +371,15 @@ async fn assert_nothing_is_left(
     (write, at): ((&str, &str), Break),
     before: &Tables,
 ) {
-    // Asked of what the server keeps in memory as well.
+    // Selects data in the server's memory as well.
     const STILL: &str = "{ viewer { username } cards(first: 1) { nodes { name threatLevel } }
         spreads { nodes { displayName isPremium positions { name } } } }";
     let seen = app.data_as(id("admin"), STILL).await;
     break_table(access, write, at).await;
-    let answered = ask(app, case).await;
+    let response = fetch(app, case).await;
     mend_table(access, write.1).await;
     assert_eq!(
-        answered.body_without_request_id(),
+        response.body_without_request_id(),
         json!({
             "data": { case.mutation: null },
             "errors": [{
@@ -415,7 +416,7 @@ on_both_databases! {
         prepare(&access).await;
         for case in &cases {
             let before = access.all().await;
-            let writes: Vec<_> = case.writes.iter().copied().chain(case.note()).collect();
+            let writes: Vec<_> = case.writes.iter().copied().chain(case.outbox_entry()).collect();
             let refused: BTreeSet<_> = writes.iter().copied().collect();
             for write in refused {
                 let at = Break::Statement;
@@ -427,7 +428,7 @@ on_both_databases! {
             }
             // And whole it is done, with these writes and no others.
             written.lock().expect("a list").clear();
-            let data = data_of(ask(&app, case).await);
+            let data = data_of(fetch(&app, case).await);
             assert_eq!(data, json!({ case.mutation: { "userErrors": [] } }));
             let written = written.lock().expect("a list").clone();
             let expected: Vec<_> = writes
@@ -458,7 +459,7 @@ pub const OPEN_TRANSACTIONS: &str = "SELECT count(*) AS number FROM pg_stat_acti
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start IS NOT NULL
         AND backend_type = 'client backend'";
 
-/// Asks as that user, and answers what the mutation did.
+/// Sends a mutation as that user, and returns its payload.
 async fn done(app: &TestApp, viewer: Uuid, document: &str) -> Value {
     let data = app.data_as(viewer, document).await;
     let (_, payload) = data.as_object().and_then(|data| data.iter().next()).expect("a payload");
@@ -466,40 +467,40 @@ async fn done(app: &TestApp, viewer: Uuid, document: &str) -> Value {
     payload.clone()
 }
 
-/// What somebody does with a reading from its beginning to its end, on spreads and cards that
-/// everybody uses.
+/// A reading's life from its beginning to its end, on spreads and cards that everybody uses.
 async fn write_flow(app: &TestApp, viewer: Uuid, name: &str) {
     let spread = spread_id(app, "celtic_cross");
-    let ask = async |mutation: &str, input: String, fields: &str| {
+    let fetch = async |mutation: &str, input: String, fields: &str| {
         let query = format!(
             "mutation {{ {mutation}(input: {{ {input} }}) {{ {fields} userErrors {{ message }} }} }}"
         );
         done(app, viewer, &query).await
     };
     let color = format!("name: {name:?}, color: \"#123456\"");
-    let category = ask("createCategory", color, "category { id }").await["category"]["id"].clone();
+    let category =
+        fetch("createCategory", color, "category { id }").await["category"]["id"].clone();
     let input = format!(
         "question: {name:?}, spreadId: {spread:?}, categoryId: {category}, tags: [\"all\", {name:?}],
             idempotencyKey: {name:?}"
     );
     let reading =
-        ask("createReading", input, "reading { id cards { id } }").await["reading"].clone();
+        fetch("createReading", input, "reading { id cards { id } }").await["reading"].clone();
     assert_eq!(reading["cards"].as_array().map(Vec::len), Some(10));
     let id = &reading["id"];
     let update = format!("id: {id}, satisfactionRating: 4, categoryId: {category}");
-    ask("updateReading", update, "reading { version }").await;
+    fetch("updateReading", update, "reading { version }").await;
     let tags = format!("id: {id}, tags: [\"all\", {name:?}, \"more {name}\"]");
-    ask("setReadingTags", tags, "viewer { tags { totalCount } }").await;
-    ask("renameTag", format!("from: {name:?}, to: \"new {name}\""), "changedReadingCount").await;
-    ask("deleteTags", format!("tags: [\"more {name}\"]"), "changedReadingCount").await;
-    let share = ask("shareReading", format!("readingId: {id}"), "shareLink { id url }").await;
+    fetch("setReadingTags", tags, "viewer { tags { totalCount } }").await;
+    fetch("renameTag", format!("from: {name:?}, to: \"new {name}\""), "changedReadingCount").await;
+    fetch("deleteTags", format!("tags: [\"more {name}\"]"), "changedReadingCount").await;
+    let share = fetch("shareReading", format!("readingId: {id}"), "shareLink { id url }").await;
     let share = &share["shareLink"];
     let token = share["url"].as_str().and_then(|url| url.rsplit('/').next()).expect("a token");
     app.data(&format!("{{ sharedReading(token: {token:?}) {{ content {{ question }} }} }}")).await;
-    ask("updateProfile", format!("bio: {name:?}"), "user { bio }").await;
-    ask("revokeShare", format!("id: {}", share["id"]), "deletedShareLinkId").await;
-    ask("deleteCategory", format!("id: {category}"), "changedReadingCount").await;
-    ask("deleteReading", format!("id: {id}"), "viewer { categories { name } }").await;
+    fetch("updateProfile", format!("bio: {name:?}"), "user { bio }").await;
+    fetch("revokeShare", format!("id: {}", share["id"]), "deletedShareLinkId").await;
+    fetch("deleteCategory", format!("id: {category}"), "changedReadingCount").await;
+    fetch("deleteReading", format!("id: {id}"), "viewer { categories { name } }").await;
 }
 
 /// Limits that are out of the way where many write at once: what is tested is that nobody waits for
@@ -520,7 +521,7 @@ async fn start_patient(engine: Engine, flags: &[&str]) -> TestApp {
 async fn assert_nobody_was_deadlocked(app: &TestApp) {
     let access = Access::open(&app.database).await;
     if !access.is_sqlite() {
-        // What a backend counted is published at the latest when it goes.
+        // A backend publishes its counts at the latest when it ends.
         let others = "FROM pg_stat_activity WHERE datname = current_database()
             AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
         access.run(&format!("SELECT pg_terminate_backend(pid) {others}")).await;
@@ -567,7 +568,7 @@ pub async fn assert_counters_agree(app: &TestApp) {
 
 on_both_databases! {
     async fn whole_flows_of_many_finish_on_one_connection(engine: Engine) {
-        // Whoever held one connection while waiting for a second would wait for ever.
+        // A request that held one connection while it waited for a second would wait for ever.
         let app = start_patient(engine, &[]).await;
         let names: Vec<String> = (0..8).map(|n| format!("u{n}")).collect();
         let users = names.iter().map(|name| user(name)).collect();
@@ -624,21 +625,22 @@ on_both_databases! {
         log_in(&app, "ada").await;
         let mutations = writes.iter().cycle().take(27).map(|write| {
             let (app, document) = (&app, format!("mutation {{ {write} }}"));
-            async move { app.ask_as(id("ada"), &document).await }
+            async move { app.query_as(id("ada"), &document).await }
         });
         let delete = format!(
             "mutation {{ deleteAccount(input: {{ password: {PASSWORD:?} }}) {{ deletedUserId }} }}"
         );
-        let (answers, deleted) = futures_util::join!(join_all(mutations), app.ask_as(id("ada"), &delete));
+        let (responses, deleted) = futures_util::join!(join_all(mutations), app.query_as(id("ada"), &delete));
         assert_eq!(
             data_of(deleted),
             json!({ "deleteAccount": { "deletedUserId": user_id("ada") } })
         );
-        // What came too late found nobody; what found its object gone was second to a deletion.
-        for answered in answers {
-            let code = &answered.body["errors"][0]["extensions"]["code"];
+        // Requests that came too late found nobody; one that found its object gone was second to a
+        // deletion.
+        for response in responses {
+            let code = &response.body["errors"][0]["extensions"]["code"];
             let is_expected = code.is_null() || code == "UNAUTHENTICATED" || code == "NOT_FOUND";
-            assert!(is_expected, "{}", answered.text);
+            assert!(is_expected, "{}", response.text);
         }
         let access = Access::open(&app.database).await;
         for (table, column) in [
@@ -706,9 +708,9 @@ on_both_databases! {
             "mutation {{ createReading(input: {{ question: \"Slow?\", spreadId: {spread:?} }}) {{
                 userErrors {{ message }} }} }}"
         );
-        let answered = app.ask_as(id("ada"), &create).await;
-        assert_eq!(answered.body["data"], json!({ "createReading": null }));
-        assert_eq!(answered.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+        let response = app.query_as(id("ada"), &create).await;
+        assert_eq!(response.body["data"], json!({ "createReading": null }));
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], "TIMEOUT");
         // The pool is one connection, and the one that nobody waits for any more is none of it.
         assert_eq!(app.data_as(id("ada"), "{ viewer { username } }").await["viewer"]["username"], "ada");
         if !access.is_sqlite() {
@@ -721,7 +723,7 @@ on_both_databases! {
         assert_eq!(done(&app, id("ada"), &create).await, json!({ "userErrors": [] }));
     }
 
-    async fn what_a_client_that_left_had_asked_for_is_finished(engine: Engine) {
+    async fn a_mutation_finishes_after_its_client_disconnected(engine: Engine) {
         let flags = ["--database-deadline-ms=60000", "--database-statement-timeout-ms=60000"];
         let (app, written) = start_watched(engine, &flags).await;
         write_world(&app).await;
@@ -750,22 +752,22 @@ on_both_databases! {
         access.close().await;
     }
 
-    async fn of_two_users_who_want_one_name_at_once_the_second_hears_that_it_is_taken(
+    async fn of_two_concurrent_renames_to_one_name_the_second_is_rejected(
         engine: Engine,
     ) {
         let app = start_patient(engine, &[]).await;
         app.insert(rows(vec![user("ada"), user("bob")], Vec::new())).await;
         let access = Access::open(&app.database).await;
         let begin = if access.is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        // Nobody else sees the name before it is kept.
+        // Nobody else sees the name before the commit.
         access.run(begin).await;
         access.run("UPDATE users SET username = 'countess' WHERE username = 'bob'").await;
-        let rename = app.ask_as(
+        let rename = app.query_as(
             id("ada"),
             "mutation { updateProfile(input: { username: \"countess\" }) {
                 user { username } userErrors { field code message } } }",
         );
-        let keep = async {
+        let commit = async {
             let waiting = "SELECT count(*) AS number FROM pg_stat_activity
                 WHERE datname = current_database() AND wait_event_type = 'Lock'";
             if !access.is_sqlite() {
@@ -773,7 +775,7 @@ on_both_databases! {
             }
             access.run("COMMIT").await;
         };
-        let (renamed, ()) = futures_util::join!(rename, keep);
+        let (renamed, ()) = futures_util::join!(rename, commit);
         assert_eq!(
             renamed.body,
             json!({ "data": { "updateProfile": {

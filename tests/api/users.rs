@@ -65,7 +65,7 @@ on_both_databases! {
         );
     }
 
-    async fn what_a_user_left_empty_is_null(engine: Engine) {
+    async fn empty_fields_of_a_user_are_null(engine: Engine) {
         let app = TestApp::start(engine).await;
         people(&app).await;
         assert_eq!(
@@ -85,9 +85,9 @@ on_both_databases! {
 
     async fn nobody_is_signed_in_without_a_token(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let answered = app.ask("{ viewer { id } }").await;
-        assert_eq!(answered.body, json!({ "data": { "viewer": null } }));
-        assert_eq!(answered.statements(), 0);
+        let response = app.query("{ viewer { id } }").await;
+        assert_eq!(response.body, json!({ "data": { "viewer": null } }));
+        assert_eq!(response.statements(), 0);
     }
 
     async fn private_fields_are_null_for_strangers_and_open_to_admins(engine: Engine) {
@@ -112,9 +112,9 @@ on_both_databases! {
                  fragment U on User {{ {PRIVATE} }}",
                 user_id("ada")
             );
-            let answered = app.ask_as_viewer(viewer, &query).await;
+            let response = app.query_as_viewer(viewer, &query).await;
             assert_eq!(
-                answered.body,
+                response.body,
                 json!({ "data": { "user": expected, "node": expected } }),
                 "{viewer:?}"
             );
@@ -173,7 +173,7 @@ on_both_databases! {
             ("a_b", "a_b"),
         ] {
             let data = app
-                .ask_with(
+                .query_with_variables(
                     "query ($u: String!) { user(username: $u) { username } }",
                     json!({ "u": typed }),
                 )
@@ -186,7 +186,7 @@ on_both_databases! {
         }
         for missing in ["zoe", "", "%", "z_ë", "zoë\0"] {
             let data = app
-                .ask_with(
+                .query_with_variables(
                     "query ($u: String!) { user(username: $u) { id } }",
                     json!({ "u": missing }),
                 )
@@ -206,15 +206,15 @@ on_both_databases! {
         let readings = vec![reading(&app, &gone, "hope", 1)];
         app.insert(rows(vec![gone, admin], readings)).await;
         for viewer in [None, Some(id("admin"))] {
-            let ask = async |name: &str| {
+            let fetch = async |name: &str| {
                 let object = user_id(name);
                 let query = format!(
                     "{{ user(username: {name:?}) {{ id }} node(id: {object:?}) {{ id }}
                         nodes(ids: [{object:?}]) {{ id }} }}"
                 );
-                app.ask_as_viewer(viewer, &query).await
+                app.query_as_viewer(viewer, &query).await
             };
-            let (inactive, missing) = (ask("gone").await, ask("none").await);
+            let (inactive, missing) = (fetch("gone").await, fetch("none").await);
             assert_eq!(
                 inactive.body,
                 json!({ "data": { "user": null, "node": null, "nodes": [null] } })
@@ -235,9 +235,9 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![users::Model { is_active: false, ..user("gone") }], Vec::new())).await;
         for name in ["gone", "none"] {
-            let answered = app.ask_as(id(name), "{ viewer { id } suits { suit } }").await;
+            let response = app.query_as(id(name), "{ viewer { id } suits { suit } }").await;
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 json!({
                     "data": {
                         "viewer": null,

@@ -1,20 +1,20 @@
-//! The cache: what is kept is never other than what would be computed, and operators see what it is good
-//! for.
+//! The value cache: a cached value is never other than the computed one, and operators see hit
+//! rates.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::users;
 
-use crate::support::app::{Answered, Engine, TestApp, data_of, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, data_of, on_both_databases};
 use crate::support::fixtures::{id, reading, rows, spread_id, user};
 use crate::support::mutations::{USER_ERRORS, payload, refusal};
 
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
-/// The hits and misses that an answer took.
-fn lookups(answered: &Answered) -> String {
-    let timing = answered.header("server-timing");
+/// The hits and misses of a response.
+fn lookups(response: &TestResponse) -> String {
+    let timing = response.header("server-timing");
     let counted = timing.split_once("cache;desc=\"").and_then(|(_, rest)| rest.split_once('"'));
     counted.map(|(counted, _)| counted.to_owned()).unwrap_or_default()
 }
@@ -37,39 +37,39 @@ pub async fn create_reading(app: &TestApp, who: &str) {
 }
 
 on_both_databases! {
-    async fn what_was_computed_is_not_computed_again_until_it_changes(engine: Engine) {
+    async fn a_cached_value_is_not_computed_again_until_it_changes(engine: Engine) {
         let app = start(engine, &[]).await;
         app.app.services.clock.stop();
-        let ask = async |who| app.ask_as(id(who), STATS).await;
-        let total = |answered: &Answered| answered.body["data"]["viewer"]["stats"].clone();
+        let fetch = async |who| app.query_as(id(who), STATS).await;
+        let total = |response: &TestResponse| response.body["data"]["viewer"]["stats"].clone();
 
-        let first = ask("ada").await;
+        let first = fetch("ada").await;
         assert_eq!(total(&first), json!({ "totalReadings": 1 }));
         assert_eq!(lookups(&first), "0 hits, 1 misses");
-        let again = ask("ada").await;
+        let again = fetch("ada").await;
         assert_eq!(total(&again), total(&first));
         assert_eq!(lookups(&again), "1 hits, 0 misses");
-        // Who asks is read all the same.
+        // The viewer is read all the same.
         assert_eq!((first.statements(), again.statements()), (3, 1));
-        assert_eq!(lookups(&ask("bob").await), "0 hits, 1 misses");
+        assert_eq!(lookups(&fetch("bob").await), "0 hits, 1 misses");
 
         create_reading(&app, "ada").await;
-        let after = ask("ada").await;
+        let after = fetch("ada").await;
         assert_eq!(total(&after), json!({ "totalReadings": 2 }));
         assert_eq!(lookups(&after), "0 hits, 1 misses");
-        assert_eq!(lookups(&ask("bob").await), "1 hits, 0 misses");
+        assert_eq!(lookups(&fetch("bob").await), "1 hits, 0 misses");
     }
 
-    async fn a_cache_that_is_off_changes_no_answer_and_counts_nothing(engine: Engine) {
+    async fn a_disabled_cache_changes_no_response_and_counts_nothing(engine: Engine) {
         let app = start(engine, &["--cache-enabled=false"]).await;
         for _ in 0..2 {
-            let answered = app.ask_as(id("ada"), STATS).await;
-            assert_eq!(answered.statements(), 3);
-            assert_eq!(lookups(&answered), "");
+            let response = app.query_as(id("ada"), STATS).await;
+            assert_eq!(response.statements(), 3);
+            assert_eq!(lookups(&response), "");
         }
     }
 
-    async fn operators_see_what_the_cache_is_good_for(engine: Engine) {
+    async fn operators_see_hit_rates(engine: Engine) {
         let app = start(engine, &["--cache-ttl-jitter=0"]).await;
         app.app.services.clock.stop();
         for _ in 0..3 {
@@ -101,7 +101,7 @@ on_both_databases! {
         );
     }
 
-    async fn an_admin_drops_what_a_pattern_means(engine: Engine) {
+    async fn an_admin_invalidates_by_pattern(engine: Engine) {
         let app = start(engine, &[]).await;
         app.app.services.clock.stop();
         for who in ["ada", "bob"] {
@@ -119,8 +119,8 @@ on_both_databases! {
             dropped,
             json!({ "adminInvalidateCache": { "removedEntries": 1, "userErrors": [] } })
         );
-        assert_eq!(lookups(&app.ask_as(id("bob"), STATS).await), "1 hits, 0 misses");
-        assert_eq!(lookups(&app.ask_as(id("ada"), STATS).await), "0 hits, 1 misses");
+        assert_eq!(lookups(&app.query_as(id("bob"), STATS).await), "1 hits, 0 misses");
+        assert_eq!(lookups(&app.query_as(id("ada"), STATS).await), "0 hits, 1 misses");
 
         let refused = data_of(drop("admin", "user:1*").await);
         let mut expected = refusal(&["pattern"], "INVALID", "\"1*\" holds a `*`; a `*` stands for a whole part", [None; 2]);
@@ -131,22 +131,23 @@ on_both_databases! {
         );
         let forbidden = drop("ada", "*").await;
         assert_eq!(forbidden.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
-        assert_eq!(lookups(&app.ask_as(id("bob"), STATS).await), "1 hits, 0 misses");
+        assert_eq!(lookups(&app.query_as(id("bob"), STATS).await), "1 hits, 0 misses");
     }
 
-    /// Whoever waits for what another computes holds no connection meanwhile: there is only one.
-    async fn many_who_ask_for_the_same_on_one_connection_are_all_answered(engine: Engine) {
+    /// A request that waits for another's computation holds no connection meanwhile: there is only
+    /// one.
+    async fn many_requests_for_one_value_on_one_connection_all_get_it(engine: Engine) {
         let app = start(engine, &["--database-pool-size=1", "--database-max-overflow=0"]).await;
         let query = "{ viewer { username
             stats { totalReadings } west: stats(utcOffsetMinutes: -60) { totalReadings }
             analytics { summary { totalReadings } voices { count } topCards { draws } } } }";
-        let asked = (0..50).map(|number| {
+        let requests = (0..50).map(|number| {
             let who = if number % 2 == 0 { "ada" } else { "bob" };
             app.data_as(id(who), query)
         });
-        for answer in join_all(asked).await {
-            assert_eq!(answer["viewer"]["stats"]["totalReadings"], 1);
-            assert_eq!(answer["viewer"]["west"]["totalReadings"], 1);
+        for response in join_all(requests).await {
+            assert_eq!(response["viewer"]["stats"]["totalReadings"], 1);
+            assert_eq!(response["viewer"]["west"]["totalReadings"], 1);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::app::{TestApp, on_both_databases};
 use crate::support::fixtures::card_id;
 
-/// The body of an answer with one error that refuses the document.
+/// The body of a response with one error that rejects the document.
 fn refused(message: &str, line: u32, column: u32) -> Value {
     json!({
         "errors": [{
@@ -22,11 +22,11 @@ on_both_databases! {
         let query = "query ($locale: Locale) {
             cardByCode(code: \"major_arcana_00\") { name(locale: $locale) } }";
         let name = |name: &str| json!({ "data": { "cardByCode": { "name": name } } });
-        assert_eq!(app.ask(query).await.body, name("Vault Newbie"));
-        assert_eq!(app.ask_with(query, json!({})).await.body, name("Vault Newbie"));
-        let chinese = app.ask_with(query, json!({ "locale": "ZH_HANT" })).await;
+        assert_eq!(app.query(query).await.body, name("Vault Newbie"));
+        assert_eq!(app.query_with_variables(query, json!({})).await.body, name("Vault Newbie"));
+        let chinese = app.query_with_variables(query, json!({ "locale": "ZH_HANT" })).await;
         assert_eq!(chinese.body, name("新手避難所居民"));
-        let null = app.ask_with(query, json!({ "locale": null })).await;
+        let null = app.query_with_variables(query, json!({ "locale": null })).await;
         assert_eq!(null.status, 400);
         assert_eq!(
             null.body_without_request_id(),
@@ -41,7 +41,7 @@ on_both_databases! {
                 format!("query ({declaration}) {{ voices {{ displayName(locale: $locale) }} }}");
             let absent = app.data(&query).await;
             assert_eq!(absent["voices"][0]["displayName"], "嗶嗶小子", "{declaration}");
-            let english = app.ask_with(&query, json!({ "locale": "EN" })).await;
+            let english = app.query_with_variables(&query, json!({ "locale": "EN" })).await;
             assert_eq!(
                 english.body["data"]["voices"][0]["displayName"], "Pip-Boy",
                 "{declaration}"
@@ -55,10 +55,10 @@ on_both_databases! {
             cards(first: $first) { nodes { name(locale: $locale) } } }";
         let variables = json!({ "first": 1, "locale": "ZH_HANT" });
         let expected = json!({ "data": { "cards": { "nodes": [{ "name": "新手避難所居民" }] } } });
-        assert_eq!(app.ask_with(query, variables).await.body, expected);
+        assert_eq!(app.query_with_variables(query, variables).await.body, expected);
     }
 
-    async fn conditions_follow_the_variable_or_its_default(engine: Engine) {
+    async fn conditions_use_the_variable_or_its_default(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "query ($x: Boolean = false, $y: Boolean! = true) {
             a: spreads(first: 1) @include(if: $x) { totalCount }
@@ -72,22 +72,22 @@ on_both_databases! {
             (json!({ "x": true, "y": false }), &["a", "d"]),
             (json!({ "x": false, "y": false }), &["b", "d"]),
         ] {
-            let answered = app.ask_with(query, variables.clone()).await;
+            let response = app.query_with_variables(query, variables.clone()).await;
             let total = json!({ "totalCount": 7 });
             let data: serde_json::Map<String, Value> =
                 expected.iter().map(|name| ((*name).to_owned(), total.clone())).collect();
-            assert_eq!(answered.body, json!({ "data": data }), "{variables}");
+            assert_eq!(response.body, json!({ "data": data }), "{variables}");
         }
     }
 
-    async fn a_condition_without_a_value_is_refused(engine: Engine) {
+    async fn a_condition_without_a_value_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let query = "query ($x: Boolean!) { suits @include(if: $x) { id } }";
         for variables in [json!({}), json!({ "x": null })] {
-            let answered = app.ask_with(query, variables).await;
-            assert_eq!(answered.status, 400);
+            let response = app.query_with_variables(query, variables).await;
+            assert_eq!(response.status, 400);
             assert_eq!(
-                answered.body_without_request_id(),
+                response.body_without_request_id(),
                 json!({
                     "errors": [{
                         "message": "the variable `$x` must have a value",
@@ -105,8 +105,8 @@ on_both_databases! {
         let id = card_id(&app, "major_arcana_00");
         let expected = json!({ "data": { "nodes": [{ "id": id }] } });
         let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
-        assert_eq!(app.ask_with(query, json!({ "ids": id })).await.body, expected);
-        assert_eq!(app.ask(&format!("{{ nodes(ids: {id:?}) {{ id }} }}")).await.body, expected);
+        assert_eq!(app.query_with_variables(query, json!({ "ids": id })).await.body, expected);
+        assert_eq!(app.query(&format!("{{ nodes(ids: {id:?}) {{ id }} }}")).await.body, expected);
     }
 
     async fn variables_inside_lists_are_filled_in(engine: Engine) {
@@ -114,15 +114,15 @@ on_both_databases! {
         let (one, two) = (card_id(&app, "major_arcana_00"), card_id(&app, "bottle_caps_01"));
         let query = "query ($one: ID!, $two: ID!) { nodes(ids: [$two, $one]) { id } }";
         assert_eq!(
-            app.ask_with(query, json!({ "one": one, "two": two })).await.body,
+            app.query_with_variables(query, json!({ "one": one, "two": two })).await.body,
             json!({ "data": { "nodes": [{ "id": two }, { "id": one }] } })
         );
     }
 
     async fn variables_that_nobody_declared_are_ignored(engine: Engine) {
         let app = TestApp::start(engine).await;
-        let answered = app.ask_with("{ spreads { totalCount } }", json!({ "other": [1, 2] })).await;
-        assert_eq!(answered.body, json!({ "data": { "spreads": { "totalCount": 7 } } }));
+        let response = app.query_with_variables("{ spreads { totalCount } }", json!({ "other": [1, 2] })).await;
+        assert_eq!(response.body, json!({ "data": { "spreads": { "totalCount": 7 } } }));
     }
 
     async fn several_operations_each_have_their_own_variables(engine: Engine) {
@@ -130,9 +130,9 @@ on_both_databases! {
         let query = "query A($n: Int = 1) { cards(first: $n) { nodes { code } } }
             query B($n: Int = 2) { cards(first: $n) { nodes { code } } }";
         for (name, count) in [("A", 1), ("B", 2)] {
-            let answered = app.send(None, &json!({ "query": query, "operationName": name })).await;
-            let nodes = &answered.body["data"]["cards"]["nodes"];
-            assert_eq!(nodes.as_array().map(Vec::len), Some(count), "{name} {}", answered.text);
+            let response = app.send(None, &json!({ "query": query, "operationName": name })).await;
+            let nodes = &response.body["data"]["cards"]["nodes"];
+            assert_eq!(nodes.as_array().map(Vec::len), Some(count), "{name} {}", response.text);
         }
     }
 

@@ -1,9 +1,10 @@
-//! What somebody may not see is to them as if it were not there: a matrix of viewers, kinds of
-//! objects, and ways to reach them.
+//! Objects that a viewer may not see are to them as if they were not there: a matrix of viewers,
+//! kinds of objects, and ways to reach them.
 //!
-//! A small rule says who may see what. Each viewer asks everything of two servers: of one that holds
-//! everything, and of its twin, which holds only what that viewer may see. The answers must be the
-//! same byte for byte and take as many statements; and each must show what the rule says.
+//! A small rule defines visibility. Each viewer sends every query to two servers: to one that holds
+//! everything, and to its twin, which holds only the objects that viewer may see. The responses
+//! must be the same byte for byte and take as many statements; and each must show the objects of
+//! the rule.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -18,14 +19,14 @@ use wasteland_tarot::domain::reading::PrivacyLevel;
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::passwords::NO_PASSWORD;
 
-use crate::support::app::{Answered, TestApp, answered, on_both_databases};
+use crate::support::app::{TestApp, TestResponse, on_both_databases, send_request};
 use crate::support::fixtures::{category_id, id, reading_id, spread_id, user_id};
 use crate::support::tables::{Access, differences};
 use crate::support::world::{World, share_id};
 
 const VIEWERS: [Option<&str>; 4] = [None, Some("bob"), Some("admin"), Some("ada")];
 
-/// What is asked of a reading. Each of its texts holds the name of the object that it comes from.
+/// Selected fields of a reading. Each of its texts holds the name of the object that it comes from.
 const READING: &str = "id question version tags notes category { name } shareLinks { title }
     cards { interpretation } user { username }";
 const PAGE: &str = "totalCount edges { cursor node { ...Reading } }
@@ -49,21 +50,21 @@ fn may_see_category(viewer: Option<&str>, category: &reading_categories::Model) 
     is_own(viewer, category.user_id)
 }
 
-/// A question, and what its answer must show.
-struct Question {
+/// A query, and the expected content of its response.
+struct MatrixQuery {
     text: String,
     shows: BTreeSet<String>,
     /// The length of the list, where it is one.
     total: Option<usize>,
-    /// The id that is asked for, and one of the same kind that never was, where nothing may be seen.
+    /// The id in the query, and one of the same kind that never was, where nothing may be seen.
     hidden: Option<(String, String)>,
 }
 
-/// The questions of one viewer.
+/// The queries of one viewer.
 struct Matrix<'a> {
     viewer: Option<&'a str>,
     world: &'a World,
-    questions: Vec<Question>,
+    queries: Vec<MatrixQuery>,
 }
 
 impl World {
@@ -73,7 +74,7 @@ impl World {
     }
 
     /// Takes away what that viewer may not see.
-    fn keep_what_may_be_seen(&mut self, viewer: Option<&str>) {
+    fn retain_visible(&mut self, viewer: Option<&str>) {
         let owners: Vec<Uuid> =
             self.shares.iter().map(|share| self.owner_of_share(share.reading_id)).collect();
         let mut owners = owners.into_iter();
@@ -116,18 +117,18 @@ impl Matrix<'_> {
         shown
     }
 
-    fn ask(&mut self, text: String, shows: BTreeSet<String>) -> &mut Question {
+    fn query(&mut self, text: String, shows: BTreeSet<String>) -> &mut MatrixQuery {
         let text = if text.contains("...Reading") {
             format!("{text} fragment Reading on Reading {{ {READING} }}")
         } else {
             text
         };
-        self.questions.push(Question { text, shows, total: None, hidden: None });
-        self.questions.last_mut().expect("it was just added")
+        self.queries.push(MatrixQuery { text, shows, total: None, hidden: None });
+        self.queries.last_mut().expect("it was just added")
     }
 
-    /// Asks for one object in these ways, in which `ID` stands for its id.
-    fn ask_for(
+    /// Adds queries of one object in these ways, in which `ID` stands for its id.
+    fn add_object(
         &mut self,
         ways: &[&str],
         (object, missing): (&str, &str),
@@ -136,11 +137,11 @@ impl Matrix<'_> {
         for way in ways {
             let text = way.replace("ID", &format!("{object:?}"));
             let hidden = shows.is_empty().then(|| (object.to_owned(), missing.to_owned()));
-            self.ask(text, shows.clone()).hidden = hidden;
+            self.query(text, shows.clone()).hidden = hidden;
         }
     }
 
-    fn ask_for_readings(&mut self, spread: &str) {
+    fn add_readings(&mut self, spread: &str) {
         let missing = reading_id("missing");
         for reading in &self.world.rows.readings {
             let name = reading.question.as_str();
@@ -152,14 +153,14 @@ impl Matrix<'_> {
                 "{ nodes(ids: [ID, ID]) { id } reading(id: ID) { ...Reading } }",
                 "{ node(id: ID) { __typename id ... on Reading { user { readings { totalCount } } ...Reading } } }",
             ];
-            self.ask_for(&ways, (&reading_id(name), &missing), &shows);
+            self.add_object(&ways, (&reading_id(name), &missing), &shows);
             let drawn = |reading| GlobalId::DrawnCard(id(reading), 1).encode().to_string();
             let ways = ["{ node(id: ID) { id } }", "{ nodes(ids: [ID]) { id } }"];
-            self.ask_for(&ways, (&drawn(name), &drawn("missing")), &names([]));
+            self.add_object(&ways, (&drawn(name), &drawn("missing")), &names([]));
             if is_own(self.viewer, reading.user_id) {
                 continue;
             }
-            // Who may only look may change nothing, and learns nothing from trying.
+            // Viewers who may only read may change nothing, and learn nothing from trying.
             let ways = [
                 "mutation { updateReading(input: { id: ID, notes: \"mine\" }) { reading { ...Reading } userErrors { message } } }",
                 "mutation { updateReading(input: { id: ID, expectedVersion: 5 }) { reading { ...Reading } userErrors { message } } }",
@@ -167,7 +168,7 @@ impl Matrix<'_> {
                 "mutation { deleteReading(input: { id: ID }) { deletedReadingId userErrors { message } } }",
                 "mutation { shareReading(input: { readingId: ID }) { shareLink { title } userErrors { message } } }",
             ];
-            self.ask_for(&ways, (&reading_id(name), &missing), &names([]));
+            self.add_object(&ways, (&reading_id(name), &missing), &names([]));
         }
         for category in &self.world.rows.categories {
             let is_own = may_see_category(self.viewer, category);
@@ -178,7 +179,7 @@ impl Matrix<'_> {
                 "{ node(id: ID) { ... on Category { name color readingCount } } }",
                 "{ nodes(ids: [ID]) { ... on Category { name } } }",
             ];
-            self.ask_for(&ways, both, &shows);
+            self.add_object(&ways, both, &shows);
             if is_own {
                 continue;
             }
@@ -190,23 +191,23 @@ impl Matrix<'_> {
                 "mutation { deleteCategory(input: { id: ID }) { changedReadingCount userErrors { message } } }",
                 &create,
             ];
-            self.ask_for(&ways, both, &names([]));
+            self.add_object(&ways, both, &names([]));
         }
     }
 
-    fn ask_for_links_and_people(&mut self) {
+    fn add_links_and_people(&mut self) {
         for share in &self.world.shares {
             let title = share.title.as_deref().expect("a title");
             let is_own = is_own(self.viewer, self.world.owner_of_share(share.reading_id));
             let shows = if is_own { names([title]) } else { names([]) };
             let both = (share_id(title), share_id("missing"));
             let both = (both.0.as_str(), both.1.as_str());
-            self.ask_for(&["{ node(id: ID) { ... on ShareLink { title } } }"], both, &shows);
+            self.add_object(&["{ node(id: ID) { ... on ShareLink { title } } }"], both, &shows);
             if !is_own {
                 let ways = [
                     "mutation { revokeShare(input: { id: ID }) { deletedShareLinkId reading { id } userErrors { message } } }",
                 ];
-                self.ask_for(&ways, both, &names([]));
+                self.add_object(&ways, both, &names([]));
             }
         }
         // Somebody who was deactivated is nobody, though their public readings name them.
@@ -214,20 +215,20 @@ impl Matrix<'_> {
         let one = format!("{{ node(id: ID) {{ {fields} }} }}");
         let many = format!("{{ nodes(ids: [ID]) {{ {fields} }} }}");
         let ways = [one.as_str(), many.as_str()];
-        self.ask_for(&ways, (&user_id("gone"), &user_id("missing")), &names([]));
-        self.ask_for(&["{ user(username: ID) { id } }"], ("gone", "missing"), &names([]));
+        self.add_object(&ways, (&user_id("gone"), &user_id("missing")), &names([]));
+        self.add_object(&["{ user(username: ID) { id } }"], ("gone", "missing"), &names([]));
         for owner in ["ada", "bob"] {
             let is_own = self.viewer == Some(owner);
             let readings = self.world.rows.readings.iter();
             let tagged = readings.filter(|reading| is_own && reading.user_id == id(owner));
             let tagged = tagged.map(|reading| reading.question.clone()).collect();
             let tags = "tags { totalCount nodes { name readingCount } }";
-            self.ask(format!("{{ user(username: {owner:?}) {{ {tags} }} }}"), tagged);
+            self.query(format!("{{ user(username: {owner:?}) {{ {tags} }} }}"), tagged);
             let categories = self.world.rows.categories.iter();
             let folders = categories.filter(|folder| is_own && folder.user_id == id(owner));
             let folders = folders.map(|folder| folder.name.clone()).collect();
             let list = "categories { name readingCount }";
-            self.ask(format!("{{ user(username: {owner:?}) {{ {list} }} }}"), folders);
+            self.query(format!("{{ user(username: {owner:?}) {{ {list} }} }}"), folders);
         }
     }
 
@@ -237,7 +238,7 @@ impl Matrix<'_> {
         let mut list: Vec<_> = readings
             .filter(|reading| match owner {
                 Some(owner) => reading.user_id == id(owner) && is_listed(self.viewer, reading),
-                // What is public, for the owner as for anybody.
+                // The public readings, for the owner as for anybody.
                 None => is_listed(None, reading),
             })
             .collect();
@@ -245,23 +246,23 @@ impl Matrix<'_> {
         list
     }
 
-    /// Asks for pages of a list, before and after each reading that there is, whoever may see it: a
-    /// cursor is a place.
-    fn ask_for_pages(&mut self, owner: Option<&str>, cursor_start: &str) {
+    /// Adds queries of pages of a list, before and after each reading that there is, visible or
+    /// not: a cursor is a place.
+    fn add_pages(&mut self, owner: Option<&str>, cursor_start: &str) {
         let (field, end) = match owner {
             Some(owner) => (format!("user(username: {owner:?}) {{ readings"), "}"),
             None => ("publicReadings".to_owned(), ""),
         };
         let world = self.world;
         let list: Vec<_> = self.list(owner).into_iter().cloned().collect();
-        let mut ask = |arguments: &str, page: Vec<&reading_sessions::Model>| {
+        let mut fetch = |arguments: &str, page: Vec<&reading_sessions::Model>| {
             let shows = page.iter().flat_map(|reading| self.shown(reading)).collect();
             let text = format!("{{ {field}({arguments}) {{ {PAGE} }} {end} }}");
-            self.ask(text, shows).total = Some(list.len());
+            self.query(text, shows).total = Some(list.len());
         };
         for count in [1, 2, 100] {
-            ask(&format!("first: {count}"), list.iter().take(count).collect());
-            ask(&format!("last: {count}"), list.iter().rev().take(count).collect());
+            fetch(&format!("first: {count}"), list.iter().take(count).collect());
+            fetch(&format!("last: {count}"), list.iter().rev().take(count).collect());
         }
         for place in &world.rows.readings {
             let key = format!("{},{}", place.created_at.timestamp_micros(), place.id.simple());
@@ -269,14 +270,14 @@ impl Matrix<'_> {
             let key_of = |reading: &reading_sessions::Model| (reading.created_at, reading.id);
             for count in [1, 100] {
                 let after = list.iter().filter(|reading| key_of(reading) < key_of(place));
-                ask(&format!("first: {count}, after: {cursor:?}"), after.take(count).collect());
+                fetch(&format!("first: {count}, after: {cursor:?}"), after.take(count).collect());
                 let before = list.iter().rev().filter(|reading| key_of(reading) > key_of(place));
-                ask(&format!("last: {count}, before: {cursor:?}"), before.take(count).collect());
+                fetch(&format!("last: {count}, before: {cursor:?}"), before.take(count).collect());
             }
         }
     }
 
-    fn ask_for_nested_lists(&mut self) {
+    fn add_nested_lists(&mut self) {
         let of_all = self.list(None);
         let mut shows: BTreeSet<String> =
             of_all.iter().flat_map(|reading| self.shown(reading)).collect();
@@ -289,11 +290,11 @@ impl Matrix<'_> {
             text,
             "{{ publicReadings(first: 10) {{ totalCount nodes {{ ...Reading user {{ readings(first: 10) {{ {PAGE} }} }} }} }} }}"
         );
-        self.ask(text, shows);
+        self.query(text, shows);
     }
 }
 
-/// What stands in the cursors of a list before the place.
+/// The part of a list's cursors before the place.
 async fn cursor_start(app: &TestApp, list: &str, path: &str) -> String {
     let data = app.data(list).await;
     let cursor = data.pointer(path).and_then(Value::as_str).expect("a cursor");
@@ -304,24 +305,24 @@ async fn cursor_start(app: &TestApp, list: &str, path: &str) -> String {
 }
 
 async fn matrix<'a>(app: &TestApp, world: &'a World, viewer: Option<&'a str>) -> Matrix<'a> {
-    let mut matrix = Matrix { viewer, world, questions: Vec::new() };
-    matrix.ask_for_readings(&spread_id(app, "single_wasteland"));
-    matrix.ask_for_links_and_people();
+    let mut matrix = Matrix { viewer, world, queries: Vec::new() };
+    matrix.add_readings(&spread_id(app, "single_wasteland"));
+    matrix.add_links_and_people();
     let list = "{ publicReadings(first: 1) { edges { cursor } } }";
     let start = cursor_start(app, list, "/publicReadings/edges/0/cursor").await;
-    matrix.ask_for_pages(None, &start);
+    matrix.add_pages(None, &start);
     let list = "{ user(username: \"ada\") { readings(first: 1) { edges { cursor } } } }";
     let start = cursor_start(app, list, "/user/readings/edges/0/cursor").await;
     for owner in ["ada", "bob"] {
-        matrix.ask_for_pages(Some(owner), &start);
+        matrix.add_pages(Some(owner), &start);
     }
-    matrix.ask_for_nested_lists();
+    matrix.add_nested_lists();
     matrix
 }
 
 /// The body without what is another one each time.
-fn text_of(answered: &Answered) -> String {
-    answered.text.replace(answered.header("x-request-id"), "ID")
+fn text_of(response: &TestResponse) -> String {
+    response.text.replace(response.header("x-request-id"), "ID")
 }
 
 fn total_of(value: &Value) -> Option<&Value> {
@@ -334,7 +335,7 @@ fn total_of(value: &Value) -> Option<&Value> {
 }
 
 on_both_databases! {
-    async fn what_one_may_not_see_is_as_if_it_were_not_there(engine: Engine) {
+    async fn hidden_objects_look_like_missing_ones(engine: Engine) {
         let app = TestApp::start(engine).await;
         World::new(&app, NO_PASSWORD).write(&app).await;
         let world = World::new(&app, NO_PASSWORD);
@@ -351,30 +352,30 @@ on_both_databases! {
         for viewer in VIEWERS {
             let twin = TestApp::start(engine).await;
             let mut seen = World::new(&twin, NO_PASSWORD);
-            seen.keep_what_may_be_seen(viewer);
+            seen.retain_visible(viewer);
             seen.write(&twin).await;
             let matrix = matrix(&app, &world, viewer).await;
-            assert!(matrix.questions.len() > 200, "{}", matrix.questions.len());
-            for Question { text, shows, total, hidden } in &matrix.questions {
+            assert!(matrix.queries.len() > 200, "{}", matrix.queries.len());
+            for MatrixQuery { text, shows, total, hidden } in &matrix.queries {
                 let who = viewer.map(id);
-                let answered = app.ask_as_viewer(who, text).await;
-                let of_twin = twin.ask_as_viewer(who, text).await;
-                assert_eq!(text_of(&answered), text_of(&of_twin), "{text} as {viewer:?}");
-                let statements = answered.statements();
+                let response = app.query_as_viewer(who, text).await;
+                let of_twin = twin.query_as_viewer(who, text).await;
+                assert_eq!(text_of(&response), text_of(&of_twin), "{text} as {viewer:?}");
+                let statements = response.statements();
                 assert_eq!(statements, of_twin.statements(), "{text} as {viewer:?}");
                 let shown: BTreeSet<String> = all_names
                     .iter()
-                    .filter(|name| answered.text.contains(name.as_str()))
+                    .filter(|name| response.text.contains(name.as_str()))
                     .cloned()
                     .collect();
-                assert_eq!(shown, *shows, "{text} as {viewer:?}: {}", answered.text);
+                assert_eq!(shown, *shows, "{text} as {viewer:?}: {}", response.text);
                 if let Some(total) = total {
                     let expected = Value::from(*total);
-                    assert_eq!(total_of(&answered.body["data"]), Some(&expected), "{text}");
+                    assert_eq!(total_of(&response.body["data"]), Some(&expected), "{text}");
                 }
                 if let Some((object, missing)) = hidden {
-                    let none = app.ask_as_viewer(who, &text.replace(object, missing)).await;
-                    assert_eq!(text_of(&answered), text_of(&none), "{text} as {viewer:?}");
+                    let none = app.query_as_viewer(who, &text.replace(object, missing)).await;
+                    assert_eq!(text_of(&response), text_of(&none), "{text} as {viewer:?}");
                     assert_eq!(statements, none.statements(), "{text} as {viewer:?}");
                 }
             }
@@ -392,12 +393,12 @@ on_both_databases! {
         for viewer in VIEWERS.into_iter().flatten() {
             for path in ["/export/readings.json", "/export/readings.csv"] {
                 let request = app.request(reqwest::Method::GET, path);
-                let answered = answered(request.bearer_auth(app.token_of(id(viewer)))).await;
-                assert_eq!(answered.status, 200);
+                let response = send_request(request.bearer_auth(app.token_of(id(viewer)))).await;
+                assert_eq!(response.status, 200);
                 for reading in &readings {
                     let name = &reading.question;
                     // Each of its texts holds its name.
-                    let is_there = answered.text.contains(name);
+                    let is_there = response.text.contains(name);
                     assert_eq!(is_there, is_own(Some(viewer), reading.user_id), "{viewer} {name}");
                 }
             }

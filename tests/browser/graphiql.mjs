@@ -43,7 +43,7 @@ try {
   await watch(page);
   await page.goto(origin);
 
-  await claim('the answers carry the content security policy', policyIsStrict);
+  await claim('the responses carry the content security policy', policyIsStrict);
   await claim('the title is right', async () => same(await page.title(), 'Wasteland Tarot – GraphiQL'));
   await claim('the examples are the first tabs', async () => {
     await page.locator('.graphiql-query-editor .view-line').first().waitFor();
@@ -70,11 +70,11 @@ try {
     await page.keyboard.press('Escape');
     same(await textOf('.graphiql-query-editor'), QUERY.replaceAll(' ', ''));
   });
-  await claim('its answer is shown', async () => {
+  await claim('its response is shown', async () => {
     await page.waitForTimeout(500); // GraphiQL reads the text a tenth of a second after the last key
     await page.locator('.graphiql-execute-button').click();
-    const answer = page.locator('.result-window .view-lines', { hasText: /\S/ });
-    await answer.waitFor();
+    const response = page.locator('.result-window .view-lines', { hasText: /\S/ });
+    await response.waitFor();
     const shown = await textOf('.result-window');
     if (!shown.includes(`"name":"${ANSWER}"`)) throw new Error(`${ANSWER} is not in ${shown}`);
   });

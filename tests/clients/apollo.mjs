@@ -16,7 +16,7 @@ import {
   pageThroughPublicReadings,
   readingsOnServer,
   somebody,
-  tellingFetch,
+  recordingFetch,
   unknownQuery,
   until,
 } from './common.mjs';
@@ -38,9 +38,10 @@ const cache = new InMemoryCache({
   typePolicies: {
     Query: {
       fields: {
-        // Lists have no arguments but those of paging yet: each is one list, whoever asks for it.
+        // Lists have no arguments but those of paging yet: each is one list, for any field that
+        // shows it.
         publicReadings: relayStylePagination(),
-        // What is in the cache already need not be asked for by id.
+        // An object in the cache already need not be requested by id.
         node: {
           read: (known, { args, toReference, canRead }) => {
             const reference = toReference(args.id);
@@ -190,7 +191,7 @@ await claim('creates five readings', async () => {
   }
 });
 
-// What a component of an app would show: the list as the cache tells its subscribers.
+// The data of a component of an app: the list as the cache emits it to its subscribers.
 const watched = client.watchQuery({ query: VIEWER_READINGS, variables: { first: PAGE } });
 let shown;
 function watch() {
@@ -223,7 +224,7 @@ await claim('sees a new reading first in the cached list, and the new length, wi
       store.modify({
         id: viewerId,
         fields: {
-          // The edge as the cache keeps it: with a reference to the reading, which it has already.
+          // The edge as the cache stores it: with a reference to the reading, which it has already.
           readings: (list, { toReference }) => {
             const { readingEdge } = data.createReading;
             const edge = { ...readingEdge, node: toReference(readingEdge.node) };
@@ -258,7 +259,7 @@ await claim('sees a changed reading in the cached list without another request',
   assert.deepEqual([node.id, node.notes, node.version], [id, 'A note.', 2]);
 });
 
-await claim('is told of a conflict as a user error, and has the server\'s copy in the cache', async () => {
+await claim('gets a conflict as a user error, and has the server\'s copy in the cache', async () => {
   const id = newest.node.id;
   const version = await changeElsewhere(endpoint, network.session, id, 'Changed elsewhere?');
   assert.equal(shown.edges[0].node.question, 'Changed?', 'the cache cannot know yet');
@@ -320,7 +321,7 @@ await claim('pages through public readings, 20 at a time over 5 pages, without r
 });
 
 await claim('names a query by its hash over GET, and sends its text once', async () => {
-  const { sent, fetchFn } = tellingFetch();
+  const { sent, fetchFn } = recordingFetch();
   const persisted = new ApolloClient({
     cache: new InMemoryCache(),
     link: ApolloLink.from([

@@ -1,11 +1,12 @@
-// What the scripts for the three clients share: the server's address, claims, and a fetch that counts.
+// Shared by the scripts for the three clients: the server's address, claims, and a fetch that
+// counts.
 
 import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { format } from 'node:util';
 
-// The clients complain of misuse in development only. urql and Relay ask the environment, Apollo Client
-// this, which has to be said before it is loaded.
+// The clients complain of misuse in development only. urql and Relay read the environment, Apollo
+// Client reads this, which has to be set before it is loaded.
 process.env.NODE_ENV = 'development';
 globalThis.__DEV__ = true;
 
@@ -18,8 +19,8 @@ const PUBLIC_PAGE = 20;
 const PUBLIC_PAGES = 5;
 export const PAGE = 2;
 
-// Begins the script of one client. Every warning of a client library ends it: the libraries use
-// console.warn and console.error to say that they do not understand what the server answered.
+// Begins the script of one client. Every warning of a client library ends it: the libraries report
+// responses that they do not understand with console.warn and console.error.
 export function begin(client) {
   const [address, ...rest] = process.argv.slice(2);
   if (!isAddress(address) || rest.length > 0) {
@@ -87,7 +88,8 @@ export function countingFetch() {
     fetchFn,
     session,
     requests,
-    // The requests that `act` causes, and those that follow when a client thinks again a moment later.
+    // The requests that `act` causes, and those that a client sends on second thoughts a moment
+    // later.
     async during(act) {
       const before = requests.length;
       await act();
@@ -103,8 +105,8 @@ function operationOf(url, init) {
   return body.operationName ?? named?.[1] ?? body.query;
 }
 
-// A fetch that tells how each request names its document: by a hash alone, or with the text.
-export function tellingFetch() {
+// A fetch that records how each request names its document: by a hash alone, or with the text.
+export function recordingFetch() {
   const sent = [];
   async function fetchFn(url, init = {}) {
     const members = init.body ? JSON.parse(init.body) : Object.fromEntries(new URL(url).searchParams);
@@ -123,9 +125,9 @@ export function hashOf(text) {
   return createHash('sha256').update(text).digest('hex');
 }
 
-// Asks the server without any client library: for another device of the same user, and for what the
-// server itself has to say of a list.
-export async function ask(endpoint, session, query, variables = {}) {
+// Queries the server without any client library: for another device of the same user, and for the
+// server's own state of a list.
+export async function queryServer(endpoint, session, query, variables = {}) {
   const response = await fetch(endpoint, {
     method: 'POST',
     headers: {
@@ -136,14 +138,14 @@ export async function ask(endpoint, session, query, variables = {}) {
     body: JSON.stringify({ query, variables }),
     signal: AbortSignal.timeout(REQUEST_MS),
   });
-  const answer = await response.json();
-  assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
-  return answer.data;
+  const body = await response.json();
+  assert.equal(body.errors, undefined, JSON.stringify(body.errors));
+  return body.data;
 }
 
 // Changes a reading as another device of its owner would, behind the back of the client's cache.
 export async function changeElsewhere(endpoint, session, id, question) {
-  const { updateReading } = await ask(
+  const { updateReading } = await queryServer(
     endpoint,
     session,
     `mutation Elsewhere($input: UpdateReadingInput!) {
@@ -156,7 +158,7 @@ export async function changeElsewhere(endpoint, session, id, question) {
 }
 
 export async function readingsOnServer(endpoint, session, after = null) {
-  const { viewer } = await ask(
+  const { viewer } = await queryServer(
     endpoint,
     session,
     'query Readings($after: String) { viewer { readings(first: 100, after: $after) { edges { cursor node { id question } } } } }',
@@ -166,7 +168,7 @@ export async function readingsOnServer(endpoint, session, after = null) {
 }
 
 export async function aSpread(endpoint, session) {
-  const { spreadByName } = await ask(
+  const { spreadByName } = await queryServer(
     endpoint,
     session,
     '{ spreadByName(name: "single_wasteland") { id } }',
@@ -185,7 +187,7 @@ export function newestFirst(made) {
   return [...made].reverse();
 }
 
-// Clients tell their subscribers later, so what a cache shows is waited for.
+// Clients notify their subscribers later, so the expected state of a cache is waited for.
 export async function until(read, isSo, what) {
   const deadline = Date.now() + WAIT_MS;
   for (;;) {

@@ -259,7 +259,7 @@ await claim('sees a changed reading in the store\'s list without another request
   assert.deepEqual([first().id, first().notes, first().version], [id, 'A note.', 2]);
 });
 
-await claim('is told of a conflict as a user error, and has the server\'s copy in the store', async () => {
+await claim('gets a conflict as a user error, and has the server\'s copy in the store', async () => {
   const { id } = newest.node;
   const version = await changeElsewhere(endpoint, network.session, id, 'Changed elsewhere?');
   assert.equal(first().question, 'Changed?', 'the store cannot know yet');
@@ -277,7 +277,7 @@ await claim('is told of a conflict as a user error, and has the server\'s copy i
 
 await claim('refetches one reading through node, and its list shows what is new', async () => {
   const id = made[1];
-  const version = await changeElsewhere(endpoint, network.session, id, 'Asked anew?');
+  const version = await changeElsewhere(endpoint, network.session, id, 'Changed again?');
   const nodeInList = () => shown.readings.edges.map((edge) => edge.node).find((node) => node.id === id);
   assert.equal(nodeInList().question, 'Question 2?', 'the store cannot know yet');
   const { refetchableRequest } = getRefetchMetadata(artifact('Reading_reading'), 'Reading_reading');
@@ -286,7 +286,7 @@ await claim('refetches one reading through node, and its list shows what is new'
     await until(nodeInList, (node) => node.version === version, 'the other version');
   });
   assert.deepEqual(requests, ['ReadingRefetchQuery']);
-  assert.equal(nodeInList().question, 'Asked anew?');
+  assert.equal(nodeInList().question, 'Changed again?');
 });
 
 await claim('sees a deleted reading gone from the store and its list, and the new length, without another request', async () => {

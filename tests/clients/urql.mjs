@@ -1,5 +1,5 @@
 // urql with its normalized cache, Graphcache, against a running server: `npm ci && node urql.mjs http://127.0.0.1:8000`.
-// The server needs its reference data and at least 101 public readings, and must answer introspection; the script
+// The server needs its reference data and at least 101 public readings, with introspection on; the script
 // makes a user of its own.
 // Prints a line for each claim that it proved. Exits 1 at the first that does not hold, 2 on wrong usage.
 
@@ -12,7 +12,7 @@ import {
   PAGE,
   PUBLIC_PAGE,
   aSpread,
-  ask,
+  queryServer,
   assert,
   begin,
   changeElsewhere,
@@ -22,7 +22,7 @@ import {
   pageThroughPublicReadings,
   readingsOnServer,
   somebody,
-  tellingFetch,
+  recordingFetch,
   unknownQuery,
   until,
 } from './common.mjs';
@@ -57,7 +57,7 @@ const LOGIN = gql`
     }
   }
 `;
-// The list's length is asked for apart from its pages, because `relayPagination` joins edges only. A
+// The list's length is selected apart from its pages, because `relayPagination` joins edges only. A
 // mutation's payload brings the same field anew.
 const VIEWER_READINGS = gql`
   query ViewerReadings($first: Int!, $after: String) {
@@ -168,8 +168,8 @@ async function mutateWell(mutation, input) {
   return payload;
 }
 
-// What a component of an app would show. Graphcache gives what it has of a list at once and marks it
-// as stale while the rest is on its way.
+// The data of a component of an app. Graphcache gives the cached part of a list at once and marks
+// it as stale while the rest is on its way.
 function watch(query, variables, show) {
   return client.query(query, variables).subscribe(({ data, error, stale }) => {
     assert.equal(error, undefined, String(error));
@@ -186,19 +186,19 @@ let spreadId;
 let newest;
 let shown;
 
-await claim('knows the schema by introspection, and what it is told of the types fits', async () => {
-  const schema = await ask(endpoint, network.session, getIntrospectionQuery());
+await claim('knows the schema by introspection, and its own description of the types fits', async () => {
+  const schema = await queryServer(endpoint, network.session, getIntrospectionQuery());
   // Says on the console, and so ends the script, what of the following is not in the schema.
   const exchange = cacheExchange({
     schema,
-    // A cursor is an item's place in a list: it tells edges apart, and lets one that a mutation
+    // A cursor is an item's place in a list: it distinguishes edges, and lets one that a mutation
     // returned be put into a list as it is.
     keys: { ReadingEdge: (edge) => edge.cursor },
     resolvers: {
       User: { readings: relayPagination() },
       Query: {
         publicReadings: relayPagination(),
-        // What is in the cache already need not be asked for by id.
+        // An object in the cache already need not be requested by id.
         reading: (_parent, { id }) => ({ __typename: 'Reading', id }),
       },
     },
@@ -290,7 +290,7 @@ await claim('sees a changed reading in the cached list without another request',
   assert.deepEqual([first().id, first().notes, first().version], [id, 'A note.', 2]);
 });
 
-await claim('is told of a conflict as a user error, and has the server\'s copy in the cache', async () => {
+await claim('gets a conflict as a user error, and has the server\'s copy in the cache', async () => {
   const { id } = newest.node;
   const version = await changeElsewhere(endpoint, network.session, id, 'Changed elsewhere?');
   assert.equal(first().question, 'Changed?', 'the cache cannot know yet');
@@ -350,7 +350,7 @@ await claim('pages through public readings, 20 at a time over 5 pages, without r
 });
 
 await claim('names a query by its hash over GET, and sends its text once', async () => {
-  const { sent, fetchFn } = tellingFetch();
+  const { sent, fetchFn } = recordingFetch();
   const persisted = new Client({
     url: endpoint,
     fetch: fetchFn,

@@ -41,15 +41,15 @@ function causeOf(error) {
   return [error?.name, error?.message, cause?.code ?? cause?.message].filter(Boolean).join(': ');
 }
 
-function describe(answer) {
-  if (!answer) {
+function describe(response) {
+  if (!response) {
     return ['no response'];
   }
-  const text = new TextDecoder().decode(answer.body);
+  const text = new TextDecoder().decode(response.body);
   const excerpt = Array.from(text).slice(0, BODY_EXCERPT).join('');
   return [
-    `status:       ${answer.status}`,
-    `content-type: ${answer.contentType ?? '(none)'}`,
+    `status:       ${response.status}`,
+    `content-type: ${response.contentType ?? '(none)'}`,
     `body:         ${excerpt === '' ? '(empty)' : excerpt}`,
   ];
 }
@@ -57,7 +57,7 @@ function describe(answer) {
 const counts = { ok: 0, notice: 0, warn: 0, error: 0, fatal: 0 };
 const ids = new Set();
 
-// One after the other: the audits ask about the protocol, not about load or rate limits.
+// One after the other: the audits check the protocol, not load or rate limits.
 for (const audit of serverAudits({ url: endpoint, fetchFn })) {
   ids.add(audit.id);
   last = null;
@@ -65,7 +65,7 @@ for (const audit of serverAudits({ url: endpoint, fetchFn })) {
   try {
     result = await audit.fn();
   } catch (error) {
-    // Thrown rather than returned: no answer at all (refused, reset, timed out).
+    // Thrown rather than returned: no response at all (refused, reset, timed out).
     result = { status: 'fatal', reason: causeOf(error) };
   }
   counts[result.status] += 1;

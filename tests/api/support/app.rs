@@ -1,8 +1,8 @@
-//! A server of a test's own, on a database of its own.
+//! [`TestApp`]: a server with a database of its own, and requests to it.
 //!
-//! PostgreSQL is the one that `TEST_POSTGRES_URL` names (its user must be allowed to create
-//! databases). Where it is not set, tests that need it are skipped, and say so; with
-//! `TEST_NOTHING_SKIPPED=1`, as under `scripts/test`, that is a failure. Tests that break PostgreSQL
+//! PostgreSQL is the server at `TEST_POSTGRES_URL` (its user must be allowed to create databases).
+//! Without it, tests that need it are skipped with a note; with `TEST_NOTHING_SKIPPED=1`, as under
+//! `scripts/test`, that is a failure. Tests that break PostgreSQL
 //! itself have one of their own, see [`crate::support::postgres_cluster`].
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
 use wasteland_tarot::services::tokens::AccessClaims;
 
-/// The secret that the servers of tests sign tokens with.
+/// JWT secret of all test servers.
 pub const SECRET: &str = "a secret that only the tests know, long enough";
 
 /// Declares tests that run on both databases: each function takes the [`Engine`].
@@ -64,14 +64,14 @@ macro_rules! on_both_databases {
 }
 pub(crate) use on_both_databases;
 
-/// Which database a test runs on.
+/// Database engine of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// Says that a test is skipped, or fails where that is not allowed.
+/// Reports a skipped test; fails if skipping is not allowed.
 pub fn skip(test: &str, missing: &str) {
     assert!(
         std::env::var_os("TEST_NOTHING_SKIPPED").is_none(),
@@ -86,7 +86,7 @@ fn postgres_url() -> Option<String> {
 }
 
 impl Engine {
-    /// Whether there is a PostgreSQL; says so if not.
+    /// Availability of PostgreSQL; reports a skipped test otherwise.
     pub fn has_postgres(test: &str) -> bool {
         let is_there = postgres_url().is_some();
         if !is_there {
@@ -96,18 +96,18 @@ impl Engine {
     }
 }
 
-/// A database that a test may do anything with. It is removed at the end.
+/// A database of one test, removed at its end.
 pub struct TestDatabase {
     pub url: String,
     _folder: Option<TempDir>,
     name: Option<String>,
 }
 
-/// What a database holds before the test begins.
+/// Initial content of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing, no table.
-    Nothing,
+    /// No table.
+    Empty,
     /// The schema and the reference data.
     Reference,
 }
@@ -119,17 +119,17 @@ fn unique_name() -> String {
     format!("test_{}_{number}", std::process::id())
 }
 
-/// Runs a statement on the server that databases are made on.
+/// Runs a statement on the PostgreSQL server, outside the databases of tests.
 #[expect(clippy::disallowed_methods, reason = "a connection of the test's own, past the server")]
-pub async fn administer(statement: &str) {
-    let url = postgres_url().expect("asked for before");
-    let connection = sea_orm::Database::connect(&url).await.expect("PostgreSQL answers");
+pub async fn run_admin_statement(statement: &str) {
+    let url = postgres_url().expect("checked before");
+    let connection = sea_orm::Database::connect(&url).await.expect("PostgreSQL responds");
     connection.execute_unprepared(statement).await.expect(statement);
     connection.close().await.expect("the connection closes");
 }
 
 fn url_of(name: &str) -> String {
-    let url = postgres_url().expect("asked for before");
+    let url = postgres_url().expect("checked before");
     let (server, _) = url.rsplit_once('/').expect("an address ends with a database");
     format!("{server}/{name}")
 }
@@ -144,7 +144,7 @@ pub async fn fill(url: &str) {
     database.close().await;
 }
 
-/// A database with reference data that others are copied from, made once.
+/// A database with reference data that others are copied from, created once per process.
 async fn template(engine: Engine) -> &'static str {
     static SQLITE: OnceCell<String> = OnceCell::const_new();
     static POSTGRES: OnceCell<String> = OnceCell::const_new();
@@ -152,7 +152,7 @@ async fn template(engine: Engine) -> &'static str {
         Engine::Sqlite => {
             SQLITE
                 .get_or_init(|| async {
-                    // Nothing of a static is dropped at the end: here it goes with the build.
+                    // Statics are not dropped at the end; here it goes with the build.
                     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
                     let path = folder.join(format!("{}.db", unique_name()));
                     let path = path.to_str().expect("a plain path").to_owned();
@@ -165,7 +165,7 @@ async fn template(engine: Engine) -> &'static str {
             POSTGRES
                 .get_or_init(|| async {
                     let name = unique_name();
-                    administer(&format!("CREATE DATABASE {name}")).await;
+                    run_admin_statement(&format!("CREATE DATABASE {name}")).await;
                     fill(&url_of(&name)).await;
                     name
                 })
@@ -189,28 +189,27 @@ impl TestDatabase {
             Engine::Postgres => {
                 let name = unique_name();
                 let template = match content {
-                    Content::Nothing => "template0",
+                    Content::Empty => "template0",
                     Content::Reference => template(engine).await,
                 };
-                administer(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+                run_admin_statement(&format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
                 Self { url: url_of(&name), _folder: None, name: Some(name) }
             }
         }
     }
 
-    /// The one at that address, which somebody else removes.
+    /// The database at that address, which its owner removes.
     pub const fn at(url: String) -> Self {
         Self { url, _folder: None, name: None }
     }
 
-    /// Removes the database at once, with all its connections, as an accident would. PostgreSQL
-    /// only.
+    /// Drops the database at once, with all its connections. PostgreSQL only.
     pub async fn remove_now(&self) {
         let name = self.name.as_ref().expect("a database on a server");
-        administer(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        run_admin_statement(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
     }
 
-    /// A connection of the test's own, past the server.
+    /// A direct connection, without the server.
     #[expect(clippy::disallowed_methods, reason = "the server's own way is what is tested")]
     pub async fn connect(&self) -> DatabaseConnection {
         sea_orm::Database::connect(&self.url).await.expect("the database opens")
@@ -221,7 +220,7 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let Some(name) = self.name.take() else { return };
         let drop_database = async move {
-            administer(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
+            run_admin_statement(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await;
         };
         // Dropping is not asynchronous, and the test's own runtime may be ending.
         let thread = std::thread::spawn(move || {
@@ -242,7 +241,7 @@ struct TestSettings {
     settings: Settings,
 }
 
-/// Settings as the command line would give them.
+/// Settings of test servers, overridden by these flags.
 pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
     let own = [
         "test".to_owned(),
@@ -252,9 +251,9 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--listen=127.0.0.1:0".to_owned(),
         "--graphiql=true".to_owned(),
         "--introspection=true".to_owned(),
-        // Tests ask again to see what is executed; those of kept answers make room for them.
+        // Tests repeat requests to see what is executed; those of the response cache turn it on.
         "--response-cache-bytes=0".to_owned(),
-        // Tests ask more than anybody may; those of the limits set them.
+        // Tests send more requests than anybody may; those of the limits set them.
         "--rate-limit=0".to_owned(),
         "--login-rate=0".to_owned(),
         "--login-failure-rate=0".to_owned(),
@@ -278,9 +277,9 @@ pub struct TestApp {
     pub database: TestDatabase,
 }
 
-/// What came back.
+/// A response with its body.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TestResponse {
     pub status: u16,
     pub headers: reqwest::header::HeaderMap,
     /// The body byte for byte.
@@ -289,13 +288,12 @@ pub struct Answered {
     pub body: Value,
 }
 
-impl Answered {
+impl TestResponse {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The whole body, with the request's id, which is new each time, replaced by `ID`. That it is
-    /// the one of the header is asserted on the way.
+    /// The whole body with `ID` in place of the request id, which must be that of the header.
     pub fn body_without_request_id(&self) -> Value {
         let mut body = self.body.clone();
         for error in body["errors"].as_array_mut().into_iter().flatten() {
@@ -305,24 +303,24 @@ impl Answered {
         body
     }
 
-    /// The SQL statements that the answer took, as its `Server-Timing` header says.
+    /// Number of SQL statements, from the `Server-Timing` header.
     pub fn statements(&self) -> u64 {
         self.counted('"', " statements")
     }
 
-    /// The rows that they read.
+    /// Number of rows read, from the `Server-Timing` header.
     pub fn rows(&self) -> u64 {
         self.counted(' ', " rows")
     }
 
-    /// The time of that name in `Server-Timing`.
+    /// Duration of that name in `Server-Timing`, in milliseconds.
     pub fn milliseconds(&self, name: &str) -> f64 {
         let timing = self.header("server-timing");
         let (_, after) = timing.split_once(&format!("{name};dur=")).expect("the header has it");
         after.split([',', ';']).next().and_then(|time| time.parse().ok()).expect("a number")
     }
 
-    /// The number in `Server-Timing` that stands between these.
+    /// Number in `Server-Timing` between `start` and `end`.
     fn counted(&self, start: char, end: &str) -> u64 {
         let timing = self.header("server-timing");
         let (before, _) = timing.split_once(end).expect("the header counts");
@@ -347,7 +345,7 @@ impl TestApp {
         Self::start_observed(database, flags, |_| ()).await
     }
 
-    /// A server that tells of the SQL of each statement that it runs.
+    /// A server that calls the observer with the SQL of each statement.
     pub async fn start_observed(
         database: TestDatabase,
         flags: &[&str],
@@ -372,8 +370,7 @@ impl TestApp {
         Self { url, app, client, stop: Some(stop), poller: None, database }
     }
 
-    /// Has it follow the other servers on its database, as a server does that was started from the
-    /// command line, until it is dropped.
+    /// Starts the outbox poller, as a server from the command line does, until the app is dropped.
     pub async fn with_outbox_poller(mut self) -> Self {
         let services = Arc::clone(&self.app.services);
         let dedicated = self
@@ -388,13 +385,13 @@ impl TestApp {
         self
     }
 
-    /// Asks as nobody, for `application/graphql-response+json`.
-    pub async fn ask(&self, query: &str) -> Answered {
+    /// Sends a query as nobody, accepting `application/graphql-response+json`.
+    pub async fn query(&self, query: &str) -> TestResponse {
         self.send(None, &json!({ "query": query })).await
     }
 
-    /// Asks as nobody, with variables.
-    pub async fn ask_with(&self, query: &str, variables: Value) -> Answered {
+    /// Sends a query as nobody, with variables.
+    pub async fn query_with_variables(&self, query: &str, variables: Value) -> TestResponse {
         self.send(None, &json!({ "query": query, "variables": variables })).await
     }
 
@@ -404,22 +401,22 @@ impl TestApp {
         self.app.services.tokens.issue_access_token(access, now()).expect("a token").token
     }
 
-    /// Asks as that user.
-    pub async fn ask_as(&self, user: Uuid, query: &str) -> Answered {
+    /// Sends a query as that user.
+    pub async fn query_as(&self, user: Uuid, query: &str) -> TestResponse {
         let token = self.token_of(user);
         self.send(Some(&token), &json!({ "query": query })).await
     }
 
-    /// Asks as that user, or as nobody.
-    pub async fn ask_as_viewer(&self, viewer: Option<Uuid>, query: &str) -> Answered {
+    /// Sends a query as that user, or as nobody.
+    pub async fn query_as_viewer(&self, viewer: Option<Uuid>, query: &str) -> TestResponse {
         match viewer {
-            Some(user) => self.ask_as(user, query).await,
-            None => self.ask(query).await,
+            Some(user) => self.query_as(user, query).await,
+            None => self.query(query).await,
         }
     }
 
-    /// Sends that body, with that token.
-    pub async fn send(&self, token: Option<&str>, body: &Value) -> Answered {
+    /// Posts that body with that token.
+    pub async fn send(&self, token: Option<&str>, body: &Value) -> TestResponse {
         let mut request = self
             .request(reqwest::Method::POST, "/graphql")
             .header("accept", "application/graphql-response+json")
@@ -428,7 +425,7 @@ impl TestApp {
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
-        answered(request).await
+        send_request(request).await
     }
 
     /// Any request.
@@ -436,18 +433,18 @@ impl TestApp {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// The data of an answer that must have no errors.
+    /// Data of a response without errors.
     pub async fn data(&self, query: &str) -> Value {
-        data_of(self.ask(query).await)
+        data_of(self.query(query).await)
     }
 
-    /// The same as that user.
+    /// Data of a response to that user, without errors.
     pub async fn data_as(&self, user: Uuid, query: &str) -> Value {
-        data_of(self.ask_as(user, query).await)
+        data_of(self.query_as(user, query).await)
     }
 
     /// Loads the demonstration set.
-    pub async fn demonstrate(&self) {
+    pub async fn load_demonstration(&self) {
         let services = &self.app.services;
         let settings = &services.settings.database;
         let lock = StartLock::acquire(settings).await.expect("nobody else prepares it");
@@ -459,11 +456,11 @@ impl TestApp {
     /// Writes people and readings past the API.
     pub async fn insert(&self, rows: SeedRows) {
         insert_missing_seed(&self.app.database, rows).await.expect("the rows are written");
-        self.forget_cached().await;
+        self.clear_cache().await;
     }
 
-    /// Has the server compute anew what a test has changed past it.
-    pub async fn forget_cached(&self) {
+    /// Invalidates all cached values, after the test has changed rows without the server.
+    pub async fn clear_cache(&self) {
         let all = Pattern::parse("*").expect("a pattern");
         self.app.services.cache.invalidate(&all).await;
     }
@@ -477,21 +474,21 @@ impl Drop for TestApp {
     }
 }
 
-/// The data of an answer that must have no errors.
-pub fn data_of(answered: Answered) -> Value {
-    let Answered { status, mut body, .. } = answered;
+/// Data of a response without errors.
+pub fn data_of(response: TestResponse) -> Value {
+    let TestResponse { status, mut body, .. } = response;
     assert_eq!(body.get("errors"), None, "{body}");
     assert_eq!(status, 200, "{body}");
     body["data"].take()
 }
 
-/// Sends a request and reads the answer.
-pub async fn answered(request: reqwest::RequestBuilder) -> Answered {
-    let response = request.send().await.expect("the server answers");
+/// Sends a request and reads the response.
+pub async fn send_request(request: reqwest::RequestBuilder) -> TestResponse {
+    let response = request.send().await.expect("the server responds");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.expect("the body arrives");
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Answered { status, headers, text, body }
+    TestResponse { status, headers, text, body }
 }
 
 /// A token with any claims, signed with any key.
@@ -505,20 +502,20 @@ pub fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_780_000_000, 0).expect("a time") + TimeDelta::seconds(seconds)
 }
 
-/// A connection on which a test says byte for byte what it wants.
+/// A TCP connection on which a test writes raw bytes.
 pub struct RawConnection {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer as it came.
+/// A response read from a raw connection.
 #[derive(Debug)]
-pub struct RawAnswer {
+pub struct RawResponse {
     pub status: u16,
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
 }
 
-impl RawAnswer {
+impl RawResponse {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
@@ -544,22 +541,22 @@ impl RawConnection {
         self.stream.get_mut().write_all(bytes.as_ref()).await.expect("the server reads");
     }
 
-    /// Writes to a server that may have closed the connection already; answers whether it has not.
+    /// Writes to a server that may have closed the connection already; `false` if it has.
     pub async fn try_write(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.stream.get_mut().write_all(bytes.as_ref()).await.is_ok()
     }
 
     pub async fn read_exact(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.stream.read_exact(&mut bytes).await.expect("the server answers");
+        self.stream.read_exact(&mut bytes).await.expect("the server responds");
         bytes
     }
 
-    /// Reads one answer, with a body of a stated length.
-    pub async fn answer(&mut self) -> RawAnswer {
+    /// Reads one response with a `Content-Length`.
+    pub async fn read_response(&mut self) -> RawResponse {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            let read = self.stream.read_until(b'\n', &mut head).await.expect("the server answers");
+            let read = self.stream.read_until(b'\n', &mut head).await.expect("the server responds");
             assert!(read > 0, "closed within {:?}", String::from_utf8_lossy(&head));
         }
         let head = String::from_utf8(head).expect("headers are text");
@@ -571,15 +568,15 @@ impl RawConnection {
             .collect();
         let length = headers.get("content-length").map_or(0, |length| length.parse().expect("one"));
         let body = self.read_exact(length).await;
-        RawAnswer { status: status.parse().expect("a number"), headers, body }
+        RawResponse { status: status.parse().expect("a number"), headers, body }
     }
 
-    /// Leaves without a goodbye, as a client does that crashes.
+    /// Resets the connection, as a client does that crashes.
     pub fn reset(self) {
         self.stream.get_ref().set_zero_linger().expect("the connection is open");
     }
 
-    /// Reads until the server closes the connection, properly or not, and answers what came.
+    /// Reads until the server closes the connection, properly or not.
     pub async fn read_to_end(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _ = self.stream.read_to_end(&mut bytes).await;
@@ -587,7 +584,7 @@ impl RawConnection {
     }
 }
 
-/// A request of the API as bytes, with these headers (each ended by `\r\n`) and that body.
+/// A POST request of the API as bytes, with these headers (each ended by `\r\n`) and that body.
 pub fn raw_post(headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -597,7 +594,7 @@ pub fn raw_post(headers: &str, body: &str) -> String {
 }
 
 /// Runs a script of `tests/{folder}` with Node, with that argument, after its packages were
-/// installed; `None`, with a word about it, where there is no Node.
+/// installed; `None`, with a note, without Node.
 pub async fn run_script(test: &str, folder: &str, script: &str, argument: &str) -> Option<Output> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let (script, argument) = (script.to_owned(), argument.to_owned());
@@ -620,7 +617,7 @@ pub async fn run_script(test: &str, folder: &str, script: &str, argument: &str) 
     output
 }
 
-/// Settings with their own defaults where no flag says otherwise.
+/// Default settings, overridden by these flags.
 pub fn settings_with(flags: &[&str]) -> Settings {
     let flags = std::iter::once("test").chain(flags.iter().copied());
     TestSettings::try_parse_from(flags).expect("the flags are right").settings

@@ -1,5 +1,5 @@
-//! People and readings to ask for. Each function gives a whole row with sensible values; a test
-//! overrides what it is about: `users::Model { is_admin: true, ..user("ada") }`.
+//! Rows of users and readings. Each function returns a whole row with sensible values; a test overrides
+//! the fields that it is about: `users::Model { is_admin: true, ..user("ada") }`.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub fn id(text: &str) -> Uuid {
     Uuid::from_bytes(bytes)
 }
 
-/// A user of that name, who is nothing special. The id is `id(name)`.
+/// An ordinary user of that name. The id is `id(name)`.
 pub fn user(name: &str) -> users::Model {
     users::Model {
         id: id(name),
@@ -65,7 +65,7 @@ pub fn category(owner: &users::Model, name: &str) -> reading_categories::Model {
     }
 }
 
-/// A public reading of that user with one card's spread, made so many seconds after the beginning.
+/// A public reading of that user with a spread of one card, created at `at(seconds)`.
 /// The id is `id(name)`, and the name is also the question.
 pub fn reading(
     app: &TestApp,
@@ -107,7 +107,7 @@ pub fn reading(
     }
 }
 
-/// The same reading, for its owner only.
+/// The same reading, private.
 pub fn private(reading: reading_sessions::Model) -> reading_sessions::Model {
     reading_sessions::Model { privacy_level: PrivacyLevel::Private, ..reading }
 }
@@ -166,7 +166,7 @@ pub fn rows(users: Vec<users::Model>, readings: Vec<reading_sessions::Model>) ->
     SeedRows { users, readings, ..SeedRows::default() }
 }
 
-/// A user with so many public readings, the newest last: `r001`, `r002` and so on.
+/// A user with `count` public readings, the newest last: `r001`, `r002` and so on.
 pub fn crowd(app: &TestApp, owner: &users::Model, count: i64) -> SeedRows {
     let readings = (1..=count).map(|n| reading(app, owner, &format!("r{n:03}"), n)).collect();
     rows(vec![owner.clone()], readings)

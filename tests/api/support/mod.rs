@@ -1,4 +1,4 @@
-//! What the suites share: servers and databases of a test's own, and rows to fill them with.
+//! Shared by the suites: servers and databases of a test's own, and rows to fill them with.
 
 pub mod app;
 pub mod fixtures;

@@ -1,11 +1,11 @@
-//! Asking for changes: one mutation with one input, and what its payload says.
+//! Mutations with one input: requests, payloads and expected errors.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Answered, TestApp, data_of};
+use crate::support::app::{TestApp, TestResponse, data_of};
 
-/// Everything of a user error.
+/// All fields of a user error.
 pub const USER_ERRORS: &str = "userErrors { field message code min max resetsAt lockedUntil }";
 
 fn document(mutation: &str, fields: &str) -> String {
@@ -21,7 +21,7 @@ pub async fn mutate(
     mutation: &str,
     input: &Value,
     fields: &str,
-) -> Answered {
+) -> TestResponse {
     let token = viewer.map(|user| app.token_of(user));
     let body = json!({ "query": document(mutation, fields), "variables": { "input": input } });
     app.send(token.as_deref(), &body).await

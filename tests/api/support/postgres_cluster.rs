@@ -1,7 +1,7 @@
-//! PostgreSQL clusters of a test's own, to be stopped, killed and frozen.
+//! [`PostgresCluster`]: a PostgreSQL of one test, to be stopped, killed and frozen.
 //!
 //! `TEST_PG_BIN` is the folder of PostgreSQL's programs, as `scripts/test` sets it. Where it is not
-//! set, tests that need a cluster are skipped, and say so.
+//! set, tests that need a cluster are skipped with a note.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::support::app::{TestDatabase, fill, skip};
 
 /// The database of each cluster, with the schema and the reference data.
 const DATABASE: &str = "tarot";
-/// In every address, so that a test sees it where it does not belong. Nobody asks for it.
+/// In every address, so that a test finds it where it does not belong. The cluster does not check it.
 pub const PASSWORD: &str = "swordfish";
 /// Below those that outgoing connections get, so that nobody else takes the port of a cluster that
 /// is stopped.
@@ -29,21 +29,21 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A running PostgreSQL, whose processes and files go with it. All of it outlives the death of a
 /// process, but not that of the machine: it does not wait for the disk.
-pub struct Cluster {
+pub struct PostgresCluster {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
     settings: Vec<String>,
-    /// Nothing while it is stopped.
+    /// `None` while it is stopped.
     postmaster: Option<Child>,
 }
 
-/// How PostgreSQL stops.
+/// Shutdown mode of PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It ends all connections, and then itself, properly.
+    /// Closes all connections and shuts down properly.
     Fast,
-    /// It ends without any care, and recovers when it starts again.
+    /// Aborts; recovers when it starts again.
     Immediate,
 }
 
@@ -56,7 +56,7 @@ impl Mode {
     }
 }
 
-/// Whether there is a PostgreSQL to make clusters with; says so if not.
+/// Availability of the programs of PostgreSQL; reports a skipped test otherwise.
 pub fn has_cluster(test: &str) -> bool {
     let is_there = programs().is_some();
     if !is_there {
@@ -116,7 +116,7 @@ pub fn signal(name: &str, processes: &[u32]) {
     sent.expect("there is a `kill`");
 }
 
-/// Whether a process runs, or could: one that only waits to be noticed does not.
+/// Processes that run or could; not zombies.
 fn is_alive(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The name before the state is in brackets and may hold anything.
@@ -141,21 +141,21 @@ async fn template(programs: &Path) -> Arc<TempDir> {
     run(as_owner(&programs.join("initdb"), folder.path())
         .args(["--no-sync", "-D", "data", "-U", "postgres", "-A", "trust"])
         .args(["-E", "UTF8", "--locale=C.UTF-8"]));
-    let mut cluster = Cluster::start_in(programs.to_owned(), folder, Vec::new()).await;
+    let mut cluster = PostgresCluster::start_in(programs.to_owned(), folder, Vec::new()).await;
     let mut connection = cluster.connect("postgres").await;
     let create = format!("CREATE DATABASE {DATABASE}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("it is made");
     connection.close().await.expect("the connection closes");
     fill(&cluster.url(DATABASE)).await;
     cluster.stop(Mode::Fast).await;
-    // What is left of it is nothing but its folder.
+    // Only its folder is left.
     let folder = std::mem::replace(&mut cluster.folder, TempDir::new().expect("a folder"));
     let template = Arc::new(folder);
     *place = Arc::downgrade(&template);
     template
 }
 
-impl Cluster {
+impl PostgresCluster {
     /// A cluster whose database has the schema and the reference data.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
@@ -163,13 +163,13 @@ impl Cluster {
 
     /// The same with these settings, each `name=value`.
     pub async fn start_with(settings: &[&str]) -> Self {
-        let programs = programs().expect("asked for before");
+        let programs = programs().expect("checked before");
         let template = template(&programs).await;
         let folder = owned_folder();
         run(Command::new("cp").arg("-a").arg(template.path().join("data")).arg(folder.path()));
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let cluster = Self::start_in(programs, folder, settings).await;
-        // Not before: whoever starts next may copy the same files.
+        // Not before: the next cluster to start may copy the same files.
         drop(template);
         cluster
     }
@@ -197,7 +197,7 @@ impl Cluster {
         }
     }
 
-    /// Starts it and waits until it serves; answers whether it does.
+    /// Starts it and waits until it serves; `false` if it ended.
     async fn try_start(&mut self) -> bool {
         let log = std::fs::File::options()
             .create(true)
@@ -256,7 +256,7 @@ impl Cluster {
 
     /// A connection to one of its databases, past the server.
     pub async fn connect(&self, database: &str) -> PgConnection {
-        PgConnection::connect(&self.url(database)).await.expect("PostgreSQL answers")
+        PgConnection::connect(&self.url(database)).await.expect("PostgreSQL responds")
     }
 
     fn postmaster(&self) -> u32 {
@@ -286,7 +286,7 @@ impl Cluster {
         }
     }
 
-    /// Kills all processes; answers the children.
+    /// Kills all processes; returns the ids of the children.
     fn kill(&self) -> Vec<u32> {
         let postmaster = self.postmaster();
         // Stopped, it makes no more of them meanwhile.
@@ -296,33 +296,32 @@ impl Cluster {
         children
     }
 
-    /// Has none of its processes do anything any more. Their connections stay open, and the system
-    /// accepts new ones for them.
+    /// Stops all its processes. Their connections stay open, and the system accepts new ones for them.
     pub fn freeze(&self) {
         let postmaster = self.postmaster();
         signal("STOP", &[postmaster]);
         signal("STOP", &children_of(postmaster));
     }
 
-    /// Lets them go on.
+    /// Continues all its processes.
     pub fn thaw(&self) {
         let postmaster = self.postmaster();
         signal("CONT", &children_of(postmaster));
         signal("CONT", &[postmaster]);
     }
 
-    /// What ends connections of its clients.
-    pub fn axe(&self) -> Axe {
-        Axe { psql: self.programs.join("psql"), url: self.url("postgres") }
+    /// Terminates connections of its clients.
+    pub fn connection_killer(&self) -> ConnectionKiller {
+        ConnectionKiller { psql: self.programs.join("psql"), url: self.url("postgres") }
     }
 
-    /// A cluster that follows this one and can be read, so much later (such as `5s`).
+    /// A readable standby of this cluster, which applies writes after that delay (such as `5s`).
     pub async fn standby(&self, apply_delay: Option<&str>) -> Self {
         let folder = owned_folder();
         let mut command = as_owner(&self.programs.join("pg_basebackup"), folder.path());
         command.args(["-D", "data", "-R", "-X", "stream", "-c", "fast", "--no-sync"]);
         command.args(["-d", &self.url("postgres")]);
-        // Waited for on another thread, because what the test asks meanwhile is served on this one.
+        // Waited for on another thread, because this one serves the requests of the test meanwhile.
         let copied = tokio::task::spawn_blocking(move || run(&mut command)).await;
         copied.expect("the cluster is copied");
         let mut settings = self.settings.clone();
@@ -331,15 +330,15 @@ impl Cluster {
     }
 }
 
-/// Ends connections of clients to the database of a cluster.
-pub struct Axe {
+/// Terminates connections of clients to the database of a cluster.
+pub struct ConnectionKiller {
     psql: PathBuf,
     url: String,
 }
 
-impl Axe {
-    /// Ends those of which that is true in `pg_stat_activity`, and waits until they are gone. Answers
-    /// how many there were.
+impl ConnectionKiller {
+    /// Terminates those that match a condition on `pg_stat_activity`, and waits until they are gone.
+    /// Returns their number.
     pub fn kill(&self, condition: &str) -> u32 {
         let sql = format!(
             "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
@@ -353,7 +352,7 @@ impl Axe {
     }
 }
 
-impl Drop for Cluster {
+impl Drop for PostgresCluster {
     fn drop(&mut self) {
         if self.postmaster.is_some() {
             self.kill();
@@ -365,12 +364,12 @@ impl Drop for Cluster {
 }
 
 #[tokio::test]
-async fn a_standby_shows_what_its_primary_wrote_as_late_as_it_is_told_to() {
+async fn a_standby_applies_writes_after_its_delay() {
     const NUMBER: &str = "SELECT count(*) FROM pg_tables WHERE tablename = 'news'";
-    if !has_cluster("a_standby_shows_what_its_primary_wrote_as_late_as_it_is_told_to") {
+    if !has_cluster("a_standby_applies_writes_after_its_delay") {
         return;
     }
-    let primary = Cluster::start().await;
+    let primary = PostgresCluster::start().await;
     let (prompt, late) = (primary.standby(None).await, primary.standby(Some("1h")).await);
     let mut writing = primary.connect(DATABASE).await;
     sqlx::raw_sql("CREATE TABLE news (id integer)").execute(&mut writing).await.expect("written");
@@ -386,7 +385,7 @@ async fn a_standby_shows_what_its_primary_wrote_as_late_as_it_is_told_to() {
         loop {
             let sql = sqlx::AssertSqlSafe(sql.clone());
             let has_reached: bool =
-                sqlx::query_scalar(sql).fetch_one(&mut reading).await.expect("an answer");
+                sqlx::query_scalar(sql).fetch_one(&mut reading).await.expect("a response");
             if has_reached {
                 break;
             }

@@ -1,8 +1,8 @@
-//! A Redis of a test's own, to be stopped, killed, frozen and filled with anything, and a line to it that
-//! can be cut.
+//! [`RedisServer`]: a Redis of one test, to be stopped, killed, frozen and filled with anything; and a
+//! [`CuttableProxy`] to it.
 //!
 //! `TEST_REDIS_SERVER` is the program, as `scripts/test` sets it. Where it is not set, tests that need it
-//! are skipped, and say so.
+//! are skipped with a note.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -22,10 +22,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running Redis, whose process and files go with it.
-pub struct Redis {
+pub struct RedisServer {
     folder: TempDir,
     port: u16,
-    /// Nothing while it is stopped.
+    /// `None` while it is stopped.
     process: Option<Child>,
 }
 
@@ -33,7 +33,7 @@ fn program() -> Option<PathBuf> {
     std::env::var_os("TEST_REDIS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Whether there is a Redis to start; says so if not.
+/// Availability of Redis; reports a skipped test otherwise.
 pub fn has_redis(test: &str) -> bool {
     let is_there = program().is_some();
     if !is_there {
@@ -42,7 +42,7 @@ pub fn has_redis(test: &str) -> bool {
     is_there
 }
 
-impl Redis {
+impl RedisServer {
     pub async fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
         let mut redis = Self { folder, port: 0, process: None };
@@ -61,7 +61,7 @@ impl Redis {
 
     async fn try_start(&mut self) -> bool {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program().expect("asked for before"));
+        command.args(["--pdeathsig", "KILL"]).arg(program().expect("checked before"));
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.arg("--dir").arg(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -94,9 +94,9 @@ impl Redis {
         Some(connection)
     }
 
-    /// Runs a command past the servers.
+    /// Runs a command on a connection of its own.
     pub async fn run<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let mut connection = self.connect().await.expect("Redis answers");
+        let mut connection = self.connect().await.expect("Redis responds");
         let (name, arguments) = command.split_first().expect("a command");
         redis::cmd(name).arg(arguments).query_async(&mut connection).await.expect("it is done")
     }
@@ -110,25 +110,25 @@ impl Redis {
         self.process.as_ref().expect("it runs").id()
     }
 
-    /// Has it end in the middle of whatever it does.
+    /// Kills it.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("it runs");
         process.kill().expect("it is killed");
         process.wait().expect("it is gone");
     }
 
-    /// Has it do nothing any more. Its connections stay open, and the system accepts new ones for it.
+    /// Stops its process. Its connections stay open, and the system accepts new ones for it.
     pub fn freeze(&self) {
         signal("STOP", &[self.id()]);
     }
 
-    /// Lets it go on.
+    /// Continues its process.
     pub fn thaw(&self) {
         signal("CONT", &[self.id()]);
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisServer {
     fn drop(&mut self) {
         if self.process.is_some() {
             self.kill();
@@ -136,14 +136,14 @@ impl Drop for Redis {
     }
 }
 
-/// A line to a server, which can be cut.
-pub struct Line {
+/// A TCP proxy to a Redis, whose connections can be cut.
+pub struct CuttableProxy {
     url: String,
     is_cut: watch::Sender<bool>,
 }
 
-impl Line {
-    pub async fn to(redis: &Redis) -> Self {
+impl CuttableProxy {
+    pub async fn to(redis: &RedisServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("redis://{}", listener.local_addr().expect("an address"));
         let (is_cut, state) = watch::channel(false);
@@ -171,7 +171,7 @@ impl Line {
         self.url.clone()
     }
 
-    /// Cuts it, or mends it.
+    /// Cuts all connections, or accepts new ones again.
     pub fn cut(&self, is_cut: bool) {
         self.is_cut.send_replace(is_cut);
     }

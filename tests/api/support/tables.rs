@@ -1,4 +1,4 @@
-//! What the tables hold, past the server: to be compared before and after, and to be broken.
+//! Rows of all tables, read without the server: to be compared before and after, and to be broken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::app::TestDatabase;
 /// Every row of every table as text, by table.
 pub type Tables = BTreeMap<String, Vec<String>>;
 
-/// One connection of a test's own, so that it can tell the server's from it.
+/// One direct connection, distinguishable from those of the server.
 pub struct Access(DatabaseConnection);
 
 impl Access {
@@ -30,7 +30,7 @@ impl Access {
         self.0.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
     }
 
-    /// The texts that a query answers in its column `text`.
+    /// Column `text` of the rows of a query.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let statement = Statement::from_string(self.0.get_database_backend(), sql);
         let rows = self.0.query_all_raw(statement).await;
@@ -38,7 +38,7 @@ impl Access {
         rows.iter().map(|row| row.try_get("", "text").expect("a text")).collect()
     }
 
-    /// The number that a query answers in its column `number`.
+    /// Column `number` of the row of a query.
     pub async fn number(&self, sql: &str) -> i64 {
         let statement = Statement::from_string(self.0.get_database_backend(), sql);
         let row = self.0.query_one_raw(statement).await;
@@ -46,14 +46,14 @@ impl Access {
         row.try_get("", "number").expect("a number")
     }
 
-    /// Asks again and again until that is the number.
+    /// Polls until the column `number` has that value.
     pub async fn wait_for(&self, sql: &str, number: i64) {
         while self.number(sql).await != number {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// All that is there.
+    /// All rows of all tables.
     pub async fn all(&self) -> Tables {
         let mut tables = Tables::new();
         for table in self.names().await {
@@ -74,7 +74,7 @@ impl Access {
     }
 
     async fn names(&self) -> Vec<String> {
-        // What SQLite keeps of its text search is in blobs that differ though the texts do not.
+        // The tables of the text search hold blobs that differ for equal texts.
         let sql = if self.is_sqlite() {
             "SELECT name AS text FROM sqlite_master WHERE type = 'table'
                 AND name NOT LIKE 'sqlite_%' AND name NOT LIKE '%_search_%'"
@@ -89,7 +89,7 @@ impl Access {
     }
 }
 
-/// What differs, table by table: the rows of one side only.
+/// Rows of one side only, by table.
 pub fn differences(before: &Tables, after: &Tables) -> BTreeMap<String, Vec<String>> {
     let none = Vec::new();
     let mut differing = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! One of everything that somebody may or may not see: Ada's readings of each kind, her folder and
+//! One object of each visibility: Ada's readings of each kind, her folder and
 //! her links, and somebody who was deactivated.
 
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use wasteland_tarot::graphql::id::GlobalId;
 use crate::support::app::{TestApp, at};
 use crate::support::fixtures::{category, drawn_card, id, reading, user};
 
-/// The password of everybody who has one.
+/// Password of all users that have one.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// Everything, before it is written.
+/// All rows, before they are written.
 pub struct World {
     pub rows: SeedRows,
     pub shares: Vec<reading_shares::Model>,
@@ -42,7 +42,7 @@ pub fn share(reading: &reading_sessions::Model, name: &str) -> reading_shares::M
     }
 }
 
-/// The id of a link as its owner sees it.
+/// Global id of a share link.
 pub fn share_id(name: &str) -> String {
     GlobalId::ShareLink(id(name)).encode().to_string()
 }
@@ -91,7 +91,7 @@ fn full_reading(
 }
 
 impl World {
-    /// All of it, with that password for everybody.
+    /// All rows, with that password hash for all users.
     pub fn new(app: &TestApp, password_hash: &str) -> Self {
         let users = people(password_hash);
         let (ada, bob, gone) = (&users[0], &users[1], &users[3]);
@@ -128,7 +128,7 @@ impl World {
         Self { rows, shares }
     }
 
-    /// Writes all of it into that server's database.
+    /// Inserts all rows into the database of that server.
     pub async fn write(self, app: &TestApp) {
         app.insert(self.rows).await;
         let connection = app.database.connect().await;
@@ -140,7 +140,7 @@ impl World {
     }
 }
 
-/// A world whose people can log in with [`PASSWORD`].
+/// Inserts a world whose users can log in with [`PASSWORD`].
 pub async fn write_world(app: &TestApp) {
     let services = Arc::clone(&app.app.services);
     let hash = services.passwords.hash(PASSWORD.to_owned()).await.expect("a hash");
