@@ -205,24 +205,6 @@ fn is_path(span: &str) -> bool {
     begins.iter().any(|begin| span.starts_with(begin)) && span.chars().all(is_plain)
 }
 
-/// Files that ARCHITECTURE.md names by the names that they are about to get. To be emptied.
-const AWAITED: [&str; 14] = [
-    "src/cache/cache_tag.rs",
-    "src/cache/coherence_model.rs",
-    "src/cache/freshness_gate.rs",
-    "src/cache/invalidation.rs",
-    "src/cache/purge_epochs.rs",
-    "src/cache/redis_tier/",
-    "src/cache/response_cache.rs",
-    "src/cache/value_cache.rs",
-    "src/db/pooled_connection.rs",
-    "src/db/session/",
-    "src/db/session/mod.rs",
-    "src/db/session/routing.rs",
-    "src/db/session/transaction.rs",
-    "src/services/outbox_poller.rs",
-];
-
 #[test]
 fn every_file_that_is_named_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -231,9 +213,7 @@ fn every_file_that_is_named_exists() {
         // benches/README.md names files of its package.
         let base =
             if name.starts_with("benches/") { root.join("benches/suite") } else { root.into() };
-        let is_there = |path: &str| {
-            AWAITED.contains(&path) || base.join(path).exists() || root.join(path).exists()
-        };
+        let is_there = |path: &str| base.join(path).exists() || root.join(path).exists();
         let named = code_spans(&page).filter(|span| is_path(span) && !is_there(span));
         missing.extend(named.map(|path| format!("{name}: {path}")));
         let folder = root.join(&name);
