@@ -69,7 +69,7 @@ async fn drop_each(manager: &SchemaManager<'_>, kind: &str, names: &[&str]) -> R
     Ok(())
 }
 
-/// Whether the migration runs on SQLite; otherwise it runs on PostgreSQL.
+/// True if the migration runs on SQLite; otherwise it runs on PostgreSQL.
 pub(crate) fn is_sqlite(manager: &SchemaManager<'_>) -> bool {
     manager.get_database_backend() == DbBackend::Sqlite
 }

@@ -31,13 +31,13 @@ pub enum CacheTag {
     Feed,
     /// The public profile of a user.
     User(Uuid),
-    /// The user with that name (folded), or that there is none.
+    /// The user with that name (folded), or the absence of one.
     Username(String),
     /// All public readings of a user.
     Owner(Uuid),
     /// The list of a user's public readings.
     Readings(Uuid),
-    /// A public reading, or that there is none.
+    /// The public reading with that id, or the absence of one.
     Reading(Uuid),
 }
 

@@ -144,7 +144,7 @@ impl<'a> Server<'a> {
     }
 }
 
-/// Where a version was read.
+/// Source of a version that was read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Database {
     Primary,
@@ -168,7 +168,7 @@ impl Reader {
     }
 }
 
-/// What happens in a step.
+/// Action of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     StartReader,

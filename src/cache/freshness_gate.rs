@@ -20,7 +20,7 @@ use crate::domain::lock::lock;
 /// The gate in front of all caches of this server.
 pub struct FreshnessGate {
     staleness: Duration,
-    /// Lock-free copy of what the state admits, for the check of each lookup.
+    /// Lock-free copy of the admission of `protected.state`, for the check of each lookup.
     admission: AtomicAdmission,
     protected: Mutex<Protected>,
 }
@@ -44,16 +44,16 @@ enum GateState {
     /// Closed, and no running poll may open it.
     Closed,
     /// Closed until this poll completes, which began after the gate was closed.
-    CatchingUp { poll: OutboxPoll },
+    CatchingUp { poll: PollStart },
     /// Open until `last` is older than the staleness limit.
-    Open { last: OutboxPoll },
+    Open { last: PollStart },
     /// Open like [`GateState::Open`], while the next poll runs.
-    Polling { last: OutboxPoll, poll: OutboxPoll },
+    Polling { last: PollStart, poll: PollStart },
 }
 
-/// A poll of the outbox that has begun.
+/// Start of a poll of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct OutboxPoll {
+struct PollStart {
     number: u64,
     began_at: Instant,
 }
@@ -61,7 +61,7 @@ struct OutboxPoll {
 /// Handle of a running poll. Drop it if the poll fails.
 #[derive(Debug)]
 #[must_use = "a poll opens the gate when it completes"]
-pub struct RunningPoll(OutboxPoll);
+pub struct RunningPoll(PollStart);
 
 impl GateState {
     /// The poller starts: other servers may write, so cached values count only after a poll.
@@ -72,7 +72,7 @@ impl GateState {
         }
     }
 
-    fn begin_poll(self, poll: OutboxPoll) -> Self {
+    fn begin_poll(self, poll: PollStart) -> Self {
         match self {
             Self::Standalone => Self::Standalone,
             Self::Closed | Self::CatchingUp { .. } => Self::CatchingUp { poll },
@@ -81,7 +81,7 @@ impl GateState {
     }
 
     /// Opens the gate, unless it was closed or another poll began since this one did.
-    fn complete_poll(self, completed: OutboxPoll) -> Self {
+    fn complete_poll(self, completed: PollStart) -> Self {
         match self {
             Self::CatchingUp { poll } | Self::Polling { poll, .. } if poll == completed => {
                 Self::Open { last: completed }
@@ -91,7 +91,7 @@ impl GateState {
     }
 
     /// The last completed poll, if the gate is open because of one.
-    fn last_poll(self) -> Option<OutboxPoll> {
+    fn last_poll(self) -> Option<PollStart> {
         match self {
             Self::Open { last } | Self::Polling { last, .. } => Some(last),
             Self::Standalone | Self::Closed | Self::CatchingUp { .. } => None,
@@ -131,7 +131,7 @@ impl FreshnessGate {
     pub fn begin_poll(&self) -> RunningPoll {
         let mut protected = lock(&self.protected);
         protected.polls_begun += 1;
-        let poll = OutboxPoll { number: protected.polls_begun, began_at: Instant::now() };
+        let poll = PollStart { number: protected.polls_begun, began_at: Instant::now() };
         protected.state = protected.state.begin_poll(poll);
         RunningPoll(poll)
     }
@@ -190,13 +190,13 @@ impl FreshnessGate {
             .retain(|entry_id, at| read.contains(entry_id) || *at >= before);
     }
 
-    /// Removes all entries: nobody may have applied them to the Redis that is connected now.
+    /// Removes all entries: the Redis that is connected now may lack them.
     pub fn clear_applied(&self) {
         lock(&self.protected).applied.clear();
     }
 }
 
-/// What a state of the gate allows.
+/// Condition under which a state of the gate admits cached values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admission {
     Always,
@@ -247,8 +247,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn poll(number: u64) -> OutboxPoll {
-        OutboxPoll { number, began_at: Instant::now() }
+    fn poll(number: u64) -> PollStart {
+        PollStart { number, began_at: Instant::now() }
     }
 
     #[test]

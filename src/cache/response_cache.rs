@@ -1,4 +1,4 @@
-//! The response cache: whole public responses, as the bytes that are sent. A response is the same for everybody who may
+//! The response cache: whole public responses, as the bytes that are sent. A response is the same for all clients that may
 //! receive it, so it is cached as a whole and returned without executing anything.
 //!
 //! Invariants: a response that is older than a purge of any of its cache tags is never returned; of many concurrent
@@ -112,7 +112,7 @@ pub enum ComputedOrCached<T> {
     Cached(CachedResponse),
 }
 
-/// Expiry by the machine's clock, so that responses which nobody requests again are removed as well.
+/// Expiry by the machine's clock, so that responses without further requests are removed as well.
 struct ResponseTtl;
 
 impl Expiry<ResponseCacheKey, CachedResponse> for ResponseTtl {
@@ -255,7 +255,7 @@ impl ResponseCache {
         now < metadata.expires_at && self.coherence.is_current(&metadata.prefixes, metadata.epoch)
     }
 
-    /// One response must not evict all others.
+    /// True if the response is small enough: one response must not evict all others.
     fn fits(&self, key: &ResponseCacheKey, response: &CachedResponse) -> bool {
         weight(key, response) <= self.capacity / RESPONSE_CAPACITY_DIVISOR
     }

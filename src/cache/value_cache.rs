@@ -47,7 +47,7 @@ struct CachedValue {
     computed_at: Instant,
 }
 
-/// Expiry by the machine's clock, so that values which nobody looks up again are removed as well.
+/// Expiry by the machine's clock, so that values without further lookups are removed as well.
 struct ValueTtl;
 
 impl Expiry<String, CachedValue> for ValueTtl {
@@ -146,12 +146,12 @@ impl ValueCache {
     }
 
     /// The cached value of a key, or the computed one, which is stored. `before_waiting` runs on a miss; its
-    /// result is dropped if this call is the one that computes. (Requests give their database connection
-    /// back meanwhile: whoever waits with one may wait for somebody who waits for a connection.)
+    /// result is dropped if this call is the one that computes. (Waiting requests release their database
+    /// connection: a waiter with a connection may wait for a request that waits for a connection.)
     ///
     /// # Errors
     ///
-    /// The error of the computation, for everybody who waited for it. It is not cached.
+    /// The error of the computation, for all calls that waited for it. It is not cached.
     pub async fn get_or_compute<V, E, W>(
         &self,
         key: &Key<V>,

@@ -12,9 +12,9 @@ use super::{milliseconds, seconds, whole_number, write_redacted_url, yes_or_no};
 pub const PURGE_COUNTERS: usize = 65_536;
 /// Length of a key pattern in characters.
 pub const PATTERN: RangeInclusive<usize> = 1..=200;
-/// One response may take this fraction of the response cache: 1 / 16.
+/// Maximum share of one response in the response cache: 1 / 16.
 pub const RESPONSE_CAPACITY_DIVISOR: u64 = 16;
-/// The request memo may take this fraction of the size of the response cache, in addition to it: 1 / 8.
+/// Size of the request memo, beside the response cache and as a share of its size: 1 / 8.
 pub const REQUEST_MEMO_CAPACITY_DIVISOR: u64 = 8;
 /// Approximate memory of a memo entry besides the bytes of its request.
 pub const REQUEST_MEMO_OVERHEAD_BYTES: usize = 2_048;

@@ -24,7 +24,7 @@ pub const ACQUIRES_REMEMBERED: usize = 512;
 /// Minimum interval between two warnings of an overflowing pool.
 pub const OVERFLOW_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 /// Part of the request timeout that is reserved for the error response when no connection is acquired.
-pub const ANSWER_RESERVE: Duration = Duration::from_millis(250);
+pub const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 /// Upper bound of the pool size: the pool allocates a slot for each connection at the start.
 const POOL_CONNECTIONS_MAXIMUM: u32 = 10_000;
 

@@ -194,5 +194,5 @@ pub const DOCUMENT_NODE_BYTES: u64 = 400;
 pub const PERSISTED_TEXT_BYTES: u32 = 256;
 /// Bytes of text that cost as much to copy as one argument value.
 pub const TEXT_BYTES_PER_VALUE: usize = 1024;
-/// Delay that clients are told to wait when the database is unavailable, in milliseconds.
+/// `retryAfterMs` of responses while the database is unavailable.
 pub const UNAVAILABLE_RETRY_AFTER_MILLISECONDS: u64 = 1_000;

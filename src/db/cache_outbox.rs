@@ -40,7 +40,7 @@ pub async fn outbox_insert(
         .columns([Column::Id, Column::Changes, Column::CreatedAt])
         .values_panic([id.into(), changes.into(), now.into()])
         .to_owned();
-    transaction.execute("cache_outbox_insert", &statement).await.map(drop)
+    transaction.execute("outbox_insert", &statement).await.map(drop)
 }
 
 /// The rows at or after a position. Without a position no rows, only the start of the first poll.
@@ -52,8 +52,7 @@ pub async fn outbox_poll(session: &Session, from: Option<i64>) -> Result<OutboxP
         changes: Option<Value>,
     }
     let from = from.unwrap_or(i64::MAX);
-    let rows: Vec<Row> =
-        session.all("cache_outbox_poll", &poll_query(session.dialect(), from)).await?;
+    let rows: Vec<Row> = session.all("outbox_poll", &poll_query(session.dialect(), from)).await?;
     Ok(OutboxPoll {
         next_position: rows.first().map_or(from, |row| row.settled),
         rows: rows
@@ -97,5 +96,5 @@ pub async fn outbox_sweep(
         .to_owned();
     let statement =
         Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(old)).to_owned();
-    transaction.execute("cache_outbox_sweep", &statement).await
+    transaction.execute("outbox_sweep", &statement).await
 }

@@ -130,7 +130,7 @@ impl Database {
         }
     }
 
-    /// Whether the primary had reached the position that long ago. True without replicas, where clients
+    /// True if the primary had reached the position that long ago, and without replicas, where clients
     /// receive no positions.
     #[must_use]
     pub fn primary_reached(&self, position: WalPosition, ago: Duration) -> bool {
@@ -168,7 +168,7 @@ impl Database {
         std::iter::once(self.pool.stats()).chain(replicas).collect()
     }
 
-    /// Whether any replica can be read, whatever the state of the primary.
+    /// True if any replica can be read, whatever the state of the primary.
     #[must_use]
     pub fn has_replica(&self) -> bool {
         self.replicas.as_ref().is_some_and(|replicas| replicas.any_is_healthy())

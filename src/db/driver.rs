@@ -1,5 +1,5 @@
-//! Connections of the database drivers: how they are opened and replaced (as the pool's manager does),
-//! and how statements run on them.
+//! Connections of the database drivers: opening and replacing them (the manager of the deadpool pool), and
+//! running statements on them.
 
 use std::path::PathBuf;
 use std::str::FromStr;

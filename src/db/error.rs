@@ -53,7 +53,7 @@ impl DbError {
         }
     }
 
-    /// Whether a concurrent write violated a unique index.
+    /// True if a concurrent write violated a unique index.
     pub(super) fn is_unique_violation(&self) -> bool {
         let Self::Failed { cause, .. } = self else { return false };
         matches!(cause_of(cause), Some(sqlx::Error::Database(cause)) if cause.is_unique_violation())
@@ -80,7 +80,7 @@ fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether the connection was lost during the statement, or there was none.
+/// True if the connection was lost during the statement, or there was none.
 pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
     match cause {
         sqlx::Error::Io(_)
@@ -93,7 +93,7 @@ pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether the database cancelled the statement because of its statement timeout or lock timeout.
+/// True if the database cancelled the statement because of its statement timeout or lock timeout.
 fn is_out_of_time(cause: &sqlx::Error) -> bool {
     let sqlx::Error::Database(cause) = cause else { return false };
     // PostgreSQL's query_canceled and lock_not_available, and SQLITE_BUSY.

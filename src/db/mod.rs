@@ -2,7 +2,7 @@
 //!
 //! Statements are built and run nowhere else. Each runs in a [`Session`], which counts it for its
 //! request. A function that reads is named after what it returns, a function that writes after the noun
-//! and the verb; the statement has the same name in logs and spans. Its SQL and plans, for both
+//! and the verb; its statement has the same name in logs and spans (one of several has its own). Its SQL and plans, for both
 //! databases, are in `tests/api/golden/`.
 
 pub mod cache_outbox;

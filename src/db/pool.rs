@@ -1,5 +1,5 @@
-//! Connections to one database: how many may be open, who waits for one and for how long, and the
-//! figures that operators see.
+//! Connection pool of one database: its maximum size, the wait for a connection, and the figures for
+//! operators.
 //!
 //! The pool is deadpool's over the drivers' connections, with at most `size + max_overflow` of them. Around
 //! it: the size (idle connections above it are closed), the write permit of SQLite, the times of the latest
@@ -102,8 +102,8 @@ struct AcquireTimes {
 }
 
 impl Pool {
-    /// Creates a pool. An embedded database is opened at once, to find out whether it can be; connections
-    /// to a server are opened when they are needed.
+    /// Creates a pool. An embedded database is opened here, so that a failure is reported at the start;
+    /// connections to a server are opened when they are needed.
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl Pool {
         Ok(PooledConnection::new(object, pool_size))
     }
 
-    /// Acquires a connection that answers a ping. Connections that do not are closed.
+    /// Acquires a connection that responds to a ping. Connections that do not are closed.
     pub(super) async fn acquire_tested(
         &self,
         acquire_timeout: AcquireTimeout,
@@ -203,7 +203,7 @@ impl Pool {
         }
     }
 
-    /// SQL that begins a transaction. On SQLite it takes the write lock: a transaction that asks for it
+    /// SQL that begins a transaction. On SQLite it takes the write lock: a transaction that requests it
     /// later may be refused without a wait.
     pub(super) fn begin(&self) -> &'static str {
         if self.dialect().is_sqlite() { "BEGIN IMMEDIATE" } else { "BEGIN" }

@@ -17,7 +17,7 @@ pub(super) struct PooledConnection {
     /// `None` only while it is dropped.
     object: Option<Object<ConnectionManager>>,
     transaction: Option<OpenTransaction>,
-    /// Whether a response is outstanding. Still set when a cancelled statement drops the connection.
+    /// True while a response is outstanding. Still set when a cancelled statement drops the connection.
     is_busy: bool,
     /// Idle connections that the pool retains.
     pool_size: usize,

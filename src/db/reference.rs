@@ -77,7 +77,7 @@ struct Counts {
     spread_stats: i64,
 }
 
-/// Whether each table has at least as many rows as the reference data. Foreign keys imply the tables that
+/// True if each table has at least as many rows as the reference data. Foreign keys imply the tables that
 /// are not counted. One statement, so that a start on a loaded database is cheap.
 pub async fn is_reference_complete(
     database: &Database,

@@ -217,7 +217,7 @@ impl Replicas {
         self.readers.insert(reader, state);
     }
 
-    /// Whether a health check that long ago found the primary at the position or after it.
+    /// True if a health check that long ago found the primary at the position or after it.
     pub(super) fn primary_reached(&self, wanted: WalPosition, ago: Duration) -> bool {
         let primary = lock(&self.primary);
         primary.positions.iter().any(|(at, position)| *position >= wanted && at.elapsed() >= ago)
@@ -238,7 +238,7 @@ impl Replicas {
         lock(&self.all[index].state).is_healthy = false;
     }
 
-    /// Whether any replica can be read.
+    /// True if any replica can be read.
     pub(super) fn any_is_healthy(&self) -> bool {
         self.all.iter().any(|replica| lock(&replica.state).is_healthy)
     }

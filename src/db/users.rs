@@ -153,7 +153,7 @@ pub struct TakenNames {
     pub username: bool,
 }
 
-/// Whether any user has the folded e-mail address or username.
+/// Names of a registration that some user has already, by folded e-mail address and username.
 pub async fn taken_names(
     session: &Session,
     email: &str,
@@ -388,7 +388,7 @@ pub struct UserKey {
 pub struct AdminUserFilter {
     /// Part of the username, display name or e-mail address.
     pub search: Option<String>,
-    /// Those that are locked at that time, or those that are not.
+    /// Lock state, and the time for which it is determined.
     pub is_locked: Option<(bool, DateTime<Utc>)>,
 }
 
@@ -426,7 +426,7 @@ pub async fn admin_users_page(
         .map_err(|error| DbError::of(STATEMENT, error))
 }
 
-/// Whether there is any user, active or not.
+/// True if there is any user, active or not.
 pub async fn has_users(session: &Session) -> Result<bool, DbError> {
     let query = Entity::find().select_only().column(Column::Id).limit(1).into_query();
     Ok(!session.rows("has_users", &query).await?.is_empty())

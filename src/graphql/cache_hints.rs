@@ -118,7 +118,7 @@ const FIELDS: &[(&str, Hint, &[&str])] = &[
     ("Query", ANY_NODE, &["node", "nodes"]),
     ("Card", COUNTERS, &["drawCount"]),
     ("Spread", COUNTERS, &["meanRating", "usageCount"]),
-    // Of the card as it is now; all else of a drawn card is as it was drawn.
+    // A text of the current card; the other fields of a drawn card never change.
     ("DrawnCard", MEANING, &["meaning"]),
     (
         "Reading",

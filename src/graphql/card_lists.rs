@@ -84,7 +84,7 @@ impl CardOrder {
     ///
     /// # Errors
     ///
-    /// Those of [`PageArguments::request`].
+    /// The errors of [`PageArguments::request`].
     pub async fn page(
         self,
         context: &Context<'_>,

@@ -235,7 +235,7 @@ impl RequestContext {
     ///
     /// # Errors
     ///
-    /// It was claimed before.
+    /// The check was claimed before.
     pub fn take_password_check(&self) -> Result<(), ApiError> {
         if self.has_checked_password.swap(true, Ordering::Relaxed) {
             return Err(ApiError::BadInput {

@@ -64,7 +64,7 @@ impl From<FloatRange> for Range<f64> {
 ///
 /// # Errors
 ///
-/// It is out of bounds.
+/// The limit is out of bounds.
 pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, ApiError> {
     let within = bounds.contains(&limit).then(|| usize::try_from(limit).ok()).flatten();
     within.ok_or_else(|| ApiError::BadInput {
@@ -82,7 +82,7 @@ pub(super) fn fold_search(text: &str) -> String {
 ///
 /// # Errors
 ///
-/// It has more than 100 characters.
+/// The text has more than 100 characters.
 pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(search) = search else { return Ok(None) };
     let text = fold_search(&search);
@@ -104,7 +104,7 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
 ///
 /// # Errors
 ///
-/// It has less than 3 or more than 100 characters.
+/// The text has less than 3 or more than 100 characters.
 pub fn search_text_of_all(search: Option<String>) -> Result<Option<String>, ApiError> {
     let text = search_text(search)?;
     let characters = text.as_ref().map(|text| text.chars().count());

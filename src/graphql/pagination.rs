@@ -234,6 +234,6 @@ pub(super) fn read_text(text: &str) -> Option<String> {
 /// Decoded time of a cursor: microseconds since 1970.
 pub(super) fn read_time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
     let time = chrono::DateTime::from_timestamp_micros(text.parse().ok()?)?;
-    // Nothing was made before or after the years that both databases can compare.
+    // No row has a time outside of the years that both databases can compare.
     (1..=9_999).contains(&time.year()).then_some(time)
 }

@@ -254,7 +254,7 @@ impl ListName {
     ///
     /// # Errors
     ///
-    /// Those of [`PageArguments::request`].
+    /// The errors of [`PageArguments::request`].
     pub fn request(
         self,
         context: &Context<'_>,

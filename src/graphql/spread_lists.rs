@@ -128,10 +128,6 @@ impl SpreadOrder {
 }
 
 /// The active spreads, cached.
-///
-/// # Errors
-///
-/// Those of the cache.
 pub async fn active_spreads(
     request: &RequestContext,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {
@@ -140,10 +136,6 @@ pub async fn active_spreads(
 }
 
 /// All spreads, inactive ones included, cached.
-///
-/// # Errors
-///
-/// Those of the cache.
 pub async fn all_spreads(
     request: &RequestContext,
 ) -> Result<Arc<Vec<Arc<spread::Spread>>>, DbError> {

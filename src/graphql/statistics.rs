@@ -83,7 +83,7 @@ pub enum ChangeDirection {
 ///
 /// # Errors
 ///
-/// It is out of the range of the world's time zones.
+/// The offset is out of the range of the world's time zones.
 pub(super) fn utc_offset(minutes: i32) -> Result<UtcOffset, ApiError> {
     number_within("utcOffsetMinutes", minutes, &UTC_OFFSET_MINUTES).map(UtcOffset)
 }

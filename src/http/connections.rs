@@ -124,8 +124,8 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection whose silence is bounded. A request has a timeout of its own; here is bounded how long no
-/// byte moves meanwhile, because a client of HTTP/2 can forbid the server to send its response.
+/// A connection with a bounded time without a byte in either direction. Requests have a timeout of their own,
+/// but a client of HTTP/2 can forbid the server to send its response.
 struct BoundedStream {
     stream: TcpStream,
     in_flight: Arc<AtomicUsize>,

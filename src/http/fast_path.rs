@@ -1,5 +1,5 @@
-//! The server as connections see it: a request that is in the request memo is answered from the response
-//! cache at once, every other one by the router.
+//! The fast path, in front of the router: a request in the request memo is served from the response cache at
+//! once, every other one by the router.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -49,11 +49,7 @@ impl FastPath {
         Self { app: Arc::clone(app), router }
     }
 
-    /// Responds to a request.
-    ///
-    /// # Errors
-    ///
-    /// None.
+    /// The response to a request.
     pub async fn respond(self, mut request: Request) -> Result<Response, Infallible> {
         if accepts_no_encoding(request.headers()) {
             // Such a client gets an uncompressed response. The compression layer would refuse it with

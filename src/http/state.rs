@@ -24,7 +24,7 @@ pub struct App {
     pub database: Database,
     /// Executable schema.
     pub schema: Schema,
-    /// Requests that are answered from the response cache before they are parsed.
+    /// Requests that are served from the response cache before they are parsed.
     pub request_memo: RequestMemo,
     /// Document guard, parsed documents, and documents that clients may name by their hash.
     pub documents: Documents,

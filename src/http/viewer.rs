@@ -17,7 +17,7 @@ use crate::config::Settings;
 use crate::graphql::context::{Caller, CookieChange};
 use crate::services::tokens::{AccessClaims, TokenIssuer};
 
-/// Name of the cookie that holds a refresh token, for clients that ask for one.
+/// Name of the cookie that holds a refresh token, for clients that request one.
 const COOKIE: &str = "refresh_token";
 /// The only path to which browsers send the cookie.
 const COOKIE_PATH: &str = GRAPHQL_PATH;

@@ -1,7 +1,7 @@
 //! The outbox poller: purges this server's caches for the writes of other servers, so that no cached value is staler
 //! than the settings allow, whatever happens to Redis, the network and the other servers.
 //!
-//! Each write inserts an outbox entry in its own transaction, and the poller reads the entries again and again. Servers
+//! Each write inserts an outbox entry in its own transaction, and the poller reads the entries at each interval. Servers
 //! that share a Redis publish their invalidations there as well: that is faster, but messages may be lost.
 
 use std::collections::HashSet;

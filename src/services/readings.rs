@@ -161,7 +161,7 @@ pub async fn create(
             let reading = own_reading_by_id(&transaction, viewer, before).await?;
             return Ok(CreatedReading { reading, viewer: user });
         }
-        take_from_limit(&transaction, services, &user).await?;
+        consume_daily_quota(&transaction, services, &user).await?;
         check_spread(spread, &user)?;
         if let Some(category) = input.category {
             lock_category(&transaction, viewer, category).await?;
@@ -259,7 +259,8 @@ fn next_day(day: NaiveDate) -> DateTime<Utc> {
     (day + TimeDelta::days(1)).and_time(NaiveTime::MIN).and_utc()
 }
 
-async fn take_from_limit(
+/// Counts a reading of today, if the daily limit is not reached.
+async fn consume_daily_quota(
     transaction: &Transaction,
     services: &Services,
     user: &UserRow,

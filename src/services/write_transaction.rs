@@ -40,7 +40,7 @@ impl Services {
     ///
     /// # Errors
     ///
-    /// Those of [`Session::transaction`].
+    /// The errors of [`Session::transaction`].
     pub async fn write<T, F: Future<Output = Result<T, ServiceError>>>(
         &self,
         session: &Session,

@@ -201,7 +201,7 @@ impl RedisTier {
     ///
     /// # Errors
     ///
-    /// It may not have been done.
+    /// Redis is not available. The purge may have been executed or not.
     pub async fn publish_invalidation(
         &self,
         entry_id: Uuid,
@@ -219,7 +219,7 @@ impl RedisTier {
     ///
     /// # Errors
     ///
-    /// It may not have been published.
+    /// Redis is not available. The message may have been published or not.
     pub async fn publish_writers(&self, writers: Vec<ReaderId>) -> Result<(), RedisUnavailable> {
         let connection = self.connection().ok_or(RedisUnavailable)?;
         let message = self.encode_message(PeerMessage::Wrote { writers })?;
@@ -237,7 +237,7 @@ impl RedisTier {
     ///
     /// # Errors
     ///
-    /// It may not have been done.
+    /// Redis is not available. The purge may have been executed or not.
     pub async fn purge(&self, events: &[InvalidationEvent]) -> Result<(), RedisUnavailable> {
         let connection = self.connection().ok_or(RedisUnavailable)?;
         let mut transaction = purge_transaction(&connection.namespace, events);

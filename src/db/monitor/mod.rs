@@ -197,9 +197,9 @@ pub(super) struct StatementTimer<'a> {
     pub(super) sql: &'a str,
     pub(super) values: &'a [Value],
     pub(super) origin: &'a StatementOrigin,
-    /// When the statement was sent to the database; `None` before there is a connection.
+    /// Time at which the statement was sent to the database; `None` before there is a connection.
     pub(super) began: Option<Instant>,
-    /// Whether it was ended by its deadline, which is slow whatever the threshold.
+    /// True if its deadline ended the statement, which is slow whatever the threshold.
     pub(super) deadline_exceeded: bool,
 }
 

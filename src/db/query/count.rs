@@ -23,7 +23,7 @@ pub fn count(rows: &SelectStatement) -> SimpleExpr {
     SimpleExpr::SubQuery(None, Box::new(count.into()))
 }
 
-/// Whether a statement has any row, as a subquery.
+/// Subquery that is true if a statement has any row.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, Expr, ExprTrait, PostgresQueryBuilder, Query};

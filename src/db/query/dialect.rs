@@ -10,7 +10,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// Whether this is SQLite's dialect.
+    /// True if this is SQLite's dialect.
     #[must_use]
     pub const fn is_sqlite(self) -> bool {
         matches!(self, Self::Sqlite)

@@ -220,7 +220,7 @@ impl Session {
         guard
     }
 
-    /// Whether the session reads the primary, where all earlier writes are visible.
+    /// True if the session reads the primary, where all earlier writes are visible.
     #[must_use]
     pub fn is_on_primary(&self) -> bool {
         self.read_target() == ReadTarget::Primary

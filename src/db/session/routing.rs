@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::db::pool::Pool;
 use crate::db::replicas::{ReadTarget, Replicas};
 
-/// Where a session's statements run.
+/// The database on which a session's statements run.
 pub(in crate::db) enum Route {
     /// On the primary.
     Primary(Pool),

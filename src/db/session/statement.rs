@@ -109,7 +109,7 @@ impl Execution<'_> {
         };
         let mut result = timeout(self.deadline, self.run_on(&mut connection)).await;
         // A connection may have died while it was idle. This statement is the first one on it and
-        // changes nothing, so it is repeated on a connection that answers.
+        // changes nothing, so it is repeated on a connection that responds to a ping.
         if is_fresh && matches!(&result, Ok(Err(error)) if is_lost_connection(error)) {
             if let Some(transaction) = connection.close_transaction() {
                 self.transaction = Some(transaction);

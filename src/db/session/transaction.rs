@@ -29,7 +29,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// Those of the work; or there is no connection, or the commit fails. If the connection is lost
+    /// The errors of the work; or there is no connection, or the commit fails. If the connection is lost
     /// during the commit, the changes may be committed nevertheless.
     pub async fn transaction<T, E: From<DbError>, F: Future<Output = Result<T, E>>>(
         &self,

@@ -102,7 +102,7 @@ impl From<JsonWriter> for Bytes {
 ///
 /// # Errors
 ///
-/// Those of `to`.
+/// The errors of `to`.
 pub fn write_value(value: &Value, to: &mut impl Write) -> io::Result<()> {
     match value {
         Value::Binary(json) => to.write_all(json),

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::error::HttpError;
 use super::pipeline::{HttpRequest, respond};
 use super::response::GraphqlResponse;
-use crate::config::database::ANSWER_RESERVE;
+use crate::config::database::RESPONSE_RESERVE;
 use crate::http::graphiql;
 use crate::http::negotiation::{MediaType, negotiate};
 use crate::http::request_log::RequestId;
@@ -35,7 +35,7 @@ pub async fn handle(
         None => return GraphqlResponse::from(HttpError::not_acceptable()).into_response(&id),
     };
     let time_limit = app.services.settings.limits.request_timeout;
-    let reserve = ANSWER_RESERVE.min(time_limit / 2);
+    let reserve = RESPONSE_RESERVE.min(time_limit / 2);
     let deadline = Instant::now() + time_limit.saturating_sub(reserve);
     let (parts, body) = request.into_parts();
     let http = HttpRequest { parts, media_type, deadline };

@@ -1,9 +1,9 @@
 //! Request memo: requests by their bytes, each with the key of its response in the response cache. Clients
-//! send the same few public requests again and again; a request that is in the memo is answered before it
+//! send the same few public requests again and again; a request that is in the memo is served before it
 //! is parsed (`http/fast_path.rs`).
 //!
 //! Invariant: a memo entry leads to the response that the layers below would give, for as long as that is
-//! cached. So the key holds everything that they look at, and a request with more than that has no key.
+//! cached. So the key holds everything that they read, and a request with more than that has no key.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(in crate::http) struct RequestKey {
     pub(in crate::http) headers: [Option<HeaderValue>; KEY_HEADER_COUNT],
 }
 
-/// Where the GraphQL request stands in the HTTP request.
+/// Part of the HTTP request that holds the GraphQL request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::http) enum Transport {
     /// A GET with this query string.

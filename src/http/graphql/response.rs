@@ -154,7 +154,7 @@ impl GraphqlResponse {
         Self { status, media_type, headers: Vec::new(), metrics, body }
     }
 
-    /// The response to a request that the response cache answers.
+    /// The response to a request that the response cache serves.
     pub(super) fn of_cached(body: CachedBody) -> Self {
         let CachedBody { cached, media_type, encoding, cache_headers, operation, cache_hit } = body;
         Self {
@@ -215,8 +215,8 @@ impl GraphqlResponse {
         self
     }
 
-    /// Serializes a response that the response cache may store. Every other one stays as it is, and so
-    /// does one that is too large: sending it fails.
+    /// Serializes a response that the response cache may store. Every other one is unchanged, and so
+    /// is one that is too large: sending it fails.
     pub(super) fn into_computed(mut self, cache: &Cache, now: DateTime<Utc>) -> Computed {
         self.metrics.lookups.misses += 1;
         match self.body {
@@ -300,7 +300,7 @@ impl PublicBody {
             ttl,
         };
         let cached = cache.responses().prepare(new, now);
-        // The first client is told the same lifetime as later ones.
+        // The first client gets the same lifetime as later ones.
         body.cache_headers.remaining = cached.metadata.remaining(now);
         (Body::Serialized(body), Some(cached))
     }

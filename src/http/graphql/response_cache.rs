@@ -31,7 +31,7 @@ use crate::http::state::App;
 ///
 /// # Errors
 ///
-/// Those of the execution.
+/// The errors of the execution.
 pub(super) async fn get_or_execute(
     app: &App,
     hints: PublicHints,
@@ -147,7 +147,7 @@ impl<'a> Delivery<'a> {
 }
 
 /// Canonical text of variables, with names in their order: equal variables have equal texts. Each value is
-/// written so that its end can be told, so that different variables have different texts. The text is
+/// delimited, so that different variables have different texts. The text is
 /// hashed and never parsed.
 fn canonical_json(variables: &Variables) -> String {
     let mut text = String::new();
