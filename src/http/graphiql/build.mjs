@@ -13,8 +13,8 @@ const ASSETS_URL = '/graphiql/assets/';
 const adopted = JSON.stringify(path.join(root, 'src/adopted-styles.js'));
 
 // Changes to library modules, by their path in node_modules: pairs of what to replace and by what, or a string
-// in place of the whole module. Where a pair finds nothing the build fails, so that whoever raised a version
-// looks again.
+// in place of the whole module. Where a pair finds nothing the build fails, so that a new version
+// of a library is reviewed.
 const PATCHES = {
   // Inline styles, see src/adopted-styles.js.
   'monaco-editor/esm/vs/base/browser/dom.js': [
