@@ -1,4 +1,4 @@
-# What scripts/test and scripts/bench share: packages of the system, and a PostgreSQL of their own. To
+# Functions that the scripts share: packages of the system, and a PostgreSQL of their own. To
 # be sourced by bash, with `set -euo pipefail`.
 #
 # shellcheck shell=bash

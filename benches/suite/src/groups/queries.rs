@@ -1,5 +1,5 @@
-//! The guide's four rows: a user's readings, text search, tags and analytics, each with its indexes off
-//! and on, for the heaviest and the usual user, and with much, little and nothing to find.
+//! Four kinds of queries with a promised time: a user's readings, text search, tags and analytics, each
+//! with its indexes off and on, for the heaviest and the usual user, and with many, few and no matches.
 //!
 //! An index is off by being marked as not valid, which PostgreSQL's planner then passes over: dropping
 //! and making them again would take minutes. The whole response is timed, at one connection.
@@ -28,7 +28,7 @@ const PAGES: u64 = 200;
 const EVERY: f64 = 100.0;
 const AVERAGE: f64 = 25.0;
 
-/// A row of the guide.
+/// A kind of query with its promised time.
 struct Row {
     name: &'static str,
     /// Milliseconds.
@@ -53,7 +53,7 @@ const NEWEST: &str = "orderBy: { field: CREATED_AT }";
 const PAGE: &str = "nodes { id question createdAt tags spread { name } }";
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
-    let mut section = Section::new("queries: the guide's four rows, with their indexes off and on");
+    let mut section = Section::new("queries: four kinds of queries with a promised time, with their indexes off and on");
     plant(bench)?;
     let rows = rows(bench)?;
     let drops_files = can_drop_files();
