@@ -332,19 +332,19 @@ fn matches_public_columns(
     filter: &ReadingFilter,
 ) -> Condition {
     let ReadingFilter { voices, karma, spread_types, tags_any, tags_all, from, to, .. } = filter;
-    let one_of = |column: Column, words: Vec<Value>| {
+    let one_of = |column: Column, values: Vec<Value>| {
         let column = Expr::col((Entity, column));
         match (dialect, tag_lookup) {
             // The unary plus keeps SQLite from an index of this column, where it would read all matches
             // and sort them. The feed's own index has these columns, and most readings match.
-            (Dialect::Sqlite, TagLookup::ByTag) => Expr::cust_with_expr("+?", column).is_in(words),
-            _ => column.is_in(words),
+            (Dialect::Sqlite, TagLookup::ByTag) => Expr::cust_with_expr("+?", column).is_in(values),
+            _ => column.is_in(values),
         }
     };
     within(&(Entity, Column::CreatedAt).into_column_ref(), *from, *to)
-        .add_option(voices.as_ref().map(|words| one_of(Column::CharacterVoice, values(words))))
-        .add_option(karma.as_ref().map(|words| one_of(Column::KarmaContext, values(words))))
-        .add_option(spread_types.as_ref().map(|words| one_of(Column::SpreadType, values(words))))
+        .add_option(voices.as_ref().map(|voices| one_of(Column::CharacterVoice, values(voices))))
+        .add_option(karma.as_ref().map(|karma| one_of(Column::KarmaContext, values(karma))))
+        .add_option(spread_types.as_ref().map(|types| one_of(Column::SpreadType, values(types))))
         .add_option(tags_any.as_ref().map(|tags| TAGS.has_any(dialect, tag_lookup, tags)))
         .add_option(tags_all.as_ref().map(|tags| TAGS.has_all(dialect, tag_lookup, tags)))
 }
@@ -367,10 +367,10 @@ fn matches_private_columns(filter: &OwnFilter) -> Condition {
             ArchiveFilter::Archived => Some(archived.is_not_null()),
             ArchiveFilter::Any => None,
         })
-        .add_option(privacy_levels.as_ref().map(|words| match words.as_slice() {
+        .add_option(privacy_levels.as_ref().map(|levels| match levels.as_slice() {
             // The same expression as in the index of public readings.
             [PrivacyLevel::Public] => is_public(),
-            words => column(Column::PrivacyLevel).is_in(values(words)),
+            levels => column(Column::PrivacyLevel).is_in(values(levels)),
         }))
         // The same expression as in the index of favourites.
         .add_option(is_favorite.map(|is_favorite| {
@@ -385,8 +385,8 @@ fn matches_private_columns(filter: &OwnFilter) -> Condition {
         .add_option(min_satisfaction.map(|least| column(Column::UserSatisfaction).gte(least)))
 }
 
-fn values<T: Copy + Into<Value>>(words: &[T]) -> Vec<Value> {
-    words.iter().copied().map(Into::into).collect()
+fn values<T: Copy + Into<Value>>(items: &[T]) -> Vec<Value> {
+    items.iter().copied().map(Into::into).collect()
 }
 
 fn is_public() -> SimpleExpr {

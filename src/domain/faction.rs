@@ -23,7 +23,7 @@ text_enum! {
         Railroad = "railroad",
         /// The underground laboratory.
         Institute = "institute",
-        /// Nobody's.
+        /// No allegiance.
         Independent = "independent",
     }
 }

@@ -123,9 +123,9 @@ impl PublicReadingFilter {
     pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
         let range = self.created_at.unwrap_or_default();
         Ok(reading_list::ReadingFilter {
-            voices: words(self.character_voices),
-            karma: words(self.karma_contexts),
-            spread_types: words(self.spread_types),
+            voices: domain_values(self.character_voices),
+            karma: domain_values(self.karma_contexts),
+            spread_types: domain_values(self.spread_types),
             tags_any: tags("tagsAny", self.tags_any)?,
             from: range.from.map(|from| from.0),
             to: range.to.map(|to| to.0),
@@ -151,7 +151,7 @@ impl ReadingFilter {
         Ok(reading_list::ReadingFilter {
             tags_all: tags("tagsAll", self.tags_all)?,
             own: OwnFilter {
-                privacy_levels: words(self.privacy_levels),
+                privacy_levels: domain_values(self.privacy_levels),
                 is_favorite: self.is_favorite,
                 category: self.category_id.as_ref().map(category).transpose()?,
                 has_category: self.has_category,
@@ -164,8 +164,9 @@ impl ReadingFilter {
 }
 
 /// Sorted and without duplicates, so that equal filters are equal statements and cache keys.
-fn words<G, W: From<G> + Ord>(words: Option<Vec<G>>) -> Option<Vec<W>> {
-    words.map(|words| unique(words.into_iter().map(W::from).collect()))
+/// Values of GraphQL enums as distinct domain values.
+fn domain_values<G, D: From<G> + Ord>(values: Option<Vec<G>>) -> Option<Vec<D>> {
+    values.map(|values| unique(values.into_iter().map(D::from).collect()))
 }
 
 fn unique<T: Ord>(mut items: Vec<T>) -> Vec<T> {

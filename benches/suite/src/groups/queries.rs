@@ -53,7 +53,9 @@ const NEWEST: &str = "orderBy: { field: CREATED_AT }";
 const PAGE: &str = "nodes { id question createdAt tags spread { name } }";
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
-    let mut section = Section::new("queries: four kinds of queries with a promised time, with their indexes off and on");
+    let mut section = Section::new(
+        "queries: four kinds of queries with a promised time, with their indexes off and on",
+    );
     plant(bench)?;
     let rows = rows(bench)?;
     let drops_files = can_drop_files();
