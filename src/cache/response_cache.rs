@@ -206,7 +206,7 @@ impl ResponseCache {
 
     /// The response of a key that was not found: of all concurrent calls one does the work, which also returns
     /// the response to cache. If it returns none, the other calls do their own work, because the response may
-    /// belong to its client only. If its caller goes away, another call takes over. Counts a lookup.
+    /// belong to its client only. If that call is dropped, another one takes over. Counts a lookup.
     pub async fn get_or_compute<T>(
         &self,
         key: &ResponseCacheKey,

@@ -137,7 +137,7 @@ struct BoundedStream {
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// State of a connection, by what it waits for.
+/// State of a connection: the event that it waits for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ConnectionState {
     /// The rest of the header of a request, or the first one.

@@ -13,7 +13,7 @@ use crate::statements::Scripts;
 
 /// pgbench connects anew for each run, and PostgreSQL plans each prepared statement of a connection
 /// anew for the first five executions, which takes half of its speed. The server keeps its connections
-/// and has left that behind, so what pgbench reaches is counted from here on.
+/// and is past that, so pgbench is measured from here on.
 const PGBENCH_WARM_UP: Duration = Duration::from_secs(4);
 /// Timeout of a response.
 const RESPONSE_TIMEOUT_SECONDS: u64 = 10;

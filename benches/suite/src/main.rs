@@ -1,5 +1,5 @@
 //! The benchmark suite. `scripts/bench` builds it, gives it a database and runs it; benches/README.md
-//! says what is compared with what.
+//! lists the compared sides.
 //!
 //! Everything is measured from outside: the server and the references are processes, their CPU time and
 //! memory are the kernel's accounting.

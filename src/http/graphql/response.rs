@@ -1,4 +1,4 @@
-//! Responses of `/graphql`: their bodies, what caches may do with them, and their HTTP form.
+//! Responses of `/graphql`: their bodies, their permissions for caches, and their HTTP form.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -34,13 +34,13 @@ pub struct GraphqlResponse {
     body: Body,
 }
 
-/// Body of a response, by what may happen to it.
+/// Body of a response: its audience, and its form.
 enum Body {
     /// Errors alone: nothing was executed.
     Refused { errors: Vec<ServerError>, maximum_bytes: usize },
     /// Result for this client alone.
     Private { data: Value, errors: Vec<ServerError>, maximum_bytes: usize },
-    /// Result without errors for everybody who sends the same request.
+    /// Result without errors for all clients that send the same request.
     Public(PublicBody),
     /// Public result as bytes, from the response cache or on the way to it.
     Serialized(SerializedBody),
@@ -67,7 +67,7 @@ struct SerializedBody {
 
 /// Invalidation data of a response that the response cache may store.
 pub(super) struct CacheMetadata {
-    /// Cache tags: a purge of one of them invalidates the response.
+    /// Key prefixes of the cache tags: a purge of one of them invalidates the response.
     pub(super) tags: KeyPrefixes,
     /// Purge epoch before the first read.
     pub(super) epoch: PurgeEpoch,

@@ -147,8 +147,8 @@ impl<'a> Delivery<'a> {
 }
 
 /// Canonical text of variables, with names in their order: equal variables have equal texts. Each value is
-/// delimited, so that different variables have different texts. The text is
-/// hashed and never parsed.
+/// delimited, so that different variables have different texts. The text is hashed and never parsed; lengths
+/// replace the quotes and escapes of JSON.
 fn canonical_json(variables: &Variables) -> String {
     let mut text = String::new();
     for (name, value) in variables.iter() {

@@ -60,7 +60,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let rows = rows(bench)?;
     let drops_files = can_drop_files();
     let nothing = Request::anonymous("{ publicStats { users } }", &json!({}));
-    let somebody = a_page_of_somebody(bench)?;
+    let somebody = page_of_another_user(bench)?;
     section.paragraph(&format!(
         "Milliseconds of a whole request, at 1 connection. First: the first after a restart of PostgreSQL{}, the \
          median of {COLD} restarts; most of it is PostgreSQL learning its own tables and indexes. Cold: the same \
@@ -83,7 +83,8 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
             let first = after_restarts(bench, question, &nothing)?;
             let cold = after_restarts(bench, question, &somebody)?;
             let (warm, worst) = warm(bench, question, WARM)?;
-            let off = without(bench, row.indexes, || Ok(warm_of_patient(bench, question)?.0))?;
+            let off =
+                without(bench, row.indexes, || Ok(warm_with_long_timeouts(bench, question)?.0))?;
             slowest = slowest.max(cold).max(warm);
             all.push(warm);
             cells.push(vec![
@@ -279,7 +280,7 @@ fn timed(request: &Request, address: &str) -> Outcome<f64> {
 }
 
 /// The newest readings of a user that no case has.
-fn a_page_of_somebody(bench: &Bench) -> Outcome<Request> {
+fn page_of_another_user(bench: &Bench) -> Outcome<Request> {
     let users = users_with_a_page(bench, Database::Full)?;
     let text = format!("{{ viewer {{ readings(first: 20, {NEWEST}) {{ {PAGE} }} }} }}");
     Request::authenticated(bench, users[users.len() / 3], &text, &json!({}))
@@ -303,7 +304,7 @@ fn warm(bench: &Bench, question: &QueryCase, times: usize) -> Outcome<(f64, f64)
 }
 
 /// Warm times of a server with long timeouts.
-fn warm_of_patient(bench: &Bench, question: &QueryCase) -> Outcome<(f64, f64)> {
+fn warm_with_long_timeouts(bench: &Bench, question: &QueryCase) -> Outcome<(f64, f64)> {
     let patient = [
         ("DATABASE_STATEMENT_TIMEOUT_MS", "60000".to_owned()),
         ("DATABASE_DEADLINE_MS", "60000".to_owned()),
