@@ -95,18 +95,25 @@ impl Paginated for Reading {
     const CONNECTION: &'static str = "ReadingConnection";
 }
 
+/// Fields of a reading that read its long texts.
+const READING_TEXTS: [&str; 4] = ["interpretation", "summary", "notes", "feedback"];
+/// Fields of a drawn card that read its long texts.
+const DRAWN_CARD_TEXTS: [&str; 3] = ["positionName", "positionMeaning", "interpretation"];
+
+/// Columns to read for an object: those of the long texts only if one of their fields is selected.
+fn columns_with(object: &Lookahead<'_>, texts: &[&str]) -> Columns {
+    if texts.iter().any(|text| object.field(text).exists()) {
+        Columns::WithTexts
+    } else {
+        Columns::WithoutTexts
+    }
+}
+
 impl Reading {
     /// Columns to read for the readings of a connection.
     pub(super) fn columns_of_connection(connection: &Lookahead<'_>) -> Columns {
-        let shows_texts = |reading: &Lookahead<'_>| {
-            ["interpretation", "summary", "notes", "feedback"]
-                .into_iter()
-                .any(|text| reading.field(text).exists())
-        };
-        Columns::with_texts_if(
-            shows_texts(&connection.field("nodes"))
-                || shows_texts(&connection.field("edges").field("node")),
-        )
+        let nodes = [connection.field("nodes"), connection.field("edges").field("node")];
+        Columns::widest(nodes.iter().map(|reading| columns_with(reading, &READING_TEXTS)))
     }
 
     fn texts(&self) -> Result<&ReadingTexts, ApiError> {
@@ -330,8 +337,7 @@ impl DrawnCard {
 
     /// Columns to read for the cards of a list.
     fn columns(cards: &Lookahead<'_>) -> Columns {
-        let texts = ["positionName", "positionMeaning", "interpretation"];
-        Columns::with_texts_if(texts.into_iter().any(|text| cards.field(text).exists()))
+        columns_with(cards, &DRAWN_CARD_TEXTS)
     }
 
     pub(super) fn row(&self) -> &DrawnCardRow {

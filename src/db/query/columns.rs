@@ -15,12 +15,6 @@ pub enum Columns {
 }
 
 impl Columns {
-    /// The set that includes the texts if they are wanted.
-    #[must_use]
-    pub const fn with_texts_if(wanted: bool) -> Self {
-        if wanted { Self::WithTexts } else { Self::WithoutTexts }
-    }
-
     /// The smallest set that contains all of these sets.
     pub fn widest(sets: impl Iterator<Item = Self>) -> Self {
         sets.max().unwrap_or(Self::WithoutTexts)

@@ -119,7 +119,12 @@ fn count_hits(bench: &Bench, section: &mut Section, mix: &Mix, server: &Process)
     let rows: Vec<_> = measured.tallies.iter().zip(mix.kinds()).enumerate().map(cells).collect();
     section.table(&KINDS, &rows);
     section.paragraph("Lookups by cache policy, as `admin.cacheStats` counts them:");
-    let rows: Vec<_> = after.policies.iter().zip(&before.policies).map(lookups).collect();
+    let rows: Vec<_> = after
+        .policies
+        .iter()
+        .zip(&before.policies)
+        .map(|(after, before)| lookups(before, after))
+        .collect();
     section.table(&["policy", "TTL s", "lookups", "hits", "hit rate %", "entries"], &rows);
     section.paragraph(&format!(
         "{} of {} entries; {} evictions meanwhile.",
@@ -154,7 +159,7 @@ fn cells((kind, (tally, name)): (usize, (&Tally, &str))) -> Vec<String> {
     ]
 }
 
-fn lookups((after, before): (&Policy, &Policy)) -> Vec<String> {
+fn lookups(before: &Policy, after: &Policy) -> Vec<String> {
     let (hits, misses) = (after.hits - before.hits, after.misses - before.misses);
     let lookups = hits + misses;
     vec![
