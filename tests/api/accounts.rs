@@ -244,7 +244,7 @@ on_both_databases! {
         assert_eq!(count_users(&app).await, 1);
     }
 
-    async fn one_of_many_who_want_a_name_at_once_gets_it(engine: Engine) {
+    async fn one_of_many_concurrent_registrations_gets_the_name(engine: Engine) {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         let inputs: Vec<Value> = (0..20)
             .map(|n| with(registration("ada"), json!({ "email": format!("{n}@example.com") })))
@@ -309,7 +309,7 @@ on_both_databases! {
             let other = with(input.clone(), json!({ "idempotencyKey": key }));
             assert_eq!(refused(&app, &other).await[0]["code"], "TAKEN");
         }
-        // After a day the key is forgotten, whether or not it was swept.
+        // After a day the key is forgotten, swept or not.
         app.app.services.clock.advance(TimeDelta::days(1));
         assert_eq!(refused(&app, &input).await[0]["code"], "TAKEN");
     }
@@ -398,7 +398,7 @@ on_both_databases! {
         assert_eq!(same["user"]["bio"], "written");
     }
 
-    async fn one_of_many_who_take_a_username_at_once_gets_it(engine: Engine) {
+    async fn one_of_many_concurrent_renames_gets_the_username(engine: Engine) {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         let names: Vec<String> = (0..20).map(|n| format!("user{n}")).collect();
         app.insert(rows(names.iter().map(|name| user(name)).collect(), Vec::new())).await;

@@ -64,7 +64,7 @@ async fn seen(app: &TestApp, field: &str, object: &str, fields: &str) -> Value {
 }
 
 on_both_databases! {
-    async fn admins_and_nobody_else_change_what_is_everyones(engine: Engine) {
+    async fn admin_mutations_are_forbidden_to_others(engine: Engine) {
         let app = start(engine).await;
         for (mutation, input) in mutations(&app) {
             let response = mutate(&app, None, mutation, &input, USER_ERRORS).await;
@@ -581,7 +581,7 @@ on_both_databases! {
         assert_eq!(log_in().await, json!([]));
     }
 
-    async fn an_admin_unlocks_who_mistyped_too_often(engine: Engine) {
+    async fn an_admin_unlocks_a_locked_account(engine: Engine) {
         let app = TestApp::start(engine).await;
         let now = app.app.services.clock.now();
         let locked = users::Model {

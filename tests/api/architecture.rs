@@ -258,7 +258,7 @@ fn infrastructure_of_graphql_imports_no_nouns_and_has_no_circles() {
     for (module, others) in &mut imports {
         others.retain(|other| !other.starts_with(module) && !module.starts_with(other));
     }
-    // Modules that import none of those that are left are taken away; what remains is a circle.
+    // Modules that import none of the rest are removed; the remaining ones are a circle.
     while let Some(free) = imports
         .iter()
         .find(|(_, others)| others.iter().all(|other| !imports.contains_key(other)))

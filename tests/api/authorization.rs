@@ -16,10 +16,10 @@ use crate::support::fixtures::{card_id, category_id, id, reading_id, spread_id, 
 use crate::support::tables::{Access, differences};
 use crate::support::world::{PASSWORD, share_id, write_world};
 
-/// For whom something is.
+/// Access policy of a type or field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Policy {
-    /// For everybody who is shown the object that it is of.
+    /// Every viewer of its object.
     Public,
     /// Any signed-in viewer.
     Viewer,
@@ -409,7 +409,7 @@ async fn assert_policies(app: &TestApp, holder: &str, ways: &[(&str, String)]) {
 }
 
 on_both_databases! {
-    async fn fields_of_a_user_are_seen_by_those_for_whom_they_are(engine: Engine) {
+    async fn fields_of_a_user_are_authorized_as_the_table_says(engine: Engine) {
         let app = TestApp::start(engine).await;
         write_world(&app).await;
         let (ada, reading) = (user_id("ada"), reading_id("q:pub"));
@@ -432,7 +432,7 @@ on_both_databases! {
         .await;
     }
 
-    async fn fields_of_a_reading_are_seen_by_those_for_whom_they_are(engine: Engine) {
+    async fn fields_of_a_reading_are_authorized_as_the_table_says(engine: Engine) {
         let app = TestApp::start(engine).await;
         write_world(&app).await;
         // Archived, because then no field of the owner's is null for them.
@@ -610,7 +610,7 @@ async fn change(app: &TestApp, viewer: Option<Uuid>, mutation: &str, is_there: b
 }
 
 on_both_databases! {
-    async fn changes_are_made_for_those_for_whom_they_are(engine: Engine) {
+    async fn mutations_are_authorized_as_the_table_says(engine: Engine) {
         const SIGN_IN: &str = "this needs an access token; log in first";
         let app = TestApp::start(engine).await;
         write_world(&app).await;
@@ -651,7 +651,7 @@ on_both_databases! {
                 }
             }
         }
-        // References to what is somebody else's, and tags, which have no owner but the viewer.
+        // References to objects of other users, and tags, which have no owner but the viewer.
         for mutation in ["createReading", "renameTag", "mergeTags", "deleteTags"] {
             let (hidden, missing) = (
                 change(&app, Some(id("bob")), mutation, true).await,

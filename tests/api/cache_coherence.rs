@@ -522,7 +522,7 @@ const UNSEEN: [Rule; 10] = [
     ("UserDeleted", 0),
     // and so are lists of their readings.
     ("UserDeleted", 3),
-    // No statistics are of what a profile says,
+    // No statistics depend on a profile,
     ("UserChanged", 3),
     // none are shown of a deleted user,
     ("UserDeleted", 5),

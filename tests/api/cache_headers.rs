@@ -127,7 +127,7 @@ fn address_of(query: &str) -> String {
     format!("/graphql?{query}")
 }
 
-/// Sends a GET request as that viewer, with that ETag in `if-none-match`.
+/// Sends a GET request as that viewer, with that entity tag in `if-none-match`.
 async fn get(app: &TestApp, viewer: Option<&str>, query: &str, tag: Option<&str>) -> TestResponse {
     let mut request = app
         .request(Method::GET, &address_of(query))

@@ -21,7 +21,7 @@ use crate::support::page_walks::{assert_walks, error, refusal, reload};
 const FIELDS: &[&str] = &["DECK", "NUMBER", "NAME", "RADIATION_LEVEL", "THREAT_LEVEL"];
 const DIRECTIONS: &[&str] = &["ASC", "DESC"];
 
-/// A filter as it is written, and what it lets through.
+/// The text of a filter, and its predicate.
 type Filter = (&'static str, fn(&Card) -> bool);
 
 const FILTERS: &[Filter] = &[
@@ -64,7 +64,7 @@ fn suit_place(card: &Card) -> (usize, i16) {
     (Suit::ALL.iter().position(|suit| *suit == card.suit).expect("a suit"), card.number)
 }
 
-/// The cards that fit, in order; what is equal is in deck order.
+/// The matching cards, in order; equal ones are in deck order.
 fn expected(
     app: &TestApp,
     fits: impl Fn(&Card) -> bool,
@@ -167,7 +167,7 @@ on_both_databases! {
             deck.into_iter().rev().collect::<Vec<_>>());
     }
 
-    async fn cards_are_found_by_what_they_are_called_in_any_language(engine: Engine) {
+    async fn cards_are_found_by_their_texts_in_any_language(engine: Engine) {
         let app = TestApp::start(engine).await;
         let of_catalogue = |term: &str| {
             let term = term.trim().to_lowercase();

@@ -214,7 +214,7 @@ on_both_databases! {
         assert_eq!(card["reversed"], card["reversedMeaning"]);
     }
 
-    async fn a_missing_translation_of_what_a_voice_says_is_english(engine: Engine) {
+    async fn a_missing_translation_of_a_voices_text_is_english(engine: Engine) {
         use wasteland_tarot::db::entities::card_interpretations::{Column, Entity};
         let database = TestDatabase::new(engine, Content::Reference).await;
         Entity::delete_many()

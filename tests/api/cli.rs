@@ -100,7 +100,7 @@ impl Server {
         Self::try_start(folder, environment, arguments).unwrap_or_else(|log| panic!("{log}"))
     }
 
-    /// A server on a free port, or what it said on its way out.
+    /// A server on a free port, or the log of one that failed to start.
     fn try_start(
         folder: &Path,
         environment: &[(&str, &str)],
@@ -166,7 +166,7 @@ impl Drop for Server {
 // Commands
 
 #[test]
-fn schema_prints_what_schema_graphql_holds() {
+fn schema_prints_schema_graphql() {
     let printed = succeeded(&execute(folder().path(), &[], &["schema"]));
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
     if let Ok(held) = fs::read_to_string(file) {
@@ -639,7 +639,7 @@ const MAY_BE_ZERO: [&str; 11] = [
 ];
 
 #[test]
-fn numbers_below_what_they_may_be_are_rejected() {
+fn numbers_below_their_minimum_and_fractions_are_rejected() {
     let folder = folder();
     for setting in settings() {
         let takes = |value: &str| {

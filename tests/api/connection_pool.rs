@@ -1,4 +1,4 @@
-//! The connection pool: its size and its overflow, what its figures mean, who waits and for how long,
+//! The connection pool: its size and its overflow, its figures, waiting requests and their timeouts,
 //! and connections that died or grew old.
 
 use std::time::Duration;
@@ -232,13 +232,13 @@ on_postgres! {
             // A query, and a mutation whose first statement is its BEGIN.
             app.data(FEED).await;
             run_admin_statement(&kill).await;
-            let requests = format!("round {round}");
+            let question = format!("round {round}");
             let create = format!(
-                "mutation {{ createReading(input: {{ question: {requests:?}, spreadId: {spread:?} }}) {{
+                "mutation {{ createReading(input: {{ question: {question:?}, spreadId: {spread:?} }}) {{
                     reading {{ question }} }} }}"
             );
             let data = app.data_as(id("ada"), &create).await;
-            assert_eq!(data["createReading"]["reading"]["question"], requests.as_str());
+            assert_eq!(data["createReading"]["reading"]["question"], question.as_str());
         }
     }
 

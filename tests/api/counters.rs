@@ -1,4 +1,4 @@
-//! Counters: once what was written is folded in, each is what a count of the rows would be.
+//! Counters: once the deltas are folded in, each is equal to a count of the rows.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use crate::support::mutations::{USER_ERRORS, mutate, payload};
 const PASSWORD: &str = "a password of many";
 const SPREADS: [&str; 4] = ["single_wasteland", "vault_tec_spread", "raider_chaos", "celtic_cross"];
 
-/// All counters, or what they should be.
+/// All counters, stored or expected.
 #[derive(Debug, PartialEq, Eq)]
 struct Counters {
     draws: BTreeMap<Uuid, i64>,
@@ -152,7 +152,7 @@ async fn register(app: &TestApp, name: &str) -> Uuid {
     }
 }
 
-/// People and their readings, whom a random sequence of changes befalls.
+/// Users and their readings, under a random sequence of changes.
 struct World {
     rng: StdRng,
     people: Vec<(Uuid, Vec<String>)>,
@@ -210,7 +210,7 @@ impl World {
 }
 
 on_both_databases! {
-    async fn after_any_changes_counters_are_what_a_count_of_the_rows_is(engine: Engine) {
+    async fn after_any_changes_counters_equal_a_count_of_the_rows(engine: Engine) {
         let app = TestApp::start_with(engine, &["--daily-readings=500"]).await;
         let connection = app.database.connect().await;
         // Rows from before the counters count as well.

@@ -25,7 +25,7 @@ const HANGS: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Only the deadline of statements ends a statement that the database does not finish.
 const ONLY_THE_DEADLINE: [&str; 2] = ["--request-timeout-ms=600000", "--database-deadline-ms=1500"];
-/// Nothing ends what is held up by a test.
+/// No deadline ends a statement that a test holds up.
 const PATIENT: [&str; 4] = [
     "--request-timeout-ms=600000",
     "--database-deadline-ms=600000",

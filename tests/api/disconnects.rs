@@ -1,7 +1,7 @@
-//! Clients that disconnect in the middle of mutations, many at once, again and again: what was
-//! acknowledged is there as it was acknowledged, and what was not is there whole or not at all.
+//! Clients that disconnect in the middle of mutations, many at once, again and again: acknowledged
+//! writes are there as acknowledged, and others are there whole or not at all.
 //!
-//! `DISCONNECT_ROUNDS` says how many rounds, 5 if nothing is said; `DISCONNECT_SEED` repeats what the clients
+//! `DISCONNECT_ROUNDS` is the number of rounds, 5 by default; `DISCONNECT_SEED` repeats what the clients
 //! of another storm did. `scripts/disconnects` runs it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -120,7 +120,7 @@ impl Storm {
             _ => Leaving::TestResponse,
         };
         let is_rude = random.random();
-        // Each reading is changed once, so that what may have become of it is one thing.
+        // Each reading is changed once, so that it has one possible new state.
         let fresh = |acknowledged: &&mut Acknowledged| {
             acknowledged.or.is_none() && acknowledged.reading["version"] == 1
         };
@@ -184,7 +184,7 @@ impl Storm {
         let clients: Vec<Client> = (0..CLIENTS).map(|_| self.client()).collect();
         let visits = stream::iter(&clients).map(|client| self.visit(client));
         let visits = visits.buffered(CLIENTS_AT_ONCE).collect::<Vec<_>>();
-        // Somebody else is busy with what they write, as always.
+        // The counters are folded meanwhile, as always.
         let session = self.app.app.database.session();
         let folding = maintenance::fold_counters(&self.app.app.services, &session);
         let (responses, folded) = futures_util::join!(visits, folding);
@@ -210,7 +210,7 @@ impl Storm {
         };
         let reading = &response["data"][field]["reading"];
         if reading.is_null() {
-            // Too busy: whether it came through is not said.
+            // Too busy: the outcome is unknown.
             let code = &response["errors"][0]["extensions"]["code"];
             assert!(code == "TIMEOUT" || code == "SERVICE_UNAVAILABLE", "{response}");
             self.figures.refused += 1;
@@ -338,7 +338,7 @@ on_both_databases! {
             storm.assert_nothing_new_is_lost().await;
             storm.assert_everything_is_whole().await;
         }
-        // Once more all of it: what came later did nothing to what was there.
+        // Once more all of it: later writes changed nothing acknowledged before.
         storm.acknowledged.values_mut().for_each(|acknowledged| acknowledged.is_checked = false);
         storm.assert_nothing_new_is_lost().await;
         let written = "SELECT count(*) AS number FROM reading_sessions";

@@ -70,7 +70,7 @@ pub struct Stored {
     operation: Option<String>,
 }
 
-/// The documents of a folder by name, with what is to be sent beside them.
+/// The documents of a folder by name, with their variables and operation names.
 pub fn stored_documents(folder: &str) -> BTreeMap<String, Stored> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let paths = fs::read_dir(&folder).expect("the folder is there");

@@ -109,7 +109,7 @@ async fn cards_of_one_draw_are_all_different_and_none_foretells_the_next() {
 
 #[test]
 #[should_panic(expected = "is not below")]
-fn a_card_that_came_a_third_more_often_would_be_found_out() {
+fn a_card_that_came_a_third_more_often_would_be_detected() {
     let fair = DRAWS / 78;
     let mut counts = vec![fair; 78];
     counts[13] += fair / 3;

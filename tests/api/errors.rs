@@ -290,7 +290,7 @@ on_both_databases! {
             let errors = response.body["errors"].as_array().expect("errors");
             assert_eq!(errors.len(), reported, "{count}");
         }
-        // Errors of fields as well, and what is well still arrives.
+        // Errors of fields as well; the other fields still arrive.
         let fields: String = (0..12)
             .map(|n| format!(" c{n}: card(id: \"x\") {{ id }}"))
             .collect::<Vec<_>>()

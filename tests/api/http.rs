@@ -229,7 +229,7 @@ async fn several_accept_headers_are_one() {
 async fn without_an_accept_header_the_response_is_json() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
-    // A document that is not valid: 200 is what such clients expect.
+    // An invalid document: such clients expect 200.
     connection.write(raw_post("", r#"{"query":"{ nope }"}"#)).await;
     let response = connection.read_response().await;
     assert_eq!((response.status, response.header("content-type")), (200, JSON));

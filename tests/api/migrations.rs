@@ -1,4 +1,4 @@
-//! The schema of the database: it goes up and down on both engines, and holds what is promised.
+//! The schema of the database: it goes up and down on both engines, and has the documented constraints.
 
 use std::collections::BTreeSet;
 

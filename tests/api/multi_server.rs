@@ -19,12 +19,12 @@ const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
 /// Interval of the outbox poller.
 const POLL: &str = "--outbox-poll-ms=40";
-/// Maximum age of a cached value, with a margin.
+/// Maximum age of a cached value.
 const STALENESS: Duration = Duration::from_millis(400);
 
 /// Three servers on one database.
 struct World {
-    // First, so that they are gone before what they use.
+    // First, so that they are dropped before their database.
     servers: Vec<TestApp>,
     _database: TestApp,
 }
@@ -189,7 +189,7 @@ on_both_databases! {
         assert_eq!(lag["invalidationLagMs"], Value::Null);
     }
 
-    async fn servers_share_what_one_of_them_computes(engine: Engine) {
+    async fn servers_share_computed_values(engine: Engine) {
         let Some((redis, world)) = sharing(engine, "servers_share").await else { return };
         assert_eq!(world.total(0, "ada").await, 1);
         for server in 1..3 {
@@ -240,7 +240,7 @@ on_both_databases! {
         }
     }
 
-    /// It has then what it had when it saved itself: values that were good, and are old now.
+    /// Its data is from its last save: values that were fresh then, and are stale now.
     async fn a_redis_restarted_with_older_state_is_not_trusted(engine: Engine) {
         let Some((mut redis, world)) = sharing(engine, "older_state").await else { return };
         assert_eq!(world.total(0, "ada").await, 1);
@@ -349,7 +349,7 @@ on_both_databases! {
         }
     }
 
-    /// Faults and writes in any order. What is read after a while is what was written.
+    /// Faults and writes in any order. Reads after a while return the last writes.
     async fn servers_agree_whatever_happens_to_redis(engine: Engine) {
         let Some((mut redis, world)) = sharing(engine, "whatever").await else { return };
         let mut rng = StdRng::seed_from_u64(11);

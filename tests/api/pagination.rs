@@ -161,7 +161,7 @@ fn cursor(text: &str) -> String {
 }
 
 on_both_databases! {
-    async fn a_page_holds_twenty_unless_something_else_is_said(engine: Engine) {
+    async fn a_page_holds_twenty_by_default(engine: Engine) {
         let app = TestApp::start(engine).await;
         fill(&app).await;
         for list in LISTS {
@@ -749,7 +749,7 @@ struct Walk {
     size: usize,
     is_forward: bool,
     of_user: bool,
-    /// For each page: whether the walk turns round after it, and what others change meanwhile.
+    /// For each page: true if the walk turns round after it, and the edits of others meanwhile.
     pages: Vec<(bool, Vec<Edit>)>,
 }
 

@@ -109,7 +109,7 @@ fn not_trusted() -> (u16, Value) {
     (403, refusal(message, "FORBIDDEN", &json!({})))
 }
 
-/// The status, and the whole body without what differs from one request to the next.
+/// The status, and the whole body without the request id.
 fn outcome(response: &TestResponse) -> (u16, Value) {
     let is_good = response.body.get("errors").is_none();
     let body = if is_good { response.body.clone() } else { response.body_without_request_id() };
@@ -559,7 +559,7 @@ async fn assert_trusted_documents_are_executed(app: &TestApp) {
         for members in [
             json!({ "documentId": format!("sha256:{}", hash_of(TYPENAME)) }),
             json!({ "documentId": hash_of(TYPENAME) }),
-            // So Apollo's clients name what is in their manifest.
+            // Apollo's clients name the documents of their manifest in this way.
             json!({ "extensions": extensions(&hash_of(TYPENAME)) }),
         ] {
             let response = send(app, way, &members).await;

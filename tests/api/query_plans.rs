@@ -82,7 +82,7 @@ const ONLY_SQLITE: &[Engine] = &[Engine::Sqlite];
 
 /// Which cases read a large table, or an index of one, in whole.
 const READ_IN_WHOLE: [(&[Engine], &str, &str); 4] = [
-    // A count reads an index: the smallest that has what it needs.
+    // A count reads an index: the smallest with the needed columns.
     (ONLY_POSTGRES, "public_readings_with_total", "idx_reading_sessions_user_public"),
     (ONLY_SQLITE, "public_readings_with_total", "idx_reading_sessions_public_feed"),
     (ONLY_POSTGRES, "public_readings_tagged_with_total", "idx_reading_sessions_user_public"),
@@ -115,7 +115,7 @@ const NEEDED: [(&[Engine], &str, &str); 22] = [
     (BOTH, "idx_reading_sessions_user_created", "analytics_voices"),
 ];
 
-/// Indexes that no case uses, and what does or will.
+/// Indexes that no case uses, and their users.
 const FOR_LATER: [(&str, &[&str]); 7] = [
     (
         "figures of a time or of the whole site; SQLite narrows lists as it reads them",
@@ -354,7 +354,7 @@ impl Write for Log {
 }
 
 impl Log {
-    /// Begins to write down what PostgreSQL says on this thread, until the guard is dropped.
+    /// Begins to capture PostgreSQL's notices on this thread, until the guard is dropped.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -411,7 +411,7 @@ impl Loaded {
     async fn start(engine: Engine) -> Self {
         let mut database = TestDatabase::new(engine, Content::Reference).await;
         if engine == Engine::Postgres {
-            // For all who connect from now on.
+            // For all connections from now on.
             let database = database.connect().await;
             let whole = format!(
                 "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_statistics_target = {SAMPLED}', current_database()); END $$"

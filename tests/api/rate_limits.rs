@@ -132,7 +132,7 @@ async fn requests_of_users_are_limited_by_account() {
         app.data_as(id("ada"), query).await;
     }
     refused_request(&app.query_as(id("ada"), query).await, "requests");
-    // Others behind the same address are not disturbed, nor is who is not signed in.
+    // Other users behind the same address are not limited, nor are requests without a token.
     for _ in 0..2 {
         assert_eq!(app.data_as(id("bob"), query).await, json!({ "viewer": { "username": "bob" } }));
         assert_eq!(app.data(query).await, json!({ "viewer": null }));
@@ -231,7 +231,7 @@ async fn logins_are_limited_by_address() {
         let body = json!({ "query": mutation(name, ""), "variables": { "input": input } });
         refused_field(&post(&app, &headers, &body).await, name, "attempts");
     }
-    // Nothing else is: who is there already stays, and others come in.
+    // Nothing else is: existing sessions stay, and other users log in.
     data_of(from(&app, "198.51.100.1", &json!({ "query": QUERY })).await);
     let done = payload("login", log_in_from(&app, "198.51.100.2", "ada", PASSWORD).await);
     assert_eq!(done["userErrors"], json!([]));

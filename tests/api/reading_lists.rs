@@ -454,13 +454,13 @@ fn type_of(name: &str) -> SpreadType {
     name.parse().expect("a kind of spread")
 }
 
-/// As the server reads what is searched for: composed, and without space around it.
+/// The term as the server normalizes it: composed, and without space around it.
 fn trimmed(text: &str) -> String {
     text.replace("e\u{301}", "é").trim().to_owned()
 }
 
 on_both_databases! {
-    async fn every_page_is_what_a_filter_in_memory_finds(engine: Engine) {
+    async fn every_page_matches_a_filter_in_memory(engine: Engine) {
         let world = World::new(engine, 160).await;
         let mut chance = Chance(1_997);
         let mut found = 0;
@@ -515,7 +515,7 @@ on_both_databases! {
         assert_eq!(fetch("(filter: null)").await, plain);
     }
 
-    async fn nothing_is_found_of_others_by_what_only_they_know(engine: Engine) {
+    async fn filters_and_searches_find_nothing_by_private_data_of_others(engine: Engine) {
         let app = TestApp::start(engine).await;
         let (ada, bob) = (user("ada"), user("bob"));
         let folder = category(&ada, "folder");

@@ -244,7 +244,7 @@ on_both_databases! {
         assert_eq!(renamed["tag"]["readingCount"], 2);
     }
 
-    async fn tags_are_changed_by_who_is_signed_in(engine: Engine) {
+    async fn tags_are_changed_by_signed_in_viewers(engine: Engine) {
         let app = TestApp::start(engine).await;
         for (mutation, input) in [
             ("renameTag", json!({ "from": "a", "to": "b" })),
@@ -355,7 +355,7 @@ on_both_databases! {
     }
 }
 
-/// A page of Ada's tags: their names, whether there are more, and where it ends.
+/// A page of Ada's tags: their names, `hasNextPage`, and the end cursor.
 async fn page(app: &TestApp, arguments: &str) -> (Vec<String>, bool, Value) {
     let query = format!(
         "{{ viewer {{ tags({arguments}) {{

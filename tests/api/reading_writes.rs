@@ -89,7 +89,7 @@ fn midnight_after(time: DateTime<Utc>) -> String {
     format!("{}T00:00:00.000000Z", time.date_naive() + TimeDelta::days(1))
 }
 
-/// The cards that a full reading must have, and its words, given what was drawn.
+/// The cards that a full reading must have, and its texts, given the draw.
 fn expected_words(app: &TestApp, cards: &Value, locale: Locale) -> (Value, String, String) {
     let catalogue = app.app.services.catalogue();
     let spread = spread(app, "vault_tec_spread");
@@ -422,7 +422,7 @@ on_both_databases! {
         assert_eq!(made, json!({ "reading": { "spread": { "id": spread } } }));
     }
 
-    async fn readings_are_written_by_who_is_signed_in(engine: Engine) {
+    async fn readings_are_written_by_signed_in_viewers(engine: Engine) {
         let app = start(engine).await;
         let id = reading_id("hope");
         for (mutation, input) in [
@@ -768,7 +768,7 @@ on_both_databases! {
         assert_eq!(update(&app, &made, &json!({})).await["reading"], expected);
     }
 
-    async fn null_clears_what_can_be_cleared(engine: Engine) {
+    async fn null_clears_optional_fields(engine: Engine) {
         let app = start(engine).await;
         let more = json!({ "notes": "n", "focusArea": "f", "categoryId": category_id("work") });
         let made = make(&app, &more).await;

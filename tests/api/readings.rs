@@ -1,4 +1,4 @@
-//! Readings and the cards drawn in them, and who may see what of them.
+//! Readings and the cards drawn in them, and the visibility of their fields.
 
 use chrono::TimeDelta;
 use sea_orm::sea_query::Expr;

@@ -1,5 +1,5 @@
-//! Spreads that suit somebody. What each wish weighs is tested with the rule; here is what clients
-//! see of it.
+//! Recommended spreads. The weights are tested with the rule; here are the results that clients
+//! see.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -27,7 +27,7 @@ fn one(name: &str, score: f64, reasons: &[&str]) -> Value {
 }
 
 on_both_databases! {
-    async fn nothing_is_recommended_to_whom_wishes_nothing(engine: Engine) {
+    async fn nothing_is_recommended_without_wishes(engine: Engine) {
         let app = TestApp::start(engine).await;
         count(&app, "celtic_cross", 101, 5, 1).await;
         for arguments in ["", "input: null", "input: {}", "input: { recentSpreadIds: [] }",

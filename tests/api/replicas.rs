@@ -1,4 +1,4 @@
-//! Read replicas, with real ones: who is served by which database, and what happens when one of them
+//! Read replicas, with real ones: routing of requests to the databases, and the effects when one of them
 //! lags, dies or comes back.
 
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl World {
         Some(world)
     }
 
-    /// Waits until the standby has what the primary has written.
+    /// Waits until the standby has replayed the primary's writes.
     async fn wait_for_replay(&self) {
         let primary = Access::open(&self.primary.database()).await;
         let standby = Access::open(&self.standby.database()).await;
@@ -355,7 +355,7 @@ async fn without_the_primary_reads_go_on_and_writes_are_rejected() {
     let Some(mut world) = World::start(test, None, &["--replica-max-lag-ms=60000"]).await else {
         return;
     };
-    // Somebody who was served by the primary last.
+    // A client whose last request was served by the primary.
     assert_eq!(world.create(id("ada"), "mine").await.body.get("errors"), None);
     world.wait_for_replay().await;
     world.primary.stop(Mode::Immediate).await;

@@ -148,7 +148,7 @@ on_both_databases! {
             TestRequest::post(&json!({ "query": "{ admin { cacheStats { size } } }" })),
             TestRequest::post(&json!({ "query": "{ nothing }" })),
             TestRequest::post(&json!({ "query": CARDS })).with("accept", "application/json").with("accept", "text/html"),
-            // The layer of compression knows what that means.
+            // Only the compression layer understands that.
             TestRequest::post(&json!({ "query": CARDS })).with("accept-encoding", "gzip;q=1"),
             TestRequest::post(&json!({ "query": CARDS, "operationName": null, "more": "x".repeat(17_000) })),
         ] {

@@ -50,7 +50,7 @@ on_both_databases! {
         assert!(statements > 0);
         assert_eq!(lookups, "0 hits, 1 misses");
 
-        // In another order, with the operation's name, by its hash, by GET, and by somebody who is signed in.
+        // In another order, with the operation's name, by its hash, by GET, and by a signed-in viewer.
         let variables = json!({ "filter": { "tagsAny": ["tag q:pub"], "karmaContexts": ["NEUTRAL"] }, "first": 3 });
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash_of(FEED) } });
         let bob = app.token_of(id("bob"));

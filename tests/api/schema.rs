@@ -122,7 +122,7 @@ fn is_pending(path: &str) -> bool {
 }
 
 #[test]
-fn the_file_holds_what_the_code_prints() {
+fn the_file_holds_the_schema_of_the_code() {
     let file = include_str!("../../schema.graphql");
     assert!(
         file == sdl(),

@@ -29,7 +29,7 @@ const SESSION: &str =
     "session { accessToken accessTokenExpiresAt refreshToken refreshTokenExpiresAt }";
 const WRONG: &str = "a wrong password";
 
-/// A server with people who have a password.
+/// A server with users with a password.
 async fn start(engine: Engine, names: &[&str], flags: &[&str]) -> TestApp {
     let app = TestApp::start_with(engine, flags).await;
     let mut people = Vec::new();

@@ -211,7 +211,7 @@ on_both_databases! {
         for grant in ["", "a secret", &grant[..grant.len() - 1], &access_token] {
             assert_eq!(shared(&app, &first, Some(grant)).await, closed("PASSWORD_REQUIRED"));
         }
-        // A grant says nothing of who somebody is.
+        // A grant identifies no viewer.
         let response = app.send(Some(grant), &json!({ "query": "{ viewer { id } }" })).await;
         assert_eq!(response.status, 401);
         assert_eq!(response.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
@@ -375,7 +375,7 @@ on_both_databases! {
             assert_eq!(page.status, 404, "{token}");
             assert!(page.text.contains("There is no such link."), "{}", page.text);
         }
-        // Nor does one of somebody who is there no more.
+        // Nor does one of a deleted user.
         users::Entity::update_many()
             .col_expr(users::Column::IsActive, Expr::value(false))
             .exec(&app.database.connect().await)
@@ -386,7 +386,7 @@ on_both_databases! {
         assert_eq!(page(&app, &link).await.status, 404);
     }
 
-    async fn links_are_made_by_who_is_signed_in_and_owns_the_reading(engine: Engine) {
+    async fn links_are_made_by_the_signed_in_owner_of_the_reading(engine: Engine) {
         let app = start(engine, &[]).await;
         let link = GlobalId::ShareLink(id("link")).encode().to_string();
         let input = json!({ "readingId": reading_id("secret") });

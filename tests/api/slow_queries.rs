@@ -1,4 +1,4 @@
-//! Slow statements, as operators see them: which, how slow, for whom, and never with a value.
+//! Slow statements, as operators see them: text, duration and operation, and never a value.
 
 use std::collections::BTreeSet;
 
@@ -19,9 +19,9 @@ use crate::support::world::{PASSWORD, write_world};
 const FIELDS: &str = "id sql durationMs latestDurationMs occurredAt occurrences operationName field
     parameters";
 
-/// Notes every statement.
+/// Records every statement.
 const ALL: &str = "--slow-query-ms=0";
-/// A day: notes only what was ended for its time.
+/// A day: records only statements that hit their deadline.
 const NONE: &str = "--slow-query-ms=86400000";
 
 /// A server with an admin, Ada, and her readings with their cards.
@@ -481,7 +481,7 @@ async fn a_statement_that_nobody_waits_for_any_more_is_noted() {
 }
 
 #[test]
-fn statements_of_a_tenth_of_a_second_are_slow_if_nothing_else_is_said() {
+fn statements_of_a_tenth_of_a_second_are_slow_by_default() {
     let settings = settings_with(&[]).monitor;
     assert_eq!((settings.slow_query.as_millis(), settings.slow_queries), (100, 100));
 }

@@ -98,7 +98,7 @@ async fn start(engine: Engine) -> TestApp {
     app
 }
 
-/// The spreads that fit, in order; what is equal is ordered by id.
+/// The matching spreads, in order; equal ones are ordered by id.
 fn expected(
     app: &TestApp,
     fits: impl Fn(&Spread) -> bool,
@@ -190,7 +190,7 @@ on_both_databases! {
         }
     }
 
-    async fn spreads_are_found_by_what_is_said_of_them_in_any_language(engine: Engine) {
+    async fn spreads_are_found_by_their_texts_in_any_language(engine: Engine) {
         let app = start(engine).await;
         let of_catalogue = |term: &str| {
             let term = term.trim().to_lowercase();

@@ -235,7 +235,7 @@ async fn counted_by_postgres(database: &sea_orm::DatabaseConnection) -> (i64, i6
     (number("statements"), number("rows"))
 }
 
-/// Our own count is what the other tests here go by, so it has to be true.
+/// The other tests here rely on the server's own count, so it has to be true.
 #[tokio::test]
 async fn the_count_is_what_postgres_counts() {
     let test = "the_count_is_what_postgres_counts";

@@ -173,7 +173,7 @@ fn upper(word: &str) -> String {
     word.to_uppercase()
 }
 
-/// The recount: what all figures of these readings are.
+/// The recount of all figures of these readings.
 struct Recount<'a> {
     app: &'a TestApp,
     all: Vec<&'a Made>,
@@ -454,7 +454,7 @@ async fn assert_recounted(
     assert_eq!(data["viewer"], recount.everything(), "{owner} at {now}: {query}");
 }
 
-/// One who has readings with these dates, at noon.
+/// A user with readings of these dates, at noon.
 fn with_dates(app: &TestApp, owner: &users::Model, dates: &[&str]) -> Vec<Made> {
     let mut made = Vec::new();
     for (number, date) in dates.iter().enumerate() {
@@ -469,7 +469,7 @@ fn with_dates(app: &TestApp, owner: &users::Model, dates: &[&str]) -> Vec<Made> 
 }
 
 on_both_databases! {
-    async fn all_figures_are_what_a_recount_says(engine: Engine) {
+    async fn all_figures_equal_a_recount(engine: Engine) {
         let app = TestApp::start(engine).await;
         // The end of a year and of a week, a new year, the end of a month, and a day after a leap day.
         let times = [
@@ -499,7 +499,7 @@ on_both_databases! {
         }
     }
 
-    async fn without_readings_and_with_one_figures_are_what_a_recount_says(engine: Engine) {
+    async fn without_readings_and_with_one_figures_equal_a_recount(engine: Engine) {
         let app = TestApp::start(engine).await;
         let now = time("2027-03-01T00:30:00Z");
         let (none, one) = (user("none"), user("one"));
@@ -822,7 +822,7 @@ on_both_databases! {
         {
             let response = app.query_as_viewer(viewer.map(id), query).await;
             assert_eq!(response.body, json!({ "data": { "user": expected } }), "{viewer:?}");
-            // Strangers' requests read the user, and who they are themselves.
+            // Strangers' requests read the user and their own account.
             assert_eq!(response.statements() > 2, expected == &seen, "{viewer:?}");
         }
         // Statistics that they may not see are null, with any arguments.

@@ -315,7 +315,7 @@ mod http2 {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_with_those_who_know_it() {
+async fn http_2_is_spoken_with_prior_knowledge() {
     let app = start(&[]).await;
     let mut connection = RawConnection::open(&app).await;
     connection.write(http2::PREFACE).await;
@@ -323,13 +323,13 @@ async fn http_2_is_spoken_with_those_who_know_it() {
     // Two requests at once.
     connection.write(http2::get(1, "/health/live")).await;
     connection.write(http2::get(3, "/health/live")).await;
-    let mut response = Vec::new();
-    while response.len() < 2 {
+    let mut streams = Vec::new();
+    while streams.len() < 2 {
         match http2::next(&mut connection).await {
             (http2::HEADERS, _, block) => assert_eq!(block[0], http2::STATUS_200),
             (http2::DATA, stream, body) if !body.is_empty() => {
                 assert_eq!(body, br#"{"status":"ok"}"#);
-                response.push(stream);
+                streams.push(stream);
             }
             (http2::SETTINGS, 0, _) => {
                 let acknowledgement = http2::frame(http2::SETTINGS, http2::ACKNOWLEDGED, 0, &[]);
@@ -338,8 +338,8 @@ async fn http_2_is_spoken_with_those_who_know_it() {
             _ => {}
         }
     }
-    response.sort_unstable();
-    assert_eq!(response, [1, 3]);
+    streams.sort_unstable();
+    assert_eq!(streams, [1, 3]);
 }
 
 #[tokio::test]

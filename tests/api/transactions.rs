@@ -23,7 +23,7 @@ use crate::support::fixtures::{
 use crate::support::tables::{Access, Tables, differences};
 use crate::support::world::{PASSWORD, share_id, write_world};
 
-/// A mutation that succeeds, and what it writes on its way: the statement and its table.
+/// A mutation that succeeds, and its writes: statement and table of each.
 struct Case {
     mutation: &'static str,
     viewer: Option<Uuid>,
@@ -150,7 +150,7 @@ async fn account_cases(app: &TestApp) -> Vec<Case> {
     ]
 }
 
-/// Mutations of readings and what hangs on them, in an order in which each finds what it needs.
+/// Mutations of readings and their dependents, in an order in which each finds its objects.
 fn reading_cases(app: &TestApp) -> Vec<Case> {
     let ada = Some("ada");
     let (public, private) = (reading_id("q:pub"), reading_id("q:prv"));
@@ -503,7 +503,7 @@ async fn write_flow(app: &TestApp, viewer: Uuid, name: &str) {
     fetch("deleteReading", format!("id: {id}"), "viewer { categories { name } }").await;
 }
 
-/// Limits that are out of the way where many write at once: what is tested is that nobody waits for
+/// Limits that are out of the way where many write at once: the tests assert that nobody waits for
 /// ever, and not how long.
 const PATIENT: [&str; 5] = [
     "--database-lock-timeout-ms=120000",

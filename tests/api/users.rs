@@ -1,4 +1,4 @@
-//! People, and who may see what of them.
+//! Users, and the visibility of their fields.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};

@@ -73,7 +73,7 @@ impl World {
         readings.iter().find(|row| row.id == reading).expect("its reading").user_id
     }
 
-    /// Takes away what that viewer may not see.
+    /// Removes everything that the viewer may not see.
     fn retain_visible(&mut self, viewer: Option<&str>) {
         let owners: Vec<Uuid> =
             self.shares.iter().map(|share| self.owner_of_share(share.reading_id)).collect();
@@ -210,7 +210,7 @@ impl Matrix<'_> {
                 self.add_object(&ways, both, &names([]));
             }
         }
-        // Somebody who was deactivated is nobody, though their public readings name them.
+        // A deactivated user is not shown, though their public readings name them.
         let fields = "... on User { username readings { totalCount nodes { question } } }";
         let one = format!("{{ node(id: ID) {{ {fields} }} }}");
         let many = format!("{{ nodes(ids: [ID]) {{ {fields} }} }}");
@@ -320,7 +320,7 @@ async fn matrix<'a>(app: &TestApp, world: &'a World, viewer: Option<&'a str>) ->
     matrix
 }
 
-/// The body without what is another one each time.
+/// The body without its varying parts.
 fn text_of(response: &TestResponse) -> String {
     response.text.replace(response.header("x-request-id"), "ID")
 }
@@ -385,7 +385,7 @@ on_both_databases! {
         access.close().await;
     }
 
-    async fn an_export_holds_what_is_ones_own_and_nothing_else(engine: Engine) {
+    async fn an_export_holds_the_viewers_data_and_nothing_else(engine: Engine) {
         let app = TestApp::start(engine).await;
         let world = World::new(&app, NO_PASSWORD);
         let readings = world.rows.readings.clone();

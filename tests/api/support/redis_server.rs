@@ -54,7 +54,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it after it was stopped or killed, at the same address, with what it had saved.
+    /// Starts it after it was stopped or killed, at the same address, with its saved data.
     pub async fn start_again(&mut self) {
         assert!(self.try_start().await, "Redis does not start again");
     }
