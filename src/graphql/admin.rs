@@ -170,7 +170,7 @@ impl CursorKey for UserKey {
         format!("{},{}", self.created_at.timestamp_micros(), self.id.simple())
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (time, id) = text.split_once(',')?;
         Some(Self { created_at: read_time(time)?, id: Uuid::try_parse(id).ok()? })
     }

@@ -68,7 +68,7 @@ impl CardQuery {
         search: Option<String>,
     ) -> Result<Connection<Card>, ApiError> {
         let arguments = PageArguments { first, after, last, before };
-        let filter = filter.unwrap_or_default().read(search)?;
+        let filter = filter.unwrap_or_default().into_domain(search)?;
         order_by.unwrap_or_default().page(context, &arguments, &filter).await
     }
 

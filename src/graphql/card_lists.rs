@@ -68,7 +68,7 @@ impl CardFilter {
     /// # Errors
     ///
     /// The search text is too long.
-    pub fn read(self, search: Option<String>) -> Result<card_list::CardFilter, ApiError> {
+    pub fn into_domain(self, search: Option<String>) -> Result<card_list::CardFilter, ApiError> {
         Ok(card_list::CardFilter {
             card_type: self.card_type.map(Into::into),
             suits: self.suits.map(|suits| suits.into_iter().map(Into::into).collect()),
@@ -127,7 +127,7 @@ impl CursorKey for CardKey {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, ',');
         let place = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         let value = parts.next().map_or(Some(CardValue::Deck), read_value)?;

@@ -87,7 +87,7 @@ pub trait CursorKey: Sized {
     /// The key as text, without `|`.
     fn write(&self) -> String;
     /// The key of a text; `None` if it is malformed.
-    fn read(text: &str) -> Option<Self>;
+    fn parse(text: &str) -> Option<Self>;
 }
 
 impl PageArguments {
@@ -218,7 +218,7 @@ fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
     let mut parts = text.split('|');
     let is_ours = parts.next() == Some(CURSOR_FORMAT) && parts.next() == Some(list);
     let key = parts.next()?;
-    (is_ours && parts.next().is_none()).then(|| K::read(key)).flatten()
+    (is_ours && parts.next().is_none()).then(|| K::parse(key)).flatten()
 }
 
 /// Encoded text for a cursor, without separators of keys.

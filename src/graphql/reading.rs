@@ -71,7 +71,7 @@ impl ReadingQuery {
         let name = ListName::public();
         let arguments = PageArguments { first, after, last, before };
         let page = name.request(context, &arguments)?;
-        let mut filter = filter.unwrap_or_default().read()?;
+        let mut filter = filter.unwrap_or_default().into_domain()?;
         filter.search = search_text_of_all(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let session = request(context).session.for_field("Query.publicReadings");

@@ -120,7 +120,7 @@ impl PublicReadingFilter {
     /// # Errors
     ///
     /// There are too many tags.
-    pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
+    pub fn into_domain(self) -> Result<reading_list::ReadingFilter, ApiError> {
         let range = self.created_at.unwrap_or_default();
         Ok(reading_list::ReadingFilter {
             voices: domain_values(self.character_voices),
@@ -140,7 +140,7 @@ impl ReadingFilter {
     /// # Errors
     ///
     /// There are too many tags, a rating is out of range, or an id is not that of a category.
-    pub fn read(self) -> Result<reading_list::ReadingFilter, ApiError> {
+    pub fn into_domain(self) -> Result<reading_list::ReadingFilter, ApiError> {
         let public = PublicReadingFilter {
             character_voices: self.character_voices,
             karma_contexts: self.karma_contexts,
@@ -158,7 +158,7 @@ impl ReadingFilter {
                 min_satisfaction: self.min_satisfaction.map(rating).transpose()?,
                 archive: self.archive.into(),
             },
-            ..public.read()?
+            ..public.into_domain()?
         })
     }
 }
@@ -295,7 +295,7 @@ impl CursorKey for ReadingKey {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (sort, id) = text.split_once(',')?;
         let sort = match sort.strip_prefix(RATING) {
             Some("") => ReadingSort::Satisfaction(None),

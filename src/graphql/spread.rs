@@ -69,7 +69,7 @@ impl SpreadQuery {
         search: Option<String>,
     ) -> Result<Connection<Spread>, ApiError> {
         let arguments = PageArguments { first, after, last, before };
-        let filter = filter.unwrap_or_default().read(search)?;
+        let filter = filter.unwrap_or_default().into_domain(search)?;
         if filter.includes_inactive {
             request(context).require_admin().await?;
         }

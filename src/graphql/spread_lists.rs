@@ -77,7 +77,10 @@ impl SpreadFilter {
     /// # Errors
     ///
     /// The search text is too long.
-    pub fn read(self, search: Option<String>) -> Result<spread_list::SpreadFilter, ApiError> {
+    pub fn into_domain(
+        self,
+        search: Option<String>,
+    ) -> Result<spread_list::SpreadFilter, ApiError> {
         Ok(spread_list::SpreadFilter {
             spread_types: self.spread_types.map(|all| all.into_iter().map(Into::into).collect()),
             difficulties: self.difficulties.map(|all| all.into_iter().map(Into::into).collect()),
@@ -159,7 +162,7 @@ impl CursorKey for SpreadKey {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let (value, id) = text.split_once(',')?;
         Some(Self { value: read_value(value)?, id: Uuid::try_parse(id).ok()? })
     }

@@ -48,7 +48,7 @@ impl SpreadPicksQuery {
     ) -> Result<Vec<SpreadRecommendation>, ApiError> {
         let request = request(context);
         let limit = list_limit(limit, &RECOMMENDED_SPREADS)?;
-        let wishes = input.unwrap_or_default().read(request.limits.ids)?;
+        let wishes = input.unwrap_or_default().into_domain(request.limits.ids)?;
         let spreads = active_spreads_with_usage(request).await?;
         Ok(recommend(&spreads, &wishes, limit).into_iter().map(SpreadRecommendation).collect())
     }
@@ -123,7 +123,7 @@ impl RecommendedSpreadsInput {
     /// # Errors
     ///
     /// There are too many ids, or one is not that of a spread.
-    fn read(self, maximum: usize) -> Result<Preferences, ApiError> {
+    fn into_domain(self, maximum: usize) -> Result<Preferences, ApiError> {
         let recent = self.recent_spread_ids.map(|ids| read_ids(&ids, maximum)).transpose()?;
         Ok(Preferences {
             difficulty: self.difficulty.map(Into::into),

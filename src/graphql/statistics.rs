@@ -30,7 +30,7 @@ use crate::domain::statistics::{
     UtcOffset, dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
-use crate::loaders::FiguresOfUser;
+use crate::loaders::UserStatsKey;
 
 /// Days of a rolling week and of a rolling month.
 const ROLLING: [u16; 2] = [7, 30];
@@ -154,14 +154,14 @@ pub(super) async fn user_stats(
     utc_offset_minutes: i32,
 ) -> Result<UserStats, ApiError> {
     let offset = utc_offset(utc_offset_minutes)?;
-    let loader = &request.loaders.user_figures_by_user_id;
+    let loader = &request.loaders.user_stats_by_user_id;
     let key = keys::user_stats(user, offset, request.minute());
-    let figures = async || {
-        let figures = loader.load_one(FiguresOfUser { user, offset }).await?;
-        Ok(figures.map_or_else(UserReadingStats::none, |figures| *figures))
+    let stats = async || {
+        let stats = loader.load_one(UserStatsKey { user, offset }).await?;
+        Ok(stats.map_or_else(UserReadingStats::none, |stats| *stats))
     };
-    let figures = request.cached(&key, figures()).await?;
-    let UserReadingStats { summary, draws, current_streak_days } = *figures;
+    let stats = request.cached(&key, stats()).await?;
+    let UserReadingStats { summary, draws, current_streak_days } = *stats;
     let [this_month, this_week, last_7_days] = summary.within;
     Ok(UserStats {
         id: statistics_id("UserStats", user, offset),
@@ -308,9 +308,9 @@ impl Analytics {
         let (end, length) = (minute.end(), TimeDelta::days(days.into()));
         let times = [end - length - length, end - length, end];
         let session = request.session.for_field("Analytics.comparison");
-        let figures = readings_before_and_since(&session, self.user, times);
+        let stats = readings_before_and_since(&session, self.user, times);
         let key = keys::analytics_comparison(self.user, days, minute);
-        let [before, since] = *request.cached(&key, figures).await?;
+        let [before, since] = *request.cached(&key, stats).await?;
         let direction =
             statistics::ChangeDirection::from_to(before.readings, since.readings).into();
         Ok(PeriodComparison {
@@ -638,12 +638,12 @@ pub struct PeriodSummary {
 }
 
 impl PeriodSummary {
-    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], figures: PeriodStats) -> Self {
+    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], stats: PeriodStats) -> Self {
         Self {
             from: DateTime(from),
             to: DateTime(to),
-            readings: figures.readings,
-            mean_satisfaction: figures.ratings.mean(),
+            readings: stats.readings,
+            mean_satisfaction: stats.ratings.mean(),
         }
     }
 }

@@ -105,7 +105,7 @@ impl CursorKey for TagKey {
         format!("{first},{second},{}", URL_SAFE_NO_PAD.encode(&self.name))
     }
 
-    fn read(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(',');
         let down = Reverse((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?));
         let name = String::from_utf8(URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok()?;

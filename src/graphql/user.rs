@@ -174,7 +174,7 @@ impl User {
         self.check_order(request, order)?;
         let name = ListName::of_user(order);
         let page = name.request(context, &PageArguments { first, after, last, before })?;
-        let mut filter = filter.unwrap_or_default().read()?;
+        let mut filter = filter.unwrap_or_default().into_domain()?;
         filter.search = search_text(search)?;
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let key = ReadingsPageOfUser {

@@ -69,7 +69,7 @@ impl FastPath {
         }
         let app = self.app;
         let mut response = self.router.oneshot(request).await?;
-        app.request_memo.remember(&key, &mut response);
+        app.request_memo.insert(&key, &mut response);
         Ok(response)
     }
 

@@ -18,7 +18,7 @@ mod spread_stats_by_spread_id;
 mod tags_by_user_id;
 mod usage_today_by_user_id;
 mod user_by_id;
-mod user_figures_by_user_id;
+mod user_stats_by_user_id;
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use tags_by_user_id::TagsByUserId;
 pub use usage_today_by_user_id::UsageTodayByUserId;
 pub use user_by_id::UserById;
-pub use user_figures_by_user_id::{FiguresOfUser, UserFiguresByUserId};
+pub use user_stats_by_user_id::{UserStatsByUserId, UserStatsKey};
 
 /// Builds the loaders of one request, and registers each for [`Loaders::clear_all`].
 struct LoaderBuilder<'a> {
@@ -95,7 +95,7 @@ pub struct Loaders {
     /// Users.
     pub user_by_id: RequestLoader<UserById>,
     /// Statistics of users' readings.
-    pub user_figures_by_user_id: RequestLoader<UserFiguresByUserId>,
+    pub user_stats_by_user_id: RequestLoader<UserStatsByUserId>,
     clearable: Vec<Arc<dyn ClearResults>>,
 }
 
@@ -133,8 +133,7 @@ impl Loaders {
             usage_today_by_user_id: builder
                 .loader("User.readingQuota", UsageTodayByUserId(viewer(), now)),
             user_by_id: builder.loader("Reading.user", UserById),
-            user_figures_by_user_id: builder
-                .loader("User.stats", UserFiguresByUserId(Minute::of(now))),
+            user_stats_by_user_id: builder.loader("User.stats", UserStatsByUserId(Minute::of(now))),
             batch_queue: builder.batch_queue,
             clearable: builder.clearable,
         }

@@ -157,7 +157,7 @@ impl Execution<'_> {
         let is_cacheable = source_of(&self.context.session) == ReadSource::Primary
             && cost_limit == CostLimit::Everybody;
         let cache_metadata = is_cacheable.then(|| CacheMetadata {
-            tags: key_prefixes(&tags),
+            prefixes: key_prefixes(&tags),
             epoch: self.context.purge_epoch(),
             ttl: hints.ttl,
         });

@@ -125,7 +125,7 @@ impl RequestMemo {
     }
 
     /// Remembers a request if its response is a cached one, in the encoding in which it is cached.
-    pub(in crate::http) fn remember(&self, request: &RequestKey, response: &mut Response) {
+    pub(in crate::http) fn insert(&self, request: &RequestKey, response: &mut Response) {
         let Some(CacheHit { key, revalidation }) = response.extensions_mut().remove() else {
             return;
         };

@@ -68,7 +68,7 @@ struct SerializedBody {
 /// Invalidation data of a response that the response cache may store.
 pub(super) struct CacheMetadata {
     /// Key prefixes of the cache tags: a purge of one of them invalidates the response.
-    pub(super) tags: KeyPrefixes,
+    pub(super) prefixes: KeyPrefixes,
     /// Purge epoch before the first read.
     pub(super) epoch: PurgeEpoch,
     /// Maximum lifetime.
@@ -284,7 +284,7 @@ impl PublicBody {
         media_type: MediaType,
         now: DateTime<Utc>,
     ) -> (Body, Option<CachedResponse>) {
-        let Some(CacheMetadata { tags, epoch, ttl }) = self.cache_metadata.take() else {
+        let Some(CacheMetadata { prefixes, epoch, ttl }) = self.cache_metadata.take() else {
             return (Body::Public(self), None);
         };
         let Ok(bytes) = serialize(&[], Some(&self.data), self.maximum_bytes) else {
@@ -295,7 +295,7 @@ impl PublicBody {
             body: body.bytes.clone(),
             entity_tag: body.etag.clone(),
             surrogate_keys: body.cache_headers.keys.clone(),
-            prefixes: tags,
+            prefixes,
             epoch,
             ttl,
         };

@@ -14,7 +14,7 @@ use crate::domain::statistics::{
 
 /// User and time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct FiguresOfUser {
+pub struct UserStatsKey {
     /// Owner of the readings.
     pub user: Uuid,
     /// Offset of the time zone, in which days begin.
@@ -23,36 +23,36 @@ pub struct FiguresOfUser {
 
 /// Loads statistics of users' readings as of a minute: two statements for all users of one time zone.
 /// Callers check that the viewer may see them.
-pub struct UserFiguresByUserId(pub(super) Minute);
+pub struct UserStatsByUserId(pub(super) Minute);
 
 /// Days of a rolling week.
 const WEEK: u16 = 7;
 
-impl Load for UserFiguresByUserId {
-    type Key = FiguresOfUser;
+impl Load for UserStatsByUserId {
+    type Key = UserStatsKey;
     type Value = Arc<UserReadingStats>;
 
     async fn load(
         &self,
         session: &Session,
-        keys: &[FiguresOfUser],
-    ) -> Result<HashMap<FiguresOfUser, Self::Value>, DbError> {
+        keys: &[UserStatsKey],
+    ) -> Result<HashMap<UserStatsKey, Self::Value>, DbError> {
         let mut users_of: BTreeMap<i32, Vec<Uuid>> = BTreeMap::new();
         for key in keys {
             users_of.entry(key.offset.0).or_default().push(key.user);
         }
-        let mut figures = HashMap::with_capacity(keys.len());
+        let mut stats = HashMap::with_capacity(keys.len());
         for (minutes, users) in users_of {
             let offset = UtcOffset(minutes);
             for (user, of_user) in self.load_on(session, &users, offset).await? {
-                figures.insert(FiguresOfUser { user, offset }, Arc::new(of_user));
+                stats.insert(UserStatsKey { user, offset }, Arc::new(of_user));
             }
         }
-        Ok(figures)
+        Ok(stats)
     }
 }
 
-impl UserFiguresByUserId {
+impl UserStatsByUserId {
     async fn load_on(
         &self,
         session: &Session,
@@ -72,7 +72,7 @@ impl UserFiguresByUserId {
         let days: HashMap<Uuid, _> =
             days.into_iter().map(|of_user| (of_user.user, of_user)).collect();
         let today = offset.date_of(now);
-        let figures = |user: &Uuid| {
+        let stats = |user: &Uuid| {
             let groups = groups_of.get(user).map_or(&[][..], Vec::as_slice);
             let days = days.get(user);
             UserReadingStats {
@@ -81,6 +81,6 @@ impl UserFiguresByUserId {
                 current_streak_days: days.map_or(0, |days| days.streak.days_as_of(today)),
             }
         };
-        Ok(users.iter().map(|user| (*user, figures(user))).collect())
+        Ok(users.iter().map(|user| (*user, stats(user))).collect())
     }
 }
