@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use super::DbError;
 use super::driver::ConnectionManager;
-use super::pooled_connection::{OpenTransaction, PooledConnection};
+use super::pooled_connection::{OpenTransaction, PooledConnection, ReleasePolicy};
 use super::query::Dialect;
 use crate::config::database::{
     ACQUIRES_REMEMBERED, DatabaseSettings, DatabaseUrl, OVERFLOW_WARNING_INTERVAL,
@@ -86,6 +86,7 @@ struct PoolState {
     connections: managed::Pool<ConnectionManager>,
     role: PoolRole,
     limits: PoolSize,
+    release: ReleasePolicy,
     /// SQLite's one writer. SQLite itself would let the others retry until one of them is lucky; here
     /// they wait in line.
     writer: Option<Arc<Semaphore>>,
@@ -126,6 +127,10 @@ impl Pool {
             connections,
             role,
             limits,
+            release: ReleasePolicy {
+                pool_size: usize::try_from(limits.size).unwrap_or(usize::MAX),
+                response_timeout: database.deadline,
+            },
             writer: is_sqlite.then(|| Arc::new(Semaphore::new(1))),
             acquire_times: Mutex::default(),
             is_overflowing: AtomicBool::default(),
@@ -168,8 +173,7 @@ impl Pool {
         let timeouts = Timeouts { wait: Some(wait), create: Some(connect_timeout), recycle: None };
         let object = self.0.connections.timeout_get(&timeouts).await;
         let object = object.map_err(|error| DbError::unavailable(acquire_error(error)))?;
-        let pool_size = usize::try_from(self.0.limits.size).unwrap_or(usize::MAX);
-        Ok(PooledConnection::new(object, pool_size))
+        Ok(PooledConnection::new(object, self.0.release))
     }
 
     /// Acquires a connection that responds to a ping. Connections that do not are closed.

@@ -1,6 +1,9 @@
-//! A connection acquired from the pool, and the transaction that may be open on it. Invariant: a
-//! connection with an open transaction, or with a statement that was cancelled before its response, never
-//! returns to the pool; it is closed, which rolls the transaction back.
+//! A connection acquired from the pool, and the transaction that may be open on it. Invariants: a
+//! connection with an open transaction never returns to the pool; it is closed, which rolls the
+//! transaction back. A connection whose statement was cancelled is not used again, and holds its permit,
+//! until the response has come: the database executes the statement to its end.
+
+use std::time::Duration;
 
 use deadpool::managed::{Object, Pool};
 use sea_orm::QueryResult;
@@ -8,19 +11,28 @@ use sea_orm::sqlx;
 use sea_query_sqlx::SqlxValues;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::driver::{ConnectionManager, DriverConnection};
 
 /// A connection out of the pool. When dropped it is released to the pool, or closed if a transaction is
-/// open on it.
+/// open on it; first its outstanding response is received, if there is one.
 pub(super) struct PooledConnection {
     /// `None` only while it is dropped.
     object: Option<Object<ConnectionManager>>,
     transaction: Option<OpenTransaction>,
     /// True while a response is outstanding. Still set when a cancelled statement drops the connection.
     is_busy: bool,
+    release: ReleasePolicy,
+}
+
+/// Settings for the release of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReleasePolicy {
     /// Idle connections that the pool retains.
-    pool_size: usize,
+    pub(super) pool_size: usize,
+    /// Maximum wait for the response of a cancelled statement.
+    pub(super) response_timeout: Duration,
 }
 
 /// The transaction that is open on a connection.
@@ -37,8 +49,8 @@ impl OpenTransaction {
 }
 
 impl PooledConnection {
-    pub(super) const fn new(object: Object<ConnectionManager>, pool_size: usize) -> Self {
-        Self { object: Some(object), transaction: None, is_busy: false, pool_size }
+    pub(super) const fn new(object: Object<ConnectionManager>, release: ReleasePolicy) -> Self {
+        Self { object: Some(object), transaction: None, is_busy: false, release }
     }
 
     fn driver(&mut self) -> Result<&mut DriverConnection, sqlx::Error> {
@@ -147,15 +159,40 @@ impl PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        if self.has_transaction() || self.is_busy {
-            return self.disconnect();
-        }
         let Some(object) = self.object.take() else { return };
-        let pool = Object::pool(&object);
-        drop(object);
-        if let Some(pool) = pool {
-            close_surplus(&pool, self.pool_size);
+        let (transaction, release) = (self.transaction.take(), self.release);
+        match Handle::try_current() {
+            Ok(runtime) if self.is_busy => {
+                runtime.spawn(release_when_idle(object, transaction, release));
+            }
+            _ if self.is_busy || transaction.is_some() => drop(Object::take(object)),
+            _ => release_to_pool(object, release),
         }
+    }
+}
+
+/// Receives the outstanding response of a cancelled statement, then releases the connection, or closes it
+/// if a transaction is open on it or no response comes.
+async fn release_when_idle(
+    mut object: Object<ConnectionManager>,
+    transaction: Option<OpenTransaction>,
+    release: ReleasePolicy,
+) {
+    let response = timeout(release.response_timeout, object.ping()).await;
+    if transaction.is_none() && matches!(response, Ok(Ok(()))) {
+        release_to_pool(object, release);
+    } else {
+        drop(Object::take(object));
+    }
+    // The write permit, if any, was held until the database had rolled back.
+    drop(transaction);
+}
+
+fn release_to_pool(object: Object<ConnectionManager>, release: ReleasePolicy) {
+    let pool = Object::pool(&object);
+    drop(object);
+    if let Some(pool) = pool {
+        close_surplus(&pool, release.pool_size);
     }
 }
 

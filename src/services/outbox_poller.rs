@@ -172,8 +172,8 @@ impl OutboxPoller {
                     self.bypass_caches();
                 }
                 Err(error) => outage.log_once(|| {
-                    let url = &coherence.redis_url;
-                    tracing::warn!(%error, ?url, "cannot connect to Redis; the caches are bypassed");
+                    let url = coherence.redis_url.as_ref().map(tracing::field::debug);
+                    tracing::warn!(%error, url, "cannot connect to Redis; the caches are bypassed");
                 }),
             }
             tokio::time::sleep(coherence.redis_retry).await;

@@ -135,6 +135,27 @@ macro_rules! on_postgres {
 }
 
 on_postgres! {
+    async fn connections_of_clients_that_disconnect_count_until_their_statements_end() {
+        const CLIENTS: usize = 30;
+        let flags = ["--database-pool-size=2", "--database-max-overflow=1"];
+        let app = start(Engine::Postgres, &[&flags[..], &PATIENT[..]].concat()).await;
+        let access = lock(&app).await;
+        for _ in 0..CLIENTS {
+            let query = app.query(WAITS);
+            assert!(tokio::time::timeout(Duration::from_millis(20), query).await.is_err());
+        }
+        let waiting = "SELECT count(*) AS number FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let waiting = access.number(waiting).await;
+        unlock(access).await;
+        assert!((1..=3).contains(&waiting), "{waiting}");
+        until("a quiet pool", async || {
+            let seen = stats(&app).await;
+            if seen["checkedOut"] == 1 && seen["waiting"] == 0 { Ok(()) } else { Err(seen) }
+        })
+        .await;
+    }
+
     async fn an_overflow_is_opened_while_it_is_needed_and_closed_when_it_comes_back() {
         let flags = [&["--database-pool-size=2", "--database-max-overflow=3"], &PATIENT[..]].concat();
         let app = start(Engine::Postgres, &flags).await;
