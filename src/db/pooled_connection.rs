@@ -184,7 +184,7 @@ async fn release_when_idle(
     } else {
         drop(Object::take(object));
     }
-    // The write permit, if any, was held until the database had rolled back.
+    // The next writer begins only after the connection is closed.
     drop(transaction);
 }
 
