@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use rand::RngExt;
 use secrecy::ExposeSecret;
@@ -25,6 +26,9 @@ pub enum TokenError {
     /// Expired.
     #[error("the access token has expired")]
     Expired,
+    /// Not valid yet.
+    #[error("the access token is not valid yet")]
+    NotYetValid,
     /// Malformed, or signed with another key.
     #[error("the access token is not valid")]
     Invalid,
@@ -152,18 +156,28 @@ impl TokenIssuer {
     }
 
     fn claims(&self, token: &str, validation: &Validation) -> Result<JwtClaims, TokenError> {
-        decode::<JwtClaims>(token, &self.decoding, validation).map(|token| token.claims).map_err(
-            |error| match error.kind() {
-                jsonwebtoken::errors::ErrorKind::ExpiredSignature => TokenError::Expired,
+        let token =
+            decode::<JwtClaims>(token, &self.decoding, validation).map_err(|error| match error
+                .kind()
+            {
+                ErrorKind::ExpiredSignature => TokenError::Expired,
+                ErrorKind::ImmatureSignature => TokenError::NotYetValid,
                 _ => TokenError::Invalid,
-            },
-        )
+            })?;
+        // No extension is understood here, so none may be critical (RFC 7515, section 4.1.11). The library
+        // leaves that to its callers.
+        if token.header.crit.is_some() {
+            return Err(TokenError::Invalid);
+        }
+        Ok(token.claims)
     }
 }
 
 fn validation(audience: &str) -> Validation {
     let mut validation = Validation::new(ALGORITHM);
     validation.leeway = LEEWAY_SECONDS;
+    // RFC 7519, section 4.1.5. The default of the library is to ignore it.
+    validation.validate_nbf = true;
     validation.set_audience(&[audience]);
     validation.set_issuer(&[ISSUER]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

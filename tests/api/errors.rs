@@ -400,10 +400,60 @@ on_both_databases! {
         }
     }
 
+    /// RFC 7515, section 4.1.11: a critical extension has to be understood, and none is.
+    async fn a_token_with_a_critical_extension_is_rejected(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let critical: [&[&str]; 4] = [&["b64"], &["exp"], &["http://a.example/unknown"], &[]];
+        for names in critical {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let header = Header { crit: Some(names), ..Header::default() };
+            let token = jsonwebtoken::encode(&header, &claims(), &key).expect("a token");
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(response.status, 401, "{header:?}");
+            assert_eq!(
+                response.body_without_request_id(),
+                only_error(
+                    "the access token is not valid",
+                    &json!({ "code": "UNAUTHENTICATED" }),
+                    None
+                )
+            );
+        }
+        // Other members of the header are ignored (section 4).
+        let header = Header { kid: Some("some".to_owned()), ..Header::default() };
+        let token = jsonwebtoken::encode(&header, &claims(), &key).expect("a token");
+        assert_eq!(query_viewer(&app, &format!("Bearer {token}")).await.status, 200);
+    }
+
+    /// RFC 7519, section 4.1.5, with the tolerance of clocks that `exp` has.
+    async fn a_token_is_rejected_until_it_begins(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        for begins in [now() - 60, now(), now() + 5] {
+            let token = forge(&claims_but("nbf", json!(begins)), SECRET);
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(response.status, 200, "{}", response.text);
+        }
+        for (begins, message) in [
+            (json!(now() + 600), "the access token is not valid yet"),
+            (json!(u64::MAX), "the access token is not valid yet"),
+            (json!("tomorrow"), "the access token is not valid"),
+        ] {
+            let token = forge(&claims_but("nbf", begins.clone()), SECRET);
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!((response.status, response.statements()), (401, 0), "{begins}");
+            assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+            let expected = only_error(message, &json!({ "code": "UNAUTHENTICATED" }), None);
+            assert_eq!(response.body_without_request_id(), expected, "{begins}");
+        }
+    }
+
     async fn a_header_without_a_bearer_token_is_rejected_and_never_anonymous(engine: Engine) {
         let app = TestApp::start(engine).await;
         let good = forge(&claims(), SECRET);
-        for header in [good.clone(), format!("Basic {good}"), "Bearer".to_owned(), String::new()] {
+        for header in [good.clone(), format!("Basic {good}"), "Bearer".to_owned()] {
             let response = query_viewer(&app, &header).await;
             assert_eq!(response.status, 401, "{header}");
             assert_eq!(
