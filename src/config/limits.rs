@@ -19,7 +19,7 @@ pub const REFUSAL_BYTES: usize = 1_980;
 /// Maximum length of a request id from a client or a proxy. A longer one is replaced.
 pub const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 
-/// Maximum characters of an error message; longer ones are truncated.
+/// Maximum characters of an error message, and of a header in the log; longer ones are truncated.
 pub const MESSAGE_CHARACTERS: usize = 200;
 
 /// Cost points of a statistic over all readings of a user.

@@ -1,6 +1,6 @@
 //! Settings of rate limits by address and account.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use std::time::Duration;
 
@@ -34,9 +34,31 @@ pub struct RateLimitSettings {
     #[arg(long, env = "ADMIN_RATE", value_parser = amount, default_value = "30", global = true, hide_env_values = true)]
     pub admin_rate: u32,
 
-    /// Addresses or networks of proxies whose `X-Forwarded-For` is trusted, comma separated
+    /// Addresses or networks of proxies that are trusted to report client addresses, comma separated
     #[arg(long, env = "TRUSTED_PROXIES", value_parser = network, value_delimiter = ',', global = true, hide_env_values = true)]
     pub trusted_proxies: Vec<IpNet>,
+
+    /// Headers in which trusted proxies report client addresses, comma separated
+    #[arg(
+        long,
+        env = "TRUSTED_PROXY_HEADERS",
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ',',
+        default_value = "x-forwarded-for,forwarded",
+        global = true,
+        hide_env_values = true
+    )]
+    pub trusted_proxy_headers: Vec<ProxyHeader>,
+}
+
+/// Header in which a proxy reports the address of its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProxyHeader {
+    /// `X-Forwarded-For`, a list of addresses.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), with the address in `for=`.
+    Forwarded,
 }
 
 /// Upper bound of every rate limit: more than a client can send.

@@ -24,9 +24,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::client_address::PeerAddress;
 use super::fast_path::FastPath;
-use super::viewer::PeerAddress;
-use crate::config::limits::{ACCEPT_RETRY, Limits, STREAMS_MAXIMUM};
+use crate::config::limits::{ACCEPT_RETRY, LINGER_BUFFER_BYTES, Limits, STREAMS_MAXIMUM};
 
 /// Serves until `stop` is done, then waits for the requests in flight, for at most
 /// `limits.shutdown_timeout`. Returns true if all of them have finished.

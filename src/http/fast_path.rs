@@ -25,7 +25,6 @@ use super::negotiation::accepts_no_encoding;
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
 use super::state::{App, GRAPHQL_PATH};
-use super::viewer::client_address;
 use crate::cache::response_cache::CachedResponse;
 use crate::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 use crate::domain::viewer::ReaderId;
@@ -89,7 +88,7 @@ impl FastPath {
     ) -> Option<Response> {
         let Hit { entry, cached } = hit;
         let services = &self.app.services;
-        let address = client_address(request.extensions(), request.headers(), &services.settings);
+        let address = self.app.client_addresses.find(request.extensions(), request.headers());
         let remaining = services.rate_limits.check_request(RateLimitKey::address(address)).ok()?;
         services.cache.responses().count_hit();
         self.app

@@ -1,5 +1,6 @@
 //! HTTP: routes, and the layers that every request passes in order.
 
+pub mod client_address;
 mod compression;
 pub mod connections;
 pub mod consistency_token;

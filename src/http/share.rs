@@ -17,7 +17,6 @@ use super::graphql::response::GraphqlResponse;
 use super::negotiation::MediaType;
 use super::request_log::RequestId;
 use super::state::App;
-use super::viewer::client_address;
 use crate::db::Session;
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use crate::db::query::columns::Columns;
@@ -55,7 +54,7 @@ pub async fn page(
     };
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
-    let address = client_address(&parts.extensions, &parts.headers, &app.services.settings);
+    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
     match find(&app, RateLimitKey::address(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::client_address::ClientAddresses;
 use super::graphql::request_memo::RequestMemo;
 use crate::config::Settings;
 use crate::db::Database;
@@ -31,6 +32,8 @@ pub struct App {
     /// Running mutations. The database is closed after the last one.
     pub writes: TaskTracker,
     /// Cancelled at shutdown: long-running responses end early.
+    /// Addresses of clients behind trusted proxies.
+    pub client_addresses: ClientAddresses,
     pub stopping: CancellationToken,
 }
 
@@ -50,6 +53,7 @@ impl App {
             services: Arc::new(Services::new(settings, catalogue)),
             database,
             writes: TaskTracker::new(),
+            client_addresses: ClientAddresses::new(&settings.rate_limits),
             stopping: CancellationToken::new(),
         })
     }

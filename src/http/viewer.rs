@@ -1,15 +1,14 @@
-//! Client of a request: its address, access token and refresh token cookie.
+//! Client of a request: its access token and refresh token cookie.
 //!
 //! Bearer tokens and cookies are read here and not by crates: `headers` ignores a second `Authorization`
 //! header, which is an error here, and `cookie` writes the attributes of `Set-Cookie` in an order of its own;
 //! both are a few lines.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::{DateTime, Utc};
-use ipnet::IpNet;
 
 use super::graphql::error::HttpError;
 use super::state::GRAPHQL_PATH;
@@ -22,30 +21,19 @@ const COOKIE: &str = "refresh_token";
 /// The only path to which browsers send the cookie.
 const COOKIE_PATH: &str = GRAPHQL_PATH;
 
-/// Address at the other end of a connection: the client or a proxy. An extension of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub SocketAddr);
-
 /// Client of a request, without its access token.
 #[must_use]
-pub fn caller(parts: &Parts, settings: &Settings) -> Caller {
+pub fn caller(parts: &Parts, address: IpAddr, settings: &Settings) -> Caller {
     Caller {
-        address: client_address(&parts.extensions, &parts.headers, settings),
+        address,
         access: None,
         cookie: cookie(&parts.headers),
         may_use_cookie: may_use_cookie(&parts.headers, settings),
     }
 }
 
-/// Address of the client: that of the connection, or the one that trusted proxies report.
-#[must_use]
-pub fn client_address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> IpAddr {
-    let peer = extensions.get::<PeerAddress>();
-    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
-    forwarded_address(peer, headers, &settings.rate_limits.trusted_proxies)
-}
-
-/// The verified access token of a request; `None` without an `Authorization` header. An invalid header is an
+/// The verified access token of a request; `None` without an `Authorization` header, or with an empty one, which
+/// names no scheme (RFC 9110, section 11.4): clients send it while nobody is signed in. An invalid header is an
 /// error and never an anonymous viewer: a client that means to be signed in must learn that it is not.
 ///
 /// # Errors
@@ -71,29 +59,6 @@ pub fn access_token(
         })?;
     let access = tokens.verify_access_token(token);
     access.map(Some).map_err(|error| HttpError::unauthenticated(error.to_string()))
-}
-
-/// The last address in `X-Forwarded-For` that a trusted proxy has added. Anybody can have written the ones
-/// before it.
-fn forwarded_address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted =
-        |address: IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
-    let mut address = peer;
-    let forwarded = headers.get_all("x-forwarded-for");
-    let forwarded: Vec<&str> = forwarded
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
-    for claimed in forwarded.into_iter().rev() {
-        if !is_trusted(address) {
-            break;
-        }
-        let Ok(claimed) = claimed.parse() else { break };
-        address = claimed;
-    }
-    address
 }
 
 /// True for requests of our own origins, and for clients without an `Origin`: those are no browsers, and no
@@ -140,34 +105,6 @@ pub fn set_cookie(change: &CookieChange, now: DateTime<Utc>) -> Option<HeaderVal
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn address_of(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append("x-forwarded-for", HeaderValue::from_str(value).unwrap());
-        }
-        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        forwarded_address(peer.parse().unwrap(), &headers, &trusted).to_string()
-    }
-
-    #[test]
-    fn forwarded_addresses_are_trusted_from_listed_proxies_only() {
-        let proxies = ["10.0.0.0/8", "fd00::/8"];
-        assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &[]), "203.0.113.9");
-        assert_eq!(address_of("203.0.113.9", &["198.51.100.1"], &proxies), "203.0.113.9");
-        assert_eq!(address_of("10.1.2.3", &["198.51.100.1"], &proxies), "198.51.100.1");
-        assert_eq!(address_of("fd00::1", &["2001:db8::7"], &proxies), "2001:db8::7");
-        assert_eq!(address_of("::ffff:10.1.2.3", &["198.51.100.1"], &proxies), "198.51.100.1");
-    }
-
-    #[test]
-    fn forwarded_addresses_that_a_client_wrote_are_ignored() {
-        let proxies = ["10.0.0.0/8"];
-        let chain = ["1.1.1.1, 198.51.100.1", "10.9.9.9"];
-        assert_eq!(address_of("10.1.2.3", &chain, &proxies), "198.51.100.1");
-        assert_eq!(address_of("10.1.2.3", &["1.1.1.1, nonsense"], &proxies), "10.1.2.3");
-        assert_eq!(address_of("10.1.2.3", &["10.4.4.4"], &proxies), "10.4.4.4");
-    }
 
     #[test]
     fn an_origin_is_a_url_without_its_path() {

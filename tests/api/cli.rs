@@ -1022,6 +1022,50 @@ async fn a_slow_statement_is_in_the_log_once_a_minute_and_without_its_values() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_reports_no_client_is_in_the_log_once() {
+    let folder = folder();
+    let environment = [("TRUSTED_PROXIES", "127.0.0.1"), ("LOG_FORMAT", "json")];
+    let server = Server::start(folder.path(), &environment, &[]);
+    let lengthy = format!("x-forwarded-for: unknown, {}\r\n", "y".repeat(500));
+    for headers in [&lengthy, "x-forwarded-for: unknown\r\n", "forwarded: for=_x\r\n"] {
+        for _ in 0..2 {
+            server.query(headers, QUERY).await;
+        }
+    }
+    for _ in 0..3 {
+        let both = "x-forwarded-for: 198.51.100.1\r\nforwarded: for=198.51.100.2\r\n";
+        server.query(both, QUERY).await;
+    }
+    let (_, log) = server.stop();
+    let lines: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let warnings: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    let [unreadable, ambiguous] = warnings[..] else { panic!("{log}") };
+    assert_eq!(
+        [
+            &unreadable["message"],
+            &unreadable["header"],
+            &unreadable["element"],
+            &unreadable["proxy"]
+        ],
+        [
+            "a trusted proxy reported no client address; such requests count as the proxy's",
+            "x-forwarded-for",
+            &format!("{:?}", "y".repeat(200)),
+            "127.0.0.1",
+        ]
+    );
+    assert_eq!(
+        [&ambiguous["message"], &ambiguous["proxy"]],
+        [
+            "x-forwarded-for and forwarded report different clients; such requests count as the \
+             proxy's until TRUSTED_PROXY_HEADERS names the header that the proxy writes",
+            "127.0.0.1",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn development_logs_text_for_people() {
     let folder = folder();
     let server = Server::start(folder.path(), &[], &[]);

@@ -354,3 +354,173 @@ async fn a_forwarded_address_is_believed_from_a_trusted_proxy_only() {
     assert!(is_passed(&from(&app, "198.51.100.1", &query).await));
     assert!(!is_passed(&from(&app, "198.51.100.2", &query).await));
 }
+
+/// Sends a request with these headers through a proxy.
+async fn via_proxy(app: &TestApp, headers: &[(&str, &str)]) -> TestResponse {
+    post(app, headers, &json!({ "query": QUERY })).await
+}
+
+/// Asserts that requests with these headers are all of one client, and of no other than the first one's.
+async fn assert_one_client(app: &TestApp, header: &str, values: &[&str]) {
+    let (first, others) = values.split_first().expect("values");
+    assert!(is_passed(&via_proxy(app, &[(header, first)]).await), "{header}: {first}");
+    for value in others {
+        assert!(!is_passed(&via_proxy(app, &[(header, value)]).await), "{header}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_forwarded_address_may_have_a_port_and_brackets() {
+    let app = start(&["--rate-limit=1", "--trusted-proxies=127.0.0.1,10.0.0.0/8"]).await;
+    assert_one_client(
+        &app,
+        "x-forwarded-for",
+        &[
+            "198.51.100.1",
+            "198.51.100.1:4711",
+            "::ffff:198.51.100.1",
+            "[::ffff:198.51.100.1]:4711",
+            "203.0.113.7:80,198.51.100.1:4711",
+            "203.0.113.7, 198.51.100.1:4711 , 10.0.0.1:80",
+            ", 198.51.100.1,,",
+            "nonsense, 198.51.100.1",
+        ],
+    )
+    .await;
+    // Of IPv6 the limit is that of the /64 network.
+    assert_one_client(
+        &app,
+        "x-forwarded-for",
+        &[
+            "2001:db8::1",
+            "[2001:db8::1]",
+            "[2001:db8::1]:4711",
+            "2001:db8::ffff:2",
+            "2001:DB8:0:0:1:2:3:4",
+            "nonsense, [2001:db8::3]:1, 10.1.1.1:2",
+        ],
+    )
+    .await;
+    assert_one_client(&app, "x-forwarded-for", &["2001:db8:0:1::1", "[2001:db8:0:1::2]:3"]).await;
+}
+
+/// RFC 7239, with the examples of its sections 4, 6 and 7.
+#[tokio::test]
+async fn forwarded_names_the_client_in_its_parameter_for() {
+    let app = start(&["--rate-limit=1", "--trusted-proxies=127.0.0.1,10.0.0.0/8"]).await;
+    assert_one_client(
+        &app,
+        "forwarded",
+        &[
+            "for=192.0.2.43",
+            "For=192.0.2.43",
+            "for=\"192.0.2.43\"",
+            "for=\"192.0.2.43:47011\"",
+            "for=\"192.0.2.43:_port\"",
+            "for=\"192\\.0.2.43\"",
+            "for=192.0.2.43;proto=http;by=203.0.113.43",
+            "by=203.0.113.43; for=192.0.2.43 ;host=\"a,b;for=1.1.1.1\"",
+            "for=\"[2001:db8:cafe::17]:4711\", for=192.0.2.43",
+            "for=unknown, for=192.0.2.43, for=\"10.0.0.1:80\"",
+            "for=192.0.2.43;host=\"\\\"\",for=10.0.0.1;secret=_x,",
+            "for=192.0.2.43;",
+        ],
+    )
+    .await;
+    assert_one_client(
+        &app,
+        "forwarded",
+        &[
+            "for=\"[2001:db8:cafe::17]:4711\"",
+            "for=\"[2001:db8:cafe::18]\"",
+            "For=\"[2001:db8:cafe::17]:4711\";proto=https",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_without_a_readable_client_is_that_of_the_proxy() {
+    let app = start(&["--rate-limit=1", "--trusted-proxies=127.0.0.1,10.0.0.0/8"]).await;
+    assert!(is_passed(&app.query(QUERY).await));
+    for value in [
+        "nonsense",
+        "198.51.100.1, nonsense",
+        "unknown",
+        "198.51.100.1:port",
+        "198.51.100.1:",
+        "198.51.100.1:65536",
+        "198.51.100.1:80:80",
+        "198.51.100",
+        "2001:db8::1]:80",
+        "[2001:db8::1",
+        "[2001:db8::1]80",
+        "[2001:db8::1]:",
+        "[198.51.100.1]:80",
+        "fe80::1%eth0",
+        "\"198.51.100.1\"",
+        "198.51.100.1 198.51.100.2",
+        "198.51.100.1;198.51.100.2",
+        "",
+        ",",
+    ] {
+        assert!(!is_passed(&via_proxy(&app, &[("x-forwarded-for", value)]).await), "{value}");
+    }
+    for value in [
+        "for=unknown",
+        "for=_hidden",
+        "for=\"_hidden:_port\"",
+        "for=192.0.2.43, for=unknown",
+        "proto=https",
+        "for",
+        "for=",
+        "192.0.2.43",
+        "for=192.0.2.43;for=192.0.2.44",
+        "for=\"192.0.2.43",
+        "for=192.0.2.43\"",
+        "for=\"192.0.2.43\"x",
+        "for=192.0.2.43;proto",
+        "for=192.0.2.43 x",
+        // The client has opened a quoted string, in which what its proxy adds would stand.
+        "for=192.0.2.43;x=\", for=198.51.100.1",
+        "for=192.0.2.43;x=\", for=\"198.51.100.1\"",
+        "for=192.0.2.43;x=\", for=198.51.100.1;host=\"a\\\"b\"",
+        "for=192.0.2.43;x=\"\\, for=\"[2001:db8::1]\"",
+    ] {
+        assert!(!is_passed(&via_proxy(&app, &[("forwarded", value)]).await), "{value}");
+    }
+    // The proxy that could not tell is the one before the unreadable element.
+    assert_one_client(&app, "x-forwarded-for", &["10.0.0.1", "nonsense, 10.0.0.1", "x,10.0.0.1:5"])
+        .await;
+    assert_one_client(&app, "forwarded", &["for=10.0.0.2", "for=unknown, for=10.0.0.2"]).await;
+}
+
+#[tokio::test]
+async fn only_the_header_that_the_proxy_writes_is_read() {
+    let (one, other) = ("198.51.100.1", "198.51.100.2");
+    let for_other = format!("for={other}");
+    let forge = [("x-forwarded-for", one), ("forwarded", for_other.as_str())];
+    let proxies = "--trusted-proxies=127.0.0.1";
+    for (headers, counted) in [("x-forwarded-for", one), ("forwarded", other), ("Forwarded", other)]
+    {
+        let named = format!("--trusted-proxy-headers={headers}");
+        let app = start(&["--rate-limit=1", proxies, &named]).await;
+        assert!(is_passed(&via_proxy(&app, &forge).await));
+        let header = headers.to_lowercase();
+        let value = if counted == other { for_other.as_str() } else { one };
+        assert!(!is_passed(&via_proxy(&app, &[(&header, value)]).await), "{headers}");
+        // The other header alone is not read: this is the proxy.
+        let ignored = forge.iter().find(|(name, _)| *name != header).expect("another");
+        assert!(is_passed(&via_proxy(&app, &[*ignored]).await), "{headers}");
+        assert!(!is_passed(&app.query(QUERY).await), "{headers}");
+    }
+    // Where both are believed, they must agree. Else one of them is the client's own.
+    let app = start(&["--rate-limit=1", proxies]).await;
+    let agreeing = format!("for=\"{one}:80\"");
+    let both = [("x-forwarded-for", one), ("forwarded", agreeing.as_str())];
+    assert!(is_passed(&via_proxy(&app, &both).await));
+    assert!(!is_passed(&via_proxy(&app, &both[..1]).await));
+    assert!(is_passed(&app.query(QUERY).await));
+    assert!(!is_passed(&via_proxy(&app, &forge).await), "neither, but the proxy");
+    assert!(is_passed(&via_proxy(&app, &[("forwarded", &for_other)]).await));
+}

@@ -24,7 +24,7 @@ use super::graphql::error::{ErrorChain, HttpError};
 use super::graphql::response::GraphqlResponse;
 use super::request_log::{RequestId, RequestMetrics};
 use super::state::App;
-use super::viewer::{access_token, client_address};
+use super::viewer::access_token;
 use crate::config::export::EXPORT_CHUNK_BYTES;
 use crate::db::exports::ReadingExport;
 use crate::db::users::users_by_id;
@@ -90,11 +90,9 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     let access = access_token(&parts.headers, &services.tokens);
     let key = match &access {
         Ok(Some(access)) => RateLimitKey::Account(access.user),
-        Ok(None) | Err(_) => RateLimitKey::address(client_address(
-            &parts.extensions,
-            &parts.headers,
-            &services.settings,
-        )),
+        Ok(None) | Err(_) => {
+            RateLimitKey::address(app.client_addresses.find(&parts.extensions, &parts.headers))
+        }
     };
     without_user_errors(services.rate_limits.check_request(key))?;
     let owner = access?.ok_or(ApiError::SignInRequired)?.user;

@@ -88,7 +88,8 @@ pub(super) async fn respond(
 
 /// Reads address, cookie and access token, which are in the headers alone.
 fn identify(app: &App, parts: &Parts) -> Client {
-    let caller = caller(parts, &app.services.settings);
+    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
+    let caller = caller(parts, address, &app.services.settings);
     let access = access_token(&parts.headers, &app.services.tokens);
     let rate_limit_key = match &access {
         Ok(Some(access)) => RateLimitKey::Account(access.user),
