@@ -12,6 +12,9 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Maximum number of requests in flight on one HTTP/2 connection.
 pub const STREAMS_MAXIMUM: u32 = 100;
 
+/// Bytes that are read at a time, and discarded, from a client of a closed connection.
+pub const LINGER_BUFFER_BYTES: usize = 8 * 1024;
+
 /// Bytes of the errors of a refusal, which stays small however many mistakes a document has. One error is
 /// sent in any case.
 pub const REFUSAL_BYTES: usize = 1_980;
@@ -166,6 +169,10 @@ pub struct Limits {
     /// Idle timeout of a client connection, in milliseconds
     #[arg(id = "idle_timeout_ms", long = "idle-timeout-ms", env = "IDLE_TIMEOUT_MS", value_parser = milliseconds, default_value = "60000", global = true, hide_env_values = true)]
     pub idle_timeout: Duration,
+
+    /// Time for which a closed connection still discards bytes that the client sends, so that it reads its response, in milliseconds
+    #[arg(id = "linger_timeout_ms", long = "linger-timeout-ms", env = "LINGER_TIMEOUT_MS", value_parser = milliseconds, default_value = "2000", global = true, hide_env_values = true)]
+    pub linger_timeout: Duration,
 
     /// Timeout of a graceful shutdown, in seconds
     #[arg(id = "shutdown_timeout", long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]

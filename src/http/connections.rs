@@ -81,12 +81,12 @@ async fn serve_connection(
     limits: &Limits,
     watcher: Watcher,
 ) {
-    let in_flight = Arc::new(AtomicUsize::new(0));
-    let stream = BoundedStream::new(stream, Arc::clone(&in_flight), limits);
+    let requests = Arc::new(Requests::default());
+    let stream = BoundedStream::new(stream, Arc::clone(&requests), limits);
     let handler = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
         let service = service.clone();
-        let in_flight = InFlight::enter(&in_flight);
+        let in_flight = InFlight::enter(&requests);
         async move {
             let response = service.respond(request.map(Body::new)).await?;
             // The request is in flight until the last byte of its body is produced.
@@ -99,7 +99,9 @@ async fn serve_connection(
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    // A client may close its side of the connection once its request is sent, and still gets the response
+    // (RFC 9293, section 3.6).
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).half_close(true);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAXIMUM);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handler);
     // A client that disconnects or breaks the protocol is no event for operators.
@@ -108,19 +110,28 @@ async fn serve_connection(
     }
 }
 
+/// Requests of a connection.
+#[derive(Default)]
+struct Requests {
+    in_flight: AtomicUsize,
+    /// Number of requests so far.
+    received: AtomicUsize,
+}
+
 /// Counts a request in flight until it is dropped, even half-way.
-struct InFlight(Arc<AtomicUsize>);
+struct InFlight(Arc<Requests>);
 
 impl InFlight {
-    fn enter(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    fn enter(requests: &Arc<Requests>) -> Self {
+        requests.received.fetch_add(1, Ordering::Relaxed);
+        requests.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(requests))
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -128,11 +139,16 @@ impl Drop for InFlight {
 /// but a client of HTTP/2 can forbid the server to send its response.
 struct BoundedStream {
     stream: TcpStream,
-    in_flight: Arc<AtomicUsize>,
+    requests: Arc<Requests>,
+    /// Requests received until the last read.
+    received: usize,
     header_timeout: Duration,
     idle_timeout: Duration,
     response_timeout: Duration,
+    linger_timeout: Duration,
     state: ConnectionState,
+    /// True once the client has closed its side.
+    has_ended: bool,
     deadline: Pin<Box<Sleep>>,
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -146,17 +162,22 @@ enum ConnectionState {
     Idle,
     /// The response, or the client that reads it.
     AwaitingResponse,
+    /// The end of what the client sends, after the last response.
+    Lingering,
 }
 
 impl BoundedStream {
-    fn new(stream: TcpStream, in_flight: Arc<AtomicUsize>, limits: &Limits) -> Self {
+    fn new(stream: TcpStream, requests: Arc<Requests>, limits: &Limits) -> Self {
         Self {
             stream,
-            in_flight,
+            requests,
+            received: 0,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             response_timeout: limits.request_timeout + limits.idle_timeout,
+            linger_timeout: limits.linger_timeout,
             state: ConnectionState::ReadingHeader,
+            has_ended: false,
             deadline: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
             write_deadline: None,
         }
@@ -175,8 +196,42 @@ impl BoundedStream {
             ConnectionState::ReadingHeader => self.header_timeout,
             ConnectionState::Idle => self.idle_timeout,
             ConnectionState::AwaitingResponse => self.response_timeout,
+            ConnectionState::Lingering => self.linger_timeout,
         };
         self.deadline.as_mut().reset(Instant::now() + bound);
+    }
+
+    /// Enters the state that follows from the requests; returns true if one is in flight.
+    fn enter_state_of_requests(&mut self) -> bool {
+        let is_in_flight = self.requests.in_flight.load(Ordering::Relaxed) > 0;
+        let received = self.requests.received.load(Ordering::Relaxed);
+        // hyper reads nothing from a connection of HTTP/1 that awaits a response, so a request may have been
+        // received and answered since the last read.
+        let has_responded =
+            self.state == ConnectionState::AwaitingResponse || self.received != received;
+        self.received = received;
+        if is_in_flight {
+            self.enter(ConnectionState::AwaitingResponse);
+        } else if has_responded {
+            self.enter(ConnectionState::Idle);
+        }
+        is_in_flight
+    }
+
+    /// Reads until the client has closed its side as well, for a bounded time. A connection that is closed
+    /// while bytes of the client arrive is reset, and a reset may destroy the response before the client has
+    /// read it (RFC 9112, section 9.6).
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut discarded = [0; LINGER_BUFFER_BYTES];
+        // First, because a client that sends all the time would use up the turn of this task.
+        while self.deadline.as_mut().poll(context).is_pending() {
+            let mut buffer = ReadBuf::new(&mut discarded);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Bytes moved: the wait for the response begins anew.
@@ -212,14 +267,11 @@ impl AsyncRead for BoundedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let is_in_flight = this.in_flight.load(Ordering::Relaxed) > 0;
-        match (is_in_flight, this.state) {
-            (true, _) => this.enter(ConnectionState::AwaitingResponse),
-            (false, ConnectionState::AwaitingResponse) => this.enter(ConnectionState::Idle),
-            (false, ConnectionState::ReadingHeader | ConnectionState::Idle) => {}
-        }
+        let is_in_flight = this.enter_state_of_requests();
+        let (filled, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
         match Pin::new(&mut this.stream).poll_read(context, buffer) {
             Poll::Ready(read) => {
+                this.has_ended |= has_room && buffer.filled().len() == filled;
                 if is_in_flight {
                     this.moved();
                 } else {
@@ -270,6 +322,15 @@ impl AsyncWrite for BoundedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let this = &mut *self;
+        if this.state != ConnectionState::Lingering {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+            // Nothing of the client can be on its way, or at most a request that it will send again.
+            if this.has_ended || this.state == ConnectionState::Idle {
+                return Poll::Ready(Ok(()));
+            }
+            this.enter(ConnectionState::Lingering);
+        }
+        this.poll_linger(context)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wasteland_tarot::db::entities::{reading_sessions, users};
 
 use crate::support::app::{
-    Engine, RawConnection, TestApp, data_of, on_both_databases, raw_post, settings_with,
+    Engine, RawConnection, TestApp, data_of, on_both_databases, settings_with,
 };
 use crate::support::fixtures::{
     category, category_id, drawn_cards, id, reading, reading_id, rows, spread_id, user,
@@ -15,6 +15,7 @@ use crate::support::fixtures::{
 use crate::support::mutations::{USER_ERRORS, mutate, payload};
 use crate::support::tables::{Access, differences};
 use crate::support::world::{PASSWORD, write_world};
+use crate::tcp_connections::http2;
 
 const FIELDS: &str = "id sql durationMs latestDurationMs occurredAt occurrences operationName field
     parameters";
@@ -465,13 +466,15 @@ async fn a_statement_that_nobody_waits_for_any_more_is_noted() {
     let app = start(Engine::Postgres, &["--slow-query-ms=1"]).await;
     let access = Access::open(&app.database).await;
     access.run("BEGIN; LOCK TABLE site_stats IN ACCESS EXCLUSIVE MODE").await;
+    // Over HTTP/1.1 nobody can tell whether a client still waits.
     let mut client = RawConnection::open(&app).await;
-    let body = json!({ "query": "query Left { publicStats { users } }" });
-    client.write(raw_post("", &body.to_string())).await;
+    client.write(http2::PREFACE).await;
+    client.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+    client.write(http2::get(1, "/graphql?query=query+Left%7BpublicStats%7Busers%7D%7D")).await;
     let waiting = "SELECT count(*) AS number FROM pg_locks WHERE NOT granted
         AND relation = 'site_stats'::regclass";
     access.wait_for(waiting, 1).await;
-    client.reset();
+    client.write(http2::frame(http2::RST_STREAM, 0, 1, &http2::CANCEL)).await;
     access.wait_for(waiting, 0).await;
     access.run("ROLLBACK").await;
     access.close().await;

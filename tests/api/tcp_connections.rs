@@ -112,6 +112,98 @@ async fn an_idle_connection_is_closed() {
     assert_eq!(idle.read_to_end().await, b"");
 }
 
+/// Twice as long as a header may take: the time for the header of a request begins with its first byte.
+#[tokio::test]
+async fn a_connection_may_idle_for_longer_than_a_header_may_take() {
+    let app = start(&["--header-timeout-ms=200"]).await;
+    let mut connection = RawConnection::open(&app).await;
+    for _ in 0..3 {
+        connection.write(raw_post("", QUERY)).await;
+        assert_eq!(connection.read_response().await.body, ANSWER);
+        tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    }
+}
+
+/// Until the end of both sides: RFC 9293, section 3.6.
+#[tokio::test]
+async fn a_client_that_closes_its_side_gets_its_response() {
+    let app = start(&["--response-cache-bytes=4000000"]).await;
+    let cards = r#"{"query":"{ cards(first: 50) { nodes { uprightMeaning } } }"}"#;
+    // The second is served from the cache, and the third before the request is parsed.
+    for _ in 0..3 {
+        for body in [QUERY, cards, "{"] {
+            let mut connection = RawConnection::open(&app).await;
+            connection.write(raw_post("", body)).await;
+            connection.close_write().await;
+            let response = connection.read_response().await;
+            assert_eq!(response.status, if body == "{" { 400 } else { 200 });
+            assert_eq!(response.json().get("data").is_some(), response.status == 200);
+            assert_eq!(connection.read_to_end().await, b"");
+        }
+    }
+    // All responses to requests that it has sent.
+    let mut connection = RawConnection::open(&app).await;
+    let get = "GET /health/live HTTP/1.1\r\nhost: test\r\n\r\n";
+    connection.write([get, &raw_post("", QUERY), get].concat()).await;
+    connection.close_write().await;
+    for body in [&b"{\"status\":\"ok\"}"[..], ANSWER, b"{\"status\":\"ok\"}"] {
+        assert_eq!(connection.read_response().await.body, body);
+    }
+    assert_eq!(connection.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_request_that_is_closed_before_its_end_is_over() {
+    let app = start_with_one_place("--header-timeout-ms=60000").await;
+    let request = raw_post("", QUERY);
+    for said in [0, 30, request.len() - QUERY.len(), request.len() - 1] {
+        let mut connection = RawConnection::open(&app).await;
+        connection.write(&request[..said]).await;
+        connection.close_write().await;
+        connection.read_to_end().await;
+        // The client still holds its end of the connection.
+        assert_serves(&app).await;
+    }
+}
+
+/// More than the buffers of both sides hold.
+const LARGE_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// A connection that were closed at once would be reset, and the client would lose the response (RFC 9112,
+/// section 9.6).
+#[tokio::test]
+async fn a_client_that_sends_too_much_reads_its_response() {
+    let app = start(&["--linger-timeout-ms=60000"]).await;
+    let header = format!(
+        "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+         content-length: {LARGE_BODY_BYTES}\r\n\r\n"
+    );
+    let mut connection = RawConnection::open(&app).await;
+    connection.write(header).await;
+    connection.write(vec![b' '; LARGE_BODY_BYTES]).await;
+    let response = connection.read_response().await;
+    assert_eq!((response.status, response.header("connection")), (413, "close"));
+    assert_eq!(connection.read_to_end().await, b"");
+    // And nothing after it is a request.
+    connection.try_write(raw_post("", QUERY)).await;
+    assert_eq!(connection.read_to_end().await, b"");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_end_after_its_response_is_cut_off() {
+    let app = start_with_one_place("--linger-timeout-ms=200").await;
+    for chunk in ["", " "] {
+        let mut greedy = RawConnection::open(&app).await;
+        let header = "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+             content-length: 99999999999\r\n\r\n";
+        greedy.write(header).await;
+        assert_eq!(greedy.read_response().await.status, 413);
+        // Silent, or sending on.
+        while !chunk.is_empty() && greedy.try_write(chunk.repeat(10_000)).await {}
+        assert_serves(&app).await;
+    }
+}
+
 /// Connects with a small window, so that little of a response fits into the kernel's buffers.
 async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
     let address = app.url.strip_prefix("http://").expect("an address of ours");
@@ -269,20 +361,25 @@ async fn bytes_that_are_not_http_are_rejected() {
 }
 
 /// As much of HTTP/2 as these tests need.
-mod http2 {
+pub mod http2 {
     use crate::support::app::RawConnection;
 
     pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     pub const DATA: u8 = 0;
     pub const HEADERS: u8 = 1;
+    pub const RST_STREAM: u8 = 3;
     pub const SETTINGS: u8 = 4;
     pub const END_STREAM: u8 = 1;
     pub const END_HEADERS: u8 = 4;
     pub const ACKNOWLEDGED: u8 = 1;
+    /// The reason of a client that has lost its interest.
+    pub const CANCEL: [u8; 4] = [0, 0, 0, 8];
     /// `SETTINGS_INITIAL_WINDOW_SIZE` = 0: nothing may be sent until the client says so.
     pub const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     /// `:status` 200, as the first byte of a block of headers.
     pub const STATUS_200: u8 = 0x88;
+    /// `:status` 400.
+    pub const STATUS_400: u8 = 0x8C;
 
     pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(payload.len()).expect("a short frame");
@@ -293,11 +390,26 @@ mod http2 {
         frame
     }
 
+    /// Index of `:authority` and of `host` in the static table.
+    pub const AUTHORITY: u8 = 1;
+    pub const HOST: u8 = 38;
+    const PATH: u8 = 4;
+
     /// The headers of `GET {path}`, with nothing compressed.
     pub fn get(stream: u32, path: &str) -> Vec<u8> {
+        get_from(stream, path, &[(AUTHORITY, "test")])
+    }
+
+    /// The same with other hosts.
+    pub fn get_from(stream: u32, path: &str, hosts: &[(u8, &str)]) -> Vec<u8> {
+        // `:method` GET and `:scheme` http.
         let mut block = vec![0x82, 0x86];
-        for (name, value) in [(0x04, path), (0x01, "test")] {
-            block.push(name);
+        for (name, value) in [(PATH, path)].iter().chain(hosts) {
+            // A literal that is not indexed: four bits of the name's index, and the rest in a second byte.
+            match name.checked_sub(15) {
+                None => block.push(*name),
+                Some(rest) => block.extend([15, rest]),
+            }
             block.push(u8::try_from(value.len()).expect("a short value"));
             block.extend(value.as_bytes());
         }
@@ -340,6 +452,35 @@ async fn http_2_is_spoken_with_prior_knowledge() {
     }
     streams.sort_unstable();
     assert_eq!(streams, [1, 3]);
+}
+
+/// RFC 9113, section 8.3.1.
+#[tokio::test]
+async fn a_request_of_http_2_names_one_host() {
+    use http2::{AUTHORITY, HOST, STATUS_200, STATUS_400};
+    let app = start(&[]).await;
+    let cases: [(&[(u8, &str)], u8); 8] = [
+        (&[(AUTHORITY, "a.example")], STATUS_200),
+        (&[(HOST, "a.example")], STATUS_200),
+        (&[(AUTHORITY, "a.example"), (HOST, "A.example")], STATUS_200),
+        (&[], STATUS_400),
+        (&[(AUTHORITY, "a.example"), (HOST, "b.example")], STATUS_400),
+        (&[(AUTHORITY, "a.example"), (HOST, "")], STATUS_400),
+        (&[(HOST, "a.example"), (HOST, "a.example")], STATUS_400),
+        (&[(HOST, "a b")], STATUS_400),
+    ];
+    for (hosts, status) in cases {
+        let mut connection = RawConnection::open(&app).await;
+        connection.write(http2::PREFACE).await;
+        connection.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+        connection.write(http2::get_from(1, "/health/live", hosts)).await;
+        let block = loop {
+            if let (http2::HEADERS, 1, block) = http2::next(&mut connection).await {
+                break block;
+            }
+        };
+        assert_eq!(block[0], status, "{hosts:?}");
+    }
 }
 
 #[tokio::test]

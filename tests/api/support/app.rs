@@ -554,6 +554,15 @@ impl RawConnection {
 
     /// Reads one response with a `Content-Length`.
     pub async fn read_response(&mut self) -> RawResponse {
+        let mut response = self.read_head().await;
+        let length = response.header("content-length");
+        let length = if length.is_empty() { 0 } else { length.parse().expect("a number") };
+        response.body = self.read_exact(length).await;
+        response
+    }
+
+    /// Reads the status and the headers of one response, which for a HEAD are all of it.
+    pub async fn read_head(&mut self) -> RawResponse {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let read = self.stream.read_until(b'\n', &mut head).await.expect("the server responds");
@@ -566,9 +575,12 @@ impl RawConnection {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
             .collect();
-        let length = headers.get("content-length").map_or(0, |length| length.parse().expect("one"));
-        let body = self.read_exact(length).await;
-        RawResponse { status: status.parse().expect("a number"), headers, body }
+        RawResponse { status: status.parse().expect("a number"), headers, body: Vec::new() }
+    }
+
+    /// Closes the client's side of the connection, and goes on reading.
+    pub async fn close_write(&mut self) {
+        self.stream.get_mut().shutdown().await.expect("the connection is open");
     }
 
     /// Resets the connection, as a client does that crashes.
