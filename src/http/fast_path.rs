@@ -21,10 +21,10 @@ use super::graphql::cache_headers::{CacheHeaders, if_none_match, if_none_match_v
 use super::graphql::request_memo::{
     KEY_HEADER_COUNT, KEY_HEADERS, MemoEntry, RequestKey, Transport,
 };
-use super::negotiation::accepts_no_encoding;
+use super::negotiation::{accepts_no_encoding, has_valid_host};
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
-use super::state::{App, GRAPHQL_PATH};
+use super::state::{App, GRAPHQL_PATHS};
 use crate::cache::response_cache::CachedResponse;
 use crate::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 use crate::domain::viewer::ReaderId;
@@ -124,7 +124,7 @@ impl FastPath {
         let log_entry = AccessLogEntry {
             id: request_id(request.headers()),
             method: request.method().clone(),
-            path: GRAPHQL_PATH.into(),
+            path: graphql_path(request).unwrap_or_default().into(),
             started,
         };
         log_entry.finish(&metrics, &mut response);
@@ -137,10 +137,17 @@ impl FastPath {
 fn is_memoizable(app: &App, request: &Request) -> bool {
     let is_get = request.method() == Method::GET && request.uri().query().is_some();
     (is_get || request.method() == Method::POST)
-        && request.uri().path() == GRAPHQL_PATH
+        && graphql_path(request).is_some()
+        && has_valid_host(request)
+        && !request.headers().contains_key(header::CONTENT_ENCODING)
         && !request.headers().contains_key(header::AUTHORIZATION)
         && !request.headers().contains_key(CONSISTENCY_TOKEN)
         && app.services.cache.responses().is_available()
+}
+
+/// Path of a request, if it is one of the API.
+fn graphql_path(request: &Request) -> Option<&'static str> {
+    GRAPHQL_PATHS.into_iter().find(|path| *path == request.uri().path())
 }
 
 /// A request, and its key if it has one.

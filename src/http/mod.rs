@@ -34,9 +34,10 @@ use consistency_token::CONSISTENCY_TOKEN;
 pub use fast_path::FastPath;
 use graphql::error::HttpError;
 use graphql::handler;
+use negotiation::has_valid_host;
 use graphql::response::GraphqlResponse;
 use request_log::RequestId;
-pub use state::{App, GRAPHQL_PATH};
+pub use state::{App, GRAPHQL_PATH, GRAPHQL_PATHS};
 
 /// The server: the fast path before all routes.
 #[must_use]
@@ -48,7 +49,8 @@ pub fn service(app: &Arc<App>) -> FastPath {
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(graphiql::page))
-        .route(GRAPHQL_PATH, any(handler::handle))
+        .route(GRAPHQL_PATHS[0], any(handler::handle))
+        .route(GRAPHQL_PATHS[1], any(handler::handle))
         .route("/graphiql/assets/{file}", get(graphiql::asset))
         .route("/s/{token}", get(share::page))
         .route("/export/readings.json", any(export::readings_json))
@@ -60,6 +62,7 @@ fn router(app: &Arc<App>) -> Router {
         .layer(compression())
         .layer(middleware::from_fn(catch_panic))
         .layer(cors(&app.services.settings.server.cors_origins))
+        .layer(middleware::from_fn(require_host))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
 }
@@ -80,6 +83,18 @@ async fn catch_panic(
         .catch_unwind()
         .await
         .unwrap_or_else(|_| GraphqlResponse::from(HttpError::internal()).into_response(&id))
+}
+
+/// Refuses a request that does not say which host it is for.
+async fn require_host(
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if has_valid_host(&request) {
+        return next.run(request).await;
+    }
+    GraphqlResponse::from(HttpError::invalid_host()).into_response(&id)
 }
 
 /// Response headers that scripts of other origins may read, beside the safelisted ones.

@@ -16,6 +16,9 @@ use crate::services::catalogue::Catalogue;
 
 /// Path of the API.
 pub const GRAPHQL_PATH: &str = "/graphql";
+/// All paths of the API. With a slash at its end it is another path (RFC 3986, section 6.2.3), which clients
+/// write all the same. It is no redirect, because preflight requests follow none.
+pub const GRAPHQL_PATHS: [&str; 2] = [GRAPHQL_PATH, "/graphql/"];
 
 /// Shared state of one server.
 pub struct App {
@@ -29,11 +32,11 @@ pub struct App {
     pub request_memo: RequestMemo,
     /// Document guard, parsed documents, and documents that clients may name by their hash.
     pub documents: Documents,
+    /// Addresses of clients behind trusted proxies.
+    pub client_addresses: ClientAddresses,
     /// Running mutations. The database is closed after the last one.
     pub writes: TaskTracker,
     /// Cancelled at shutdown: long-running responses end early.
-    /// Addresses of clients behind trusted proxies.
-    pub client_addresses: ClientAddresses,
     pub stopping: CancellationToken,
 }
 
@@ -50,10 +53,10 @@ impl App {
             schema: schema(&settings).finish(),
             request_memo: RequestMemo::new(&settings.cache),
             documents,
+            client_addresses: ClientAddresses::new(&settings.rate_limits),
             services: Arc::new(Services::new(settings, catalogue)),
             database,
             writes: TaskTracker::new(),
-            client_addresses: ClientAddresses::new(&settings.rate_limits),
             stopping: CancellationToken::new(),
         })
     }

@@ -48,6 +48,9 @@ pub fn access_token(
     if all.next().is_some() {
         return Err(HttpError::unauthenticated("there may be one `authorization` header"));
     }
+    if authorization.as_bytes().trim_ascii().is_empty() {
+        return Ok(None);
+    }
     let token = authorization
         .to_str()
         .ok()

@@ -378,14 +378,60 @@ on_both_databases! {
     async fn an_export_is_requested_with_get(engine: Engine) {
         let app = TestApp::start(engine).await;
         app.insert(rows(vec![user("ada")], Vec::new())).await;
-        for method in [Method::HEAD, Method::POST, Method::PUT, Method::DELETE] {
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
             let request = app.request(method.clone(), CSV).bearer_auth(app.token_of(id("ada")));
             let response = send_request(request).await;
-            assert_eq!((response.status, response.header("allow")), (405, "GET"), "{method}");
-            if method != Method::HEAD {
-                assert_eq!(response.body["errors"][0]["message"], "the method must be GET");
-            }
+            assert_eq!((response.status, response.header("allow")), (405, "GET, HEAD"), "{method}");
+            let message = &response.body["errors"][0]["message"];
+            assert_eq!(message, "the method must be GET or HEAD");
         }
+    }
+
+    /// RFC 9110, section 9.3.2.
+    async fn head_of_an_export_has_its_headers_and_reads_nothing(engine: Engine) {
+        let (app, statements) = start_large(engine, &[]).await;
+        let send = async |user: &str, method: Method, path: &str, encoding: &str| {
+            let request = app.request(method, path).header("accept-encoding", encoding);
+            let request = request.bearer_auth(app.token_of(id(user)));
+            request.send().await.expect("the server responds")
+        };
+        let headers = |response: &Response| {
+            let mut headers = response.headers().clone();
+            for name in ["date", "x-request-id", "server-timing"] {
+                assert!(headers.remove(name).is_some(), "{name}");
+            }
+            // Of the message, and not of what it is about.
+            headers.remove("transfer-encoding");
+            headers
+        };
+        let kinds = [JSON, CSV].into_iter().flat_map(|path| [(path, "identity"), (path, "gzip")]);
+        let mut heads = Vec::new();
+        for (path, encoding) in kinds {
+            let head = send("bob", Method::HEAD, path, encoding).await;
+            assert_eq!(head.status(), 200);
+            let name = head.headers()["content-disposition"].to_str().expect("text");
+            assert!(name.starts_with("attachment; filename=\"wasteland-tarot-readings-"), "{name}");
+            heads.push((path, encoding, headers(&head)));
+            assert!(head.bytes().await.expect("no body").is_empty());
+        }
+        // For each of them the account, and nothing of the readings.
+        assert_eq!(settled(&statements).await, heads.len());
+        for (path, encoding, head) in heads {
+            let get = loop {
+                let get = send("bob", Method::GET, path, encoding).await;
+                // The one before may not be over yet.
+                if get.status() != 429 {
+                    break get;
+                }
+            };
+            assert_eq!(head, headers(&get), "{path} {encoding}");
+            assert!(!get.bytes().await.expect("a body").is_empty());
+        }
+        assert_eq!(send("nobody", Method::HEAD, JSON, "identity").await.status(), 401);
+        // While an export runs, a GET would be refused.
+        let running = begin(&app, "ada", JSON).await;
+        assert_eq!(send("ada", Method::HEAD, JSON, "identity").await.status(), 429);
+        drop(running);
     }
 
     async fn exports_count_as_requests(engine: Engine) {

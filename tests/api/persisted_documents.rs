@@ -242,7 +242,10 @@ async fn invalid_persisted_query_extensions_are_rejected() {
         (with_hash(json!(hash.to_uppercase())), digits),
         (with_hash(json!(format!("g{}", &hash[1..]))), digits),
         (with_hash(json!(format!("é{}", &hash[2..]))), digits),
-        (with_hash(json!(format!("sha256:{hash}"))), digits),
+        (with_hash(json!(format!("sha256:sha256:{hash}"))), digits),
+        (with_hash(json!(format!("SHA256:{hash}"))), digits),
+        (with_hash(json!(format!("sha256:{}", hash.to_uppercase()))), digits),
+        (with_hash(json!("sha256:")), digits),
     ];
     for (persisted_query, message) in cases {
         for way in WAYS {
@@ -455,7 +458,6 @@ async fn identifiers_of_other_kinds_lead_to_nothing_and_others_are_none() {
         }
     }
     let malformed = [
-        String::new(),
         "sha256:".to_owned(),
         format!("sha256:{}", &hash[1..]),
         format!("sha256:{hash}0"),
@@ -484,6 +486,62 @@ async fn identifiers_of_other_kinds_lead_to_nothing_and_others_are_none() {
     }
     let absent = json!({ "query": "{ __typename }", "documentId": null });
     assert_eq!(send(&app, WAYS[0], &absent).await.status, 200);
+}
+
+/// GraphQL over HTTP, section "GET": the empty string is no parameter. In a body that is null.
+#[tokio::test]
+async fn an_empty_identifier_in_a_query_string_is_absent() {
+    let app = start(&[]).await;
+    let text = "{ __typename }";
+    register(&app, text).await;
+    let typename = (200, json!({ "data": { "__typename": "Query" } }));
+    let missing = bad("query", "`query` is missing: there is nothing to execute");
+    let malformed = "`documentId` must be `sha256:` and 64 hexadecimal digits in lower case";
+    let alone =
+        "`documentId` names the whole document; send no `query` and no `persistedQuery` with it";
+    for way in WAYS {
+        let is_get = way.0 == By::Get;
+        for (members, of_get, of_post) in [
+            (json!({ "documentId": "", "query": text }), typename.clone(), alone),
+            (
+                json!({ "documentId": "", "extensions": extensions(&hash_of(text)) }),
+                typename.clone(),
+                alone,
+            ),
+            (json!({ "documentId": "" }), (400, missing.clone()), malformed),
+        ] {
+            let response = send(&app, way, &members).await;
+            let expected = if is_get { of_get } else { (400, bad("documentId", of_post)) };
+            assert_eq!(outcome(&response), expected, "{way:?} {members}");
+        }
+    }
+}
+
+/// GraphQL over HTTP, appendix A: `sha256:` and the hash. Code generators write it into their manifests, whatever
+/// protocol a client then speaks.
+#[tokio::test]
+async fn a_persisted_query_may_be_named_with_the_prefix_of_identifiers() {
+    let app = start(&[]).await;
+    let typename = (200, json!({ "data": { "__typename": "Query" } }));
+    for (number, way) in WAYS.into_iter().enumerate() {
+        let text = format!("query Prefixed{number} {{ __typename }}");
+        let prefixed = extensions(&format!("sha256:{}", hash_of(&text)));
+        let by_hash = json!({ "extensions": prefixed });
+        assert_eq!(outcome(&send(&app, way, &by_hash).await), not_found(way.1));
+        let with_text = json!({ "query": text, "extensions": prefixed });
+        assert_eq!(outcome(&send(&app, way, &with_text).await), typename);
+        // It is the same document with and without the prefix.
+        let plain = json!({ "extensions": extensions(&hash_of(&text)) });
+        for members in [by_hash, plain] {
+            assert_eq!(outcome(&send(&app, way, &members).await), typename, "{members}");
+        }
+    }
+    let members = json!({
+        "query": "{ __typename }",
+        "extensions": extensions(&format!("sha256:{}", hash_of("{ another }"))),
+    });
+    let message = "`extensions.persistedQuery.sha256Hash` is not the SHA-256 of `query`";
+    assert_eq!(outcome(&send(&app, WAYS[0], &members).await), (400, bad("extensions", message)));
 }
 
 #[tokio::test]

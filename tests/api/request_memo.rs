@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 
 use wasteland_tarot::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 
+use crate::http::bad;
 use crate::persisted_documents::hash_of;
 use crate::support::app::{
-    Engine, RawConnection, TestApp, TestResponse, on_both_databases, raw_post, send_request,
+    Engine, RawConnection, RawResponse, TestApp, TestResponse, on_both_databases, raw_post,
+    send_request,
 };
 use crate::support::fixtures::{id, spread_id};
 use crate::support::mutations::{USER_ERRORS, payload};
@@ -246,6 +248,79 @@ async fn a_memoized_request_counts_for_rate_limits() {
     }
     assert_eq!(memoized(&app), 1);
     assert_eq!(sent.send(&app).await.status, 429);
+}
+
+/// Requests that differ from a memoized one in what the key does not hold meet the same rules as all others:
+/// the sections are in docs/http.md.
+#[tokio::test]
+async fn a_memoized_request_passes_no_check_of_http() {
+    let app = start(Engine::Sqlite, &[]).await;
+    let body = json!({ "query": CARDS }).to_string();
+    let expected = post_raw(&app, "/graphql", "host: test\r\n", &body).await;
+    assert_eq!(expected.status, 200);
+    let mut memo = memoized(&app);
+    for _ in 0..2 {
+        post_raw(&app, "/graphql", "host: test\r\n", &body).await;
+    }
+    assert_eq!(memoized(&app), memo + 1);
+    memo = memoized(&app);
+    // A request that the memo serves, at both addresses.
+    for path in ["/graphql", "/graphql/"] {
+        let response = post_raw(&app, path, "host: test\r\n", &body).await;
+        assert!(response.header("server-timing").contains("1 hits"), "{path}");
+        assert_eq!(response.body, expected.body);
+    }
+    assert_eq!(memoized(&app), memo);
+    for hosts in ["", "host: test\r\nhost: test\r\n", "host: a b\r\n"] {
+        let headers = format!("{hosts}x-request-id: ID\r\n");
+        let response = post_raw(&app, "/graphql", &headers, &body).await;
+        let refusal = bad("host", "the request must have one valid `host` header");
+        assert_eq!((response.status, response.json()), (400, refusal), "{hosts}");
+    }
+    let compressed = "host: test\r\ncontent-encoding: gzip\r\n";
+    assert_eq!(post_raw(&app, "/graphql", compressed, &body).await.status, 415);
+    for authorization in ["authorization:\r\n", "authorization: \r\n"] {
+        let headers = format!("host: test\r\n{authorization}");
+        let response = post_raw(&app, "/graphql", &headers, &body).await;
+        assert_eq!((response.status, &response.body), (200, &expected.body));
+    }
+    // A byte order mark makes it another request with the same response.
+    for _ in 0..3 {
+        let marked = format!("\u{FEFF}{body}");
+        let response = post_raw(&app, "/graphql", "host: test\r\n", &marked).await;
+        assert_eq!((response.status, &response.body), (200, &expected.body));
+    }
+    assert_eq!(memoized(&app), memo + 1);
+}
+
+/// RFC 9110, section 9.3.2.
+#[tokio::test]
+async fn head_has_the_headers_of_a_memoized_get() {
+    let app = start(Engine::Sqlite, &[]).await;
+    let get = TestRequest::get(&[("query", CARDS)]);
+    for _ in 0..3 {
+        get.send(&app).await;
+    }
+    assert_eq!(memoized(&app), 1);
+    let found = get.send(&app).await;
+    let head = TestRequest { method: Method::HEAD, ..TestRequest::get(&[("query", CARDS)]) };
+    for _ in 0..3 {
+        let response = head.send(&app).await;
+        assert_eq!((response.status, response.text.as_str()), (200, ""));
+        assert_eq!(headers(&response), headers(&found));
+    }
+    assert_eq!(memoized(&app), 1, "a response without a body is not memoized");
+}
+
+async fn post_raw(app: &TestApp, path: &str, headers: &str, body: &str) -> RawResponse {
+    let mut connection = RawConnection::open(app).await;
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\n{headers}content-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    connection.write(request).await;
+    connection.read_response().await
 }
 
 /// The body may come in pieces, and end too early.

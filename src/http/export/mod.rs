@@ -67,7 +67,11 @@ async fn handle(
         Ok(export) => {
             let (sender, receiver) = channel(CHUNKS_BUFFERED);
             let today = app.services.clock.now().date_naive();
-            tokio::spawn(write(app, export, format, sender).instrument(tracing::Span::current()));
+            // HEAD has the headers of a GET, and nothing is read for it (RFC 9110, section 9.3.2).
+            if parts.method == Method::GET {
+                let export = write(app, export, format, sender);
+                tokio::spawn(export.instrument(tracing::Span::current()));
+            }
             let name = format!("wasteland-tarot-readings-{today}.{}", format.extension());
             respond(format, &name, receiver)
         }
@@ -83,8 +87,8 @@ struct Export {
 }
 
 async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
-    if parts.method != Method::GET {
-        return Err(HttpError::method_not_allowed("GET", "the method must be GET"));
+    if ![Method::GET, Method::HEAD].contains(&parts.method) {
+        return Err(HttpError::method_not_allowed("GET, HEAD", "the method must be GET or HEAD"));
     }
     let services = &app.services;
     let access = access_token(&parts.headers, &services.tokens);

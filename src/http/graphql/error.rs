@@ -66,6 +66,12 @@ impl HttpError {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is nothing at this address")
     }
 
+    /// No host, several ones, or one that is none.
+    #[must_use]
+    pub fn invalid_host() -> Self {
+        Self::bad("host", "the request must have one valid `host` header")
+    }
+
     /// An internal failure, without its cause.
     #[must_use]
     pub fn internal() -> Self {

@@ -23,13 +23,18 @@ pub async fn handle(
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Response {
-    let is_bare_get = request.method() == Method::GET && request.uri().query().is_none();
+    let (mut parts, body) = request.into_parts();
+    if parts.method == Method::HEAD {
+        // The request is that of a GET, and the router drops the body (RFC 9110, section 9.3.2).
+        parts.method = Method::GET;
+    }
+    let is_bare_get = parts.method == Method::GET && parts.uri.query().is_none();
     let offered: &[MediaType] = if is_bare_get && app.services.settings.graphiql() {
         &[MediaType::GraphqlResponse, MediaType::Json, MediaType::Html]
     } else {
         &[MediaType::GraphqlResponse, MediaType::Json]
     };
-    let media_type = match negotiate(request.headers(), offered) {
+    let media_type = match negotiate(&parts.headers, offered) {
         Some(MediaType::Html) => return graphiql::page(State(app), Extension(id)).await,
         Some(media_type) => media_type,
         None => return GraphqlResponse::from(HttpError::not_acceptable()).into_response(&id),
@@ -37,7 +42,6 @@ pub async fn handle(
     let time_limit = app.services.settings.limits.request_timeout;
     let reserve = RESPONSE_RESERVE.min(time_limit / 2);
     let deadline = Instant::now() + time_limit.saturating_sub(reserve);
-    let (parts, body) = request.into_parts();
     let http = HttpRequest { parts, media_type, deadline };
     let result = timeout(time_limit, respond(&app, http, body)).await.unwrap_or_else(|_| {
         let message = "the request took too long";

@@ -115,7 +115,7 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
     match parts.method {
         Method::GET => read_query_string(parts.uri.query(), limits),
         Method::POST if is_json_content_type(&parts.headers) => {
-            read_json(&read_body(body, limits).await?, limits)
+            read_json(&read_body(&parts.headers, body, limits).await?, limits)
         }
         Method::POST => {
             let error = HttpError::new(
@@ -125,7 +125,10 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
             );
             Err(error.with_detail("argument", "content-type".into()))
         }
-        _ => Err(HttpError::method_not_allowed("GET, POST", "the method must be GET or POST")),
+        _ => {
+            let message = "the method must be GET, HEAD or POST";
+            Err(HttpError::method_not_allowed("GET, HEAD, POST", message))
+        }
     }
 }
 

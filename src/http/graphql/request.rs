@@ -2,7 +2,7 @@
 
 use async_graphql::Variables;
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -14,6 +14,10 @@ use crate::domain::error_code::ErrorCode;
 use crate::graphql::document_hash::DocumentHash;
 use crate::graphql::documents::DocumentSource;
 use crate::graphql::guard::scan_json;
+use crate::http::negotiation::has_content_encoding;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A well-formed GraphQL request.
 pub(super) struct GraphqlRequest {
@@ -26,14 +30,23 @@ pub(super) struct GraphqlRequest {
 ///
 /// # Errors
 ///
-/// The body is larger than `limits.body_bytes`, or did not arrive within `limits.body_timeout`.
-pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, HttpError> {
+/// The body is compressed, larger than `limits.body_bytes`, or did not arrive within `limits.body_timeout`.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+) -> Result<Bytes, HttpError> {
+    if has_content_encoding(headers) {
+        return Err(compressed());
+    }
     let maximum = limits.body_bytes;
     let too_large = || {
         let message = format!("the body is larger than {maximum} bytes");
         HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "body".into())
             .with_detail("maximum", maximum.into())
+            // Clients would send the rest (RFC 9110, section 15.5.14).
+            .with_header(header::CONNECTION, "close")
     };
     // By `content-length`, before anything is read.
     if body.size_hint().lower() > maximum as u64 {
@@ -51,12 +64,21 @@ pub(super) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Http
     }
 }
 
-/// Parses the JSON of a body.
+/// Refusal of a compressed body. `Accept-Encoding` tells what would be read (RFC 9110, section 15.5.16).
+fn compressed() -> HttpError {
+    let message = "the body must not be compressed; send it without `content-encoding`";
+    HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadUserInput, message)
+        .with_detail("argument", "content-encoding".into())
+        .with_header(header::ACCEPT_ENCODING, "identity")
+}
+
+/// Parses the JSON of a body. A byte order mark before it is ignored (RFC 8259, section 8.1).
 ///
 /// # Errors
 ///
 /// The body is no GraphQL request, or its JSON is too deep.
 pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     scan_json(body, &limits.document)?;
     let body: Json = serde_json::from_slice(body)
         .map_err(|error| HttpError::bad("body", format!("the body is not JSON: {error}")))?;
@@ -109,6 +131,8 @@ pub(super) fn read_query_string(
     let members: QueryString = serde_urlencoded::from_str(text).map_err(|error| {
         HttpError::bad("query", format!("the query string cannot be read: {error}"))
     })?;
+    // An empty optional parameter is absent (GraphQL over HTTP, section "GET").
+    let optional = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Json::String);
     let json = |name: &'static str, text: Option<String>| match text.filter(|text| !text.is_empty())
     {
         None => Ok(None),
@@ -120,8 +144,8 @@ pub(super) fn read_query_string(
     };
     read_members(Members {
         query: members.query.map(Json::String),
-        document_id: members.document_id.map(Json::String),
-        operation_name: members.operation_name.filter(|name| !name.is_empty()).map(Json::String),
+        document_id: optional(members.document_id),
+        operation_name: optional(members.operation_name),
         variables: json("variables", members.variables)?,
         extensions: json("extensions", members.extensions)?,
     })
@@ -197,15 +221,21 @@ fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
         return Err(bad(".version` must be 1"));
     }
     let hash = members.get("sha256Hash").and_then(Json::as_str);
-    hash.and_then(DocumentHash::from_hex)
+    hash.and_then(read_hash)
         .ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
+}
+
+/// Parses a hash in hexadecimal digits, with or without `sha256:` before them. Both members take both: code
+/// generators write either into their manifests.
+fn read_hash(text: &str) -> Option<DocumentHash> {
+    DocumentHash::from_hex(text.strip_prefix("sha256:").unwrap_or(text))
 }
 
 /// Parses a document identifier of GraphQL over HTTP, appendix A.
 fn read_document_id(id: &str) -> Result<DocumentSource, HttpError> {
     // A hash without `sha256:`, as code generators write it, is an identifier whose meaning the
     // specification leaves to the server.
-    if let Some(hash) = DocumentHash::from_hex(id.strip_prefix("sha256:").unwrap_or(id)) {
+    if let Some(hash) = read_hash(id) {
         return Ok(DocumentSource::Hash(hash));
     }
     let is_name = |text: &str| {
