@@ -1,6 +1,6 @@
 //! Settings of the HTTP server.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct ServerSettings {
     #[arg(long, env = "PUBLIC_URL", value_parser = public_url, global = true, hide_env_values = true)]
     pub public_url: Option<String>,
 
-    /// Allowed CORS origins, comma separated; `*` for any
+    /// Allowed CORS origins, comma separated; `*` for any, `https://*.app.example` for any one label
     #[arg(long, env = "CORS_ORIGINS", value_parser = origin, value_delimiter = ',', global = true, hide_env_values = true)]
     pub cors_origins: Vec<String>,
 
@@ -49,6 +49,28 @@ pub struct ServerSettings {
     pub trusted_documents_only: bool,
 }
 
+impl ServerSettings {
+    /// True if `CORS_ORIGINS` names this origin, as it is or with a wildcard for its first label. A lone `*`
+    /// names none.
+    #[must_use]
+    pub fn names_origin(&self, origin: &str) -> bool {
+        self.cors_origins.iter().any(|pattern| matches_origin(pattern, origin))
+    }
+}
+
+fn matches_origin(pattern: &str, origin: &str) -> bool {
+    let Some((scheme, domain)) = pattern.split_once("*.") else { return pattern == origin };
+    let is_label = |text: &str| !text.is_empty() && text.bytes().all(is_label_byte);
+    origin
+        .strip_prefix(scheme)
+        .and_then(|rest| rest.strip_suffix(domain)?.strip_suffix('.'))
+        .is_some_and(is_label)
+}
+
+const fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
 fn file(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     if path.is_file() {
@@ -68,13 +90,117 @@ fn public_url(text: &str) -> Result<String, String> {
     Err("an address that begins with http:// or https://".to_owned())
 }
 
+/// An origin as browsers send it: scheme and host in lower case, without the scheme's own port. A slash at the
+/// end, as the address bar has it, is removed.
 fn origin(text: &str) -> Result<String, String> {
-    // As a browser's address bar has it; an `Origin` header has no slash.
-    let text = text.trim().trim_end_matches('/');
-    let is_origin = |rest: &str| !rest.is_empty() && !rest.contains('/');
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    if text == "*" || host.is_some_and(is_origin) {
+    let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
+    let default_port = if text.starts_with("https:") { ":443" } else { ":80" };
+    let text = text.strip_suffix(default_port).unwrap_or(&text);
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    if text == "*" || authority.is_some_and(is_authority) {
         return Ok(text.to_owned());
     }
-    Err("origins such as https://app.example, comma separated, or *".to_owned())
+    Err("origins such as https://app.example or https://*.app.example, comma separated, or *"
+        .to_owned())
+}
+
+/// A host, and a port if there is one.
+fn is_authority(text: &str) -> bool {
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    if let Some((address, port)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok()
+            && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port));
+    }
+    match text.split_once(':') {
+        Some((host, port)) => is_host(host) && is_port(port),
+        None => is_host(text),
+    }
+}
+
+/// A name of labels, the first of which may be `*`. A wildcard above all names of a top-level domain would be one
+/// for everybody; `localhost` is the exception.
+fn is_host(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_label_byte))
+    };
+    match text.strip_prefix("*.") {
+        Some(domain) => is_name(domain) && (domain.contains('.') || domain == "localhost"),
+        None => is_name(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_as_browsers_send_them() {
+        for (given, read) in [
+            ("*", "*"),
+            ("https://app.example", "https://app.example"),
+            (" https://App.Example/ ", "https://app.example"),
+            ("https://app.example:443", "https://app.example"),
+            ("http://app.example:80", "http://app.example"),
+            ("https://app.example:80", "https://app.example:80"),
+            ("http://localhost:5173", "http://localhost:5173"),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("http://[::1]:8000", "http://[::1]:8000"),
+            ("https://xn--bcher-kva.example", "https://xn--bcher-kva.example"),
+            ("https://*.app.example", "https://*.app.example"),
+            ("http://*.localhost:5173", "http://*.localhost:5173"),
+        ] {
+            assert_eq!(origin(given), Ok(read.to_owned()), "{given}");
+        }
+        for given in [
+            "",
+            "app.example",
+            "ftp://app.example",
+            "https://",
+            "https://*",
+            "https://*.",
+            "https://*.example",
+            "https://*.*.app.example",
+            "https://a.*.example",
+            "https://a*.app.example",
+            "https://*a.app.example",
+            "*.app.example",
+            "https://app.example/path",
+            "https://app.example?query",
+            "https://user@app.example",
+            "https://app..example",
+            "https://app.example:port",
+            "https://app.example:65536",
+            "https://app.example:+80",
+            "https://app.example:",
+            "https://bücher.example",
+            "http://[::1",
+            "http://[::1]8000",
+            "null",
+        ] {
+            assert!(origin(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_one_label() {
+        for (pattern, origin, matches) in [
+            ("https://app.example", "https://app.example", true),
+            ("https://app.example", "https://b.app.example", false),
+            ("https://*.app.example", "https://b.app.example", true),
+            ("https://*.app.example", "https://b-1_c.app.example", true),
+            ("https://*.app.example", "https://app.example", false),
+            ("https://*.app.example", "https://.app.example", false),
+            ("https://*.app.example", "https://a.b.app.example", false),
+            ("https://*.app.example", "https://a.app.example:8443", false),
+            ("https://*.app.example", "https://a.example/.app.example", false),
+            ("https://*.app.example", "https://a@b.app.example", false),
+            ("https://*.app.example", "http://b.app.example", false),
+            ("https://*.app.example:8443", "https://b.app.example:8443", true),
+            ("*", "https://app.example", false),
+            ("*", "null", false),
+        ] {
+            assert_eq!(matches_origin(pattern, origin), matches, "{pattern} {origin}");
+        }
+    }
 }

@@ -26,16 +26,15 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::config::server::PREFLIGHT_MAX_AGE;
+use crate::config::server::{PREFLIGHT_MAX_AGE, ServerSettings};
 use compression::compression;
-use consistency_token::CONSISTENCY_TOKEN;
 pub use fast_path::FastPath;
 use graphql::error::HttpError;
 use graphql::handler;
-use negotiation::has_valid_host;
 use graphql::response::GraphqlResponse;
+use negotiation::has_valid_host;
 use request_log::RequestId;
 pub use state::{App, GRAPHQL_PATH, GRAPHQL_PATHS};
 
@@ -61,7 +60,7 @@ fn router(app: &Arc<App>) -> Router {
         .with_state(Arc::clone(app))
         .layer(compression())
         .layer(middleware::from_fn(catch_panic))
-        .layer(cors(&app.services.settings.server.cors_origins))
+        .layer(cors(&app.services.settings.server))
         .layer(middleware::from_fn(require_host))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
@@ -98,34 +97,41 @@ async fn require_host(
 }
 
 /// Response headers that scripts of other origins may read, beside the safelisted ones.
-const EXPOSED_HEADERS: [&str; 6] =
-    ["etag", "ratelimit", "retry-after", "x-consistency-token", "x-request-id", "server-timing"];
+const EXPOSED_HEADERS: [&str; 7] = [
+    "content-disposition",
+    "etag",
+    "ratelimit",
+    "retry-after",
+    "server-timing",
+    "x-consistency-token",
+    "x-request-id",
+];
 
-fn cors(origins: &[String]) -> CorsLayer {
-    let origins_are_empty = origins.is_empty();
+/// The CORS protocol of the Fetch standard. Which pages may call the server is the decision of `CORS_ORIGINS`; to
+/// those any request header is allowed, because client libraries and tracers add their own.
+fn cors(settings: &ServerSettings) -> CorsLayer {
+    let origins = &settings.cors_origins;
     let is_any = origins.iter().any(|origin| origin == "*");
-    let origins = if is_any {
+    let is_named = !is_any && !origins.is_empty();
+    let allowed = if is_any {
         AllowOrigin::any()
     } else {
-        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+        let settings = settings.clone();
+        AllowOrigin::predicate(move |origin, _| {
+            origin.to_str().is_ok_and(|origin| settings.names_origin(origin))
+        })
     };
-    let layer = CorsLayer::new()
+    CorsLayer::new()
         // Only named origins may send the session cookie, never `*`.
-        .allow_credentials(!is_any && !origins_are_empty)
-        .allow_origin(origins)
+        .allow_credentials(is_named)
+        .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([
-            header::ACCEPT,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_NONE_MATCH,
-            CONSISTENCY_TOKEN,
-            HeaderName::from_static("x-request-id"),
-        ])
+        .allow_headers(AllowHeaders::mirror_request())
         .max_age(PREFLIGHT_MAX_AGE)
-        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static));
-    // Without named origins the response does not depend on the origin.
-    if origins_are_empty { layer.vary(Vec::<HeaderName>::new()) } else { layer }
+        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
+        // Without named origins the response does not depend on the origin. Preflight responses are not cached
+        // by shared caches, so they name no other header.
+        .vary(if is_named { vec![header::ORIGIN] } else { Vec::new() })
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {

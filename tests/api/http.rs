@@ -762,11 +762,16 @@ fn json_of(bytes: &[u8]) -> Value {
 // Other origins
 
 async fn preflight(app: &TestApp, origin: &str) -> TestResponse {
+    preflight_of(app, "/graphql", origin, "authorization,content-type").await
+}
+
+/// Asks whether a page of that origin may send these headers.
+async fn preflight_of(app: &TestApp, path: &str, origin: &str, headers: &str) -> TestResponse {
     let request = app
-        .request(Method::OPTIONS, "/graphql")
+        .request(Method::OPTIONS, path)
         .header("origin", origin)
         .header("access-control-request-method", "POST")
-        .header("access-control-request-headers", "authorization,content-type");
+        .header("access-control-request-headers", headers);
     send_request(request).await
 }
 
@@ -779,7 +784,8 @@ async fn query_from(app: &TestApp, origin: &str) -> TestResponse {
     send_request(request).await
 }
 
-const EXPOSED: &str = "etag,ratelimit,retry-after,x-consistency-token,x-request-id,server-timing";
+const EXPOSED: &str = "content-disposition,etag,ratelimit,retry-after,server-timing,\
+     x-consistency-token,x-request-id";
 
 #[tokio::test]
 async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
@@ -805,6 +811,66 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
     for origin in
         ["https://other.example", "https://app.example.evil", "http://app.example", "null"]
     {
+        for response in [preflight(&app, origin).await, query_from(&app, origin).await] {
+            assert_eq!(response.headers.get("access-control-allow-origin"), None, "{origin}");
+        }
+    }
+}
+
+/// What Apollo's client awareness, its CSRF prevention, OpenTelemetry, Sentry and older libraries add (Fetch
+/// standard, section "CORS-preflight fetch").
+#[tokio::test]
+async fn pages_of_the_named_origins_may_send_the_headers_of_their_tools() {
+    let app = start(&["--cors-origins=https://app.example"]).await;
+    let tools = "apollo-require-preflight,apollographql-client-name,apollographql-client-version,\
+         authorization,baggage,content-type,sentry-trace,traceparent,tracestate,x-requested-with";
+    for path in ["/graphql", "/graphql/", "/export/readings.json"] {
+        let response = preflight_of(&app, path, "https://app.example", tools).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("access-control-allow-origin"), "https://app.example");
+        assert_eq!(response.header("access-control-allow-headers"), tools);
+        assert_eq!(response.header("vary"), "origin");
+        let response = preflight_of(&app, path, "https://other.example", tools).await;
+        assert_eq!(response.headers.get("access-control-allow-origin"), None);
+    }
+    // And the request itself is executed.
+    let request = app
+        .request(Method::POST, "/graphql")
+        .header("origin", "https://app.example")
+        .header("content-type", "application/json")
+        .body(r#"{"query":"{ __typename }"}"#);
+    let tools = tools.split(',').filter(|name| !["authorization", "content-type"].contains(name));
+    let request = tools.fold(request, |request, name| request.header(name, "some"));
+    assert_eq!(send_request(request).await.body, typename());
+}
+
+#[tokio::test]
+async fn a_wildcard_in_an_origin_is_one_label() {
+    let app = start(&["--cors-origins=https://*.app.example,http://*.localhost:5173"]).await;
+    for origin in
+        ["https://a.app.example", "https://preview-7.app.example", "http://x.localhost:5173"]
+    {
+        for response in [preflight(&app, origin).await, query_from(&app, origin).await] {
+            assert_eq!(response.header("access-control-allow-origin"), origin);
+            assert_eq!(response.header("access-control-allow-credentials"), "true");
+        }
+    }
+    for origin in [
+        "https://app.example",
+        "https://.app.example",
+        "https://a.b.app.example",
+        "https://a.app.example:8443",
+        "https://aapp.example",
+        "https://a.app.example.evil",
+        "https://evil.example/.app.example",
+        "https://evil.example:1.app.example",
+        "https://user@a.app.example",
+        "http://a.app.example",
+        "http://a.localhost",
+        "http://localhost:5173",
+        "https://*.app.example",
+        "null",
+    ] {
         for response in [preflight(&app, origin).await, query_from(&app, origin).await] {
             assert_eq!(response.headers.get("access-control-allow-origin"), None, "{origin}");
         }
