@@ -16,7 +16,7 @@ use crate::services::catalogue::Catalogue;
 
 /// Path of the API.
 pub const GRAPHQL_PATH: &str = "/graphql";
-/// All paths of the API. With a slash at its end it is another path (RFC 3986, section 6.2.3), which clients
+/// All paths of the API. With a slash at its end it is another path (RFC 3986, section 6.2.4), which clients
 /// write all the same. It is no redirect, because preflight requests follow none.
 pub const GRAPHQL_PATHS: [&str; 2] = [GRAPHQL_PATH, "/graphql/"];
 
