@@ -62,6 +62,8 @@ pub const SHARE_DESCRIPTION: RangeInclusive<usize> = 0..=300;
 pub const SHARE_PASSWORD: RangeInclusive<usize> = 6..=128;
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
+/// Years of times and dates.
+pub const YEARS: RangeInclusive<i32> = 1..=9_999;
 /// Minutes by which a clock may be ahead of UTC.
 pub const UTC_OFFSET_MINUTES: RangeInclusive<i32> = -720..=840;
 /// Days of a chart.

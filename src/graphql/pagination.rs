@@ -10,6 +10,7 @@ use chrono::Datelike;
 
 use super::errors::ApiError;
 use super::inputs::OrderDirection;
+use crate::config::content::YEARS;
 use crate::config::limits::DocumentLimits;
 use crate::domain::page::{Direction, Page, PageRequest};
 
@@ -235,5 +236,5 @@ pub(super) fn read_text(text: &str) -> Option<String> {
 pub(super) fn read_time(text: &str) -> Option<chrono::DateTime<chrono::Utc>> {
     let time = chrono::DateTime::from_timestamp_micros(text.parse().ok()?)?;
     // No row has a time outside of the years that both databases can compare.
-    (1..=9_999).contains(&time.year()).then_some(time)
+    YEARS.contains(&time.year()).then_some(time)
 }

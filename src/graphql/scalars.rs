@@ -4,14 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use chrono::{Datelike, NaiveDate, SecondsFormat, SubsecRound, Utc};
+use chrono::{Datelike, NaiveDate, SecondsFormat, SubsecRound, Timelike, Utc};
+
+use crate::config::content::YEARS;
 
 /// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`.
 #[derive(Debug, Clone, Copy)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
 /// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Inputs may
-/// have any offset.
+/// have any offset; digits after the microseconds are cut off. Years 1 to 9999; a second of 60 is refused.
 #[Scalar(name = "DateTime")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -19,7 +21,9 @@ impl ScalarType for DateTime {
             return Err(InputValueError::expected_type(value));
         };
         moment(text).map(Self).ok_or_else(|| {
-            InputValueError::custom("a time must be RFC 3339, such as 2026-11-23T08:15:30Z")
+            InputValueError::custom(
+                "a time must be RFC 3339 in the years 1 to 9999, such as 2026-11-23T08:15:30Z",
+            )
         })
     }
 
@@ -37,21 +41,20 @@ impl ScalarType for DateTime {
 #[derive(Debug, Clone, Copy)]
 pub struct Date(pub NaiveDate);
 
-/// A calendar date: `2026-11-23`.
+/// A calendar date: `2026-11-23`. Years 1 to 9999.
 #[Scalar]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => text
-                .parse()
-                .map(Self)
-                .map_err(|_| InputValueError::custom("a date must be such as 2026-11-23")),
+            Value::String(text) => date(text).map(Self).ok_or_else(|| {
+                InputValueError::custom("a date must be in the years 1 to 9999, such as 2026-11-23")
+            }),
             _ => Err(InputValueError::expected_type(value)),
         }
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if text.parse::<NaiveDate>().is_ok())
+        matches!(value, Value::String(text) if date(text).is_some())
     }
 
     fn to_value(&self) -> Value {
@@ -65,11 +68,31 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// The time in a text. In UTC its year may have five digits although it is written with four, and
-/// times that SQLite stores as text would not be in order then.
+/// The time in a text. A leap second is refused: PostgreSQL would store the next minute, and SQLite a text
+/// that is no time.
 fn moment(text: &str) -> Option<chrono::DateTime<Utc>> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
-    (0..=9_999).contains(&time.year()).then(|| time.trunc_subsecs(6))
+    let is_leap_second = time.nanosecond() >= NANOSECONDS_OF_A_SECOND;
+    // In UTC the year may be another than in the text.
+    (has_year(&time) && !is_leap_second).then(|| time.trunc_subsecs(6))
+}
+
+/// The date in a text of exactly this form: chrono also reads a sign, spaces and single digits.
+fn date(text: &str) -> Option<NaiveDate> {
+    let is_date = |(at, byte): (usize, u8)| {
+        if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
+    };
+    let has_form = text.len() == 10 && text.bytes().enumerate().all(is_date);
+    has_form.then(|| text.parse().ok()).flatten().filter(has_year)
+}
+
+/// chrono counts a leap second as nanoseconds beyond the second before.
+const NANOSECONDS_OF_A_SECOND: u32 = 1_000_000_000;
+
+/// True in the years that have four digits in a text and that both databases store and compare. There is no
+/// year 0.
+fn has_year(date: &impl Datelike) -> bool {
+    YEARS.contains(&date.year())
 }
 
 /// An absolute HTTP or HTTPS address.
@@ -102,4 +125,54 @@ fn is_address(text: &str) -> bool {
 /// Milliseconds, rounded to the microsecond.
 pub(super) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_has_one_form_and_a_year_of_four_digits() {
+        for text in ["0001-01-01", "2024-02-29", "9999-12-31"] {
+            let parsed = Date::parse(Value::String(text.to_owned()));
+            assert_eq!(
+                parsed.map(|date| date.to_value()).ok(),
+                Some(Value::String(text.to_owned()))
+            );
+            assert!(Date::is_valid(&Value::String(text.to_owned())), "{text}");
+        }
+        for text in [
+            "0000-12-31",
+            "10000-01-01",
+            "+9999-01-01",
+            "-001-01-01",
+            "2026-1-01",
+            "2026-01-1",
+            "2026- 1- 1",
+            " 2026-1-1",
+            "2026-02-29",
+            "2026-01-01T00:00:00Z",
+            "２０２６-01",
+        ] {
+            let text = Value::String(text.to_owned());
+            assert!(!Date::is_valid(&text), "{text}");
+            assert!(Date::parse(text).is_err());
+        }
+        assert!(!Date::is_valid(&Value::Number(20_260_101.into())));
+    }
+
+    #[test]
+    fn a_time_is_cut_to_microseconds() {
+        for (text, time) in [
+            ("2026-11-23T08:15:30Z", "2026-11-23T08:15:30.000000Z"),
+            ("2026-11-23T08:15:30.123456789+08:00", "2026-11-23T00:15:30.123456Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
+            ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(moment(text).map(|time| DateTime(time).to_string()).as_deref(), Some(time));
+        }
+        for text in ["2016-12-31T23:59:60Z", "0000-12-31T23:59:59Z", "9999-12-31T23:59:59-00:01"] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
 }

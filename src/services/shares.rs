@@ -18,7 +18,7 @@ use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
 use super::rate_limits::RateLimitKey;
 use super::tokens::SignedToken;
 use super::validation::{Lines, Validator};
-use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE};
+use crate::config::content::{SHARE_DESCRIPTION, SHARE_LINKS, SHARE_PASSWORD, SHARE_TITLE, YEARS};
 use crate::db::Session;
 use crate::db::reading_writes::{own_reading_by_id, own_reading_locked};
 use crate::db::readings::ReadingRow;
@@ -30,8 +30,6 @@ use crate::db::users::ViewerLock;
 use crate::domain::lock::lock;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
-/// Last year of an expiry time that both databases can store.
-const LAST_YEAR: i32 = 9_999;
 /// Random bytes of a link's token.
 const TOKEN_BYTES: usize = 16;
 
@@ -112,7 +110,7 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     let time = expires_at.to_rfc3339_opts(SecondsFormat::Secs, true);
     let message = if expires_at <= now {
         format!("expiresAt is {time}, which is over")
-    } else if expires_at.year() > LAST_YEAR {
+    } else if expires_at.year() > *YEARS.end() {
         format!("expiresAt is {time}; it must be before the year 10000")
     } else {
         return Ok(());

@@ -128,6 +128,21 @@ fn expected_words(app: &TestApp, cards: &Value, locale: Locale) -> (Value, Strin
 }
 
 on_both_databases! {
+    /// All fields, times to the microsecond included.
+    async fn what_a_mutation_returns_is_what_is_stored(engine: Engine) {
+        let app = start(engine).await;
+        let fields = format!("reading {{ {FIELDS} }} userErrors {{ message }}");
+        let input = with(least(&app), &json!({ "notes": "n", "radiationFactor": 0.1 }));
+        let made = payload(&app, id("ada"), "createReading", input, &fields).await;
+        let reading = made["reading"]["id"].as_str().expect("an id").to_owned();
+        assert_eq!(read(&app, &reading).await, made["reading"]);
+
+        let input = json!({ "id": reading, "question": "Will it snow?", "satisfactionRating": 5 });
+        let changed = payload(&app, id("ada"), "updateReading", input, &fields).await;
+        assert_ne!(changed["reading"], made["reading"]);
+        assert_eq!(read(&app, &reading).await, changed["reading"]);
+    }
+
     async fn a_reading_is_composed_of_its_input_in_its_language(engine: Engine) {
         let app = start(engine).await;
         for (locale, name) in [(Locale::En, "EN"), (Locale::ZhHant, "ZH_HANT")] {

@@ -123,6 +123,28 @@ async fn open_links(app: &TestApp) -> usize {
 }
 
 on_both_databases! {
+    /// To the microsecond, on both databases: what is beyond is cut off before it is stored.
+    async fn the_time_that_a_mutation_returns_is_the_stored_one(engine: Engine) {
+        let app = start(engine, &[]).await;
+        for (given, stored) in [
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999Z"),
+            ("2199-12-31T23:59:59.9999995Z", "2199-12-31T23:59:59.999999Z"),
+            ("2200-01-01T01:30:00.123456789+01:30", "2200-01-01T00:00:00.123456Z"),
+            ("2200-01-01T00:00:00Z", "2200-01-01T00:00:00.000000Z"),
+            ("2200-01-01t00:00:00.1z", "2200-01-01T00:00:00.100000Z"),
+        ] {
+            let link = share(&app, &json!({ "expiresAt": given })).await;
+            assert_eq!(link["expiresAt"], stored, "{given}");
+            let query = format!(
+                "{{ reading(id: {:?}) {{ shareLinks {{ {LINK} }} }} }}",
+                reading_id("secret")
+            );
+            let data = app.data_as(id("ada"), &query).await;
+            let links = data["reading"]["shareLinks"].as_array().expect("links").clone();
+            assert!(links.contains(&link), "{given}: {link} is none of {links:?}");
+        }
+    }
+
     async fn the_holder_of_a_link_reads_a_private_reading(engine: Engine) {
         let app = start(engine, &[]).await;
         let expires_at = in_seconds(&app, 3600);
