@@ -31,6 +31,9 @@ mod m20261101_000023_cover_statistics;
 mod m20261101_000024_search_in_an_index;
 mod m20261101_000025_create_cache_outbox;
 mod m20261101_000026_search_public_readings;
+mod m20261101_000028_fold_searched_texts;
+mod m20261101_000029_fold_names_of_users;
+mod search_texts;
 
 pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
@@ -69,6 +72,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000024_search_in_an_index::Migration),
             Box::new(m20261101_000025_create_cache_outbox::Migration),
             Box::new(m20261101_000026_search_public_readings::Migration),
+            Box::new(m20261101_000028_fold_searched_texts::Migration),
+            Box::new(m20261101_000029_fold_names_of_users::Migration),
         ]
     }
 }

@@ -38,7 +38,7 @@ const UP_ON_POSTGRES: [&str; 2] = [
     "CREATE INDEX idx_reading_sessions_notes_trgm ON reading_sessions USING GIN (notes gin_trgm_ops)",
 ];
 
-const UP_ON_SQLITE: [&str; 5] = [
+pub(crate) const UP_ON_SQLITE: [&str; 5] = [
     "
     CREATE VIRTUAL TABLE reading_sessions_search USING fts5 (
         question, notes, content = 'reading_sessions', content_rowid = 'search_id', tokenize = 'trigram'
@@ -68,7 +68,7 @@ const UP_ON_SQLITE: [&str; 5] = [
     ",
 ];
 
-const DOWN_ON_SQLITE: [&str; 4] = [
+pub(crate) const DOWN_ON_SQLITE: [&str; 4] = [
     "DROP TRIGGER reading_sessions_search_update",
     "DROP TRIGGER reading_sessions_search_delete",
     "DROP TRIGGER reading_sessions_search_insert",

@@ -26,7 +26,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-const UP_ON_POSTGRES: [&str; 3] = [
+pub(crate) const UP_ON_POSTGRES: [&str; 3] = [
     // Includes the columns of the orders and of visibility.
     "
     CREATE INDEX idx_reading_sessions_user_texts ON reading_sessions (user_id, created_at DESC, id DESC)
@@ -49,7 +49,7 @@ const UP_ON_POSTGRES: [&str; 3] = [
     ",
 ];
 
-const DOWN_ON_POSTGRES: [&str; 3] = [
+pub(crate) const DOWN_ON_POSTGRES: [&str; 3] = [
     "DROP STATISTICS reading_sessions_length_of_texts",
     "DROP INDEX idx_reading_sessions_user_long_texts",
     "DROP INDEX idx_reading_sessions_user_texts",

@@ -24,13 +24,17 @@ impl MigrationTrait for Migration {
     }
 }
 
+pub(crate) const INDEX: &str = "idx_reading_sessions_question_trgm";
+
+pub(crate) const CREATE_INDEX: &str = "
+    CREATE INDEX idx_reading_sessions_question_trgm ON reading_sessions USING GIN (question gin_trgm_ops)
+    WHERE privacy_level = 'public' AND archived_at IS NULL
+";
+
 const UP_ON_POSTGRES: [&str; 3] = [
     "DROP INDEX idx_reading_sessions_notes_trgm",
     "DROP INDEX idx_reading_sessions_question_trgm",
-    "
-    CREATE INDEX idx_reading_sessions_question_trgm ON reading_sessions USING GIN (question gin_trgm_ops)
-    WHERE privacy_level = 'public' AND archived_at IS NULL
-    ",
+    CREATE_INDEX,
 ];
 
 const DOWN_ON_POSTGRES: [&str; 3] = [

@@ -34,8 +34,6 @@ pub const TAG: RangeInclusive<usize> = 1..=50;
 pub const TAGS: usize = 20;
 /// Maximum characters of a search term.
 pub const SEARCH: usize = 100;
-/// Minimum characters of a search term in the readings of all users.
-pub const SEARCH_OF_ALL: usize = 3;
 /// Page size of a group of popular spreads.
 pub const POPULAR_SPREADS: RangeInclusive<i32> = 1..=20;
 /// Maximum number of recommended spreads.

@@ -19,6 +19,11 @@ pub const START_LOCK_RETRY: Duration = Duration::from_millis(100);
 /// Maximum number of bound values of a statement; SQLite's limit is the lower one.
 pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
+/// Number of readings next to a cursor that a public search on PostgreSQL compares one by one, before it uses
+/// the index of trigrams. With fewer, more words take the index that many readings have; with more, each
+/// search for a rare word takes longer.
+pub const SEARCH_PROBE_ROWS: u64 = 1_000;
+
 /// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
 /// Minimum interval between two warnings of an overflowing pool.

@@ -4,16 +4,19 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SimpleExpr, UpdateStatement, Value};
 use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
+use search_text::indexed;
 use uuid::Uuid;
 
-use super::bulk::insert;
+use super::bulk::{Searched, insert, insert_searched};
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
 use super::query::columns::Columns;
 use super::query::tags::TagLookup;
 use super::query::{Dialect, set};
-use super::readings::{ReadingRow, TAGS, decode_reading, select_readings};
+use super::readings::{
+    ReadingRow, SEARCH_NOTES, SEARCH_QUESTION, TAGS, decode_reading, select_readings,
+};
 use super::user_card_stats::Draw;
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::PrivacyLevel;
@@ -24,9 +27,17 @@ pub async fn reading_insert(
     reading: Model,
     cards: Vec<reading_cards::Model>,
 ) -> Result<(), DbError> {
-    transaction.execute("reading_insert", &insert([reading])).await?;
+    transaction.execute("reading_insert", &insert_searched([reading])).await?;
     transaction.execute("drawn_cards_insert", &insert(cards)).await?;
     Ok(())
+}
+
+impl Searched for Model {
+    const SEARCH_COLUMNS: &'static [&'static str] = &[SEARCH_QUESTION, SEARCH_NOTES];
+
+    fn search_texts(&self) -> Vec<Value> {
+        vec![indexed(&self.question).into(), self.notes.as_deref().map(indexed).into()]
+    }
 }
 
 /// The owner's reading with an id, locked against changes until the end of the transaction.
@@ -92,6 +103,9 @@ pub async fn reading_change(
     now: DateTime<Utc>,
 ) -> Result<Option<ReadingRow>, DbError> {
     let mut statement = update_of_owner(owner, now);
+    set(&mut statement, SEARCH_QUESTION, change.question.as_deref().map(indexed));
+    let notes = change.notes.as_ref().map(|notes| notes.as_deref().map(indexed));
+    set(&mut statement, SEARCH_NOTES, notes);
     set(&mut statement, Column::Question, change.question);
     set(&mut statement, Column::Notes, change.notes);
     set(&mut statement, Column::FocusArea, change.focus_area);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::query::columns::{Cells, Columns};
-use super::query::keyset::{Keyset, KeysetList, page_of_rows, pages_of_rows};
+use super::query::keyset::{Access, Keyset, KeysetList, Probe, page_of_rows, pages_of_rows};
 use super::query::membership::is_one_of;
 use super::query::range::within;
 use super::query::tags::{TagIndex, TagLookup};
@@ -26,6 +26,7 @@ use super::query::text::SearchIndex;
 use super::query::{Dialect, constant};
 use super::session::PlanMode;
 use super::{DbError, Session};
+use crate::config::database::SEARCH_PROBE_ROWS;
 use crate::domain::locale::Locale;
 use crate::domain::page::{Order, Page, PageRequest};
 use crate::domain::reading::{Karma, PrivacyLevel};
@@ -184,16 +185,20 @@ impl ReadingKey {
     }
 }
 
+/// The table of readings.
+const TABLE: &str = "reading_sessions";
+
 /// Index of the searched texts.
 const SEARCH: SearchIndex =
-    SearchIndex { table: "reading_sessions", index: "reading_sessions_search", row: "search_id" };
+    SearchIndex { table: TABLE, index: "reading_sessions_search", row: "search_id" };
 
-pub(super) const TAGS: TagIndex = TagIndex {
-    table: "reading_sessions",
-    column: "tags",
-    index: "reading_session_tags",
-    row: "search_id",
-};
+/// Column of the question as searches compare it, see [`SearchIndex`].
+pub(super) const SEARCH_QUESTION: &str = "search_question";
+/// Column of the notes as searches compare them.
+pub(super) const SEARCH_NOTES: &str = "search_notes";
+
+pub(super) const TAGS: TagIndex =
+    TagIndex { table: TABLE, column: "tags", index: "reading_session_tags", row: "search_id" };
 
 /// The readings with these ids that the viewer may see: their own, and public ones.
 ///
@@ -230,16 +235,22 @@ pub async fn readings_page_public(
     const STATEMENT: &str = "readings_page_public";
     let dialect = session.dialect();
     let searched = filter.search.as_ref();
-    let condition = Condition::all()
-        .add(is_public())
-        .add(Column::ArchivedAt.is_null())
+    let in_feed = Condition::all().add(is_public()).add(Column::ArchivedAt.is_null());
+    let condition = in_feed
+        .clone()
         .add(matches_public_columns(dialect, TagLookup::ByTag, filter))
-        .add_option(searched.map(|text| SEARCH.contains(dialect, &["question"], text)));
+        .add_option(searched.map(|text| SEARCH.contains(dialect, &[SEARCH_QUESTION], text)));
     let order = ReadingOrder::default();
-    let list = ordered_readings(columns, condition, order);
+    let mut list = ordered_readings(columns, condition, order);
+    if searched.is_some() && !dialect.is_sqlite() {
+        list.access =
+            Access::Probe(Probe { table: TABLE, condition: in_feed, rows: SEARCH_PROBE_ROWS });
+    }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
-    let rows = session.rows_planned(STATEMENT, &query, plan_mode_for(filter)).await?;
+    // A search alone has one plan for all terms.
+    let others = ReadingFilter { search: None, ..filter.clone() };
+    let rows = session.rows_planned(STATEMENT, &query, plan_mode_for(&others)).await?;
     page_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
         .map_err(|error| DbError::of(STATEMENT, error))
 }
@@ -275,13 +286,15 @@ pub async fn readings_page_by_user_id(
             Some(if partitions.is_empty() {
                 SEARCH.contains(dialect, columns, text)
             } else {
-                SEARCH.compares(columns, text)
+                SEARCH.compares(dialect, columns, text)
             })
         }));
     // In parts all of the user's texts are compared, whatever the number of matches.
     let plan_mode = if partitions.is_empty() { plan_mode_for(filter) } else { PlanMode::Generic };
     let mut list = ordered_readings(columns, condition, *order);
-    list.partitions = partitions;
+    if !partitions.is_empty() {
+        list.access = Access::Partitions(partitions);
+    }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page_per_parent(
         dialect,
@@ -300,7 +313,8 @@ pub async fn readings_page_by_user_id(
 /// SQLite, which has a full-text index.
 fn search_partitions(dialect: Dialect, filter: &ReadingFilter) -> Vec<SimpleExpr> {
     // The same expression as in the two partial indexes.
-    const OCTETS: &str = r#"octet_length("question") + coalesce(octet_length("notes"), 0)"#;
+    const OCTETS: &str =
+        r#"octet_length("search_question") + coalesce(octet_length("search_notes"), 0)"#;
     let ReadingFilter { search, from, to, own, .. } = filter;
     let OwnFilter { privacy_levels, archive, .. } = own;
     let held = ReadingFilter {
@@ -411,8 +425,8 @@ enum SearchIn {
 impl SearchIn {
     const fn columns(self) -> &'static [&'static str] {
         match self {
-            Self::OwnReadings => &["question", "notes"],
-            Self::OtherReadings => &["question"],
+            Self::OwnReadings => &[SEARCH_QUESTION, SEARCH_NOTES],
+            Self::OtherReadings => &[SEARCH_QUESTION],
         }
     }
 }
@@ -465,5 +479,5 @@ pub(super) fn ordered_readings(
     };
     let id = ((Entity, Column::Id).into_column_ref(), "id");
     let keyset = Keyset { columns: vec![sort], id, order };
-    KeysetList { rows, condition, keyset, partitions: Vec::new() }
+    KeysetList { rows, condition, keyset, access: Access::Ordered }
 }

@@ -6,7 +6,7 @@ use sea_orm::{
     FromQueryResult, Statement, TransactionTrait,
 };
 
-use super::bulk::insert_missing;
+use super::bulk::{insert_missing, insert_missing_searched};
 use super::counters::{recount_draws, recount_site, recount_uses};
 use super::entities::{counter_deltas, reading_cards, reading_categories, reading_sessions, users};
 use super::user_card_stats::{UserCardsRecount, recount_user_cards};
@@ -122,9 +122,9 @@ impl SeedLoad {
 }
 
 async fn insert(transaction: &DatabaseTransaction, rows: SeedRows) -> Result<(), DbErr> {
-    insert_missing(transaction, rows.users).await?;
+    insert_missing_searched(transaction, rows.users).await?;
     insert_missing(transaction, rows.categories).await?;
-    insert_missing(transaction, rows.readings).await?;
+    insert_missing_searched(transaction, rows.readings).await?;
     insert_missing(transaction, rows.drawn_cards).await
 }
 

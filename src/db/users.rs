@@ -3,19 +3,20 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{
     CaseStatement, Expr, ExprTrait, IntoColumnRef, LockType, OnConflict, Order, Query, SimpleExpr,
-    UpdateStatement,
+    UpdateStatement, Value,
 };
 use sea_orm::{
     ColumnTrait, Condition, DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait,
     QueryFilter, QuerySelect, QueryTrait, Select,
 };
+use search_text::folded;
 use uuid::Uuid;
 
-use super::bulk::insert;
+use super::bulk::{Searched, insert_searched};
 use super::counters::touch_site_stats;
 use super::entities::users::{Column, Entity, Model};
 use super::query::count::exists;
-use super::query::keyset::{Keyset, KeysetList, page_of_rows};
+use super::query::keyset::{Access, Keyset, KeysetList, page_of_rows};
 use super::query::membership::is_one_of;
 use super::query::set;
 use super::query::text::contains;
@@ -138,9 +139,24 @@ fn credentials() -> Select<Entity> {
         .filter(Column::IsActive.eq(true))
 }
 
+/// Columns of the names as searches compare them: folded by this server, see `search_text`.
+const SEARCH_USERNAME: &str = "search_username";
+const SEARCH_DISPLAY_NAME: &str = "search_display_name";
+const SEARCH_EMAIL: &str = "search_email";
+
+impl Searched for Model {
+    const SEARCH_COLUMNS: &'static [&'static str] =
+        &[SEARCH_USERNAME, SEARCH_DISPLAY_NAME, SEARCH_EMAIL];
+
+    fn search_texts(&self) -> Vec<Value> {
+        let display_name = self.display_name.as_deref().map(folded);
+        vec![folded(&self.username).into(), display_name.into(), folded(&self.email).into()]
+    }
+}
+
 /// Inserts a user, unless the e-mail address or the username is taken. Returns whether it was inserted.
 pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool, DbError> {
-    let mut statement = insert([user]);
+    let mut statement = insert_searched([user]);
     statement.on_conflict(OnConflict::new().do_nothing().to_owned());
     Ok(transaction.execute("user_insert", &statement).await? == 1)
 }
@@ -274,8 +290,13 @@ pub async fn user_profile_change(
             .and_where(Expr::col(("others", Column::Username)).eq(username.clone()))
             .and_where(Expr::col(("others", Column::Id)).ne(id))
             .to_owned();
-        statement.value(Column::Username, username).and_where(Expr::exists(others).not());
+        statement
+            .value(SEARCH_USERNAME, folded(&username))
+            .value(Column::Username, username)
+            .and_where(Expr::exists(others).not());
     }
+    let display_name = change.display_name.as_ref().map(|name| name.as_deref().map(folded));
+    set(&mut statement, SEARCH_DISPLAY_NAME, display_name);
     set(&mut statement, Column::DisplayName, change.display_name);
     set(&mut statement, Column::Bio, change.bio);
     set(&mut statement, Column::Faction, change.faction);
@@ -400,9 +421,9 @@ pub async fn admin_users_page(
 ) -> Result<Page<AdminUserRow>, DbError> {
     const STATEMENT: &str = "admin_users_page";
     let searched = filter.search.as_ref().map(|search| {
-        let columns = [Column::Username, Column::DisplayName, Column::Email];
-        columns.into_iter().fold(Condition::any(), |any, column| {
-            any.add(contains(session.dialect(), column.into_column_ref(), search))
+        let term = folded(search);
+        Model::SEARCH_COLUMNS.iter().fold(Condition::any(), |any, column| {
+            any.add(contains(session.dialect(), (Entity, *column).into_column_ref(), &term))
         })
     });
     let locked = filter.is_locked.map(|(is_locked, now)| {
@@ -417,7 +438,7 @@ pub async fn admin_users_page(
             id: ((Entity, Column::Id).into_column_ref(), "id"),
             order: Order::Desc,
         },
-        partitions: Vec::new(),
+        access: Access::Ordered,
     };
     let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));

@@ -9,6 +9,7 @@ use super::scalars::DateTime;
 use crate::config::content;
 use crate::domain::page::Order;
 use crate::domain::range::Range;
+use crate::domain::search::has_trigram;
 use crate::services::validation::normalized;
 
 /// Sort direction. Items without a value come last in both directions.
@@ -99,23 +100,28 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
     Ok((!text.is_empty()).then_some(text))
 }
 
-/// The argument `search` of a public list, which has an index for texts of three characters and
-/// more.
-///
-/// # Errors
-///
-/// The text has less than 3 or more than 100 characters.
-pub fn search_text_of_all(search: Option<String>) -> Result<Option<String>, ApiError> {
-    let text = search_text(search)?;
-    let characters = text.as_ref().map(|text| text.chars().count());
-    match characters.filter(|characters| *characters < content::SEARCH_OF_ALL) {
-        None => Ok(text),
-        Some(characters) => Err(ApiError::BadInput {
-            argument: "search",
-            message: format!(
-                "`search` is {characters} long; it must have {} characters or more here",
-                content::SEARCH_OF_ALL
-            ),
-        }),
+/// The argument `search` of a list of all users' readings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicSearch {
+    /// Nothing to search for.
+    None,
+    /// A term that the index finds.
+    Term(String),
+    /// A term that the index does not find.
+    TooShort,
+}
+
+impl PublicSearch {
+    /// The argument, composed (NFC) and trimmed.
+    ///
+    /// # Errors
+    ///
+    /// The text has more than 100 characters.
+    pub fn parse(search: Option<String>) -> Result<Self, ApiError> {
+        Ok(match search_text(search)? {
+            None => Self::None,
+            Some(term) if has_trigram(&term) => Self::Term(term),
+            Some(_) => Self::TooShort,
+        })
     }
 }

@@ -10,7 +10,7 @@ use super::context::{RequestContext, request};
 use super::enums::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKey};
 use super::errors::ApiError;
 use super::id::GlobalId;
-use super::inputs::search_text_of_all;
+use super::inputs::PublicSearch;
 use super::pagination::{PageArguments, Paginated};
 use super::reading_lists::{ListName, PublicReadingFilter, ReadingPage};
 use super::scalars::DateTime;
@@ -64,7 +64,7 @@ impl ReadingQuery {
             PublicReadingFilter,
         >,
         #[graphql(
-            desc = "Substring of the question; case-insensitive, 3 to 100 characters. An empty text matches all."
+            desc = "Substring of the question; case-insensitive, at most 100 characters. At least 3 characters, or one that is Chinese, Japanese or Korean; a shorter one finds nothing, see `searchNotice`. An empty text matches all."
         )]
         search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
@@ -72,11 +72,15 @@ impl ReadingQuery {
         let arguments = PageArguments { first, after, last, before };
         let page = name.request(context, &arguments)?;
         let mut filter = filter.unwrap_or_default().into_domain()?;
-        filter.search = search_text_of_all(search)?;
+        filter.search = match PublicSearch::parse(search)? {
+            PublicSearch::None => None,
+            PublicSearch::Term(term) => Some(term),
+            PublicSearch::TooShort => return Ok(ReadingPage::of_short_term(name, &page)),
+        };
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let session = request(context).session.for_field("Query.publicReadings");
         let page = readings_page_public(&session, &filter, &page, columns).await?.map(Arc::new);
-        Ok(ReadingPage { list: name, page })
+        Ok(ReadingPage { list: name, page, search_notice: None })
     }
 }
 
@@ -92,7 +96,8 @@ pub struct Reading(pub Arc<ReadingRow>);
 
 impl Paginated for Reading {
     const EDGE: &'static str = "ReadingEdge";
-    const CONNECTION: &'static str = "ReadingConnection";
+    /// [`super::reading_lists::ReadingConnection`] has its fields, and is what the schema shows.
+    const CONNECTION: &'static str = "PlainReadingConnection";
 }
 
 /// Fields of a reading that read its long texts.

@@ -60,6 +60,9 @@ fn page_fields<'a>(
         "totalCount" => Field::infallible(|page, _, json| {
             json.optional(page.page.total, |json, total| json.raw(&total.to_string()));
         }),
+        "searchNotice" => Field::infallible(|page, _, json| {
+            json.optional(page.search_notice, |json, notice| json.unescaped(notice.name()));
+        }),
         _ => return None,
     })
 }

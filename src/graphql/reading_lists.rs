@@ -7,7 +7,7 @@ use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
 use async_graphql::{
     Context, ContextSelectionSet, Enum, ID, InputObject, OutputType, Positioned, ServerResult,
-    Value,
+    SimpleObject, Value,
 };
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use super::reading::Reading;
 use super::reading_json::page_of_readings;
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
-use crate::domain::page::{Order, Page, PageRequest};
+use crate::domain::page::{FetchedRows, Order, Page, PageRequest};
 use crate::domain::reading_list::{self, ArchiveFilter, OwnFilter};
 
 /// Filter of a user's readings. All given fields must match; of a list, one item must match, so an
@@ -310,35 +310,76 @@ impl CursorKey for ReadingKey {
     }
 }
 
+/// Reason for a search that was not executed, for the client to show.
+#[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchNotice {
+    /// The term is too short for a search in the readings of all users: it must have 3 characters, or
+    /// one that is Chinese, Japanese or Korean.
+    TermTooShort,
+}
+
+impl SearchNotice {
+    /// Name of the value in the schema.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TermTooShort => "TERM_TOO_SHORT",
+        }
+    }
+}
+
+/// A page of a list of readings.
+#[derive(SimpleObject)]
+pub struct ReadingConnection {
+    #[graphql(flatten)]
+    page: Connection<Reading>,
+    /// Reason why the search was not executed and the page is empty; null if it was executed, or
+    /// if there is no search.
+    search_notice: Option<SearchNotice>,
+}
+
 /// A page of readings, written by `reading_json` where its selection allows.
 pub struct ReadingPage {
     /// List that cursors are bound to.
     pub list: ListName,
     /// Rows and page flags.
     pub page: Page<Arc<ReadingRow>>,
+    /// Reason for a search that was not executed.
+    pub search_notice: Option<SearchNotice>,
 }
 
 impl ReadingPage {
+    /// The empty page of a search for a term that is too short.
+    #[must_use]
+    pub fn of_short_term(list: ListName, request: &PageRequest<ReadingKey>) -> Self {
+        let nothing = FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(0) };
+        let page = request.page(nothing);
+        Self { list, page, search_notice: Some(SearchNotice::TermTooShort) }
+    }
+
     /// Cursor of one of its readings.
     #[must_use]
     pub fn cursor_of(&self, reading: &ReadingRow) -> String {
         self.list.cursor_of(reading)
     }
 
-    fn connection(&self) -> Connection<Reading> {
+    fn connection(&self) -> ReadingConnection {
         let key_of = |row: &Arc<ReadingRow>| self.list.key_of(row);
-        Connection::new(self.list.as_str(), self.page.clone(), key_of, Reading)
+        ReadingConnection {
+            page: Connection::new(self.list.as_str(), self.page.clone(), key_of, Reading),
+            search_notice: self.search_notice,
+        }
     }
 }
 
 /// `ReadingConnection` in the schema.
 impl OutputType for ReadingPage {
     fn type_name() -> Cow<'static, str> {
-        <Connection<Reading> as OutputType>::type_name()
+        <ReadingConnection as OutputType>::type_name()
     }
 
     fn create_type_info(registry: &mut Registry) -> String {
-        <Connection<Reading> as OutputType>::create_type_info(registry)
+        <ReadingConnection as OutputType>::create_type_info(registry)
     }
 
     async fn resolve(

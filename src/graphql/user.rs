@@ -187,7 +187,7 @@ impl User {
         let page = loaded.unwrap_or_else(|| {
             page.page(FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(0) })
         });
-        Ok(ReadingPage { list: name, page })
+        Ok(ReadingPage { list: name, page, search_notice: None })
     }
 
     /// E-mail address. Null for everyone but the user and admins.

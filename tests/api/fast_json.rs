@@ -42,6 +42,7 @@ const TYPES: &[(&str, &[FieldOf])] = &[
             object("nodes", "Reading"),
             object("pageInfo", "PageInfo"),
             plain("totalCount"),
+            plain("searchNotice"),
         ],
     ),
     ("ReadingEdge", &[plain("cursor"), object("node", "Reading")]),
@@ -297,7 +298,8 @@ fn document(seed: u64) -> String {
     };
     let roots = ["publicReadings", "viewer { readings", "user(username: \"ben\") { readings"];
     let root = roots[author.rng.random_range(0..roots.len())];
-    let page = ["(first: 3)", "(last: 2)", "(first: 0)", ""][author.rng.random_range(0..4)];
+    let pages = ["(first: 3)", "(last: 2)", "(first: 0)", "", "(search: \"no\")"];
+    let page = pages[author.rng.random_range(0..pages.len())];
     let selection = author.selection("ReadingConnection", 5);
     let end = if root.contains('{') { "}" } else { "" };
     // Used once each here, so that none is unused.

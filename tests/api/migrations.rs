@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
+use search_text::indexed;
 
 use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, skip};
 
@@ -167,6 +168,78 @@ on_both_databases! {
         }
     }
 
+    async fn rows_that_are_there_already_are_folded_for_the_search(engine: Engine) {
+        const MIGRATION: &str = "m20261101_000028_fold_searched_texts";
+        /// More than one batch of the migration.
+        const READINGS: usize = 2_500;
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        let connection = database.connect().await;
+        let all = Migrator::migrations();
+        let before = all.iter().position(|migration| migration.name() == MIGRATION);
+        let last = u32::try_from(all.len() - before.expect("there is such a migration"));
+        let last = last.expect("a few");
+        Migrator::down(&connection, Some(last)).await.expect("down");
+
+        let backend = connection.get_database_backend();
+        let (id, now) = match engine {
+            Engine::Sqlite => ("unhex(printf('%032x', number))", "''"),
+            Engine::Postgres => ("CAST(lpad(to_hex(number), 32, '0') AS uuid)", "now()"),
+        };
+        execute(&connection, &format!(
+            "INSERT INTO users (id, email, username, password_hash, created_at, updated_at)
+             SELECT {id}, 'Σ@b', 'straße', '!', {now}, {now} FROM (SELECT 1 AS number) AS one"
+        )).await;
+        execute(&connection, &format!(
+            "INSERT INTO reading_sessions (id, user_id, spread_template_id, spread_type, character_voice,
+                karma_context, question, notes, interpretation, summary, locale, created_at, updated_at)
+             WITH RECURSIVE numbers (number) AS (
+                SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {READINGS}
+             )
+             SELECT {id}, users.id, spread.id, spread_type, 'ghoul', 'good',
+                'Straße \"' || number || '\"\\?', CASE WHEN number % 2 = 0 THEN 'Σίσυφος 愛' END,
+                '', '', 'en', {now}, {now}
+             FROM numbers, users, (SELECT * FROM spread_templates LIMIT 1) AS spread"
+        )).await;
+
+        let texts = async || {
+            let sql = "SELECT question, notes, search_question, search_notes FROM reading_sessions";
+            let rows = connection.query_all_raw(Statement::from_string(backend, sql)).await;
+            let text = |row: &QueryResult, name| {
+                row.try_get::<Option<String>>("", name).expect("a text or none")
+            };
+            let rows: Vec<_> = rows
+                .expect(sql)
+                .iter()
+                .map(|row| {
+                    ["question", "notes", "search_question", "search_notes"].map(|name| text(row, name))
+                })
+                .collect();
+            rows
+        };
+        // Up, down and up again, with rows.
+        for _ in 0..2 {
+            Migrator::up(&connection, None).await.expect("up");
+            let texts = texts().await;
+            assert_eq!(texts.len(), READINGS);
+            for [question, notes, search_question, search_notes] in texts {
+                assert_eq!(search_question, question.as_deref().map(indexed));
+                assert_eq!(search_notes, notes.as_deref().map(indexed));
+            }
+            let sql = "SELECT search_username || ' ' || search_email || coalesce(search_display_name, '')
+                AS name FROM users";
+            assert_eq!(names(&connection, sql, sql).await, BTreeSet::from(["strasse σ@b".to_owned()]));
+            if engine == Engine::Sqlite {
+                let sql = "SELECT count(*) AS number FROM reading_sessions_search
+                    WHERE reading_sessions_search MATCH '\"愛愛愛\"'";
+                let row = connection.query_one_raw(Statement::from_string(backend, sql)).await;
+                let number: i64 =
+                    row.expect(sql).expect("a row").try_get("", "number").expect("a number");
+                assert_eq!(number, i64::try_from(READINGS / 2).expect("a few"));
+            }
+            Migrator::down(&connection, Some(last)).await.expect("down");
+        }
+    }
+
     async fn wrong_words_are_rejected(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;
@@ -207,16 +280,21 @@ async fn the_search_index_of_sqlite_is_updated_with_its_table() {
     let insert = |id: &str, question: &str| {
         format!(
             "INSERT INTO reading_sessions (id, user_id, spread_template_id, spread_type, character_voice,
-                karma_context, question, notes, interpretation, summary, locale, created_at, updated_at)
-             SELECT x'{id}', x'01', id, spread_type, 'ghoul', 'good', '{question}', '輻射很高', '', '', 'en', '', ''
-             FROM spread_templates LIMIT 1"
+                karma_context, question, search_question, notes, search_notes, interpretation, summary,
+                locale, created_at, updated_at)
+             SELECT x'{id}', x'01', id, spread_type, 'ghoul', 'good', '{question}', '{}', '輻射很高', '{}',
+                '', '', 'en', '', ''
+             FROM spread_templates LIMIT 1",
+            indexed(question),
+            indexed("輻射很高")
         )
     };
     let found = async |term: &str| {
         let sql = format!(
             "SELECT hex(r.id) AS name FROM reading_sessions_search s
              JOIN reading_sessions r ON r.search_id = s.rowid
-             WHERE reading_sessions_search MATCH '\"{term}\"' ORDER BY 1"
+             WHERE reading_sessions_search MATCH '\"{}\"' ORDER BY 1",
+            indexed(term)
         );
         names(&connection, &sql, "").await.into_iter().collect::<Vec<_>>()
     };
@@ -233,10 +311,11 @@ async fn the_search_index_of_sqlite_is_updated_with_its_table() {
     assert_eq!(found("caravan").await, ["0A"]);
     assert_eq!(found("避難所").await, ["0B"]);
     assert_eq!(found("輻射很").await, ["0A", "0B"]);
+    assert_eq!(found("難").await, ["0B"]);
 
     execute(
         &connection,
-        "UPDATE reading_sessions SET question = 'And the brahmin?' WHERE id = x'0A'",
+        "UPDATE reading_sessions SET search_question = 'and the brahmin?' WHERE id = x'0A'",
     )
     .await;
     assert!(found("caravan").await.is_empty());

@@ -48,6 +48,15 @@ const REPEATED: [&str; 4] = [
     "public_readings_searched",
     "own_readings_searched",
 ];
+/// Cases whose plans do not depend on the rows that PostgreSQL samples: searches of public readings. With
+/// statistics of the searched texts, a rare word in one of a few sampled texts would count as a common one.
+const SAMPLED_AGAIN: [&str; 3] = [
+    "public_readings_searched",
+    "public_readings_searched_after",
+    "public_readings_searched_with_total",
+];
+/// Sizes of other samples: of a few rows to all of them.
+const OTHER_SAMPLES: [u32; 4] = [1, 10, 100, 2_000];
 /// Tables that no statement may read in whole.
 const LARGE: [&str; 4] = ["reading_sessions", "reading_cards", "users", "user_card_stats"];
 
@@ -90,7 +99,7 @@ const READ_IN_WHOLE: [(&[Engine], &str, &str); 4] = [
 ];
 
 /// Indexes, each with a case whose plan is another without it.
-const NEEDED: [(&[Engine], &str, &str); 22] = [
+const NEEDED: [(&[Engine], &str, &str); 21] = [
     (ONLY_SQLITE, "idx_reading_sessions_user_id", "own_readings_searched_with_total"),
     (BOTH, "idx_reading_sessions_public_feed", "public_readings_with_total"),
     (BOTH, "idx_reading_sessions_user_active", "readings_of_a_user"),
@@ -106,7 +115,6 @@ const NEEDED: [(&[Engine], &str, &str); 22] = [
     (ONLY_POSTGRES, "idx_reading_sessions_category_id", "own_readings_by_all"),
     (ONLY_POSTGRES, "idx_reading_sessions_tags", "own_readings_tagged"),
     (ONLY_POSTGRES, "idx_reading_sessions_question_trgm", "public_readings_searched"),
-    (ONLY_POSTGRES, "idx_reading_sessions_created_at", "public_readings_searched_after"),
     (ONLY_POSTGRES, "idx_reading_sessions_user_texts", "own_readings_searched"),
     (ONLY_POSTGRES, "idx_reading_sessions_user_long_texts", "own_readings_searched"),
     (ONLY_POSTGRES, "idx_reading_sessions_spread_type", "public_readings_of_words"),
@@ -207,6 +215,9 @@ struct Taken {
     cases: BTreeMap<&'static str, Statements>,
     /// The same of the cases of [`REPEATED`], after many executions. PostgreSQL only.
     repeated: BTreeMap<&'static str, Statements>,
+    /// The plans of the cases of [`SAMPLED_AGAIN`] with other samples, with the samples' sizes. PostgreSQL
+    /// only.
+    sampled_again: Vec<(u32, &'static str, Statements)>,
     /// The same of the case that needs an index, without it.
     without: BTreeMap<&'static str, (&'static str, Statements)>,
     /// The indexes that no constraint needs.
@@ -548,6 +559,32 @@ impl Loaded {
         statements
     }
 
+    /// The plans of the cases of [`SAMPLED_AGAIN`], after the database has sampled other rows.
+    async fn take_sampled_again(
+        &self,
+        values: &[ViewerValues],
+    ) -> Vec<(u32, &'static str, Statements)> {
+        let mut taken = Vec::new();
+        for target in OTHER_SAMPLES {
+            // In one request, because the setting is that of one connection.
+            let analyze = |target| {
+                format!(
+                    "SET default_statistics_target = {target}; ANALYZE reading_sessions;
+                    RESET default_statistics_target"
+                )
+            };
+            self.execute(&analyze(target)).await;
+            for (name, fields) in CASES.iter().copied() {
+                if SAMPLED_AGAIN.contains(&name) {
+                    taken.push((target, name, self.take(fields, values).await));
+                }
+            }
+            self.execute(&analyze(SAMPLED)).await;
+        }
+        assert_eq!(taken.len(), SAMPLED_AGAIN.len() * OTHER_SAMPLES.len());
+        taken
+    }
+
     /// Executes a case with all values, and adds the plans that PostgreSQL logs.
     async fn explain(&self, fields: &str, values: &[ViewerValues], statements: &mut Statements) {
         for values in values {
@@ -598,6 +635,10 @@ impl Taken {
             }
             assert_eq!(repeated.len(), REPEATED.len());
         }
+        let sampled_again = match engine {
+            Engine::Sqlite => Vec::new(),
+            Engine::Postgres => loaded.take_sampled_again(&values).await,
+        };
         let mut without = BTreeMap::new();
         for (index, case) in needed(engine) {
             let (_, fields) = CASES.iter().find(|(name, _)| *name == case).expect("a case");
@@ -606,7 +647,8 @@ impl Taken {
             without.insert(index, (case, loaded.take(fields, &values).await));
             loaded.execute(definition).await;
         }
-        Self { cases, repeated, without, indexes: indexes.into_keys().collect() }
+        let indexes = indexes.into_keys().collect();
+        Self { cases, repeated, sampled_again, without, indexes }
     }
 
     /// Taken once for all tests. `None`, with a word about it, where they cannot be.
@@ -709,6 +751,26 @@ async fn plans_do_not_change_with_the_number_of_executions() {
     let Some(taken) = Taken::of(Engine::Postgres, test).await else { return };
     for (case, statements) in &taken.repeated {
         assert_eq!(plans_of(statements), plans_of(&taken.cases[case]), "{case}");
+    }
+}
+
+/// Another sample is another estimate of the number of matches. The plan has to be the same, and to use the
+/// index of trigrams, whatever the estimate.
+#[tokio::test]
+async fn plans_of_searches_do_not_change_with_the_sampled_rows() {
+    let test = "plans_of_searches_do_not_change_with_the_sampled_rows";
+    if !Engine::has_postgres(test) {
+        return;
+    }
+    let Some(taken) = Taken::of(Engine::Postgres, test).await else { return };
+    for (target, case, statements) in &taken.sampled_again {
+        assert_eq!(plans_of(statements), plans_of(&taken.cases[case]), "{case}, {target}");
+        let trigrams = "idx_reading_sessions_question_trgm";
+        for plan in plans_of(statements).into_iter().flatten() {
+            let mut scans = plan.iter().filter_map(|step| step.scan.as_ref());
+            let is_used = scans.any(|scan| scan.index.as_deref() == Some(trigrams));
+            assert!(is_used, "{case}, {target}: {}", text_of(plan));
+        }
     }
 }
 

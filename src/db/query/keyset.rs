@@ -8,13 +8,14 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, ColumnRef, Condition, Expr, ExprTrait, Func, IntoColumnRef, JoinType, Order,
-    Query, SelectStatement, SimpleExpr, UnionType, Value,
+    Alias, Asterisk, ColumnRef, CommonTableExpression, Condition, Expr, ExprTrait, Func,
+    IntoColumnRef, JoinType, Order, Query, SelectStatement, SimpleExpr, UnionType, Value,
+    WithClause,
 };
 use sea_orm::{DbErr, QueryResult};
 use uuid::Uuid;
 
-use super::count::count;
+use super::count::{count, exists};
 use super::membership::uuid_array;
 use super::{Dialect, constant};
 use crate::domain::page::{Direction, FetchedRows, Page, PageRequest};
@@ -23,6 +24,8 @@ const PARENT: &str = "parent";
 const FLAGS: &str = "flags";
 const PAGE: &str = "page";
 const FOUND: &str = "found";
+const NEAREST: &str = "nearest";
+const ALL: &str = "all_found";
 const HAS_OTHER_SIDE: &str = "has_other_side";
 const TOTAL: &str = "total";
 
@@ -46,11 +49,37 @@ pub struct KeysetList {
     pub condition: Condition,
     /// Order of the list.
     pub keyset: Keyset,
-    /// Conditions of which each row meets exactly one, each with an index that covers the list's
-    /// condition and order. If there are any, a page's ids are found first, by index-only scans, and the
-    /// rows are read by id. Otherwise PostgreSQL reads the row of each index entry, of non-matching rows
-    /// too.
-    pub partitions: Vec<SimpleExpr>,
+    /// Way to the rows of a page.
+    pub access: Access,
+}
+
+/// Way to the rows of a page.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// In the list's order, until the page is full, or whatever the database plans.
+    Ordered,
+    /// By conditions of which each row meets exactly one, each with an index that covers the list's
+    /// condition and order. A page's ids are found first, by index-only scans, and the rows are read by
+    /// id. Otherwise PostgreSQL reads the row of each index entry, of non-matching rows too.
+    Partitions(Vec<SimpleExpr>),
+    /// By a probe, and by an index of the condition if that does not fill the page.
+    Probe(Probe),
+}
+
+/// The rows next to the key in the list's order, of which those that meet the list's condition are taken
+/// first. Only if they do not fill the page are all matches found, by an index without an order.
+///
+/// The better way depends on the number of matches: a page of a common word is full after a few rows, and
+/// for a rare one all rows would be read. PostgreSQL would guess that number by a sample, and at times be
+/// wrong by a hundred times. Here both ways have a bound, and one plan serves all values.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    /// The table.
+    pub table: &'static str,
+    /// Part of the list's condition that an index in the list's order holds.
+    pub condition: Condition,
+    /// Number of rows to compare.
+    pub rows: u64,
 }
 
 /// A side of the key of a page.
@@ -108,37 +137,52 @@ impl KeysetList {
         if let Some(further) = further {
             all.and_where(further);
         }
-        let mut partitions = self.partitions.iter().map(|partition| {
-            let mut rows = all.clone();
-            rows.clear_selects().and_where(partition.clone());
-            // The id first, as in the rows of the list.
-            for (column, name) in self.keyset.all().rev() {
-                rows.expr_as(Expr::col(column.clone()), Alias::new(*name));
-            }
+        let Access::Partitions(partitions) = &self.access else {
+            return (all, self.keyset.clone());
+        };
+        let mut partitions = partitions.iter().map(|partition| {
+            let mut rows = self.keys_of(&all);
+            rows.and_where(partition.clone());
             rows
         });
         let Some(mut found) = partitions.next() else { return (all, self.keyset.clone()) };
         for partition in partitions {
             found.union(UnionType::All, partition);
         }
+        (select_found(found), self.keyset_of_found())
+    }
+
+    /// The rows' ids and sort values alone. The id is first, as in the rows of the list.
+    fn keys_of(&self, rows: &SelectStatement) -> SelectStatement {
+        let mut keys = rows.clone();
+        keys.clear_selects();
+        for (column, name) in self.keyset.all().rev() {
+            keys.expr_as(Expr::col(column.clone()), Alias::new(*name));
+        }
+        keys
+    }
+
+    /// The keyset in terms of [`select_found`].
+    fn keyset_of_found(&self) -> Keyset {
         let named = |name| ((Alias::new(FOUND), Alias::new(name)).into_column_ref(), name);
-        let keyset = Keyset {
+        Keyset {
             columns: self.keyset.columns.iter().map(|(_, name)| named(*name)).collect(),
             id: named(self.keyset.id.1),
             order: self.keyset.order.clone(),
-        };
-        let mut statement = Query::select();
-        statement.column((Alias::new(FOUND), Asterisk)).from_subquery(found, Alias::new(FOUND));
-        (statement, keyset)
+        }
     }
 
     /// The page's rows, and one more.
     fn page<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SelectStatement {
         let after = key.map(|key| self.keyset.compare(key, request.direction, KeySide::Page));
-        let (mut found, keyset) = self.find(after);
+        let limit = request.fetch_limit() as u64;
+        let (mut found, keyset) = match &self.access {
+            Access::Probe(probe) => self.find_by_probe(probe, request.direction, after, limit),
+            Access::Ordered | Access::Partitions(_) => self.find(after),
+        };
         keyset.order(&mut found, request.direction);
-        found.limit(request.fetch_limit() as u64);
-        if self.partitions.is_empty() {
+        found.limit(limit);
+        if matches!(self.access, Access::Ordered) {
             return found;
         }
         let is_found = Expr::col(self.keyset.id.0.clone()).eq(Expr::col(keyset.id.0));
@@ -147,10 +191,73 @@ impl KeysetList {
         page
     }
 
+    /// The matches among the rows that a probe compares, in the order of that direction.
+    fn probe(
+        &self,
+        probe: &Probe,
+        direction: Direction,
+        further: Option<SimpleExpr>,
+    ) -> SelectStatement {
+        let mut compared = Query::select();
+        compared.column(Asterisk).from(probe.table).cond_where(probe.condition.clone());
+        if let Some(further) = further {
+            compared.and_where(further);
+        }
+        self.keyset.order(&mut compared, direction);
+        compared.limit(probe.rows);
+        // Under the name of the table, to which the condition refers.
+        let mut matches = Query::select();
+        matches.from_subquery(compared, Alias::new(probe.table)).cond_where(self.condition.clone());
+        let mut matches = self.keys_of(&matches);
+        self.keyset.order(&mut matches, direction);
+        matches
+    }
+
+    /// The keys of the matches that a probe finds; of all matches, if those are less than the limit. Both
+    /// are materialized, so that each is planned by itself: within the statement PostgreSQL would look for
+    /// all matches in the list's order, for the sake of the limit.
+    fn find_by_probe(
+        &self,
+        probe: &Probe,
+        direction: Direction,
+        further: Option<SimpleExpr>,
+        limit: u64,
+    ) -> (SelectStatement, Keyset) {
+        let mut nearest = self.probe(probe, direction, further.clone());
+        nearest.limit(limit);
+        let of = |name| Query::select().column(Asterisk).from(Alias::new(name)).to_owned();
+        let mut all = self.keys_of(&self.all());
+        if let Some(further) = further {
+            all.and_where(further);
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        all.and_where(count(&of(NEAREST)).lt(constant(limit)));
+        let mut found = of(NEAREST);
+        // Without the duplicates.
+        found.union(UnionType::Distinct, of(ALL));
+        let mut with = WithClause::new();
+        for (name, query) in [(NEAREST, nearest), (ALL, all)] {
+            let mut table = CommonTableExpression::new();
+            table.table_name(Alias::new(name)).query(query).materialized(true);
+            with.cte(table);
+        }
+        let mut statement = select_found(found);
+        statement.with_cte(with);
+        (statement, self.keyset_of_found())
+    }
+
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
-        let (mut nearest, keyset) =
-            self.find(Some(self.keyset.compare(key, request.direction, KeySide::Opposite)));
+        let opposite = self.keyset.compare(key, request.direction, KeySide::Opposite);
+        if let Access::Probe(probe) = &self.access {
+            let reversed = request.direction.reversed();
+            let nearest = self.probe(probe, reversed, Some(opposite.clone()));
+            // Counted, so that they are found by the index: for the sake of one PostgreSQL would look for
+            // it in the list's order.
+            let all = self.all().and_where(opposite).to_owned();
+            return exists(&nearest).or(count(&all).gt(constant(0)));
+        }
+        let (mut nearest, keyset) = self.find(Some(opposite));
         nearest.clear_selects().expr(constant(true));
         // The nearest row, and not any: PostgreSQL looks for any by reading the table from its
         // beginning where it expects many.
@@ -164,7 +271,7 @@ impl KeysetList {
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
-    /// use wasteland_tarot::db::query::keyset::{Keyset, KeysetList};
+    /// use wasteland_tarot::db::query::keyset::{Access, Keyset, KeysetList};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
@@ -176,7 +283,7 @@ impl KeysetList {
     ///         id: (column("id"), "id"),
     ///         order: Order::Desc,
     ///     },
-    ///     partitions: Vec::new(),
+    ///     access: Access::Ordered,
     /// };
     /// let request = PageRequest {
     ///     direction: Direction::Forward,
@@ -221,7 +328,7 @@ impl KeysetList {
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
     /// use uuid::Uuid;
-    /// use wasteland_tarot::db::query::{Dialect, keyset::{Keyset, KeysetList}};
+    /// use wasteland_tarot::db::query::{Dialect, keyset::{Access, Keyset, KeysetList}};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
@@ -233,7 +340,7 @@ impl KeysetList {
     ///         id: (column("id"), "id"),
     ///         order: Order::Asc,
     ///     },
-    ///     partitions: Vec::new(),
+    ///     access: Access::Ordered,
     /// };
     /// let top: PageRequest<()> =
     ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
@@ -308,6 +415,12 @@ impl KeysetList {
                 .order_by((Alias::new(PAGE), Alias::new(*name)).into_column_ref(), order.clone());
         }
     }
+}
+
+/// The rows of a statement of keys, under one name.
+fn select_found(keys: SelectStatement) -> SelectStatement {
+    let found = Alias::new(FOUND);
+    Query::select().column((found.clone(), Asterisk)).from_subquery(keys, found).to_owned()
 }
 
 fn parents_of_sqlite(parents: &[Uuid]) -> SelectStatement {

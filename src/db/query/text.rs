@@ -1,25 +1,21 @@
 //! Text search. Search terms are literal: `%`, `_` and quotes have no special meaning. Case is ignored.
 
-use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::{
-    Alias, BinOper, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
+    Alias, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
 };
+use search_text::{has_trigram, indexed};
 
 use super::Dialect;
 
-/// Length of the shortest term that a trigram index finds, in characters.
-const TRIGRAM: usize = 3;
-/// Escape character of patterns.
-const ESCAPE: char = '\\';
-
-/// True if the column contains the text. On SQLite case is ignored for Latin letters only.
+/// True if the column contains the text, character by character. For a search without regard to case both
+/// are folded.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, IntoColumnRef, PostgresQueryBuilder, Query};
 /// use wasteland_tarot::db::query::{Dialect, text::contains};
 ///
-/// let name = Alias::new("username").into_column_ref();
+/// let name = Alias::new("search_username").into_column_ref();
 /// let query = Query::select()
 ///     .column(name.clone())
 ///     .from("users")
@@ -27,20 +23,19 @@ const ESCAPE: char = '\\';
 ///     .to_owned();
 /// assert_eq!(
 ///     query.to_string(PostgresQueryBuilder),
-///     r#"SELECT "username" FROM "users" WHERE "username" ILIKE E'%50\\%%'"#
+///     r#"SELECT "search_username" FROM "users" WHERE STRPOS("search_username", '50%') > 0"#
 /// );
 /// ```
 #[must_use]
 pub fn contains(dialect: Dialect, column: ColumnRef, text: &str) -> SimpleExpr {
-    let like = LikeExpr::new(pattern_of(text));
-    if dialect.is_sqlite() {
-        Expr::col(column).like(like.escape(ESCAPE))
-    } else {
-        // PostgreSQL's default escape character. An explicit ESCAPE clause makes sea-query put brackets
-        // around pattern and clause, which is invalid SQL.
-        Expr::col(column).ilike(like)
-    }
+    let position = if dialect.is_sqlite() { "INSTR" } else { "STRPOS" };
+    let position = Func::cust(position).arg(Expr::col(column)).arg(text);
+    SimpleExpr::from(position).gt(super::constant(0))
 }
+
+/// Escape character of patterns: PostgreSQL's default. An explicit ESCAPE clause makes sea-query put brackets
+/// around pattern and clause, which is invalid SQL.
+const ESCAPE: char = '\\';
 
 /// The `LIKE` pattern that matches a text anywhere.
 fn pattern_of(text: &str) -> String {
@@ -56,7 +51,8 @@ fn pattern_of(text: &str) -> String {
     pattern
 }
 
-/// The search index of a table's texts.
+/// The search index of a table's texts. Its columns hold texts in the form of [`indexed`], which both
+/// databases compare as they are: case is folded by this server alone.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchIndex {
     /// The table.
@@ -68,12 +64,12 @@ pub struct SearchIndex {
 }
 
 impl SearchIndex {
-    /// True if one of these columns contains the text. PostgreSQL finds terms of three letters and more by
-    /// the trigrams of each column, if all columns have an index; SQLite finds terms of three characters
-    /// and more. Shorter terms are compared row by row: narrow the rows first.
+    /// True if one of these columns contains the text. PostgreSQL finds terms by the trigrams of each
+    /// column, if all columns have an index; SQLite finds terms that have a trigram. Shorter terms are
+    /// compared row by row: narrow the rows first.
     ///
     /// ```
-    /// use sea_orm::sea_query::{Alias, Query, SqliteQueryBuilder};
+    /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query, SqliteQueryBuilder};
     /// use wasteland_tarot::db::query::{Dialect, text::SearchIndex};
     ///
     /// let index = SearchIndex {
@@ -81,29 +77,34 @@ impl SearchIndex {
     ///     index: "reading_sessions_search",
     ///     row: "search_id",
     /// };
-    /// let sql = |text| {
+    /// let query = |dialect, text| {
     ///     Query::select()
     ///         .column(Alias::new("id"))
     ///         .from("reading_sessions")
-    ///         .and_where(index.contains(Dialect::Sqlite, &["question", "notes"], text))
-    ///         .to_string(SqliteQueryBuilder)
+    ///         .and_where(index.contains(dialect, &["search_question", "search_notes"], text))
+    ///         .to_owned()
     /// };
-    /// assert!(sql("fußball").contains(r#"MATCH '{question notes} : "fußball"'"#));
-    /// assert!(sql("愛").contains(r#"INSTR("reading_sessions"."question", '愛') > 0"#));
+    /// let sqlite = |text| query(Dialect::Sqlite, text).to_string(SqliteQueryBuilder);
+    /// assert!(sqlite("Fußball").contains(r#"MATCH '{search_question search_notes} : "fussball"'"#));
+    /// assert!(sqlite("愛").contains(r#"MATCH '{search_question search_notes} : "愛愛愛"'"#));
+    /// assert!(sqlite("no").contains(r#"INSTR("reading_sessions"."search_question", 'no') > 0"#));
+    /// let postgres = query(Dialect::Postgres, "50%").to_string(PostgresQueryBuilder);
+    /// assert!(postgres.contains(r#""search_question" LIKE E'%50\\%%'"#), "{postgres}");
     /// ```
     #[must_use]
     pub fn contains(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
         let column = |name: &'static str| (self.table, name).into_column_ref();
+        let term = indexed(text);
         if !dialect.is_sqlite() {
-            return any(columns.iter().map(|name| contains(dialect, column(name), text)));
+            let like = |name: &&'static str| {
+                Expr::col(column(name)).like(LikeExpr::new(pattern_of(&term)))
+            };
+            return any(columns.iter().map(like));
         }
-        if text.chars().count() < TRIGRAM {
-            let variants = case_variants(text);
-            return any(columns.iter().flat_map(|name| {
-                variants.iter().map(|variant| holds(Expr::col(column(name)), variant))
-            }));
+        if !has_trigram(text) {
+            return self.compares(dialect, columns, text);
         }
-        let quoted = text.replace('"', "\"\"");
+        let quoted = term.replace('"', "\"\"");
         let phrase = format!("{{{}}} : \"{quoted}\"", columns.join(" "));
         let index = Alias::new(self.index);
         let rows = Query::select()
@@ -115,13 +116,13 @@ impl SearchIndex {
         Expr::col(column(self.row)).in_subquery(rows)
     }
 
-    /// The same on PostgreSQL, compared row by row whatever the term, so that the generic plan suits all
-    /// terms: for rows that a covering index has narrowed. (`ILIKE` may use the trigram index, and its
-    /// generic plan would do so for a term without trigrams too.)
+    /// The same, compared row by row whatever the term, for rows that an index has narrowed. PostgreSQL has
+    /// one generic plan for all terms then: of `LIKE` that plan may use the index of trigrams, for a term
+    /// without trigrams too.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
-    /// use wasteland_tarot::db::query::text::SearchIndex;
+    /// use wasteland_tarot::db::query::{Dialect, text::SearchIndex};
     ///
     /// let index = SearchIndex {
     ///     table: "reading_sessions",
@@ -131,46 +132,18 @@ impl SearchIndex {
     /// let sql = Query::select()
     ///     .column(Alias::new("id"))
     ///     .from("reading_sessions")
-    ///     .and_where(index.compares(&["question"], "愛"))
+    ///     .and_where(index.compares(Dialect::Postgres, &["search_question"], "No"))
     ///     .to_string(PostgresQueryBuilder);
-    /// assert!(sql.ends_with(r#"LOWER("reading_sessions"."question") LIKE LOWER('%愛%')"#), "{sql}");
+    /// assert!(sql.ends_with(r#"STRPOS("reading_sessions"."search_question", 'no') > 0"#), "{sql}");
     /// ```
     #[must_use]
-    pub fn compares(&self, columns: &[&'static str], text: &str) -> SimpleExpr {
-        any(columns.iter().map(|name| {
-            let column = Expr::col((self.table, *name).into_column_ref());
-            let pattern = Func::lower(Expr::value(pattern_of(text)));
-            SimpleExpr::from(Func::lower(column)).binary(BinOper::Like, pattern)
-        }))
+    pub fn compares(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
+        let term = indexed(text);
+        let column = |name: &'static str| (self.table, name).into_column_ref();
+        any(columns.iter().map(|name| contains(dialect, column(name), &term)))
     }
 }
 
 fn any(conditions: impl Iterator<Item = SimpleExpr>) -> SimpleExpr {
     conditions.reduce(ExprTrait::or).unwrap_or_else(|| super::constant(false))
-}
-
-fn holds(text: SimpleExpr, part: &str) -> SimpleExpr {
-    SimpleExpr::from(Func::cust("INSTR").arg(text).arg(part)).gt(super::constant(0))
-}
-
-/// All spellings of a short text in upper and lower case.
-fn case_variants(text: &str) -> Vec<String> {
-    let mut texts = vec![String::new()];
-    for character in text.chars() {
-        let mut cases = vec![character];
-        for other in [single(character.to_lowercase()), single(character.to_uppercase())] {
-            cases.extend(other.filter(|other| *other != character));
-        }
-        texts = texts
-            .iter()
-            .flat_map(|begun| cases.iter().map(move |character| format!("{begun}{character}")))
-            .collect();
-    }
-    texts
-}
-
-/// The only character of an iterator, `None` if there are several.
-fn single(mut characters: impl Iterator<Item = char>) -> Option<char> {
-    let first = characters.next();
-    if characters.next().is_none() { first } else { None }
 }
