@@ -172,6 +172,7 @@ on_both_databases! {
             ("micro", "5 µSv an hour?"),
             ("full width", "ＶＡＵＬＴ１１１ ？"),
             ("chinese", "我的愛人會回來嗎？"),
+            ("signs", "Who?!? %_% ..."),
         ];
         let readings = texts.map(|(name, text)| reading_sessions::Model {
             question: text.to_owned(),
@@ -203,6 +204,11 @@ on_both_databases! {
             ("嗎？", &["chinese"]),
             ("愛會", &[]),
             ("人人", &[]),
+            // Signs have no trigrams on PostgreSQL.
+            ("?!?", &["signs"]),
+            ("%_%", &["signs"]),
+            ("o?!", &["signs"]),
+            ("!!!", &[]),
         ] {
             let expected: BTreeSet<_> = names.iter().map(|name| reading_id(name)).collect();
             let (public, own) = search(&app, term).await;

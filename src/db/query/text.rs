@@ -4,7 +4,7 @@ use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::{
     Alias, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
 };
-use search_text::{has_trigram, indexed};
+use search_text::{TRIGRAM, has_trigram, indexed};
 
 use super::Dialect;
 
@@ -65,8 +65,8 @@ pub struct SearchIndex {
 
 impl SearchIndex {
     /// True if one of these columns contains the text. PostgreSQL finds terms by the trigrams of each
-    /// column, if all columns have an index; SQLite finds terms that have a trigram. Shorter terms are
-    /// compared row by row: narrow the rows first.
+    /// column, if all columns have an index; SQLite finds terms of three characters. Shorter terms, and on
+    /// PostgreSQL those of signs alone, are compared row by row: narrow the rows first.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query, SqliteQueryBuilder};
@@ -88,21 +88,24 @@ impl SearchIndex {
     /// assert!(sqlite("Fußball").contains(r#"MATCH '{search_question search_notes} : "fussball"'"#));
     /// assert!(sqlite("愛").contains(r#"MATCH '{search_question search_notes} : "愛愛愛"'"#));
     /// assert!(sqlite("no").contains(r#"INSTR("reading_sessions"."search_question", 'no') > 0"#));
-    /// let postgres = query(Dialect::Postgres, "50%").to_string(PostgresQueryBuilder);
-    /// assert!(postgres.contains(r#""search_question" LIKE E'%50\\%%'"#), "{postgres}");
+    /// let postgres = |text| query(Dialect::Postgres, text).to_string(PostgresQueryBuilder);
+    /// assert!(postgres("50%").contains(r#""search_question" LIKE E'%50\\%%'"#));
+    /// assert!(postgres("???").contains(r#"STRPOS("reading_sessions"."search_question", '???') > 0"#));
     /// ```
     #[must_use]
     pub fn contains(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
         let column = |name: &'static str| (self.table, name).into_column_ref();
         let term = indexed(text);
+        let has_trigram =
+            if dialect.is_sqlite() { has_trigram(text) } else { has_trigram_of_words(&term) };
+        if !has_trigram {
+            return self.compares(dialect, columns, text);
+        }
         if !dialect.is_sqlite() {
             let like = |name: &&'static str| {
                 Expr::col(column(name)).like(LikeExpr::new(pattern_of(&term)))
             };
             return any(columns.iter().map(like));
-        }
-        if !has_trigram(text) {
-            return self.compares(dialect, columns, text);
         }
         let quoted = term.replace('"', "\"\"");
         let phrase = format!("{{{}}} : \"{quoted}\"", columns.join(" "));
@@ -144,6 +147,34 @@ impl SearchIndex {
     }
 }
 
+/// True if PostgreSQL's index finds a term. It has trigrams of words alone, letters and digits, with two
+/// spaces before a word and one after it. For a term without any it would be read in whole.
+fn has_trigram_of_words(term: &str) -> bool {
+    let words: Vec<&str> = term.split(|character: char| !character.is_alphanumeric()).collect();
+    // The term may go on before its first word and after its last one.
+    let last = words.len() - 1;
+    words.iter().enumerate().any(|(at, word)| {
+        let before = if at == 0 { 0 } else { 2 };
+        let after = usize::from(at < last);
+        !word.is_empty() && before + word.chars().count() + after >= TRIGRAM
+    })
+}
+
 fn any(conditions: impl Iterator<Item = SimpleExpr>) -> SimpleExpr {
     conditions.reduce(ExprTrait::or).unwrap_or_else(|| super::constant(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_of_signs_have_no_trigrams_of_words() {
+        for term in ["abc", "愛愛愛", "a b", "?a", "ab?", "a-b-c", "100%", "é ü"] {
+            assert!(has_trigram_of_words(term), "{term}");
+        }
+        for term in ["", "a", "ab", "???", "a??", "...", "50", "\u{1f600}\u{1f600}\u{1f600}"] {
+            assert!(!has_trigram_of_words(term), "{term}");
+        }
+    }
 }
