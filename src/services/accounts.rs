@@ -13,6 +13,7 @@ use super::Services;
 use super::error::ServiceError;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
 use super::logins::{self, TokenPair};
+use super::passwords;
 use super::rate_limits::RateLimitKey;
 use super::validation::{Lines, Validator, is_invisible, normalized};
 use super::write_transaction::WriteTransaction;
@@ -227,7 +228,7 @@ fn checked_username(validator: &mut Validator, username: &str) -> String {
 }
 
 fn checked_password(validator: &mut Validator, field: &str, password: &str) {
-    let (count, min, max) = (password.chars().count(), *PASSWORD.start(), *PASSWORD.end());
+    let (count, min, max) = (passwords::length(password), *PASSWORD.start(), *PASSWORD.end());
     let (code, message) = if count == 0 {
         (UserErrorCode::Required, format!("{field} is missing"))
     } else if count < min {

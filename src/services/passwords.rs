@@ -86,6 +86,12 @@ impl PasswordHasher {
     }
 }
 
+/// Number of characters of a password, in the form in which it is hashed.
+#[must_use]
+pub fn length(password: &str) -> usize {
+    password.nfc().count()
+}
+
 /// NFC form: a password is the same however a keyboard composes its letters.
 fn normalized(password: &str) -> String {
     password.nfc().collect()

@@ -15,6 +15,7 @@ use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::passwords;
 use super::rate_limits::RateLimitKey;
 use super::tokens::SignedToken;
 use super::validation::{Lines, Validator};
@@ -137,7 +138,7 @@ fn checked(
     let password = input.password.filter(|password| !password.is_empty());
     if let Some(password) = &password {
         let (count, min, max) =
-            (password.chars().count(), *SHARE_PASSWORD.start(), *SHARE_PASSWORD.end());
+            (passwords::length(password), *SHARE_PASSWORD.start(), *SHARE_PASSWORD.end());
         if !SHARE_PASSWORD.contains(&count) {
             let code = if count < min { UserErrorCode::TooShort } else { UserErrorCode::TooLong };
             let message = format!("password has {count} characters; it must have {min} to {max}");

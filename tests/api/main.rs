@@ -29,6 +29,7 @@ mod share_links;
 mod spread_lists;
 mod spreads;
 mod statistics;
+mod text_lengths;
 mod text_search;
 mod users;
 mod visibility;
