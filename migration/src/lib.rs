@@ -31,6 +31,7 @@ mod m20261101_000023_cover_statistics;
 mod m20261101_000024_search_in_an_index;
 mod m20261101_000025_create_cache_outbox;
 mod m20261101_000026_search_public_readings;
+mod m20261101_000027_branch_refresh_tokens;
 mod m20261101_000028_fold_searched_texts;
 mod m20261101_000029_fold_names_of_users;
 mod search_texts;
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000024_search_in_an_index::Migration),
             Box::new(m20261101_000025_create_cache_outbox::Migration),
             Box::new(m20261101_000026_search_public_readings::Migration),
+            Box::new(m20261101_000027_branch_refresh_tokens::Migration),
             Box::new(m20261101_000028_fold_searched_texts::Migration),
             Box::new(m20261101_000029_fold_names_of_users::Migration),
         ]

@@ -32,7 +32,7 @@ pub struct AuthSettings {
     #[arg(id = "session_seconds", long = "session-seconds", env = "SESSION_SECONDS", value_parser = lifetime, default_value = "7776000", global = true, hide_env_values = true)]
     pub session_lifetime: Duration,
 
-    /// Grace period in which a used refresh token may be used again if its successor is unused, in seconds
+    /// Grace period after its first use in which a refresh token may be used again, in seconds
     #[arg(id = "refresh_grace_seconds", long = "refresh-grace-seconds", env = "REFRESH_GRACE_SECONDS", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
     pub refresh_grace: Duration,
 

@@ -56,28 +56,26 @@ pub async fn login_locked(
     transaction.one("login_locked", &query).await
 }
 
-/// Marks a token as exchanged for its successor.
+/// Records the first use of a token.
 pub async fn refresh_token_use(
     transaction: &Transaction,
     id: Uuid,
-    successor: Uuid,
-    used_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     use refresh_tokens::{Column, Entity};
     let statement = Query::update()
         .table(Entity)
-        .value(Column::UsedAt, used_at)
-        .value(Column::SuccessorId, successor)
+        .value(Column::UsedAt, now)
         .value(Column::UpdatedAt, now)
         .and_where(Column::Id.eq(id))
         .to_owned();
     transaction.execute("refresh_token_use", &statement).await.map(drop)
 }
 
-/// Revokes one token.
-pub async fn refresh_token_revoke(
+/// Revokes all tokens of a login but one.
+pub async fn refresh_tokens_revoke_others(
     transaction: &Transaction,
+    login: Uuid,
     id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
@@ -86,9 +84,11 @@ pub async fn refresh_token_revoke(
         .table(Entity)
         .value(Column::RevokedAt, now)
         .value(Column::UpdatedAt, now)
-        .and_where(Column::Id.eq(id))
+        .and_where(Column::FamilyId.eq(login))
+        .and_where(Column::RevokedAt.is_null())
+        .and_where(Column::Id.ne(id))
         .to_owned();
-    transaction.execute("refresh_token_revoke", &statement).await.map(drop)
+    transaction.execute("refresh_tokens_revoke_others", &statement).await.map(drop)
 }
 
 /// Revokes one login of a user. Returns the number of revoked logins.

@@ -1,9 +1,10 @@
 //! Logins and their tokens: a short-lived access token and a rotating refresh token.
 //!
-//! A refresh token is exchanged once. All refresh tokens of a login are a family; reuse of one revokes
-//! the login, because the token may be stolen. The exception is a client that lost the response, or has
-//! two tabs: within a grace period, and while its successor is unused, a token is exchanged again and
-//! the unused successor is revoked.
+//! All refresh tokens of a login are a family: a tree, because a token that is presented again within the
+//! grace period after its first use gets a further successor. Tabs of a browser share a token and refresh it
+//! at the same time, and a client that lost a response repeats its request. All successors are live until
+//! one of them is used after the grace period; that ends all others of the family. A token that is presented
+//! later, or after it has ended, revokes the login: two parties hold its tokens, one of which may be a thief.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,8 +18,8 @@ use super::error::ServiceError;
 use super::tokens::AccessClaims;
 use crate::db::login_sessions::{
     LoginRow, RefreshTokenRow, login_insert, login_locked, login_revoke, logins_revoke_all,
-    refresh_token_by_hash, refresh_token_by_id, refresh_token_insert, refresh_token_revoke,
-    refresh_token_use,
+    refresh_token_by_hash, refresh_token_by_id, refresh_token_insert, refresh_token_use,
+    refresh_tokens_revoke_others,
 };
 use crate::db::users::{UserRow, ViewerLock, viewer_locked};
 use crate::db::{Session, Transaction};
@@ -55,21 +56,16 @@ pub async fn begin(
         updated_at: now,
     };
     login_insert(transaction, login.clone()).await?;
-    Ok(issue_tokens(transaction, services, &login).await?.tokens)
+    issue_tokens(transaction, services, &login, None).await
 }
 
-/// A new pair of tokens, and the row id of its refresh token.
-struct IssuedTokens {
-    tokens: TokenPair,
-    refresh_token_id: Uuid,
-}
-
-/// Issues a pair of tokens of a login.
+/// Issues a pair of tokens of a login. The first pair of a login has no predecessor.
 async fn issue_tokens(
     transaction: &Transaction,
     services: &Services,
     login: &LoginRow,
-) -> Result<IssuedTokens, ServiceError> {
+    predecessor_used_at: Option<DateTime<Utc>>,
+) -> Result<TokenPair, ServiceError> {
     let now = services.clock.now();
     let secret: [u8; TOKEN_BYTES] = rand::rng().random();
     let refresh_token = URL_SAFE_NO_PAD.encode(secret);
@@ -81,29 +77,27 @@ async fn issue_tokens(
         family_id: login.id,
         expires_at,
         used_at: None,
-        successor_id: None,
+        predecessor_used_at,
         revoked_at: None,
         created_at: now,
         updated_at: now,
     };
-    let refresh_token_id = row.id;
     refresh_token_insert(transaction, row).await?;
     let of_login = AccessClaims { user: login.user_id, login: Some(login.id) };
     let access = services.tokens.issue_access_token(of_login, now)?;
-    let tokens = TokenPair {
+    Ok(TokenPair {
         access_token: access.token,
         access_token_expires_at: access.expires_at,
         refresh_token,
         refresh_token_expires_at: expires_at,
-    };
-    Ok(IssuedTokens { tokens, refresh_token_id })
+    })
 }
 
 /// Exchanges a refresh token for a new pair of tokens.
 ///
 /// # Errors
 ///
-/// `SESSION_EXPIRED` if the token is unknown, expired, revoked or reused.
+/// `SESSION_EXPIRED` if the token is unknown, expired, revoked, or used again after its grace period.
 pub async fn refresh(
     session: &Session,
     services: &Services,
@@ -134,32 +128,28 @@ async fn exchange(
     }
     // Read again, because the token may have been used before the login was locked.
     let Some(token) = refresh_token_by_id(transaction, found.id).await? else { return Ok(None) };
-    let mut used_at = now;
     if token.revoked_at.is_some() {
-        // Revoked when its predecessor was exchanged again: this use is a reuse.
         login_revoke(transaction, user.id, login.id, now).await?;
         return Ok(None);
     }
     if token.expires_at <= now {
         return Ok(None);
     }
-    if let Some(first_use) = token.used_at {
-        let successor = match token.successor_id {
-            Some(id) => refresh_token_by_id(transaction, id).await?,
-            None => None,
-        };
-        let is_in_grace = now <= first_use + services.settings.auth.refresh_grace;
-        let unused = successor.filter(|successor| is_in_grace && successor.used_at.is_none());
-        let Some(unused) = unused else {
-            login_revoke(transaction, user.id, login.id, now).await?;
-            return Ok(None);
-        };
-        refresh_token_revoke(transaction, unused.id, now).await?;
-        used_at = first_use;
+    let is_over = |began: DateTime<Utc>| began + services.settings.auth.refresh_grace < now;
+    if token.used_at.is_some_and(is_over) {
+        login_revoke(transaction, user.id, login.id, now).await?;
+        return Ok(None);
     }
-    let issued = issue_tokens(transaction, services, &login).await?;
-    refresh_token_use(transaction, token.id, issued.refresh_token_id, used_at, now).await?;
-    Ok(Some((issued.tokens, user)))
+    if token.used_at.is_none() {
+        refresh_token_use(transaction, token.id, now).await?;
+        if token.predecessor_used_at.is_some_and(is_over) {
+            refresh_tokens_revoke_others(transaction, login.id, token.id, now).await?;
+        }
+    }
+    // The grace period begins with the first use, and no later use prolongs it.
+    let used_at = token.used_at.unwrap_or(now);
+    let tokens = issue_tokens(transaction, services, &login, Some(used_at)).await?;
+    Ok(Some((tokens, user)))
 }
 
 /// Token that identifies the login to revoke.

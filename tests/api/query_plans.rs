@@ -143,7 +143,7 @@ const FOR_LATER: [(&str, &[&str]); 7] = [
             "idx_user_card_stats_card_id",
             "idx_reading_shares_reading_id",
             "idx_refresh_tokens_user_id",
-            "idx_refresh_tokens_family_id",
+            "idx_refresh_tokens_family_revoked",
             "idx_login_sessions_user_id",
             "idx_idempotency_keys_user_id",
         ],

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
@@ -86,15 +87,22 @@ async fn log_in(app: &TestApp, name: &str) -> String {
 /// Mutations of accounts and sessions.
 async fn account_cases(app: &TestApp) -> Vec<Case> {
     let mut tokens = Vec::new();
-    for name in ["ada", "ada", "ada", "bob"] {
+    for name in ["ada", "ada", "ada", "ada", "bob"] {
         tokens.push(log_in(app, name).await);
     }
-    // A second time within the time of grace, so that the first successor has to die.
-    let again = format!(
-        "mutation {{ refreshSession(input: {{ refreshToken: {:?} }}) {{ viewer {{ id }} }} }}",
-        tokens[1]
-    );
-    data_of(app.query(&again).await);
+    let refresh = async |token: &str| {
+        let query = format!(
+            "mutation {{ refreshSession(input: {{ refreshToken: {token:?} }}) {{
+                session {{ refreshToken }} }} }}"
+        );
+        let data = data_of(app.query(&query).await);
+        data["refreshSession"]["session"]["refreshToken"].as_str().expect("a token").to_owned()
+    };
+    // A successor whose siblings end, because the grace period of its predecessor is over.
+    let late = refresh(&tokens[3]).await;
+    app.app.services.clock.advance(TimeDelta::seconds(31));
+    // Used a second time within its grace period.
+    refresh(&tokens[1]).await;
     let password = format!("password: {PASSWORD:?}");
     vec![
         Case::new(
@@ -121,13 +129,19 @@ async fn account_cases(app: &TestApp) -> Vec<Case> {
             "refreshSession",
             None,
             &format!("refreshToken: {:?}", tokens[0]),
-            &[(INSERT, "refresh_tokens"), (UPDATE, "refresh_tokens")],
+            &[(UPDATE, "refresh_tokens"), (INSERT, "refresh_tokens")],
         ),
         Case::new(
             "refreshSession",
             None,
             &format!("refreshToken: {:?}", tokens[1]),
-            &[(UPDATE, "refresh_tokens"), (INSERT, "refresh_tokens"), (UPDATE, "refresh_tokens")],
+            &[(INSERT, "refresh_tokens")],
+        ),
+        Case::new(
+            "refreshSession",
+            None,
+            &format!("refreshToken: {late:?}"),
+            &[(UPDATE, "refresh_tokens"), (UPDATE, "refresh_tokens"), (INSERT, "refresh_tokens")],
         ),
         Case::new(
             "logout",

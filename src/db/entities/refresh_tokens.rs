@@ -12,7 +12,7 @@ pub struct Model {
     pub family_id: Uuid,
     pub expires_at: DateTimeUtc,
     pub used_at: Option<DateTimeUtc>,
-    pub successor_id: Option<Uuid>,
+    pub predecessor_used_at: Option<DateTimeUtc>,
     pub revoked_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
