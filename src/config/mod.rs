@@ -14,6 +14,7 @@ pub mod log;
 pub mod monitor;
 pub mod rate_limits;
 pub mod server;
+pub mod session_cookie;
 
 mod sources;
 
@@ -66,6 +67,10 @@ pub struct Settings {
     /// Tokens and logins.
     #[command(flatten)]
     pub auth: auth::AuthSettings,
+
+    /// The cookie of a refresh token.
+    #[command(flatten)]
+    pub session_cookie: session_cookie::SessionCookieSettings,
 
     /// Rate limits.
     #[command(flatten)]
@@ -147,7 +152,7 @@ impl Settings {
                 expected: "required in production, at least 32 bytes".to_owned(),
             });
         }
-        Ok(())
+        self.session_cookie.validate(self.server.public_url.as_deref())
     }
 
     /// Public URL of the server, without a trailing slash.

@@ -7,7 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::yes_or_no;
+use crate::domain::web_origin::WebOrigin;
 
+/// Path of the API.
+pub const GRAPHQL_PATH: &str = "/graphql";
 /// Minimum bytes of a compressed body; shorter ones would grow.
 pub const COMPRESSED_FROM: u64 = 128;
 /// `Access-Control-Max-Age` of preflight responses: the maximum that Chrome honours.
@@ -84,10 +87,11 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn public_url(text: &str) -> Result<String, String> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(text.trim_end_matches('/').to_owned());
+    let text = text.trim_end_matches('/');
+    if WebOrigin::of_url(text).is_some() {
+        return Ok(text.to_owned());
     }
-    Err("an address that begins with http:// or https://".to_owned())
+    Err("an address in ASCII that begins with http:// or https://".to_owned())
 }
 
 /// An origin as browsers send it: scheme and host in lower case, without the scheme's own port. A slash at the

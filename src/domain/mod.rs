@@ -23,3 +23,4 @@ pub mod user;
 pub mod user_error;
 pub mod viewer;
 pub mod voice;
+pub mod web_origin;

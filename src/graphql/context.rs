@@ -25,6 +25,7 @@ use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
+use crate::services::session_cookie::Page;
 use crate::services::tokens::AccessClaims;
 
 /// Client of a request.
@@ -36,8 +37,8 @@ pub struct Caller {
     pub access: Option<AccessClaims>,
     /// Refresh token of the cookie.
     pub cookie: Option<String>,
-    /// True if the origin of the request may use the cookie.
-    pub may_use_cookie: bool,
+    /// Page that sent the request.
+    pub page: Page,
 }
 
 impl Caller {

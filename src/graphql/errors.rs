@@ -8,6 +8,7 @@ use crate::config::limits::UNAVAILABLE_RETRY_AFTER_MILLISECONDS;
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::services::error::ServiceError;
+use crate::services::session_cookie::CookieRefusal;
 
 /// Error of a field. Each variant has one code.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -66,6 +67,12 @@ pub enum ApiError {
     /// Failed statement or connection.
     #[error(transparent)]
     Database(#[from] DbError),
+}
+
+impl From<CookieRefusal> for ApiError {
+    fn from(refusal: CookieRefusal) -> Self {
+        Self::Forbidden(refusal.message())
+    }
 }
 
 /// Separates user errors, which belong in the payload, from top-level errors.

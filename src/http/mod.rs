@@ -12,6 +12,7 @@ pub mod health;
 pub mod negotiation;
 pub mod rate_limit;
 pub mod request_log;
+mod session_cookie;
 pub mod share;
 mod state;
 pub mod viewer;

@@ -8,14 +8,13 @@ use tokio_util::task::TaskTracker;
 use super::client_address::ClientAddresses;
 use super::graphql::request_memo::RequestMemo;
 use crate::config::Settings;
+pub use crate::config::server::GRAPHQL_PATH;
 use crate::db::Database;
 use crate::graphql::documents::Documents;
 use crate::graphql::{Schema, schema};
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
 
-/// Path of the API.
-pub const GRAPHQL_PATH: &str = "/graphql";
 /// All paths of the API. With a slash at its end it is another path (RFC 3986, section 6.2.4), which clients
 /// write all the same. It is no redirect, because preflight requests follow none.
 pub const GRAPHQL_PATHS: [&str; 2] = [GRAPHQL_PATH, "/graphql/"];

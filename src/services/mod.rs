@@ -17,6 +17,7 @@ pub mod rate_limits;
 pub mod readings;
 pub mod reference;
 pub mod seed;
+pub mod session_cookie;
 pub mod shares;
 pub mod tags;
 mod token_signature;

@@ -24,6 +24,7 @@ mod reading_writes;
 mod readings;
 mod recommendations;
 mod reference_data;
+mod session_cookies;
 mod session_tabs;
 mod sessions;
 mod share_links;

@@ -13,6 +13,7 @@ use crate::graphql::user::User;
 use crate::graphql::user_error::UserError;
 use crate::services::accounts::{self, Client, ProfileInput, Registration};
 use crate::services::logins::{self, LogoutScope, LogoutTarget, TokenPair};
+use crate::services::session_cookie::{check_login, check_use};
 
 /// Mutations of accounts and sessions.
 #[derive(Default)]
@@ -40,9 +41,10 @@ impl AccountMutation {
         Some(login(begin_mutation(context), input).await)
     }
 
-    /// Exchange a refresh token for a new pair of tokens. Each token can be exchanged once: reuse
-    /// ends the session, except within 30 seconds while its successor is unused. An `Authorization`
-    /// header is ignored.
+    /// Exchange a refresh token for a new pair of tokens. A token can be exchanged again for 30
+    /// seconds after its first use, by other tabs or after a lost response; later reuse ends the
+    /// session. Of several new tokens, the first that is used after these 30 seconds ends the others.
+    /// An `Authorization` header is ignored.
     async fn refresh_session(
         &self,
         context: &Context<'_>,
@@ -52,7 +54,8 @@ impl AccountMutation {
     }
 
     /// End a session: that of the refresh token, of the cookie, or of the access token; or all
-    /// sessions of that user. Issued access tokens stay valid until they expire.
+    /// sessions of that user. Issued access tokens stay valid until they expire. An invalid
+    /// `Authorization` header is ignored.
     async fn logout(
         &self,
         context: &Context<'_>,
@@ -95,8 +98,8 @@ impl AccountMutation {
 pub enum TokenDelivery {
     /// In the response body.
     Body,
-    /// In a cookie that scripts cannot read (`HttpOnly`, `Secure`, `SameSite=Strict`), not in the
-    /// response body.
+    /// In a cookie that scripts cannot read (`HttpOnly`; by default `Secure`, `SameSite=Strict`), not
+    /// in the response body. `FORBIDDEN` for a page from which the cookie would be lost.
     Cookie,
 }
 
@@ -111,6 +114,20 @@ pub struct Session {
     refresh_token: Option<String>,
     /// Expiry of the refresh token.
     refresh_token_expires_at: DateTime,
+}
+
+impl TokenDelivery {
+    /// Checks that the page of a request will send the cookie back.
+    ///
+    /// # Errors
+    ///
+    /// `Forbidden`.
+    fn check(self, request: &RequestContext) -> Result<(), ApiError> {
+        match self {
+            Self::Body => Ok(()),
+            Self::Cookie => Ok(check_login(&request.services.settings, &request.caller.page)?),
+        }
+    }
 }
 
 impl Session {
@@ -171,6 +188,7 @@ async fn register(
     request: &RequestContext,
     input: RegisterInput,
 ) -> Result<RegisterPayload, ApiError> {
+    input.token_delivery.check(request)?;
     request.take_password_check()?;
     let registration = Registration {
         email: input.email,
@@ -220,8 +238,9 @@ struct LoginPayload {
 }
 
 async fn login(request: &RequestContext, input: LoginInput) -> Result<LoginPayload, ApiError> {
-    request.take_password_check()?;
     let LoginInput { login, password, token_delivery } = input;
+    token_delivery.check(request)?;
+    request.take_password_check()?;
     let address = request.caller.address;
     let done =
         accounts::log_in(&request.session, &request.services, address, &login, password).await;
@@ -266,9 +285,7 @@ fn refresh_token(
         return Ok(Some((token, TokenDelivery::Body)));
     }
     let Some(token) = request.caller.cookie.clone() else { return Ok(None) };
-    if !request.caller.may_use_cookie {
-        return Err(ApiError::Forbidden("pages of this origin may not use the cookie"));
-    }
+    check_use(&request.services.settings, &request.caller.page)?;
     Ok(Some((token, TokenDelivery::Cookie)))
 }
 
@@ -307,8 +324,7 @@ fn user_of(row: UserRow) -> User {
 /// Input of logout.
 #[derive(InputObject)]
 struct LogoutInput {
-    /// Refresh token (default: that of the cookie, then the session of the access token). Send no
-    /// expired `Authorization` header: it is rejected before this input is read.
+    /// Refresh token (default: that of the cookie, then the session of the access token).
     #[graphql(secret)]
     refresh_token: Option<String>,
     /// End all sessions of the user.
@@ -335,7 +351,8 @@ async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPa
     let (session, services) = (&request.session, &request.services);
     let scope = if input.everywhere { LogoutScope::AllLogins } else { LogoutScope::ThisLogin };
     let logged_out = without_user_errors(logins::log_out(session, services, target, scope).await)?;
-    if request.caller.cookie.is_some() && request.caller.may_use_cookie {
+    let caller = &request.caller;
+    if caller.cookie.is_some() && check_use(&services.settings, &caller.page).is_ok() {
         request.change_cookie(CookieChange::Clear);
     }
     Ok(LogoutPayload { logged_out, user_errors: Vec::new() })
@@ -371,8 +388,9 @@ async fn change_password(
     input: ChangePasswordInput,
 ) -> Result<ChangePasswordPayload, ApiError> {
     let client = Client { viewer: request.viewer_id()?, address: request.caller.address };
-    request.take_password_check()?;
     let ChangePasswordInput { current_password, new_password, token_delivery } = input;
+    token_delivery.check(request)?;
+    request.take_password_check()?;
     let (session, services) = (&request.session, &request.services);
     let done =
         accounts::change_password(session, services, client, current_password, new_password).await;

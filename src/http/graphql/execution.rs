@@ -25,8 +25,8 @@ use crate::graphql::variables::prepare_variables;
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::RequestMetrics;
+use crate::http::session_cookie::set_cookie;
 use crate::http::state::App;
-use crate::http::viewer::set_cookie;
 use crate::services::rate_limits::RateLimitKey;
 
 /// Executes an operation.
@@ -203,8 +203,9 @@ impl Execution<'_> {
     /// Sets or clears the cookie of the refresh token.
     fn set_cookie(&self, response: GraphqlResponse) -> GraphqlResponse {
         let change = lock(&self.context.cookie).take();
-        let now = self.app.services.clock.now();
-        match change.and_then(|change| set_cookie(&change, now)) {
+        let services = &self.app.services;
+        let now = services.clock.now();
+        match change.and_then(|change| set_cookie(&change, &services.settings, now)) {
             Some(cookie) => response.with_header(header::SET_COOKIE, cookie),
             None => response,
         }

@@ -1,6 +1,6 @@
 //! The pipeline of `/graphql`. [`respond`] has all steps in their order, which is part of the API: a client
 //! above its rate limit is refused before its request is read, and an invalid access token is reported
-//! before any error of the document, except to operations that begin a session.
+//! before any error of the document, except to operations that begin, renew or end a session.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +34,8 @@ use crate::services::rate_limits::RateLimitKey;
 use crate::services::tokens::AccessClaims;
 
 /// Mutations that clients without a valid access token may send.
-const SESSION_MUTATIONS: [&str; 4] = ["login", "register", "refreshSession", "__typename"];
+const SESSION_MUTATIONS: [&str; 5] =
+    ["login", "register", "refreshSession", "logout", "__typename"];
 
 /// An HTTP request of `/graphql`, but for its body.
 pub(super) struct HttpRequest {
@@ -132,7 +133,8 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
     }
 }
 
-/// Applies the access token. An invalid one is ignored where the client is about to get a new one.
+/// Applies the access token. An invalid one is ignored where the client is about to get a new one, or to end its
+/// session.
 fn authenticate(
     client: Client,
     request: &GraphqlRequest,

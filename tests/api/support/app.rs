@@ -631,6 +631,11 @@ pub async fn run_script(test: &str, folder: &str, script: &str, argument: &str) 
 
 /// Default settings, overridden by these flags.
 pub fn settings_with(flags: &[&str]) -> Settings {
+    try_settings(flags).expect("the flags are right")
+}
+
+/// Default settings, overridden by these flags if they are right.
+pub fn try_settings(flags: &[&str]) -> Result<Settings, clap::Error> {
     let flags = std::iter::once("test").chain(flags.iter().copied());
-    TestSettings::try_parse_from(flags).expect("the flags are right").settings
+    Ok(TestSettings::try_parse_from(flags)?.settings)
 }

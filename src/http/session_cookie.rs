@@ -1,0 +1,72 @@
+//! Cookie of a refresh token, and the headers by which a request names the page that sent it.
+//!
+//! Cookies are read and written here and not by a crate: `cookie` writes the attributes of `Set-Cookie` in an
+//! order of its own; both are a few lines.
+
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use chrono::{DateTime, Utc};
+
+use crate::config::Settings;
+use crate::graphql::context::CookieChange;
+use crate::services::session_cookie::{FetchSite, Page};
+
+/// Fetch Metadata: the relation of the page to this server, as the browser sees it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Page that sent a request.
+pub(super) fn page(parts: &Parts) -> Page {
+    // A text that is no origin is one that may not use the cookie.
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let host = || parts.uri.authority().map(ToString::to_string);
+    Page {
+        origin: parts.headers.get(header::ORIGIN).map(text),
+        fetch_site: parts.headers.get(FETCH_SITE).and_then(fetch_site),
+        host: parts.headers.get(header::HOST).map(text).or_else(host),
+    }
+}
+
+fn fetch_site(value: &HeaderValue) -> Option<FetchSite> {
+    match value.as_bytes() {
+        b"same-origin" => Some(FetchSite::SameOrigin),
+        b"same-site" => Some(FetchSite::SameSite),
+        b"cross-site" => Some(FetchSite::CrossSite),
+        // `none`, of requests that no page has sent.
+        _ => None,
+    }
+}
+
+/// Refresh token of a request.
+pub(super) fn refresh_token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(name, value)| *name == settings.session_cookie.name && !value.is_empty())
+        .map(|(_, value)| value.to_owned())
+}
+
+/// `Set-Cookie` header of a change.
+pub(super) fn set_cookie(
+    change: &CookieChange,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Option<HeaderValue> {
+    let (token, seconds) = match change {
+        CookieChange::Set { token, expires_at } => {
+            (token.as_str(), (*expires_at - now).num_seconds().max(0))
+        }
+        CookieChange::Clear => ("", 0),
+    };
+    let cookie = &settings.session_cookie;
+    let (name, same_site) = (&cookie.name, cookie.same_site.as_str());
+    let path = cookie.path(settings.server.public_url.as_deref());
+    let domain = cookie.domain.as_ref().map_or_else(String::new, |name| format!("; Domain={name}"));
+    let secure = if cookie.secure { "; Secure" } else { "" };
+    let text = format!(
+        "{name}={token}; Path={path}{domain}; Max-Age={seconds}; HttpOnly{secure}; SameSite={same_site}"
+    );
+    HeaderValue::try_from(text).ok()
+}
