@@ -61,7 +61,7 @@ async fn the_guide_for_frontends_logs_in_from_other_origins() {
     let [same_site, cross_site, lost, proxied, unknown_proxy] = ports[..] else { unreachable!() };
     let origin = |port: u16| format!("http://localhost:{port}");
 
-    let short = "--access-token-seconds=1";
+    let short = "--access-token-seconds=5";
     let listed = format!("--cors-origins={},{}", origin(same_site), origin(lost));
     let strict = start(Engine::Sqlite, &["ada"], &[short, &listed]).await;
     let listed = format!("--cors-origins={}", origin(cross_site));

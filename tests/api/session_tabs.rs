@@ -25,7 +25,7 @@ const TABS: usize = 50;
 /// Longest way of a request to the server, and of a response back, in milliseconds.
 const DELAY_MS: i64 = 40;
 /// Schedules that are played on each database.
-const SCHEDULES: u64 = 4;
+const SCHEDULES: u64 = 2;
 /// Times at which all tabs refresh in one schedule.
 const BURSTS: usize = 5;
 /// Milliseconds between two bursts: within the grace period of 30 s, just before and just after its end,

@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { createServer } from 'vite';
 
-const TOTAL_MS = 180_000;
-// The servers' access tokens are valid for a second, and for five more that clocks may differ.
-const EXPIRED_MS = 7_000;
+const TOTAL_MS = 300_000;
+// The servers' access tokens are valid for five seconds, and for five more that clocks may differ.
+const EXPIRED_MS = 11_000;
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const USER = { login: 'ada', password: 'a password of tests' };
 const CLIENTS = ['apollo', 'urql'];
@@ -211,8 +211,11 @@ async function usesSession(place, url, client, opened) {
       tab.during(() => Promise.all([tab.call('viewer', client), tab.call('change', client, 'A bio.')]));
     for (const { result, sent } of await Promise.all([operations(first), operations(second)])) {
       assert.deepEqual(result, [USER.login, 'A bio.']);
-      const all = ['Change 200', 'Change 401', 'Viewer 200', 'Viewer 401', 'refreshSession 200'];
-      assert.deepEqual(sent, all);
+      // A client may hold the second operation back while the token is renewed for the first.
+      const refused = sent.filter((operation) => operation.endsWith(' 401'));
+      assert.ok(refused.length > 0, sent);
+      const others = sent.filter((operation) => !refused.includes(operation));
+      assert.deepEqual(others, ['Change 200', 'Viewer 200', 'refreshSession 200']);
     }
   });
   await claim(named('both tabs go on when their tokens have expired again'), async () => {
