@@ -19,9 +19,14 @@ const LOG_DEADLINE: Duration = Duration::from_secs(5);
 const LOG_POLL: Duration = Duration::from_millis(5);
 /// Time without a statement after which the server is idle.
 const AT_REST: Duration = Duration::from_millis(500);
-/// Interval of background maintenance, which sends statements too: it runs at the start, and not again
-/// while requests are observed.
-const MAINTENANCE_INTERVAL_SECONDS: u32 = 3_600;
+/// Settings with which background work, which sends statements too, runs at the start and not again while
+/// requests are observed. A cached value may be older than an interval of the outbox poller.
+const BACKGROUND_WORK: [(&str, &str); 4] = [
+    ("COUNTERS_SECONDS", "3600"),
+    ("SWEEP_SECONDS", "3600"),
+    ("OUTBOX_POLL_MS", "60000"),
+    ("CACHE_STALENESS_MS", "120000"),
+];
 /// `application_name` of a server whose statements are logged.
 const APPLICATION: &str = "observed";
 
@@ -41,8 +46,7 @@ pub fn observe(
 ) -> Outcome<Vec<Vec<Statement>>> {
     let url = bench.url(database);
     let url = format!("{url}?application_name={APPLICATION}&options=-c%20log_statement%3Dall");
-    let intervals = ["COUNTERS_SECONDS", "SWEEP_SECONDS"];
-    let settings = intervals.map(|setting| (setting, MAINTENANCE_INTERVAL_SECONDS.to_string()));
+    let settings = BACKGROUND_WORK.map(|(setting, value)| (setting, value.to_owned()));
     let server = bench.start_server_with(&url, &settings)?;
     wait_for_rest(bench)?;
     let mut all = Vec::with_capacity(requests.len());
