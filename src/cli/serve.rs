@@ -43,7 +43,7 @@ pub(super) async fn run(
     }
     telemetry::start(&settings);
     // Loaded before the database is opened: without valid documents the server does not start.
-    let documents = Documents::load(&settings).await?;
+    let documents = Documents::load(&settings)?;
     // Registered before anything is written, because a signal can arrive at any time.
     let mut stop = pin!(stop_signal()?);
     let migrations = if arguments.migrate { Migrations::Apply } else { Migrations::Require };

@@ -9,6 +9,7 @@ use super::context::request;
 use super::enums::{CardType, Locale, Suit, VoiceKey};
 use super::errors::ApiError;
 use super::id::GlobalId;
+use super::list::List;
 use super::pagination::{Connection, PageArguments, Paginated};
 use super::scalars::Url;
 use crate::db::DbError;
@@ -73,7 +74,7 @@ impl CardQuery {
     }
 
     /// The five suits, in deck order.
-    async fn suits(&self) -> Vec<SuitInfo> {
+    async fn suits(&self) -> List<SuitInfo> {
         card::Suit::ALL.iter().copied().map(SuitInfo).collect()
     }
 }

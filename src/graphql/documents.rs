@@ -15,9 +15,12 @@ use moka::sync::Cache;
 use super::cache_hints::{CacheHints, CacheHintsError};
 use super::document_hash::DocumentHash;
 use super::field_costs::{SURCHARGES, list_bounds};
-use super::guard::{CheckedDocument, CostTable, CostTableError, Refusal};
+use super::guard::{
+    CheckedDocument, CostTable, CostTableError, ErrorReport, MeasuredDocument, Refusal,
+};
+use super::sdl;
 use super::trusted_documents::{TrustedDocuments, TrustedDocumentsError};
-use super::{schema, sdl};
+use super::type_system::TypeSystem;
 use crate::config::Settings;
 use crate::config::limits::{DocumentLimits, PERSISTED_TEXT_BYTES};
 
@@ -74,6 +77,8 @@ fn schema_document() -> Result<&'static ServiceDocument, CostTableError> {
 /// The guard and its cache of documents.
 pub struct Documents {
     limits: Arc<DocumentLimits>,
+    report: ErrorReport,
+    types: &'static TypeSystem,
     costs: CostTable,
     hints: CacheHints,
     checked: Cache<Arc<str>, Arc<CheckedDocument>>,
@@ -90,7 +95,7 @@ impl Documents {
     /// # Errors
     ///
     /// An invalid trusted document, or a bug that a test finds first.
-    pub async fn load(settings: &Settings) -> Result<Self, DocumentsError> {
+    pub fn load(settings: &Settings) -> Result<Self, DocumentsError> {
         let limits = &settings.limits;
         let checked = Cache::builder()
             .weigher(|text: &Arc<str>, document: &Arc<CheckedDocument>| {
@@ -106,6 +111,9 @@ impl Documents {
             .max_capacity(limits.persisted_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
+        let report =
+            ErrorReport { maximum: limits.errors, suggests_names: settings.introspection() };
+        let types = TypeSystem::served().map_err(CostTableError::Schema)?;
         let schema_document = schema_document()?;
         let costs = CostTable::from_schema(schema_document, &list_bounds(&limits.document))?
             .with_surcharges(&SURCHARGES)?;
@@ -113,19 +121,25 @@ impl Documents {
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),
             Some(path) => {
-                let builder = schema(settings);
-                TrustedDocuments::load(path, &limits.document, builder).await?
+                let check = |text: &str| check(text, &limits.document, types, report);
+                TrustedDocuments::load(path, |text| check(text).map(drop))?
             }
         };
         let trusted_only = settings.server.trusted_documents_only;
         let limits = Arc::new(limits.document.clone());
-        Ok(Self { limits, costs, hints, checked, persisted, trusted, trusted_only })
+        Ok(Self { limits, report, types, costs, hints, checked, persisted, trusted, trusted_only })
     }
 
     /// Limits of documents.
     #[must_use]
     pub fn limits(&self) -> &Arc<DocumentLimits> {
         &self.limits
+    }
+
+    /// Types of the schema.
+    #[must_use]
+    pub fn types(&self) -> &'static TypeSystem {
+        self.types
     }
 
     /// Costs of fields.
@@ -176,11 +190,20 @@ impl Documents {
         if let Some(document) = self.checked.get(text) {
             return Ok(document);
         }
-        let document =
-            Arc::new(CheckedDocument::check(text, &self.limits)?.with_hints(&self.hints));
+        let document = check(text, &self.limits, self.types, self.report)?;
+        let document = Arc::new(document.with_hints(&self.hints));
         self.checked.insert(text.into(), Arc::clone(&document));
         Ok(document)
     }
+}
+
+fn check(
+    text: &str,
+    limits: &DocumentLimits,
+    types: &TypeSystem,
+    report: ErrorReport,
+) -> Result<CheckedDocument, Refusal> {
+    MeasuredDocument::measure(text, limits)?.validate(types, report)
 }
 
 /// Length of a text in bytes.

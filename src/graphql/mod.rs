@@ -22,7 +22,10 @@ pub mod fast_json;
 pub mod field_costs;
 pub mod guard;
 pub mod id;
+pub mod input_coercion;
 pub mod inputs;
+pub mod introspection;
+pub mod list;
 pub mod mutations;
 pub mod node;
 pub mod pagination;
@@ -38,6 +41,7 @@ pub mod spread_picks;
 pub mod statistics;
 pub mod tag;
 pub mod trusted_documents;
+pub mod type_system;
 pub mod user;
 pub mod user_error;
 mod user_json;
@@ -46,9 +50,7 @@ pub mod voice;
 
 use std::sync::LazyLock;
 
-use crate::config::Settings;
-
-use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions};
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, ValidationMode};
 use mutations::Mutation;
 
 /// Root of all queries.
@@ -70,21 +72,17 @@ pub struct Query(
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// The schema under construction.
-pub type SchemaBuilder = async_graphql::SchemaBuilder<Query, Mutation, EmptySubscription>;
-
-/// Builder of the schema. Without introspection, clients cannot query `__schema`, and error messages
-/// suggest no names.
+/// The executable schema, for documents that the guard has validated: the library's own validation is at its
+/// cheapest, and introspection is not its work. Its limit of the nesting must not be lower than that of the
+/// guard, because it rejects documents without a code.
 #[must_use]
-pub fn schema(settings: &Settings) -> SchemaBuilder {
-    // The guard has checked the nesting before. The library's own limit must not be lower, because it
-    // rejects documents without a code.
-    let builder = Schema::build(Query::default(), Mutation::default(), EmptySubscription)
-        .limit_recursive_depth(settings.limits.document.expanded_nesting);
-    if settings.introspection() {
-        return builder;
-    }
-    builder.disable_introspection().disable_suggestions()
+pub fn schema(nesting_maximum: usize) -> Schema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(nesting_maximum)
+        .disable_introspection()
+        .disable_suggestions()
+        .finish()
 }
 
 /// The schema in the schema definition language with its cache hints: the text of `schema.graphql`.
@@ -94,7 +92,9 @@ pub fn sdl() -> &'static str {
     static SDL: LazyLock<String> = LazyLock::new(|| {
         let schema =
             Schema::build(Query::default(), Mutation::default(), EmptySubscription).finish();
-        cache_hints::with_hints(&schema.sdl_with_options(SDLExportOptions::new()))
+        cache_hints::with_hints(
+            &schema.sdl_with_options(SDLExportOptions::new().include_specified_by()),
+        )
     });
     &SDL
 }

@@ -13,6 +13,7 @@ use super::context::{RequestContext, request};
 use super::errors::ApiError;
 use super::faction::Faction;
 use super::id::GlobalId;
+use super::list::List;
 use super::reading::Reading;
 use super::share::ShareLink;
 use super::spread::Spread;
@@ -66,7 +67,7 @@ impl NodeQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Ids, at most 100.")] ids: Vec<ID>,
-    ) -> Result<Vec<Option<Node>>, ApiError> {
+    ) -> Result<List<Option<Node>>, ApiError> {
         let request = request(context);
         let maximum = request.limits.ids;
         if ids.len() > maximum {
@@ -80,6 +81,7 @@ impl NodeQuery {
             ids.into_iter().map(|id| find(request, "Query.nodes", id)),
         )
         .await
+        .map(List)
     }
 }
 

@@ -10,6 +10,7 @@ use chrono::Datelike;
 
 use super::errors::ApiError;
 use super::inputs::OrderDirection;
+use super::list::List;
 use crate::config::content::YEARS;
 use crate::config::limits::DocumentLimits;
 use crate::domain::page::{Direction, Page, PageRequest};
@@ -74,9 +75,9 @@ pub struct Edge<T: Paginated> {
 #[graphql(name_type)]
 pub struct Connection<T: Paginated> {
     /// Items of the page with their cursors.
-    edges: Vec<Edge<T>>,
+    edges: List<Edge<T>>,
     /// Items of the page.
-    nodes: Vec<T>,
+    nodes: List<T>,
     /// Position of the page in the list.
     page_info: PageInfo,
     /// Length of the whole list. It costs a count of its own, so select it only where it is shown.
@@ -180,7 +181,7 @@ impl<T: Paginated + Clone> Connection<T> {
                 end_cursor: edges.last().map(|edge| edge.cursor.clone()),
             },
             total_count,
-            edges,
+            edges: edges.into(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::enums::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKe
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::PublicSearch;
+use super::list::List;
 use super::pagination::{PageArguments, Paginated};
 use super::reading_lists::{ListName, PublicReadingFilter, ReadingPage};
 use super::scalars::DateTime;
@@ -253,10 +254,10 @@ impl Reading {
     }
 
     /// Drawn cards in the order of their positions. At most 15.
-    async fn cards(&self, context: &Context<'_>) -> Result<Vec<DrawnCard>, ApiError> {
+    async fn cards(&self, context: &Context<'_>) -> Result<List<DrawnCard>, ApiError> {
         let columns = DrawnCard::columns(&context.look_ahead());
         let of = DrawnCardsOfReading { reading: self.0.id, columns };
-        DrawnCard::all(context, "Reading.cards", of).await
+        DrawnCard::all(context, "Reading.cards", of).await.map(List)
     }
 
     /// Notes of the owner, at most 1000 characters. Null for everyone but the owner.
@@ -313,11 +314,18 @@ impl Reading {
 
     /// Open share links of the reading, the newest first. At most 20. Null for everyone but the
     /// owner.
-    async fn share_links(&self, context: &Context<'_>) -> Option<Result<Vec<ShareLink>, ApiError>> {
+    async fn share_links(
+        &self,
+        context: &Context<'_>,
+    ) -> Option<Result<List<ShareLink>, ApiError>> {
         let id = self.own(context, |row| Some(row.id))?;
         let loaded = request(context).loaders.open_shares_by_reading_id.load_one(id).await;
         let links = |shares: Arc<[_]>| shares.iter().cloned().map(ShareLink).collect();
-        Some(loaded.map(|shares| shares.map(links).unwrap_or_default()).map_err(ApiError::from))
+        Some(
+            loaded
+                .map(|shares| List(shares.map(links).unwrap_or_default()))
+                .map_err(ApiError::from),
+        )
     }
 }
 

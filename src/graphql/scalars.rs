@@ -14,7 +14,7 @@ pub struct DateTime(pub chrono::DateTime<Utc>);
 
 /// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Inputs may
 /// have any offset; digits after the microseconds are cut off. Years 1 to 9999; a second of 60 is refused.
-#[Scalar(name = "DateTime")]
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else {
@@ -42,7 +42,7 @@ impl ScalarType for DateTime {
 pub struct Date(pub NaiveDate);
 
 /// A calendar date: `2026-11-23`. Years 1 to 9999.
-#[Scalar]
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6")]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -100,7 +100,7 @@ fn has_year(date: &impl Datelike) -> bool {
 pub struct Url(pub String);
 
 /// An absolute HTTP or HTTPS address: `https://…` or `http://…`.
-#[Scalar(name = "URL")]
+#[Scalar(name = "URL", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3986")]
 impl ScalarType for Url {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {

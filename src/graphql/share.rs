@@ -8,6 +8,7 @@ use super::context::request;
 use super::enums::{Karma, Locale, Orientation, VoiceKey};
 use super::errors::{ApiError, without_user_errors};
 use super::id::GlobalId;
+use super::list::List;
 use super::reading::{DrawnCard, missing};
 use super::scalars::{DateTime, Url};
 use super::spread::Spread;
@@ -158,7 +159,7 @@ impl SharedReadingContent<'_> {
     }
 
     /// Drawn cards in the order of their positions. At most 15.
-    async fn cards(&self, context: &Context<'_>) -> Result<Vec<SharedCard>, ApiError> {
+    async fn cards(&self, context: &Context<'_>) -> Result<List<SharedCard>, ApiError> {
         let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
         Ok(DrawnCard::all(context, "SharedReadingContent.cards", of)
             .await?

@@ -11,6 +11,7 @@ use super::enums::{Difficulty, FactionKey, Karma};
 use super::errors::ApiError;
 use super::id::GlobalId;
 use super::inputs::list_limit;
+use super::list::List;
 use super::spread::{Spread, usage_of};
 use super::spread_lists;
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
@@ -45,7 +46,7 @@ impl SpreadPicksQuery {
         context: &Context<'_>,
         #[graphql(desc = "Wishes (default: none).")] input: Option<RecommendedSpreadsInput>,
         #[graphql(desc = "Maximum number of results, 1 to 10.", default = 5)] limit: i32,
-    ) -> Result<Vec<SpreadRecommendation>, ApiError> {
+    ) -> Result<List<SpreadRecommendation>, ApiError> {
         let request = request(context);
         let limit = list_limit(limit, &RECOMMENDED_SPREADS)?;
         let wishes = input.unwrap_or_default().into_domain(request.limits.ids)?;
@@ -74,27 +75,27 @@ pub struct PopularSpreads(popular_spreads::PopularSpreads);
 #[Object]
 impl PopularSpreads {
     /// Most used spreads first. At most 20.
-    async fn most_used(&self) -> Vec<Spread> {
+    async fn most_used(&self) -> List<Spread> {
         self.0.most_used.iter().map(Spread::of).collect()
     }
 
     /// Rated spreads, the best mean first, then the most ratings. At most 20.
-    async fn best_rated(&self) -> Vec<Spread> {
+    async fn best_rated(&self) -> List<Spread> {
         self.0.best_rated.iter().map(Spread::of).collect()
     }
 
     /// Newest spreads first. At most 20.
-    async fn newest(&self) -> Vec<Spread> {
+    async fn newest(&self) -> List<Spread> {
         self.0.newest.iter().map(Spread::of).collect()
     }
 
     /// Spreads for beginners, the most used first. At most 20.
-    async fn beginner(&self) -> Vec<Spread> {
+    async fn beginner(&self) -> List<Spread> {
         self.0.beginner.iter().map(Spread::of).collect()
     }
 
     /// Spreads for advanced readers and experts, the most used first. At most 20.
-    async fn advanced(&self) -> Vec<Spread> {
+    async fn advanced(&self) -> List<Spread> {
         self.0.advanced.iter().map(Spread::of).collect()
     }
 }

@@ -13,6 +13,7 @@ use super::enums::{Karma, SpreadType, VoiceKey};
 use super::errors::ApiError;
 use super::id::opaque_id;
 use super::inputs::DateTimeRange;
+use super::list::List;
 use super::scalars::{Date, DateTime};
 use super::spread::Spread;
 use crate::cache::keys;
@@ -271,7 +272,7 @@ impl Analytics {
         &self,
         request: &RequestContext,
         limit: i32,
-    ) -> Result<Vec<CardFrequency>, ApiError> {
+    ) -> Result<List<CardFrequency>, ApiError> {
         let limit = number_within("limit", limit, &TOP_CARDS)?;
         let session = request.session.for_field("Analytics.topCards");
         let key = keys::analytics_cards(self.user);
@@ -453,7 +454,7 @@ impl Analytics {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Maximum number of cards, 0 to 50.", default = 10)] limit: i32,
-    ) -> Option<Result<Vec<CardFrequency>, ApiError>> {
+    ) -> Option<Result<List<CardFrequency>, ApiError>> {
         Some(self.top_cards_of(request(context), limit).await)
     }
 

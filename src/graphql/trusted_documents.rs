@@ -6,15 +6,11 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextValidation};
-use async_graphql::{Pos, Request, ServerError, ValidationResult};
+use async_graphql::Pos;
 use serde_json::{Map, Value as Json};
 
 use super::document_hash::DocumentHash;
-use super::guard::CheckedDocument;
-use super::variables::presume_variables;
-use super::{Schema, SchemaBuilder};
-use crate::config::limits::DocumentLimits;
+use super::guard::Refusal;
 
 /// Format of Apollo's manifests.
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
@@ -50,15 +46,14 @@ pub struct TrustedDocuments {
 }
 
 impl TrustedDocuments {
-    /// Reads a manifest and checks each document: its hash, the guard, and the schema.
+    /// Reads a manifest and checks each document: its hash, its limits, and the schema.
     ///
     /// # Errors
     ///
     /// The file cannot be read or is not a manifest, or the first invalid document.
-    pub async fn load(
+    pub fn load(
         path: &Path,
-        limits: &DocumentLimits,
-        schema: SchemaBuilder,
+        check_document: impl Fn(&str) -> Result<(), Refusal>,
     ) -> Result<Self, TrustedDocumentsError> {
         let path = path.display().to_string();
         let of_manifest = |reason| TrustedDocumentsError::Manifest { path: path.clone(), reason };
@@ -66,10 +61,9 @@ impl TrustedDocuments {
             std::fs::read_to_string(&path).map_err(|error| of_manifest(error.to_string()))?;
         let manifest = serde_json::from_str(&text)
             .map_err(|error| of_manifest(format!("it is not JSON: {error}")))?;
-        let schema = schema.extension(OnlyValidation).finish();
         let mut texts = HashMap::new();
         for (entry, text) in entries(manifest).map_err(of_manifest)? {
-            match check(&entry, text, limits, &schema).await {
+            match check(&entry, text, &check_document) {
                 Ok((hash, text)) => texts.insert(hash, text.into()),
                 Err(reason) => return Err(TrustedDocumentsError::Entry { path, entry, reason }),
             };
@@ -119,11 +113,10 @@ fn apollo_entries(
 }
 
 /// A valid document with its hash, or the reason to reject it.
-async fn check(
+fn check(
     key: &str,
     text: Json,
-    limits: &DocumentLimits,
-    schema: &Schema,
+    check_document: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<(DocumentHash, String), String> {
     let Json::String(text) = text else {
         return Err("its document must be a text".to_owned());
@@ -134,11 +127,7 @@ async fn check(
     if DocumentHash::of(&text) != hash {
         return Err("its key is not the SHA-256 of its document".to_owned());
     }
-    let document = CheckedDocument::check(&text, limits)
-        .map_err(|refusal| located(&refusal.to_string(), refusal.location()))?;
-    validate(&document, schema)
-        .await
-        .map_err(|error| located(&error.message, error.locations.first().copied()))?;
+    check_document(&text).map_err(|refusal| located(&refusal.to_string(), refusal.location()))?;
     Ok((hash, text))
 }
 
@@ -150,39 +139,5 @@ fn located(message: &str, at: Option<Pos>) -> String {
             at.line, at.column
         ),
         None => format!("its document is refused: {message}"),
-    }
-}
-
-/// Validates a document against the schema, as far as that is possible without its variables.
-async fn validate(document: &CheckedDocument, schema: &Schema) -> Result<(), ServerError> {
-    let mut document = document.document().clone();
-    presume_variables(&mut document);
-    let mut request = Request::new(String::new());
-    request.set_parsed_query(document);
-    let response = schema.execute(request).await;
-    response.errors.into_iter().find(|error| error.message != VALID).map_or(Ok(()), Err)
-}
-
-/// Message of the error that stops a valid document before its execution.
-const VALID: &str = "valid";
-
-/// Extension that stops after validation.
-struct OnlyValidation;
-
-impl ExtensionFactory for OnlyValidation {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
-    }
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for OnlyValidation {
-    async fn validation(
-        &self,
-        context: &ExtensionContext<'_>,
-        next: NextValidation<'_>,
-    ) -> Result<ValidationResult, Vec<ServerError>> {
-        next.run(context).await?;
-        Err(vec![ServerError::new(VALID, None)])
     }
 }

@@ -1,183 +1,176 @@
-//! Variables as specified, where the library deviates from the specification.
-//!
-//! The library finds the variables of `@skip` and `@include` only among those that were sent, and it
-//! rejects a nullable variable at an argument with a default, which is how clients write optional
-//! arguments. So defaults are filled in here, a variable that was sent with a value counts as non-null,
-//! and an argument whose variable was not sent is removed.
+//! Variables of a request, coerced to the types that the operation declares, and written into the operation
+//! in place of their uses. So execution knows no variables: async-graphql departs from the specification
+//! where one is absent, and coerces them only when their field is resolved.
 
 use std::collections::HashSet;
 
+use apollo_compiler::ast::Type;
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, OperationDefinition, Selection, SelectionSet,
+    Directive, DocumentOperations, ExecutableDocument, Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned, Value as Constant, Variables};
 use async_graphql_value::Value;
 
 use super::errors::ApiError;
+use super::input_coercion::{InputCoercion, InputSource};
+use super::type_system::TypeSystem;
 
-/// Prepares the document and variables of one request for execution.
-///
-/// # Errors
-///
-/// A required variable without a value.
-pub fn prepare_variables(
-    document: &mut ExecutableDocument,
-    operation: Option<&str>,
-    mut variables: Variables,
-) -> Result<Variables, ApiError> {
-    let Some(definition) = operation_mut(&mut document.operations, operation) else {
-        return Ok(variables);
-    };
-    let absent = apply_defaults(definition, &mut variables)?;
-    // Operations may share fragments, and an argument that is removed for one of them would be missing
-    // in the others; such documents are unchanged.
-    if absent.is_empty() || document.operations.iter().len() > 1 {
-        return Ok(variables);
-    }
-    let mut omission = Omission { absent, omitted: HashSet::new(), used: HashSet::new() };
-    if let Some(definition) = operation_mut(&mut document.operations, operation) {
-        omission.selection_set(&mut definition.selection_set.node);
-    }
-    for fragment in document.fragments.values_mut() {
-        omission.selection_set(&mut fragment.node.selection_set.node);
-    }
-    // The definition of a variable whose uses were all removed would be rejected as unused. One that
-    // was never used stays, and is rejected.
-    if let Some(definition) = operation_mut(&mut document.operations, operation) {
-        definition.variable_definitions.retain(|variable| {
-            let name = &variable.node.name.node;
-            omission.used.contains(name) || !omission.omitted.contains(name)
-        });
-    }
-    Ok(variables)
+/// Inputs of an operation.
+#[derive(Debug, Default)]
+pub struct OperationInputs {
+    /// Declared variables.
+    pub variables: Vec<VariableInput>,
+    /// Fragments that the operation reaches.
+    pub fragments: Vec<Name>,
+    /// Variables that are used where null may not be. A nullable one may be absent there, and leaves the
+    /// default of its place, but it may not be null.
+    pub non_null_variables: HashSet<Name>,
 }
 
-/// Prepares a document for validation without variables: as if each was sent.
-pub fn presume_variables(document: &mut ExecutableDocument) {
-    let operations: Vec<&mut OperationDefinition> = match &mut document.operations {
-        DocumentOperations::Single(operation) => vec![&mut operation.node],
-        DocumentOperations::Multiple(operations) => {
-            operations.values_mut().map(|operation| &mut operation.node).collect()
-        }
-    };
-    let definitions =
-        operations.into_iter().flat_map(|operation| &mut operation.variable_definitions);
-    // One with a default counts as non-null already.
-    for definition in definitions.filter(|definition| definition.node.default_value.is_none()) {
-        definition.node.var_type.node.nullable = false;
-    }
+/// Declaration of a variable.
+#[derive(Debug)]
+pub struct VariableInput {
+    /// Name without `$`.
+    pub name: Name,
+    /// Declared type.
+    pub ty: Type,
+    /// Value if the variable is absent.
+    pub default: Option<Constant>,
 }
 
-/// Inserts the defaults of variables, and returns the variables without a value.
-fn apply_defaults(
-    operation: &mut OperationDefinition,
-    variables: &mut Variables,
-) -> Result<HashSet<Name>, ApiError> {
-    let mut absent = HashSet::new();
-    for definition in &mut operation.variable_definitions {
-        let definition = &mut definition.node;
-        let name = definition.name.node.clone();
-        match (variables.get(&name), &definition.default_value) {
-            (None, Some(default)) => {
-                let default = default.node.clone();
-                variables.insert(name, default);
+impl OperationInputs {
+    /// Values of the declared variables. Variables that are absent and have no default are absent;
+    /// undeclared ones are ignored.
+    ///
+    /// # Errors
+    ///
+    /// A value that does not fit its type, or none where one is required.
+    pub fn coerce(
+        &self,
+        mut variables: Variables,
+        types: &TypeSystem,
+    ) -> Result<Variables, ApiError> {
+        let mut coerced = Variables::default();
+        for VariableInput { name, ty, default } in &self.variables {
+            let sent = variables.remove(name.as_str());
+            let is_null = matches!(sent, Some(Constant::Null));
+            let value = match (sent, default) {
+                (None, None) if !ty.is_non_null() => continue,
+                (None, Some(default)) => default.clone(),
+                (None, None) => {
+                    return Err(invalid(format!("the variable `${name}` must have a value")));
+                }
+                (Some(_), _) if is_null && ty.is_non_null() => {
+                    return Err(invalid(format!("the variable `${name}` must have a value")));
+                }
+                (Some(value), _) => {
+                    let mut value = value.into_value();
+                    let mut coercion =
+                        InputCoercion::new(types, InputSource::Variable, &format!("${name}"));
+                    coercion.coerce(ty, &mut value).map_err(|error| invalid(error.to_string()))?;
+                    // A constant stays one.
+                    value.into_const().unwrap_or_default()
+                }
+            };
+            if value == Constant::Null && self.non_null_variables.contains(name) {
+                return Err(invalid(format!("`${name}` must not be null where it is used")));
             }
-            (None | Some(Constant::Null), _) if !definition.var_type.node.nullable => {
-                return Err(ApiError::BadInput {
-                    argument: "variables",
-                    message: format!("the variable `${name}` must have a value"),
-                });
-            }
-            (None, None) => {
-                absent.insert(name);
-            }
-            // With a default it counts as non-null already, and a default of null would not fit.
-            (Some(Constant::Null), _) | (Some(_), Some(_)) => {}
-            (Some(_), None) => definition.var_type.node.nullable = false,
+            coerced.insert(name.clone(), value);
         }
+        Ok(coerced)
     }
-    Ok(absent)
-}
 
-fn operation_mut<'a>(
-    operations: &'a mut DocumentOperations,
-    name: Option<&str>,
-) -> Option<&'a mut OperationDefinition> {
-    match operations {
-        DocumentOperations::Single(operation) => Some(&mut operation.node),
-        DocumentOperations::Multiple(operations) => {
-            operations.get_mut(name?).map(|operation| &mut operation.node)
+    /// The operation of this name alone, with its fragments, and with values in place of variables.
+    #[must_use]
+    pub fn executable(
+        &self,
+        document: &ExecutableDocument,
+        operation: Option<&str>,
+        variables: &Variables,
+    ) -> Option<ExecutableDocument> {
+        let definition = match (&document.operations, operation) {
+            (DocumentOperations::Single(operation), _) => operation,
+            (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name)?,
+            (DocumentOperations::Multiple(operations), None) => operations.values().next()?,
+        };
+        let fragments = self.fragments.iter();
+        let mut fragments: std::collections::HashMap<_, _> = fragments
+            .filter_map(|name| Some((name.clone(), document.fragments.get(name)?.clone())))
+            .collect();
+        let mut operation = definition.clone();
+        if !self.variables.is_empty() {
+            operation.node.variable_definitions.clear();
+            let substitution = Substitution { variables };
+            substitution.selection_set(&mut operation.node.selection_set.node);
+            for fragment in fragments.values_mut() {
+                substitution.selection_set(&mut fragment.node.selection_set.node);
+            }
         }
+        Some(ExecutableDocument { operations: DocumentOperations::Single(operation), fragments })
     }
 }
 
-/// Removes arguments and input fields whose variable has no value.
-struct Omission {
-    absent: HashSet<Name>,
-    omitted: HashSet<Name>,
-    used: HashSet<Name>,
+fn invalid(message: String) -> ApiError {
+    ApiError::BadInput { argument: "variables", message }
 }
 
-impl Omission {
-    fn selection_set(&mut self, set: &mut SelectionSet) {
+/// Replacement of variables by their values.
+struct Substitution<'a> {
+    variables: &'a Variables,
+}
+
+impl Substitution<'_> {
+    fn selection_set(&self, set: &mut SelectionSet) {
         for selection in &mut set.items {
+            self.directives(selection.node.directives_mut());
             match &mut selection.node {
                 Selection::Field(field) => {
-                    field.node.arguments.retain_mut(|(_, value)| self.retain(&mut value.node));
+                    self.arguments(&mut field.node.arguments);
                     self.selection_set(&mut field.node.selection_set.node);
                 }
-                Selection::InlineFragment(fragment) => {
-                    self.selection_set(&mut fragment.node.selection_set.node);
+                Selection::InlineFragment(inline) => {
+                    self.selection_set(&mut inline.node.selection_set.node);
                 }
                 Selection::FragmentSpread(_) => {}
             }
-            for directive in directives_of(&selection.node) {
-                for (_, value) in &directive.node.arguments {
-                    self.mark_used(&value.node);
-                }
-            }
         }
     }
 
-    fn retain(&mut self, value: &mut Value) -> bool {
+    fn directives(&self, directives: &mut [Positioned<Directive>]) {
+        for directive in directives {
+            self.arguments(&mut directive.node.arguments);
+        }
+    }
+
+    /// An argument whose variable is absent is absent.
+    fn arguments(&self, arguments: &mut Vec<(Positioned<Name>, Positioned<Value>)>) {
+        arguments.retain_mut(|(_, value)| self.value(&mut value.node));
+    }
+
+    /// Replaces the variables in a value. False if the value is a variable that is absent.
+    fn value(&self, value: &mut Value) -> bool {
         match value {
-            Value::Variable(name) if self.absent.contains(name) => {
-                self.omitted.insert(name.clone());
-                false
-            }
+            Value::Variable(name) => match self.variables.get(name) {
+                Some(constant) => {
+                    *value = constant.clone().into_value();
+                    true
+                }
+                None => false,
+            },
             Value::Object(fields) => {
-                fields.retain(|_, value| self.retain(value));
+                fields.retain(|_, value| self.value(value));
                 true
             }
             Value::List(items) => {
-                // Items of a list cannot be removed: an absent one is null.
+                // An item cannot be absent: it is null.
                 for item in items {
-                    if !matches!(item, Value::Object(_)) || !self.retain(item) {
-                        self.mark_used(item);
+                    if !self.value(item) {
+                        *item = Value::Null;
                     }
                 }
                 true
             }
             _ => true,
         }
-    }
-
-    fn mark_used(&mut self, value: &Value) {
-        match value {
-            Value::Variable(name) => {
-                self.used.insert(name.clone());
-            }
-            Value::List(items) => items.iter().for_each(|item| self.mark_used(item)),
-            Value::Object(fields) => fields.values().for_each(|value| self.mark_used(value)),
-            _ => {}
-        }
-    }
-}
-
-fn directives_of(selection: &Selection) -> &[Positioned<async_graphql::parser::types::Directive>] {
-    match selection {
-        Selection::Field(field) => &field.node.directives,
-        Selection::InlineFragment(fragment) => &fragment.node.directives,
-        Selection::FragmentSpread(spread) => &spread.node.directives,
     }
 }

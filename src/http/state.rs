@@ -49,7 +49,7 @@ impl App {
         catalogue: Catalogue,
     ) -> Arc<Self> {
         Arc::new(Self {
-            schema: schema(&settings).finish(),
+            schema: schema(settings.limits.document.expanded_nesting),
             request_memo: RequestMemo::new(&settings.cache),
             documents,
             client_addresses: ClientAddresses::new(&settings.rate_limits),

@@ -131,7 +131,7 @@ fn every_statement_on_readings_takes_the_viewer() {
 }
 
 /// Files and folders of `graphql/` that know no type of the schema. Each other file there is a noun's.
-const GRAPHQL_INFRASTRUCTURE: [&str; 16] = [
+const GRAPHQL_INFRASTRUCTURE: [&str; 20] = [
     "cache_hints",
     "context",
     "document_hash",
@@ -142,10 +142,14 @@ const GRAPHQL_INFRASTRUCTURE: [&str; 16] = [
     "field_costs",
     "guard",
     "id",
+    "input_coercion",
     "inputs",
+    "introspection",
+    "list",
     "pagination",
     "scalars",
     "trusted_documents",
+    "type_system",
     "user_error",
     "variables",
 ];

@@ -207,7 +207,7 @@ on_both_databases! {
         assert_eq!(
             response.body_without_request_id(),
             only_error(
-                "unknown field \"nane\" on type \"SuitInfo\".",
+                "type `SuitInfo` does not have a field `nane`",
                 &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
                 Some((2, 11))
             )
@@ -240,9 +240,9 @@ on_both_databases! {
             assert_eq!(
                 response.body_without_request_id(),
                 only_error(
-                    "invalid value for argument \"first\", expected type \"Int\"",
-                    &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
-                    Some((1, 29))
+                    "`$first` must be an integer of 32 bits",
+                    &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
+                    None
                 ),
                 "{value}"
             );
@@ -253,10 +253,9 @@ on_both_databases! {
         assert_eq!(
             response.body_without_request_id(),
             only_error(
-                "invalid value for argument \"locale\", enumeration type \"Locale\" does not \
-                    contain the value \"FR\"",
-                &json!({ "code": "GRAPHQL_VALIDATION_FAILED" }),
-                Some((1, 49))
+                "`$locale` must be a value of the enum `Locale`",
+                &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
+                None
             )
         );
     }
@@ -317,11 +316,11 @@ on_both_databases! {
             assert!(message.ends_with('…'), "{message}");
         }
         // At the limit nothing is cut.
-        let at_limit = "x".repeat(200 - "unknown field \"\" on type \"Query\".".len());
+        let at_limit = "x".repeat(200 - "type `Query` does not have a field ``".len());
         let response = app.query(&format!("{{ {at_limit} }}")).await;
         assert_eq!(
             response.body["errors"][0]["message"],
-            format!("unknown field \"{at_limit}\" on type \"Query\".")
+            format!("type `Query` does not have a field `{at_limit}`")
         );
     }
 
@@ -534,6 +533,55 @@ on_both_databases! {
                 }],
             })
         );
+    }
+
+    async fn a_field_that_fails_in_an_item_has_its_whole_path(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let ada = user("ada");
+        let readings: Vec<_> =
+            ["hope", "love", "war"].iter().zip(1..).map(|(name, at)| reading(&app, &ada, name, at)).collect();
+        app.insert(rows(vec![ada], readings)).await;
+        let connection = app.database.connect().await;
+        connection
+            .execute_unprepared("DROP TABLE reading_cards")
+            .await
+            .expect("the table is dropped");
+        // Several items fail, at once and each in two fields: the same error each time.
+        let query = "{ publicReadings { edges { node { question } } nodes { a: cards { id } cards { id } } } }";
+        for _ in 0..3 {
+            let response = app.query(query).await;
+            assert_eq!(response.status, 200);
+            let column = query.find("a: cards").expect("the field") + 1;
+            assert_eq!(
+                response.body_without_request_id(),
+                json!({
+                    "data": null,
+                    "errors": [{
+                        "message": "something went wrong on our side",
+                        "locations": [{ "line": 1, "column": column }],
+                        "path": ["publicReadings", "nodes", 0, "a"],
+                        "extensions": { "code": "INTERNAL_SERVER_ERROR", "requestId": "ID" },
+                    }],
+                })
+            );
+        }
+    }
+
+    async fn a_value_that_our_rules_forbid_nulls_its_field_alone(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let query = "query ($days: Int!) { viewer { analytics {
+            frequency(days: $days) { count } karma { count } spreads { count } } } }";
+        let body = json!({ "query": query, "variables": { "days": 400 } });
+        let response = app.send(Some(&app.token_of(id("ada"))), &body).await;
+        let analytics = &response.body["data"]["viewer"]["analytics"];
+        assert_eq!(analytics["frequency"], Value::Null, "{}", response.text);
+        assert_eq!(analytics["karma"].as_array().map(Vec::len), Some(3), "{}", response.text);
+        assert_eq!(analytics["spreads"], json!([]));
+        let errors = response.body["errors"].as_array().expect("errors");
+        assert_eq!(errors.len(), 1);
+        assert_eq!(errors[0]["path"], json!(["viewer", "analytics", "frequency"]));
+        assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT");
     }
 
     async fn a_list_that_cannot_be_read_says_nothing_of_the_inside(engine: Engine) {

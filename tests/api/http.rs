@@ -139,7 +139,6 @@ async fn only_queries_are_executed_over_get() {
     for query in [
         "mutation { __typename }",
         "mutation M { __typename }",
-        "subscription { __typename }",
         "query Q { __typename } mutation M { __typename }",
     ] {
         let operation = if query.contains("query") { "M" } else { "" };
@@ -1147,12 +1146,23 @@ async fn nothing_is_suggested_where_introspection_is_off() {
         assert_eq!(response.status, 400, "{}", response.body);
         let text = response.body.to_string().to_lowercase();
         assert!(!text.contains("did you mean"), "{text}");
-        for secret in ["cardbycode(", "zh_hant", "zhhant", "uprightmeaning"] {
+        for secret in ["zh_hant", "zhhant", "uprightmeaning"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
-    let helped = on.query("{ cardByCode(code: \"a\") { nam } }").await.body.to_string();
-    assert!(helped.to_lowercase().contains("did you mean"), "{helped}");
+    for (query, message) in [
+        (
+            "{ cardByCode(code: \"a\") { nam } }",
+            "type `Card` does not have a field `nam`; did you mean `name`?",
+        ),
+        (
+            "{ cardByCode(code: \"a\") { name(local: EN) } }",
+            "the argument `local` is not supported by `Card.name`; did you mean `locale`?",
+        ),
+        ("{ cardByCode(code: \"a\") { zzz } }", "type `Card` does not have a field `zzz`"),
+    ] {
+        assert_eq!(on.query(query).await.body["errors"][0]["message"], message);
+    }
 }
 
 // Request ids

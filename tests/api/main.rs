@@ -43,6 +43,9 @@ mod fast_json;
 mod pagination;
 mod persisted_documents;
 mod schema;
+mod validation;
+mod validation_judge;
+mod validation_rules;
 mod variables;
 
 // HTTP.

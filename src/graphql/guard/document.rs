@@ -1,9 +1,11 @@
-//! A parsed document within the limits: the value that is cached and executed. `walk` measures its
+//! A valid document within the limits: the value that is cached and executed. `walk` measures its
 //! structure; here are the document, its operations, and the check of its variables.
 
 use std::collections::HashMap;
 
-use async_graphql::parser::parse_query;
+use apollo_compiler::ast;
+use apollo_compiler::executable::ExecutableDocument as TypedDocument;
+use apollo_compiler::validation::Valid;
 use async_graphql::parser::types::{
     ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
@@ -11,20 +13,36 @@ use async_graphql::{Name, Variables};
 use sha2::{Digest, Sha256};
 
 use super::super::cache_hints::{CacheHints, Hints};
+use super::super::errors::ApiError;
+use super::super::type_system::TypeSystem;
+use super::super::variables::OperationInputs;
 use super::hints::hints_of;
+use super::parse::{ParsedDocument, parse_document};
 use super::refusal::{Refusal, at_most, saturated};
 use super::scan::scan_document;
+use super::validation::{ErrorReport, validate};
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
 use crate::config::limits::{DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits};
 
-/// A parsed document within the limits, ready to be cached and executed.
+/// A document within the limits that is not yet validated.
+#[derive(Debug)]
+pub struct MeasuredDocument<'t> {
+    text: &'t str,
+    syntax_tree: ast::Document,
+    document: CheckedDocument,
+}
+
+/// A valid document within the limits, ready to be cached and executed.
 #[derive(Debug)]
 pub struct CheckedDocument {
-    document: ExecutableDocument,
+    pub(super) document: ExecutableDocument,
     operations: HashMap<Option<Name>, OperationCounts>,
     variable_uses: HashMap<Name, u64>,
+    inputs: HashMap<Option<Name>, OperationInputs>,
     hints: HashMap<Option<Name>, Hints>,
+    /// Document with types; only if an operation selects the schema.
+    introspection: Option<Valid<TypedDocument>>,
     hash: [u8; 32],
     merges_objects: bool,
     weight_bytes: u32,
@@ -38,18 +56,21 @@ pub struct CheckedOperation<'a> {
     pub(super) definition: &'a OperationDefinition,
     name: Option<&'a str>,
     counts: OperationCounts,
+    inputs: Option<&'a OperationInputs>,
     hints: Option<&'a Hints>,
+    introspection: Option<&'a Valid<TypedDocument>>,
 }
 
-impl CheckedDocument {
+impl<'t> MeasuredDocument<'t> {
     /// Scans, parses and measures a document.
     ///
     /// # Errors
     ///
     /// The first limit that it exceeds, or the parser's error.
-    pub fn check(text: &str, limits: &DocumentLimits) -> Result<Self, Refusal> {
+    pub fn measure(text: &'t str, limits: &DocumentLimits) -> Result<Self, Refusal> {
         let scanned = scan_document(text, limits)?;
-        let document = parse_query(text)?;
+        let ParsedDocument { syntax_tree, executable: document } =
+            parse_document(text, scanned.tokens)?;
         at_most("operations", document.operations.iter().len(), limits.operations, None)?;
         at_most("fragments", document.fragments.len(), limits.fragments, None)?;
 
@@ -60,18 +81,47 @@ impl CheckedDocument {
         let work = scanned.work + walk.work();
         let merges_objects = walk.merges_objects();
         let variable_uses = walk.into_variable_uses();
-        Ok(Self {
+        let document = CheckedDocument {
             document,
             operations,
             variable_uses,
+            inputs: HashMap::new(),
             hints: HashMap::new(),
+            introspection: None,
             hash: Sha256::digest(text).into(),
             merges_objects,
             weight_bytes,
             work,
-        })
+        };
+        Ok(Self { text, syntax_tree, document })
     }
 
+    /// Validates the document.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::ValidationFailed`].
+    pub fn validate(
+        self,
+        types: &TypeSystem,
+        report: ErrorReport,
+    ) -> Result<CheckedDocument, Refusal> {
+        let valid = validate(&self.syntax_tree, self.text, types, report)?;
+        let mut document = self.document;
+        document.inputs = valid.inputs;
+        let selects_schema = document.operations.values().any(|counts| counts.selects_schema);
+        document.introspection = selects_schema.then_some(valid.document);
+        Ok(document)
+    }
+
+    /// The document for a test of the limits, whatever its names.
+    #[cfg(test)]
+    pub(super) fn unvalidated(self) -> CheckedDocument {
+        self.document
+    }
+}
+
+impl CheckedDocument {
     /// The document with the cache hints of its operations.
     #[must_use]
     pub fn with_hints(mut self, table: &CacheHints) -> Self {
@@ -112,7 +162,9 @@ impl CheckedDocument {
             definition: &definition.node,
             name: name.map(Name::as_str),
             counts: *counts,
+            inputs: self.inputs.get(&name.cloned()),
             hints: self.hints.get(&name.cloned()),
+            introspection: self.introspection.as_ref(),
         })
     }
 
@@ -148,12 +200,6 @@ impl CheckedDocument {
         self.hash
     }
 
-    /// The parsed document, for `Request::set_parsed_query`.
-    #[must_use]
-    pub fn document(&self) -> &ExecutableDocument {
-        &self.document
-    }
-
     /// Approximate memory in bytes, as the weight of a cache entry.
     #[must_use]
     pub fn weight_bytes(&self) -> u32 {
@@ -184,6 +230,37 @@ impl<'a> CheckedOperation<'a> {
     #[must_use]
     pub fn hints(&self) -> Option<&'a Hints> {
         self.hints
+    }
+
+    /// Coerces the variables of a request to the declared types.
+    ///
+    /// # Errors
+    ///
+    /// A value that does not fit, or none where one is required.
+    pub fn coerce_variables(
+        &self,
+        variables: Variables,
+        types: &TypeSystem,
+    ) -> Result<Variables, ApiError> {
+        match self.inputs {
+            Some(inputs) => inputs.coerce(variables, types),
+            None => Ok(variables),
+        }
+    }
+
+    /// The operation with its fragments and these values in place of its variables, for
+    /// `Request::set_parsed_query`.
+    #[must_use]
+    pub fn executable(&self, variables: &Variables) -> ExecutableDocument {
+        let executable =
+            self.inputs.and_then(|inputs| inputs.executable(self.document, self.name, variables));
+        executable.unwrap_or_else(|| self.document.clone())
+    }
+
+    /// The document with types, if an operation selects the schema.
+    #[must_use]
+    pub fn introspection(&self) -> Option<&'a Valid<TypedDocument>> {
+        self.introspection
     }
 
     /// True if it selects `__schema` or `__type`.

@@ -60,8 +60,8 @@ impl<'a> FieldMerges<'a> {
             match &selection.node {
                 Selection::Field(field) => self.field(field, condition, keys)?,
                 Selection::InlineFragment(inline) => {
-                    let condition =
-                        inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    let on = inline.node.type_condition.as_ref();
+                    let condition = on.map_or(condition, |on| Some(on.node.on.node.as_str()));
                     self.collect(&inline.node.selection_set.node, condition, keys)?;
                 }
                 Selection::FragmentSpread(spread) => {

@@ -1,17 +1,20 @@
-//! Limits in front of the GraphQL library, which a document can crash or occupy forever. In order:
-//! [`scan_json`] on the body, [`CheckedDocument::check`] on the text (worth caching),
-//! [`CheckedDocument::check_variables`], [`CheckedDocument::operation`], its cost; only then the
-//! library validates and executes the parsed document. Invariant: work is linear in the bytes, plus
-//! `field_merges`, and recursion is bounded. Not here: unknown names and types, which validation
-//! rejects, and page sizes out of range, which resolvers reject.
+//! Checks in front of the GraphQL library, which a document can crash or occupy forever. In order:
+//! [`scan_json`] on the body, [`MeasuredDocument::measure`] and [`MeasuredDocument::validate`] on the text
+//! (worth caching), [`CheckedDocument::operation`], [`CheckedDocument::check_variables`],
+//! [`CheckedOperation::coerce_variables`], its cost; only then the library executes it. Invariants: work is
+//! linear in the bytes, plus `field_merges`, and recursion is bounded; nothing that a client wrote wrong is
+//! found after a resolver has run. Not here: values that only our own rules forbid, such as page sizes out of
+//! range, which resolvers reject.
 
 mod cost;
 mod cost_table;
 mod document;
 mod hints;
 mod merge;
+mod parse;
 mod refusal;
 mod scan;
+mod validation;
 mod values;
 mod walk;
 
@@ -20,6 +23,7 @@ mod tests;
 
 pub use cost::Cost;
 pub use cost_table::{Bound, CostTable, CostTableError, ListBound, Surcharge};
-pub use document::{CheckedDocument, CheckedOperation};
-pub use refusal::Refusal;
+pub use document::{CheckedDocument, CheckedOperation, MeasuredDocument};
+pub use refusal::{Refusal, ValidationError};
 pub use scan::{Scanned, scan_document, scan_json};
+pub use validation::ErrorReport;

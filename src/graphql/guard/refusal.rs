@@ -1,7 +1,6 @@
 //! Reasons to reject a document, each with one error code. Messages quote names only shortened and
 //! escaped, because the response must be small, however large the document was.
 
-use async_graphql::parser;
 use async_graphql::{Pos, Value};
 
 use crate::config::limits::MESSAGE_CHARACTERS;
@@ -48,13 +47,11 @@ pub enum Refusal {
         /// Location, if known.
         at: Option<Pos>,
     },
-    /// The document is syntactically correct, but not valid under any schema.
-    #[error("{message}")]
+    /// The document is syntactically correct, but breaks rules of validation.
+    #[error("{}", errors.first().map_or("the document is not valid", |error| &error.message))]
     ValidationFailed {
-        /// Message for people.
-        message: String,
-        /// Location.
-        at: Pos,
+        /// Errors in the order of the text, at least one.
+        errors: Vec<ValidationError>,
     },
     /// Unknown operation name, or none with several operations.
     #[error("{message}")]
@@ -62,6 +59,21 @@ pub enum Refusal {
         /// Message for people.
         message: String,
     },
+}
+
+/// Broken rule of validation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidationError {
+    /// Message for people.
+    pub message: String,
+    /// Location, if known.
+    pub at: Option<Pos>,
+}
+
+impl ValidationError {
+    pub(super) fn new(message: &str, at: Option<Pos>) -> Self {
+        Self { message: shortened(message), at }
+    }
 }
 
 impl Refusal {
@@ -101,7 +113,8 @@ impl Refusal {
     pub fn location(&self) -> Option<Pos> {
         match self {
             Self::TooLarge { at, .. } | Self::ParseFailed { at, .. } => *at,
-            Self::TooDeep { at, .. } | Self::ValidationFailed { at, .. } => Some(*at),
+            Self::TooDeep { at, .. } => Some(*at),
+            Self::ValidationFailed { errors } => errors.first().and_then(|error| error.at),
             Self::CostExceeded { .. } | Self::BadOperationName { .. } => None,
         }
     }
@@ -121,25 +134,11 @@ impl Refusal {
     }
 
     pub(super) fn validation_failed(message: &str, at: Pos) -> Self {
-        Self::ValidationFailed { message: shortened(message), at }
+        Self::ValidationFailed { errors: vec![ValidationError::new(message, Some(at))] }
     }
 
     pub(super) fn bad_operation_name(message: &str) -> Self {
         Self::BadOperationName { message: shortened(message) }
-    }
-}
-
-impl From<parser::Error> for Refusal {
-    fn from(error: parser::Error) -> Self {
-        let at = error.positions().next();
-        // The text of a syntax error starts with its source line, which may be the whole document,
-        // followed by the expected grammar; that of an invalid number has a location relative to the
-        // number.
-        let text = error.to_string();
-        let reason = text.rsplit_once("= ").map_or(text.as_str(), |(_, reason)| reason);
-        let reason = reason.split_once(" at line ").map_or(reason, |(reason, _)| reason);
-        let reason = reason.replace('_', " ").replace("EOI", "end of document");
-        Self::parse_failed(&reason, at)
     }
 }
 

@@ -128,7 +128,7 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
 
 /// End of the string that starts at `start`; none if it is unterminated. A plain string ends at the
 /// end of its line.
-fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
+pub(super) fn string_end(bytes: &[u8], start: usize) -> Option<usize> {
     const BLOCK: &[u8] = br#"""""#;
     let is_block = bytes[start..].starts_with(BLOCK);
     let mut position = start + if is_block { BLOCK.len() } else { 1 };

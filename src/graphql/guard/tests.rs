@@ -9,8 +9,8 @@ use async_graphql::{Pos, Value, Variables};
 use proptest::prelude::{any, prop, prop_assert, proptest};
 
 use super::{
-    Bound, CheckedDocument, CostTable, CostTableError, ListBound, Refusal, Surcharge,
-    scan_document, scan_json,
+    Bound, CheckedDocument, CostTable, CostTableError, ListBound, MeasuredDocument, Refusal,
+    Surcharge, scan_document, scan_json,
 };
 use crate::config::limits::{DocumentLimits, MESSAGE_CHARACTERS};
 
@@ -64,7 +64,9 @@ fn limits() -> DocumentLimits {
 
 /// Checks on a stack as small as a tokio worker's: an overflow ends the test binary.
 fn check(text: &str) -> Result<CheckedDocument, Refusal> {
-    on_worker_stack(|| CheckedDocument::check(text, &limits()))
+    on_worker_stack(|| {
+        MeasuredDocument::measure(text, &limits()).map(MeasuredDocument::unvalidated)
+    })
 }
 
 fn on_worker_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
@@ -246,7 +248,9 @@ fn fragments_that_spread_the_next_twice_are_measured_in_linear_work() {
     };
     for length in [10, 50, 100] {
         let text = fragment_bomb(length);
-        let document = CheckedDocument::check(&text, &limits).expect("no limit is left");
+        let document = MeasuredDocument::measure(&text, &limits)
+            .map(MeasuredDocument::unvalidated)
+            .expect("no limit is left");
         let operation = document.operation(None).expect("one operation");
         let cost = operation.cost(&table(), &Variables::default(), &limits);
         // Comparing fields follows each fragment once from each set: quadratic in the fragments,
@@ -327,8 +331,10 @@ fn ten_thousand_of_anything_are_refused() {
     let any_length = DocumentLimits { document_bytes: usize::MAX, ..limits() };
     for text in documents {
         assert_too_large(&refused(&text), "document bytes", 16_384);
-        let refusal =
-            on_worker_stack(|| CheckedDocument::check(&text, &any_length)).expect_err("many");
+        let refusal = on_worker_stack(|| {
+            MeasuredDocument::measure(&text, &any_length).map(MeasuredDocument::unvalidated)
+        })
+        .expect_err("many");
         assert_too_large(&refusal, "tokens", 4_000);
     }
 }
@@ -461,10 +467,20 @@ fn strings_without_an_end_are_refused() {
 }
 
 #[test]
-fn escapes_follow_the_parser() {
-    accepted(r#"{a(x:"\u0041 \" \\ \/ \b \f \n \r \t \u00e9")}"#);
-    for escape in [r"\uD800", r"\udfff", r"\u{41}", r"\u{110000}", r"\u00", r"\x41", r"\0", "\\\n"]
-    {
+fn escapes_follow_the_specification() {
+    accepted(r#"{a(x:"\u0041 \" \\ \/ \b \f \n \r \t \u00e9 \u{41} \uD83D\uDE00")}"#);
+    for escape in [
+        r"\uD800",
+        r"\udfff",
+        r"\uDE00\uD83D",
+        r"\u{}",
+        r"\u{D800}",
+        r"\u{110000}",
+        r"\u00",
+        r"\x41",
+        r"\0",
+        "\\\n",
+    ] {
         assert_parse_failed(&format!("{{a(x:\"{escape}\")}}"));
     }
 }
@@ -515,7 +531,6 @@ fn what_is_no_document_is_refused() {
         "\u{feff}",
         "{",
         "}",
-        "{}",
         "{a",
         "{a}}",
         "{a)",
@@ -525,23 +540,42 @@ fn what_is_no_document_is_refused() {
         "]{a}",
         "query",
         "fragment F on T{a}",
-        "{a}{b}",
-        "query q{a}query q{b}",
         "0000",
-        "type T{a:Int}",
+        "{a{}}",
+        "{}",
     ] {
         assert_parse_failed(text);
     }
+    for text in ["{a}{b}", "query q{a}query q{b}", "type T{a:Int}", "{a}extend type T{a:Int}"] {
+        assert_eq!(refused(text).code().as_str(), "GRAPHQL_VALIDATION_FAILED", "{text}");
+    }
+}
+
+#[test]
+fn commas_are_white_space_outside_strings_and_comments() {
+    let text = "{,a,(x:\",,\"y:\"\"\",\"\"\",),{,...,F,},},#,,\nfragment,F,on,T,{,b,}";
+    let document = accepted(text);
+    let value = |name: &str| {
+        let (_, operation) = document.document.operations.iter().next().expect("an operation");
+        match &operation.node.selection_set.node.items[0].node {
+            async_graphql::parser::types::Selection::Field(field) => {
+                field.node.get_argument(name).map(|value| value.node.to_string())
+            }
+            _ => None,
+        }
+    };
+    assert_eq!(value("x").as_deref(), Some("\",,\""));
+    assert_eq!(value("y").as_deref(), Some("\",\""));
 }
 
 #[test]
 fn syntax_errors_say_what_was_expected_and_where() {
     let refusal = assert_parse_failed("{\n  a(x: )\n}");
-    assert_eq!(refusal.to_string(), "expected value");
+    assert_eq!(refusal.to_string(), "expected a valid Value");
     assert_eq!(refusal.location(), Some(Pos { line: 2, column: 8 }));
     let long = "x".repeat(7_000);
-    let refusal =
-        assert_parse_failed(&format!("{{a}}fragment {long} on T{{a}}fragment {long} on T{{b}}"));
+    let refusal = refused(&format!("{{a}}fragment {long} on T{{a}}fragment {long} on T{{b}}"));
+    assert_eq!(refusal.code().as_str(), "GRAPHQL_VALIDATION_FAILED");
     assert!(refusal.to_string().ends_with('…'));
 }
 
@@ -551,12 +585,13 @@ fn fields_that_differ_under_one_name_are_refused() {
         "{a{b b(x:1)}}",
         "{a{b:c b:d}}",
         "{a{b(x:1)...{b(x:2)}}}",
-        "{...F b(x:2)}fragment F on Q{...{...{b(x:1)}}}",
+        "{...F ...on Q{b(x:2)}}fragment F on Q{...{...{b(x:1)}}}",
         "{...F ...on Q{b(y:1)}}fragment F on Q{b(x:1)}",
     ] {
         assert_eq!(refused(text).code().as_str(), "GRAPHQL_VALIDATION_FAILED", "{text}");
     }
     accepted("{a{b(x:1,y:[2])b(y:[2],x:1)...on A{b(x:2)}...on B{b(x:3)}}}");
+    accepted("{a{...on A{...{b(x:2)}}...on B{...{b(x:3)}}}}");
 }
 
 #[test]
@@ -881,11 +916,12 @@ fn the_document_to_mutate_is_accepted() {
 
 /// Whatever happens is a result, and what is accepted took linear work.
 fn survives(text: &str) -> bool {
-    let Ok(document) = CheckedDocument::check(text, &limits()) else {
+    let Ok(document) =
+        MeasuredDocument::measure(text, &limits()).map(MeasuredDocument::unvalidated)
+    else {
         return true;
     };
-    let names =
-        document.document().operations.iter().map(|(name, _)| name.map(ToString::to_string));
+    let names = document.document.operations.iter().map(|(name, _)| name.map(ToString::to_string));
     let costs = names.map(|name| {
         let operation = document.operation(name.as_deref()).expect("its own name");
         operation.cost(&table(), &Variables::default(), &limits()).work

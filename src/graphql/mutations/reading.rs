@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
+use super::super::list::List;
 use super::{category_key, reading_key, spread_key};
 use crate::db::readings::ReadingRow;
 use crate::domain::reading_list::ReadingOrder;
@@ -97,7 +98,7 @@ struct DrawCardsInput {
 #[derive(SimpleObject, Default)]
 struct DrawCardsPayload {
     /// Drawn cards in the order of the draw. At most 10.
-    draws: Option<Vec<CardDraw>>,
+    draws: Option<List<CardDraw>>,
     /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
 }

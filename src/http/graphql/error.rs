@@ -8,7 +8,7 @@ use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::documents::DocumentError;
 use crate::graphql::errors::ApiError;
-use crate::graphql::guard::Refusal;
+use crate::graphql::guard::{Refusal, ValidationError};
 
 /// Message that clients with automatic persisted queries wait for, word by word: urql and older versions
 /// of Apollo Client compare the message and not the code.
@@ -22,6 +22,8 @@ pub struct HttpError {
     pub(super) message: String,
     pub(super) details: Vec<(&'static str, Value)>,
     pub(super) location: Option<Pos>,
+    /// Errors of the same code in the same document, after the first.
+    pub(super) further: Box<[ValidationError]>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// True if the request was well formed and only its document is refused. Clients of
     /// `application/json` get status 200 then.
@@ -36,6 +38,7 @@ impl HttpError {
             message: bounded(&message.into()),
             details: Vec::new(),
             location: None,
+            further: Box::default(),
             headers: Vec::new(),
             is_document_error: false,
         }
@@ -132,9 +135,14 @@ impl HttpError {
 
 impl From<Refusal> for HttpError {
     fn from(refusal: Refusal) -> Self {
+        let further = match &refusal {
+            Refusal::ValidationFailed { errors } => errors.iter().skip(1).cloned().collect(),
+            _ => Box::default(),
+        };
         Self {
             details: refusal.details(),
             location: refusal.location(),
+            further,
             ..Self::new(StatusCode::BAD_REQUEST, refusal.code(), refusal.to_string()).of_document()
         }
     }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use async_graphql::Variables;
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
+use async_graphql::{Request, Response, Value, Variables};
 use axum::http::{HeaderValue, header};
 
 use super::cache_headers::CacheHeaders;
@@ -21,9 +21,8 @@ use crate::graphql::context::{RequestContext, source_of};
 use crate::graphql::errors::without_user_errors;
 use crate::graphql::fast_json::FastJsonPlans;
 use crate::graphql::guard::CheckedOperation;
-use crate::graphql::variables::prepare_variables;
+use crate::graphql::introspection::{RootFields, introspect, remove_introspection};
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
-use crate::http::negotiation::MediaType;
 use crate::http::request_log::RequestMetrics;
 use crate::http::session_cookie::set_cookie;
 use crate::http::state::App;
@@ -41,8 +40,7 @@ pub(super) async fn execute(
     let document = request.document;
     let operation = document.operation(request.operation_name.as_deref())?;
     let hints = hints_for(&operation, request.caller.viewer());
-    let mut runnable = document.document().clone();
-    let variables = prepare_variables(&mut runnable, operation.name(), request.variables)?;
+    let variables = operation.coerce_variables(request.variables, app.documents.types())?;
 
     let reader = reader_of(&request.caller);
     let session = if operation.kind() == OperationType::Mutation {
@@ -65,7 +63,9 @@ pub(super) async fn execute(
     let (context, plans) = (Arc::new(context), Arc::new(plans));
     let execution = Execution { app, operation, reader, context, plans };
     let cost_limit = execution.check_cost(&variables, request.rate_limit_key).await?;
-    let response = execution.run(runnable, variables, request.media_type).await;
+    let response = execution.run(&variables).await?;
+    let limits = &app.services.settings.limits;
+    let response = GraphqlResponse::of_execution(response, limits, request.media_type);
     let response = match hints {
         Some(hints) => execution.publish(response, hints, cost_limit),
         None => response,
@@ -117,24 +117,37 @@ impl Execution<'_> {
         Ok(cost_limit)
     }
 
-    /// Executes the document by the schema.
-    async fn run(
-        &self,
-        document: ExecutableDocument,
-        variables: Variables,
-        media_type: MediaType,
-    ) -> GraphqlResponse {
-        let mut request = async_graphql::Request::new(String::new())
-            .variables(variables)
+    /// Executes the operation, and apart from it what it selects of the schema.
+    async fn run(&self, variables: &Variables) -> Result<Response, HttpError> {
+        let mut document = self.operation.executable(variables);
+        let types = self.app.documents.types();
+        let whole = self.operation.introspection().filter(|_| self.operation.selects_schema());
+        let Some(whole) = whole else { return Ok(self.resolve(document).await) };
+        let introspected =
+            introspect(types, whole, self.operation.name(), variables).map_err(|error| {
+                tracing::error!(%error, "introspection failed");
+                HttpError::internal()
+            })?;
+        let fields = RootFields::of(&document);
+        if !fields.select_data {
+            return Ok(Response::new(Value::Object(introspected)));
+        }
+        remove_introspection(&mut document);
+        let mut response = self.resolve(document).await;
+        if let Value::Object(data) = response.data {
+            response.data = Value::Object(fields.merge(introspected, data));
+        }
+        Ok(response)
+    }
+
+    /// Resolves the fields of a document by the schema.
+    async fn resolve(&self, document: ExecutableDocument) -> Response {
+        let mut request = Request::new(String::new())
             .data(Arc::clone(&self.context))
             .data(Arc::clone(&self.plans));
-        if let Some(name) = self.operation.name() {
-            request = request.operation_name(name);
-        }
         request.set_parsed_query(document);
         let execution = self.app.schema.execute(request);
-        let response = self.context.loaders.batch_queue.drive(execution).await;
-        GraphqlResponse::of_execution(response, &self.app.services.settings.limits, media_type)
+        self.context.loaders.batch_queue.drive(execution).await
     }
 
     /// Adds the headers for caches outside, and the metadata with which the response cache stores it.

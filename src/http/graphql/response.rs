@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use async_graphql::{PathSegment, ServerError, Value};
+use async_graphql::{PathSegment, Pos, ServerError, Value};
 use axum::body::Bytes;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -100,19 +100,26 @@ struct TooLarge {
 
 impl From<HttpError> for GraphqlResponse {
     fn from(error: HttpError) -> Self {
-        let mut server_error = ServerError::new(error.message, error.location);
-        let extensions = server_error.extensions.get_or_insert_default();
-        extensions.set("code", error.code.as_str());
+        let code = error.code.as_str();
+        let server_error = |message: String, location: Option<Pos>| {
+            let mut server_error = ServerError::new(message, location);
+            server_error.extensions.get_or_insert_default().set("code", code);
+            server_error
+        };
+        let mut first = server_error(error.message, error.location);
+        let extensions = first.extensions.get_or_insert_default();
         for (name, value) in error.details {
             extensions.set(name, value);
         }
+        let further = error.further.into_iter().map(|error| server_error(error.message, error.at));
+        let errors = std::iter::once(first).chain(further).collect();
         Self {
             status: error.status,
             media_type: MediaType::Json,
             headers: error.headers,
             metrics: RequestMetrics::default(),
-            // One bounded error is never too large.
-            body: Body::Refused { errors: vec![server_error], maximum_bytes: usize::MAX },
+            // As many as fit are sent, and each is bounded.
+            body: Body::Refused { errors, maximum_bytes: usize::MAX },
         }
     }
 }
@@ -127,31 +134,25 @@ impl GraphqlResponse {
         Self { status, media_type, ..response }
     }
 
-    /// The response to an operation that the library has executed or refused.
+    /// The response to an operation that was executed.
     pub(super) fn of_execution(
         response: async_graphql::Response,
         limits: &Limits,
         media_type: MediaType,
     ) -> Self {
-        // The library refuses a document that is not valid: none of its errors has a path then.
-        let is_refused = response.data == Value::Null
-            && !response.errors.is_empty()
-            && response.errors.iter().all(|error| error.path.is_empty());
-        let errors = response.errors.into_iter().take(limits.errors);
-        let maximum_bytes = limits.answer_bytes;
-        let (status, body) = if is_refused {
-            let status = match media_type {
-                MediaType::GraphqlResponse => StatusCode::BAD_REQUEST,
-                MediaType::Json | MediaType::Html => StatusCode::OK,
-            };
-            let errors = errors.map(present_refusal).collect();
-            (status, Body::Refused { errors, maximum_bytes })
-        } else {
-            let errors = errors.map(present_field_error).collect();
-            (StatusCode::OK, Body::Private { data: response.data, errors, maximum_bytes })
-        };
-        let metrics = RequestMetrics::default();
-        Self { status, media_type, headers: Vec::new(), metrics, body }
+        // Fields fail in the order in which they end; clients get the same errors each time.
+        let mut errors = response.errors;
+        errors.sort_by_cached_key(order_of);
+        let errors = errors.into_iter().take(limits.errors).map(present_field_error).collect();
+        let body =
+            Body::Private { data: response.data, errors, maximum_bytes: limits.answer_bytes };
+        Self {
+            status: StatusCode::OK,
+            media_type,
+            headers: Vec::new(),
+            metrics: RequestMetrics::default(),
+            body,
+        }
     }
 
     /// The response to a request that the response cache serves.
@@ -413,11 +414,6 @@ fn code_of(error: &ServerError) -> Option<String> {
     }
 }
 
-/// An error of a document that the library refuses.
-fn present_refusal(error: ServerError) -> ServerError {
-    present(error, ErrorCode::GraphqlValidationFailed)
-}
-
 /// An error at a field. The library itself only refuses the value of an argument.
 fn present_field_error(error: ServerError) -> ServerError {
     present(error, ErrorCode::BadUserInput)
@@ -445,6 +441,16 @@ fn present(mut error: ServerError, code_of_library: ErrorCode) -> ServerError {
 fn finish_error(error: &mut ServerError, RequestId(id): &RequestId) {
     error.message = normalized(&error.message);
     error.extensions.get_or_insert_default().set("requestId", id.as_str());
+}
+
+/// Order of errors: that of their fields in the document, and of items in their list.
+fn order_of(error: &ServerError) -> (Option<(usize, usize)>, Vec<usize>) {
+    let at = error.locations.first().map(|at| (at.line, at.column));
+    let indexes = error.path.iter().filter_map(|segment| match segment {
+        PathSegment::Field(_) => None,
+        PathSegment::Index(index) => Some(*index),
+    });
+    (at, indexes.collect())
 }
 
 fn path_of(error: &ServerError) -> String {

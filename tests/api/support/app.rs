@@ -358,7 +358,7 @@ impl TestApp {
         let listener = TcpListener::bind(settings.server.listen).await.expect("a free port");
         settings.server.listen = listener.local_addr().expect("an address");
         let url = settings.public_url();
-        let documents = Documents::load(&settings).await.expect("every list has a bound");
+        let documents = Documents::load(&settings).expect("every list has a bound");
         let app = App::new(settings, documents, opened, catalogue);
         let (stop, stopped) = oneshot::channel();
         let (front, limits) = (http::service(&app), app.services.settings.limits.clone());

@@ -1,0 +1,56 @@
+//! Lists of objects. A field that fails in an item has its whole path, and of several items that fail the
+//! first one is reported; async-graphql's own lists end the path at the item, and report whichever fails first.
+
+use std::borrow::Cow;
+
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
+use futures_util::future::join_all;
+
+/// A list whose items are objects with fields that may fail.
+#[derive(Debug, Clone)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T> From<Vec<T>> for List<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self(items)
+    }
+}
+
+impl<T> FromIterator<T> for List<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl<T: OutputType> OutputType for List<T> {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<T>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<T>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<T>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        let items = self.0.iter().enumerate().map(|(index, item)| async move {
+            let context = context.with_index(index);
+            let result = item.resolve(&context, field).await;
+            result.map_err(|error| match error.path.as_slice() {
+                [] => context.set_error_path(error),
+                _ => error,
+            })
+        });
+        // All of them, not only up to the first that fails in time.
+        join_all(items).await.into_iter().collect::<ServerResult<_>>().map(Value::List)
+    }
+}
