@@ -24,6 +24,29 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_it)
 }
 
+/// Excludes zstd for a client that accepts every encoding and does not name it: `*` is older than zstd, and
+/// what sends it (proxies, scripts) often reads gzip alone.
+pub async fn exclude_unnamed_zstd<B>(mut request: Request<B>) -> Request<B> {
+    let values: Vec<&str> = request
+        .headers()
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let names = |wanted: &str| {
+        let mut encodings = values.iter().flat_map(|value| value.split(','));
+        encodings.any(|encoding| {
+            let name = encoding.split(';').next().unwrap_or_default().trim();
+            name.eq_ignore_ascii_case(wanted)
+        })
+    };
+    if names("*") && !names("zstd") {
+        let excluded = HeaderValue::from_static("zstd;q=0");
+        request.headers_mut().append(header::ACCEPT_ENCODING, excluded);
+    }
+    request
+}
+
 /// Encoding for a client whose `Accept-Encoding` only names encodings. Weights and wildcards are left to
 /// the compression layer, which then compresses the plain body.
 #[must_use]

@@ -30,7 +30,7 @@ use futures_util::FutureExt;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::config::server::{PREFLIGHT_MAX_AGE, ServerSettings};
-use compression::compression;
+use compression::{compression, exclude_unnamed_zstd};
 pub use fast_path::FastPath;
 use graphql::error::HttpError;
 use graphql::handler;
@@ -60,6 +60,7 @@ fn router(app: &Arc<App>) -> Router {
         .fallback(not_found)
         .with_state(Arc::clone(app))
         .layer(compression())
+        .layer(middleware::map_request(exclude_unnamed_zstd))
         .layer(middleware::from_fn(catch_panic))
         .layer(cors(&app.services.settings.server))
         .layer(middleware::from_fn(require_host))

@@ -233,6 +233,9 @@ on_both_databases! {
             ("gzip,br", Some("br")),
             ("br;q=0.5, gzip", Some("gzip")),
             ("zstd;q=0, *", Some("br")),
+            ("*", Some("br")),
+            ("gzip;q=0.5, *", Some("br")),
+            ("gzip, zstd, *", Some("zstd")),
             ("deflate", None),
         ] {
             let sent = fetch(&plain, encoding).await;
