@@ -28,7 +28,7 @@ pub enum InputSource {
 pub struct InputError {
     /// Path of the part that does not fit: `$input.tags[2]`.
     pub path: String,
-    /// What it must be: "must be a string".
+    /// Requirement on that part: "must be a string".
     pub expectation: String,
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::sessions::start;
 use crate::support::app::{Engine, TestApp, run_script, skip};
 
-/// Whether there is a browser, where the scripts find it.
+/// True if the browser of the scripts is installed.
 fn has_browser(test: &str) -> bool {
     let browser = std::env::var_os("CHROMIUM")
         .map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);

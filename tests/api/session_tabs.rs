@@ -259,7 +259,7 @@ impl Request {
     }
 }
 
-/// What happens to a request, in this order at the same time.
+/// Stages of a request, in their order at equal times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Send,

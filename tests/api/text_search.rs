@@ -249,7 +249,7 @@ on_both_databases! {
             assert_eq!(page["searchNotice"], Value::Null, "{term}");
             assert_eq!(page["totalCount"], 1, "{term}");
         }
-        // What is wrong with the other arguments is said as ever.
+        // Other invalid arguments are refused as ever.
         let query = "{ publicReadings(search: \"no\", first: -1) { totalCount } }";
         let body = app.query(query).await.body;
         assert_eq!(body["errors"][0]["message"], "`first` is -1; it must be 0 or more");
