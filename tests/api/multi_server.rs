@@ -274,9 +274,11 @@ on_both_databases! {
         // One user's entry under another user's key is invalid.
         redis.run::<i64>(&["COPY", &ada, &bob, "REPLACE"]).await;
         assert_eq!(world.total(0, "bob").await, 1);
+        // In one step: a server may write the key in between.
+        let replace_by_a_list =
+            "redis.call('DEL', KEYS[1]) return redis.call('RPUSH', KEYS[1], 'junk')";
         for key in redis.keys().await {
-            redis.run::<()>(&["DEL", &key]).await;
-            redis.run::<i64>(&["RPUSH", &key, "junk"]).await;
+            redis.run::<i64>(&["EVAL", replace_by_a_list, "1", &key]).await;
         }
         for server in 0..3 {
             world.servers[server].clear_cache().await;
