@@ -2,7 +2,7 @@
 //! in place of their uses. So execution knows no variables: async-graphql departs from the specification
 //! where one is absent, and coerces them only when their field is resolved.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use apollo_compiler::ast::Type;
 use async_graphql::parser::types::{
@@ -53,16 +53,12 @@ impl OperationInputs {
         let mut coerced = Variables::default();
         for VariableInput { name, ty, default } in &self.variables {
             let sent = variables.remove(name.as_str());
-            let is_null = matches!(sent, Some(Constant::Null));
             let value = match (sent, default) {
-                (None, None) if !ty.is_non_null() => continue,
                 (None, Some(default)) => default.clone(),
-                (None, None) => {
+                (None | Some(Constant::Null), _) if ty.is_non_null() => {
                     return Err(invalid(format!("the variable `${name}` must have a value")));
                 }
-                (Some(_), _) if is_null && ty.is_non_null() => {
-                    return Err(invalid(format!("the variable `${name}` must have a value")));
-                }
+                (None, None) => continue,
                 (Some(value), _) => {
                     let mut value = value.into_value();
                     let mut coercion =
@@ -94,7 +90,7 @@ impl OperationInputs {
             (DocumentOperations::Multiple(operations), None) => operations.values().next()?,
         };
         let fragments = self.fragments.iter();
-        let mut fragments: std::collections::HashMap<_, _> = fragments
+        let mut fragments: HashMap<_, _> = fragments
             .filter_map(|name| Some((name.clone(), document.fragments.get(name)?.clone())))
             .collect();
         let mut operation = definition.clone();

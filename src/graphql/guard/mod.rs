@@ -12,6 +12,7 @@ mod document;
 mod hints;
 mod merge;
 mod parse;
+mod positions;
 mod refusal;
 mod scan;
 mod validation;

@@ -17,6 +17,7 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Number, Pos, Positioned};
 use async_graphql_value::Value;
 
+use super::positions::Positions;
 use super::refusal::Refusal;
 use super::scan::string_end;
 
@@ -92,44 +93,6 @@ fn syntax_error(text: &str, errors: &DiagnosticList) -> Refusal {
     Refusal::parse_failed(&message, at)
 }
 
-/// Positions of byte offsets: line and column in characters, from one. Offsets that ascend, as those of a
-/// tree do, cost one pass over the text.
-pub(super) struct Positions<'t> {
-    text: &'t str,
-    offset: usize,
-    position: Pos,
-}
-
-impl<'t> Positions<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
-        Self { text, offset: 0, position: Pos { line: 1, column: 1 } }
-    }
-
-    fn starts_with(&self, span: Option<SourceSpan>, sign: char) -> bool {
-        let rest = span.and_then(|span| self.text.get(span.offset()..));
-        rest.is_some_and(|rest| rest.starts_with(sign))
-    }
-
-    pub(super) fn at(&mut self, offset: usize) -> Pos {
-        if offset < self.offset {
-            *self = Self::new(self.text);
-        }
-        let bytes = self.text.as_bytes();
-        let passed = self.text.get(self.offset..offset).unwrap_or_default();
-        for (index, character) in passed.char_indices() {
-            let next = bytes.get(self.offset + index + 1);
-            self.position = match character {
-                // The line ends after the line feed.
-                '\r' if next == Some(&b'\n') => self.position,
-                '\n' | '\r' => Pos { line: self.position.line + 1, column: 1 },
-                _ => Pos { column: self.position.column + 1, ..self.position },
-            };
-        }
-        self.offset = offset.max(self.offset);
-        self.position
-    }
-}
-
 /// Argument of a field or directive in async-graphql's tree.
 type Argument = (Positioned<Name>, Positioned<Value>);
 
@@ -197,7 +160,8 @@ impl Conversion<'_> {
         definition: &Node<ast::OperationDefinition>,
     ) -> Result<OperationDefinition, Refusal> {
         self.tokens += usize::from(definition.description.is_some());
-        let is_shorthand = self.positions.starts_with(definition.location(), '{');
+        let is_shorthand =
+            definition.location().is_some_and(|span| self.positions.has(span.offset(), '{'));
         self.tokens += usize::from(!is_shorthand) + usize::from(definition.name.is_some());
         let ty = match definition.operation_type {
             ast::OperationType::Query => OperationType::Query,

@@ -2,8 +2,7 @@
 //! are those of the GraphQL specification; the parser rejects malformed tokens that pass here. Each loop
 //! moves forward, so a scan is linear in the bytes.
 
-use async_graphql::Pos;
-
+use super::positions::Positions;
 use super::refusal::{Refusal, at_most, saturated};
 use crate::config::limits::DocumentLimits;
 
@@ -62,11 +61,11 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
     let bytes = text.as_bytes();
     // Locations are computed only for errors: computing them for each token would be quadratic.
     let refused = |message: &str, at| {
-        let at = Some(position_of(text, at));
+        let at = Some(Positions::new(text).at(at));
         Err(Refusal::parse_failed(message, at))
     };
     let too_large = |what, found, maximum, at| {
-        let at = Some(position_of(text, at));
+        let at = Some(Positions::new(text).at(at));
         Err(Refusal::too_large(what, found, maximum, at))
     };
     if let Some(at) = bytes.iter().position(|byte| is_forbidden(*byte)) {
@@ -172,17 +171,4 @@ fn is_name_part(byte: u8) -> bool {
 /// True for bytes that GraphQL allows nowhere, not even in comments and strings.
 fn is_forbidden(byte: u8) -> bool {
     byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
-}
-
-/// Line and column in characters, from one, as the parser counts them.
-fn position_of(text: &str, offset: usize) -> Pos {
-    let mut position = Pos { line: 1, column: 1 };
-    for (_, character) in text.char_indices().take_while(|(at, _)| *at < offset) {
-        match character {
-            '\n' => position = Pos { line: position.line + 1, column: 1 },
-            '\r' => position.column = 1,
-            _ => position.column += 1,
-        }
-    }
-    position
 }

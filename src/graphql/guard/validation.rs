@@ -19,7 +19,8 @@ use async_graphql::Name;
 use super::super::input_coercion::{InputCoercion, InputSource};
 use super::super::type_system::TypeSystem;
 use super::super::variables::{OperationInputs, VariableInput};
-use super::parse::{Positions, value_of};
+use super::parse::value_of;
+use super::positions::Positions;
 use super::refusal::{Refusal, ValidationError};
 
 /// Report of the errors of a document.
