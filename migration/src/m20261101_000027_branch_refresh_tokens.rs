@@ -1,5 +1,5 @@
-//! Refresh tokens with several successors. A token records the first use of its predecessor, which begins the
-//! grace period of its siblings, in place of its only successor.
+//! Refresh tokens with several successors. A token has the time of the first use of its predecessor, when the grace
+//! period of its siblings begins, in place of the id of its only successor.
 
 use sea_orm_migration::prelude::*;
 
@@ -36,7 +36,7 @@ const UP: [&str; 4] = [
     )
     ",
     "ALTER TABLE refresh_tokens DROP COLUMN successor_id",
-    // The live tokens of a login, of which there may be thousands that were used; the cascade of a deleted
+    // Serves the valid tokens of a login, which may have thousands of used ones, and the cascade from a deleted
     // login.
     "CREATE INDEX idx_refresh_tokens_family_revoked ON refresh_tokens (family_id, revoked_at)",
 ];

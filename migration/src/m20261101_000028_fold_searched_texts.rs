@@ -1,13 +1,12 @@
-//! Questions and notes in the form that searches compare: folded by the server, because PostgreSQL and
-//! SQLite fold case in different ways, and with trigrams for single Chinese, Japanese and Korean characters
-//! (see the crate `search-text`). All search indexes are of this form: the trigrams of public questions and
-//! a user's texts on PostgreSQL, the full-text index on SQLite.
+//! Folded questions and notes for text search: folded by the server, because PostgreSQL and SQLite fold case in
+//! different ways, and with trigrams for single Chinese, Japanese and Korean characters (see the crate
+//! `search-text`). All search indexes are built on them: the trigrams of public questions and a user's texts on
+//! PostgreSQL, the full-text index on SQLite.
 //!
-//! The form takes some more bytes than the text, so more readings have texts that are too long for a row of
-//! the index of texts.
+//! Folded texts can be longer, so more readings have texts that are too long for a row of the index of texts.
 
 use sea_orm_migration::prelude::*;
-use search_text::indexed;
+use search_text::fold_for_trigrams;
 
 use crate::dialect::{drop_indexes, is_sqlite, run};
 use crate::m20261101_000017_index_reading_sessions_for_search as full_text;
@@ -28,13 +27,13 @@ impl MigrationTrait for Migration {
         if is_sqlite(manager) {
             run(manager, &full_text::DOWN_ON_SQLITE).await?;
             run(manager, &COLUMNS_ON_SQLITE).await?;
-            READINGS.write(manager).await?;
+            READINGS.fold_all(manager).await?;
             return run(manager, &UP_ON_SQLITE).await;
         }
         drop_indexes(manager, &[trigrams::INDEX]).await?;
         run(manager, &texts::DOWN_ON_POSTGRES).await?;
         run(manager, &COLUMNS_ON_POSTGRES).await?;
-        READINGS.write(manager).await?;
+        READINGS.fold_all(manager).await?;
         run(manager, &UP_ON_POSTGRES).await
     }
 
@@ -54,7 +53,7 @@ impl MigrationTrait for Migration {
 
 const READINGS: SearchedTable = SearchedTable {
     name: "reading_sessions",
-    form: indexed,
+    fold: fold_for_trigrams,
     columns: &[
         SearchedColumn { text: "question", search: "search_question" },
         SearchedColumn { text: "notes", search: "search_notes" },
@@ -65,7 +64,7 @@ const COLUMNS_ON_POSTGRES: [&str; 1] = ["
     ALTER TABLE reading_sessions ADD COLUMN search_question text, ADD COLUMN search_notes text
 "];
 
-// SQLite has no way to require a column later.
+// SQLite cannot add NOT NULL to an existing column.
 const COLUMNS_ON_SQLITE: [&str; 2] = [
     "ALTER TABLE reading_sessions ADD COLUMN search_question text NOT NULL DEFAULT ''",
     "ALTER TABLE reading_sessions ADD COLUMN search_notes text",

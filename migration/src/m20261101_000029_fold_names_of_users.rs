@@ -1,8 +1,8 @@
-//! Names of users in the form that the operators' search compares: folded by the server, because
-//! PostgreSQL and SQLite fold case in different ways.
+//! Folded names of users for the search of admins: folded by the server, because PostgreSQL and SQLite fold case in
+//! different ways.
 
 use sea_orm_migration::prelude::*;
-use search_text::folded;
+use search_text::fold_case;
 
 use crate::dialect::{is_sqlite, run, run_on_postgres};
 use crate::search_texts::{SearchedColumn, SearchedTable};
@@ -19,7 +19,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         run(manager, if is_sqlite(manager) { &COLUMNS_ON_SQLITE } else { &COLUMNS_ON_POSTGRES })
             .await?;
-        USERS.write(manager).await?;
+        USERS.fold_all(manager).await?;
         run_on_postgres(manager, &REQUIRE_ON_POSTGRES).await
     }
 
@@ -30,7 +30,7 @@ impl MigrationTrait for Migration {
 
 const USERS: SearchedTable = SearchedTable {
     name: "users",
-    form: folded,
+    fold: fold_case,
     columns: &[
         SearchedColumn { text: "username", search: "search_username" },
         SearchedColumn { text: "display_name", search: "search_display_name" },
@@ -44,7 +44,7 @@ const COLUMNS_ON_POSTGRES: [&str; 3] = [
     "ALTER TABLE users ADD COLUMN search_email text",
 ];
 
-// SQLite has no way to require a column later.
+// SQLite cannot add NOT NULL to an existing column.
 const COLUMNS_ON_SQLITE: [&str; 3] = [
     "ALTER TABLE users ADD COLUMN search_username text NOT NULL DEFAULT ''",
     "ALTER TABLE users ADD COLUMN search_display_name text",

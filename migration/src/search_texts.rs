@@ -1,4 +1,4 @@
-//! Texts in the form that searches compare (see the crate `search-text`), for rows that are there already.
+//! Folding of the searched texts of existing rows (see the crate `search-text`).
 
 use sea_orm_migration::SchemaManager;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
@@ -6,49 +6,50 @@ use serde_json::{Map, Value};
 
 use crate::dialect::is_sqlite;
 
-/// A table with columns of texts, and for each a column of its form.
+/// A table with columns of texts, and a column of the folded text for each.
 pub(crate) struct SearchedTable {
     pub(crate) name: &'static str,
-    /// Form of a text.
-    pub(crate) form: fn(&str) -> String,
+    /// Case folding of a text.
+    pub(crate) fold: fn(&str) -> String,
     pub(crate) columns: &'static [SearchedColumn],
 }
 
-/// A column and that of its form.
+/// A column of texts and that of the folded ones.
 pub(crate) struct SearchedColumn {
     pub(crate) text: &'static str,
     pub(crate) search: &'static str,
 }
 
-/// Rows that are read and written at once.
+/// Number of rows that are read and written at a time.
 const BATCH: usize = 2_000;
 
 impl SearchedTable {
-    /// Writes the forms of all texts, in batches in the order of a key.
-    pub(crate) async fn write(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    /// Folds all texts, in batches in the order of a key.
+    pub(crate) async fn fold_all(&self, manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         let (connection, backend) = (manager.get_connection(), manager.get_database_backend());
         let statements = if is_sqlite(manager) { self.on_sqlite() } else { self.on_postgres() };
-        let with =
+        let bind =
             |sql: &str, value: String| Statement::from_sql_and_values(backend, sql, [value.into()]);
         let mut select = Statement::from_string(backend, &statements.first);
         loop {
             let rows = connection.query_all_raw(select).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            select = with(&statements.next, last.try_get("", "key")?);
-            let batch = rows.iter().map(|row| self.forms(row)).collect::<Result<Value, _>>()?;
-            connection.execute_raw(with(&statements.write, batch.to_string())).await?;
+            select = bind(&statements.next, last.try_get("", "key")?);
+            let batch =
+                rows.iter().map(|row| self.folded_row(row)).collect::<Result<Value, _>>()?;
+            connection.execute_raw(bind(&statements.write, batch.to_string())).await?;
         }
     }
 
-    /// The forms of a row's texts, by the names of their columns, and its key.
-    fn forms(&self, row: &QueryResult) -> Result<Value, DbErr> {
-        let mut forms = Map::new();
-        forms.insert("key".to_owned(), row.try_get::<String>("", "key")?.into());
+    /// Folded texts of a row, by the names of their columns, and its key.
+    fn folded_row(&self, row: &QueryResult) -> Result<Value, DbErr> {
+        let mut folded = Map::new();
+        folded.insert("key".to_owned(), row.try_get::<String>("", "key")?.into());
         for column in self.columns {
             let text: Option<String> = row.try_get("", column.text)?;
-            forms.insert(column.search.to_owned(), text.as_deref().map(self.form).into());
+            folded.insert(column.search.to_owned(), text.as_deref().map(self.fold).into());
         }
-        Ok(forms.into())
+        Ok(folded.into())
     }
 
     fn on_postgres(&self) -> BatchStatements {

@@ -1,64 +1,63 @@
-//! The forms of texts that searches compare. The server writes and searches them, and migrations write
-//! them for rows that are there already; no database folds a text itself, because each would do it in a
-//! way of its own.
+//! Case folding for text search. The server stores and searches folded texts, and migrations fold existing rows;
+//! the databases fold nothing, because each has its own rules.
 //!
-//! - [`folded`]: the Unicode default case folding of a text, so that `STRASSE` is found in `Straße`.
-//! - [`indexed`]: the same for indexes of trigrams, so that `愛` is found although it is one character.
+//! - [`fold_case`]: Unicode default case folding, so that `STRASSE` is found in `Straße`.
+//! - [`fold_for_trigrams`]: the same for trigram indexes, so that `愛` is found although it is one character.
 //!
-//! A change of either form, by a newer version of Unicode too, needs a migration that writes the stored
-//! texts again.
+//! A change of either function, also by a newer version of Unicode, needs a migration that folds the stored texts
+//! again.
 
 use unicase::UniCase;
 use unicode_normalization::UnicodeNormalization;
 
-/// Characters that an index of trigrams takes for a term.
+/// Minimum number of characters of a term that a trigram index finds.
 pub const TRIGRAM: usize = 3;
 
-/// Case-insensitive form of a text: its full default case folding, composed (NFC). Texts that are
-/// canonically equivalent without regard to case have the same form (Unicode 3.13, D145).
+/// Full default case folding of a text, composed (NFC). Texts that are a canonical caseless match have the same
+/// result (Unicode 3.13, D145).
 ///
 /// ```
-/// use search_text::folded;
+/// use search_text::fold_case;
 ///
-/// assert_eq!(folded("Straße"), "strasse");
-/// assert_eq!(folded("ΟΔΥΣΣΕΎΣ"), folded("οδυσσεύς"));
-/// // A dot above stays a character of its own where no letter has it.
-/// assert_eq!(folded("İ"), "i\u{307}");
-/// // Compatible characters stay different: a full-width letter is none of ASCII.
-/// assert_eq!(folded("Ａ"), "ａ");
+/// assert_eq!(fold_case("Straße"), "strasse");
+/// assert_eq!(fold_case("ΟΔΥΣΣΕΎΣ"), fold_case("οδυσσεύς"));
+/// // A dot above stays a separate character where no letter is composed with it.
+/// assert_eq!(fold_case("İ"), "i\u{307}");
+/// // Compatibility characters stay different: a full-width letter is not one of ASCII.
+/// assert_eq!(fold_case("Ａ"), "ａ");
 /// ```
 #[must_use]
-pub fn folded(text: &str) -> String {
+pub fn fold_case(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
-    // Decomposed first, because a iota below a letter folds to a letter.
+    // Decomposed first, because an iota subscript folds to a letter.
     let decomposed: String = text.nfd().collect();
     UniCase::unicode(decomposed).to_folded_case().nfc().collect()
 }
 
-/// Form of a text for an index of trigrams: folded, with each Chinese, Japanese and Korean character three
-/// times. Such a character is a trigram then, and two of them are four: words of one and two characters
-/// are found by the index. A term is in a text if its form is in the text's form, and only then.
+/// Folded text for a trigram index, with each Chinese, Japanese and Korean character three times. Each of them is then
+/// a trigram, so the index finds words of one and two characters. A folded term is a substring of a folded text
+/// exactly if the term is a substring of the text.
 ///
 /// ```
-/// use search_text::indexed;
+/// use search_text::fold_for_trigrams;
 ///
-/// assert_eq!(indexed("Who 愛?"), "who 愛愛愛?");
-/// assert!(indexed("我愛情歌").contains(&indexed("愛情")));
-/// assert!(!indexed("愛情").contains(&indexed("愛愛")));
+/// assert_eq!(fold_for_trigrams("Who 愛?"), "who 愛愛愛?");
+/// assert!(fold_for_trigrams("我愛情歌").contains(&fold_for_trigrams("愛情")));
+/// assert!(!fold_for_trigrams("愛情").contains(&fold_for_trigrams("愛愛")));
 /// ```
 #[must_use]
-pub fn indexed(text: &str) -> String {
-    let folded = folded(text);
+pub fn fold_for_trigrams(text: &str) -> String {
+    let folded = fold_case(text);
     if folded.is_ascii() {
         return folded;
     }
-    let times = |character| if is_word_by_itself(character) { TRIGRAM } else { 1 };
+    let times = |character| if is_cjk(character) { TRIGRAM } else { 1 };
     folded.chars().flat_map(|character| std::iter::repeat_n(character, times(character))).collect()
 }
 
-/// True if an index of trigrams finds a term.
+/// True if a trigram index finds a term.
 ///
 /// ```
 /// use search_text::has_trigram;
@@ -68,11 +67,11 @@ pub fn indexed(text: &str) -> String {
 /// ```
 #[must_use]
 pub fn has_trigram(term: &str) -> bool {
-    indexed(term).chars().nth(TRIGRAM - 1).is_some()
+    fold_for_trigrams(term).chars().nth(TRIGRAM - 1).is_some()
 }
 
-/// True for characters of scripts whose words are often one or two characters: Chinese, Japanese, Korean.
-const fn is_word_by_itself(character: char) -> bool {
+/// True for characters of Chinese, Japanese and Korean, whose words are often one or two characters.
+const fn is_cjk(character: char) -> bool {
     matches!(
         character,
         // Iteration mark, closing mark and zero among the ideographs.
@@ -103,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_differ_in_case_alone_have_one_form() {
+    fn texts_that_differ_in_case_only_are_folded_alike() {
         let same = [
             ("ACE of Cups", "ace OF cups"),
             ("caf\u{e9}", "CAFE\u{301}"),
@@ -127,14 +126,14 @@ mod tests {
             // Full-width letters.
             ("ＡＢＣ", "ａｂｃ"),
             ("ﬃ", "FFI"),
-            // A iota below, in whatever order the marks are written.
+            // An iota subscript, with the marks in any order.
             ("\u{1fb3}\u{301}", "\u{391}\u{301}\u{345}"),
         ];
         for (one, other) in same {
-            assert_eq!(folded(one), folded(other), "{one} and {other}");
+            assert_eq!(fold_case(one), fold_case(other), "{one} and {other}");
         }
         for (one, other) in [("I", "ı"), ("Ａ", "A"), ("e", "é"), ("①", "1"), ("o", "0")] {
-            assert_ne!(folded(one), folded(other), "{one} and {other}");
+            assert_ne!(fold_case(one), fold_case(other), "{one} and {other}");
         }
     }
 
@@ -149,7 +148,7 @@ mod tests {
         }
     }
 
-    /// Any characters, and those that fold to something else more often than by chance.
+    /// Any characters, with a preference for those that case folding changes.
     fn text() -> impl Strategy<Value = String> {
         let odd: Vec<char> =
             "aAsSſßẞσςΣiIİı\u{307}éE\u{301}\u{345}ᾳµμკᲙＡａ愛愛愛情情가ﬃ ".chars().collect();
@@ -162,20 +161,20 @@ mod tests {
 
         #[test]
         fn folding_twice_is_folding_once(text in text()) {
-            let once = folded(&text);
-            prop_assert_eq!(folded(&once), once);
+            let once = fold_case(&text);
+            prop_assert_eq!(fold_case(&once), once);
         }
 
         #[test]
-        fn equivalent_texts_have_one_form(text in text()) {
+        fn canonically_equivalent_texts_are_folded_alike(text in text()) {
             let decomposed: String = text.nfd().collect();
             let composed: String = text.nfc().collect();
-            prop_assert_eq!(folded(&decomposed), folded(&text));
-            prop_assert_eq!(folded(&composed), folded(&text));
+            prop_assert_eq!(fold_case(&decomposed), fold_case(&text));
+            prop_assert_eq!(fold_case(&composed), fold_case(&text));
         }
 
         #[test]
-        fn a_term_is_in_the_indexed_form_exactly_where_it_is_in_the_folded_one(
+        fn a_term_is_in_the_text_for_trigrams_exactly_if_it_is_in_the_folded_text(
             text in text(),
             term in text(),
             from in 0..12_usize,
@@ -183,18 +182,18 @@ mod tests {
         ) {
             let part: String = text.chars().skip(from).take(length).collect();
             for term in [term, part] {
-                let is_in = folded(&text).contains(&folded(&term));
-                prop_assert_eq!(indexed(&text).contains(&indexed(&term)), is_in, "{}", term);
+                let is_in = fold_case(&text).contains(&fold_case(&term));
+                prop_assert_eq!(fold_for_trigrams(&text).contains(&fold_for_trigrams(&term)), is_in, "{}", term);
             }
         }
 
         #[test]
-        fn texts_in_capitals_and_in_small_letters_have_one_form(text in text()) {
-            // The capital of a dotless i is that of an i; that of an iota below is no mark any more, so
-            // that its place among the marks counts.
+        fn texts_in_upper_and_lower_case_are_folded_alike(text in text()) {
+            // The capital of a dotless i is that of an i; that of an iota subscript is a letter, so its place
+            // among the marks matters.
             let text: String = text.replace('ı', "").nfd().collect();
-            prop_assert_eq!(folded(&text.to_lowercase()), folded(&text));
-            prop_assert_eq!(folded(&text.to_uppercase()), folded(&text));
+            prop_assert_eq!(fold_case(&text.to_lowercase()), fold_case(&text));
+            prop_assert_eq!(fold_case(&text.to_uppercase()), fold_case(&text));
         }
     }
 }

@@ -20,8 +20,8 @@ pub const START_LOCK_RETRY: Duration = Duration::from_millis(100);
 pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
 /// Number of readings next to a cursor that a public search on PostgreSQL compares one by one, before it uses
-/// the index of trigrams. With fewer, more words take the index that many readings have; with more, each
-/// search for a rare word takes longer.
+/// the index of trigrams. With fewer, more searches for common words read all matches from the index; with more,
+/// each search for a rare word takes longer.
 pub const SEARCH_PROBE_ROWS: u64 = 1_000;
 
 /// Number of most recent acquires whose wait times are sampled.

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Query, SimpleExpr, UpdateStatement, Value};
 use sea_orm::{ColumnTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
-use search_text::indexed;
+use search_text::fold_for_trigrams;
 use uuid::Uuid;
 
 use super::bulk::{Searched, insert, insert_searched};
@@ -36,7 +36,10 @@ impl Searched for Model {
     const SEARCH_COLUMNS: &'static [&'static str] = &[SEARCH_QUESTION, SEARCH_NOTES];
 
     fn search_texts(&self) -> Vec<Value> {
-        vec![indexed(&self.question).into(), self.notes.as_deref().map(indexed).into()]
+        vec![
+            fold_for_trigrams(&self.question).into(),
+            self.notes.as_deref().map(fold_for_trigrams).into(),
+        ]
     }
 }
 
@@ -103,8 +106,8 @@ pub async fn reading_change(
     now: DateTime<Utc>,
 ) -> Result<Option<ReadingRow>, DbError> {
     let mut statement = update_of_owner(owner, now);
-    set(&mut statement, SEARCH_QUESTION, change.question.as_deref().map(indexed));
-    let notes = change.notes.as_ref().map(|notes| notes.as_deref().map(indexed));
+    set(&mut statement, SEARCH_QUESTION, change.question.as_deref().map(fold_for_trigrams));
+    let notes = change.notes.as_ref().map(|notes| notes.as_deref().map(fold_for_trigrams));
     set(&mut statement, SEARCH_NOTES, notes);
     set(&mut statement, Column::Question, change.question);
     set(&mut statement, Column::Notes, change.notes);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::query::columns::{Cells, Columns};
-use super::query::keyset::{Access, Keyset, KeysetList, Probe, page_of_rows, pages_of_rows};
+use super::query::keyset::{AccessPath, Keyset, KeysetList, Probe, page_of_rows, pages_of_rows};
 use super::query::membership::is_one_of;
 use super::query::range::within;
 use super::query::tags::{TagIndex, TagLookup};
@@ -192,9 +192,9 @@ const TABLE: &str = "reading_sessions";
 const SEARCH: SearchIndex =
     SearchIndex { table: TABLE, index: "reading_sessions_search", row: "search_id" };
 
-/// Column of the question as searches compare it, see [`SearchIndex`].
+/// Column of the folded question, see [`SearchIndex`].
 pub(super) const SEARCH_QUESTION: &str = "search_question";
-/// Column of the notes as searches compare them.
+/// Column of the folded notes.
 pub(super) const SEARCH_NOTES: &str = "search_notes";
 
 pub(super) const TAGS: TagIndex =
@@ -244,11 +244,11 @@ pub async fn readings_page_public(
     let mut list = ordered_readings(columns, condition, order);
     if searched.is_some() && !dialect.is_sqlite() {
         list.access =
-            Access::Probe(Probe { table: TABLE, condition: in_feed, rows: SEARCH_PROBE_ROWS });
+            AccessPath::Probe(Probe { table: TABLE, condition: in_feed, rows: SEARCH_PROBE_ROWS });
     }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
-    // A search alone has one plan for all terms.
+    // The search itself has one generic plan for all terms.
     let others = ReadingFilter { search: None, ..filter.clone() };
     let rows = session.rows_planned(STATEMENT, &query, plan_mode_for(&others)).await?;
     page_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
@@ -286,14 +286,14 @@ pub async fn readings_page_by_user_id(
             Some(if partitions.is_empty() {
                 SEARCH.contains(dialect, columns, text)
             } else {
-                SEARCH.compares(dialect, columns, text)
+                SEARCH.contains_unindexed(dialect, columns, text)
             })
         }));
     // In parts all of the user's texts are compared, whatever the number of matches.
     let plan_mode = if partitions.is_empty() { plan_mode_for(filter) } else { PlanMode::Generic };
     let mut list = ordered_readings(columns, condition, *order);
     if !partitions.is_empty() {
-        list.access = Access::Partitions(partitions);
+        list.access = AccessPath::Partitions(partitions);
     }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page_per_parent(
@@ -479,5 +479,5 @@ pub(super) fn ordered_readings(
     };
     let id = ((Entity, Column::Id).into_column_ref(), "id");
     let keyset = Keyset { columns: vec![sort], id, order };
-    KeysetList { rows, condition, keyset, access: Access::Ordered }
+    KeysetList { rows, condition, keyset, access: AccessPath::Ordered }
 }

@@ -9,14 +9,14 @@ use sea_orm::{
     ColumnTrait, Condition, DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait,
     QueryFilter, QuerySelect, QueryTrait, Select,
 };
-use search_text::folded;
+use search_text::fold_case;
 use uuid::Uuid;
 
 use super::bulk::{Searched, insert_searched};
 use super::counters::touch_site_stats;
 use super::entities::users::{Column, Entity, Model};
 use super::query::count::exists;
-use super::query::keyset::{Access, Keyset, KeysetList, page_of_rows};
+use super::query::keyset::{AccessPath, Keyset, KeysetList, page_of_rows};
 use super::query::membership::is_one_of;
 use super::query::set;
 use super::query::text::contains;
@@ -139,7 +139,7 @@ fn credentials() -> Select<Entity> {
         .filter(Column::IsActive.eq(true))
 }
 
-/// Columns of the names as searches compare them: folded by this server, see `search_text`.
+/// Columns of the folded names, see `search_text`.
 const SEARCH_USERNAME: &str = "search_username";
 const SEARCH_DISPLAY_NAME: &str = "search_display_name";
 const SEARCH_EMAIL: &str = "search_email";
@@ -149,8 +149,8 @@ impl Searched for Model {
         &[SEARCH_USERNAME, SEARCH_DISPLAY_NAME, SEARCH_EMAIL];
 
     fn search_texts(&self) -> Vec<Value> {
-        let display_name = self.display_name.as_deref().map(folded);
-        vec![folded(&self.username).into(), display_name.into(), folded(&self.email).into()]
+        let display_name = self.display_name.as_deref().map(fold_case);
+        vec![fold_case(&self.username).into(), display_name.into(), fold_case(&self.email).into()]
     }
 }
 
@@ -291,11 +291,11 @@ pub async fn user_profile_change(
             .and_where(Expr::col(("others", Column::Id)).ne(id))
             .to_owned();
         statement
-            .value(SEARCH_USERNAME, folded(&username))
+            .value(SEARCH_USERNAME, fold_case(&username))
             .value(Column::Username, username)
             .and_where(Expr::exists(others).not());
     }
-    let display_name = change.display_name.as_ref().map(|name| name.as_deref().map(folded));
+    let display_name = change.display_name.as_ref().map(|name| name.as_deref().map(fold_case));
     set(&mut statement, SEARCH_DISPLAY_NAME, display_name);
     set(&mut statement, Column::DisplayName, change.display_name);
     set(&mut statement, Column::Bio, change.bio);
@@ -421,7 +421,7 @@ pub async fn admin_users_page(
 ) -> Result<Page<AdminUserRow>, DbError> {
     const STATEMENT: &str = "admin_users_page";
     let searched = filter.search.as_ref().map(|search| {
-        let term = folded(search);
+        let term = fold_case(search);
         Model::SEARCH_COLUMNS.iter().fold(Condition::any(), |any, column| {
             any.add(contains(session.dialect(), (Entity, *column).into_column_ref(), &term))
         })
@@ -438,7 +438,7 @@ pub async fn admin_users_page(
             id: ((Entity, Column::Id).into_column_ref(), "id"),
             order: Order::Desc,
         },
-        access: Access::Ordered,
+        access: AccessPath::Ordered,
     };
     let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));

@@ -6,7 +6,7 @@ use super::card::{Card, CardType, Suit};
 use super::locale::Locale;
 use super::page::Order;
 use super::range::Range;
-use super::search::{Search, folded};
+use super::search::{Search, fold_case};
 
 /// Filter of cards. All conditions apply; `None` matches everything, and a list matches any of its items.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -97,7 +97,7 @@ impl CardOrder {
         let value = match self.field {
             CardOrderField::Deck => CardValue::Deck,
             CardOrderField::Number => CardValue::Number(card.number),
-            CardOrderField::Name => CardValue::Name(folded(&card.texts.get(Locale::En).name)),
+            CardOrderField::Name => CardValue::Name(fold_case(&card.texts.get(Locale::En).name)),
             CardOrderField::RadiationLevel => CardValue::RadiationLevel(card.radiation_level),
             CardOrderField::ThreatLevel => CardValue::ThreatLevel(card.threat_level),
         };

@@ -1,6 +1,6 @@
-//! Text search in memory, and the folding that it has in common with the databases.
+//! Text search in memory, with the same case folding as in the databases.
 
-pub use search_text::{folded, has_trigram};
+pub use search_text::{fold_case, has_trigram};
 
 /// A case-insensitive search term without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,12 +10,12 @@ impl Search {
     /// Search for that term.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(folded(text))
+        Self(fold_case(text))
     }
 
     /// `true` if one of these texts contains the term.
     pub fn is_in<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> bool {
-        texts.into_iter().any(|text| folded(text).contains(&self.0))
+        texts.into_iter().any(|text| fold_case(text).contains(&self.0))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
-use search_text::indexed;
+use search_text::fold_for_trigrams;
 
 use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, skip};
 
@@ -168,7 +168,7 @@ on_both_databases! {
         }
     }
 
-    async fn rows_that_are_there_already_are_folded_for_the_search(engine: Engine) {
+    async fn existing_rows_are_folded_for_the_search(engine: Engine) {
         const MIGRATION: &str = "m20261101_000028_fold_searched_texts";
         /// More than one batch of the migration.
         const READINGS: usize = 2_500;
@@ -222,8 +222,8 @@ on_both_databases! {
             let texts = texts().await;
             assert_eq!(texts.len(), READINGS);
             for [question, notes, search_question, search_notes] in texts {
-                assert_eq!(search_question, question.as_deref().map(indexed));
-                assert_eq!(search_notes, notes.as_deref().map(indexed));
+                assert_eq!(search_question, question.as_deref().map(fold_for_trigrams));
+                assert_eq!(search_notes, notes.as_deref().map(fold_for_trigrams));
             }
             let sql = "SELECT search_username || ' ' || search_email || coalesce(search_display_name, '')
                 AS name FROM users";
@@ -285,8 +285,8 @@ async fn the_search_index_of_sqlite_is_updated_with_its_table() {
              SELECT x'{id}', x'01', id, spread_type, 'ghoul', 'good', '{question}', '{}', '輻射很高', '{}',
                 '', '', 'en', '', ''
              FROM spread_templates LIMIT 1",
-            indexed(question),
-            indexed("輻射很高")
+            fold_for_trigrams(question),
+            fold_for_trigrams("輻射很高")
         )
     };
     let found = async |term: &str| {
@@ -294,7 +294,7 @@ async fn the_search_index_of_sqlite_is_updated_with_its_table() {
             "SELECT hex(r.id) AS name FROM reading_sessions_search s
              JOIN reading_sessions r ON r.search_id = s.rowid
              WHERE reading_sessions_search MATCH '\"{}\"' ORDER BY 1",
-            indexed(term)
+            fold_for_trigrams(term)
         );
         names(&connection, &sql, "").await.into_iter().collect::<Vec<_>>()
     };

@@ -6,7 +6,7 @@ use std::cmp::{Ordering, Reverse};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use search_text::{folded, has_trigram};
+use search_text::{fold_case, has_trigram};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -308,8 +308,8 @@ impl ListQuery {
         let text = self.search.map(trimmed);
         let is_searched = self.list != List::Public
             || text.as_deref().is_none_or(|text| text.is_empty() || has_trigram(text));
-        let text = text.as_deref().map(folded);
-        let holds = |text: &str, whole: &str| folded(whole).contains(text);
+        let text = text.as_deref().map(fold_case);
+        let holds = |text: &str, whole: &str| fold_case(whole).contains(text);
         let is_found = text.is_none_or(|text| {
             let reads_notes = is_own && self.list != List::Public;
             let notes = reading.notes.as_deref().filter(|_| reads_notes);

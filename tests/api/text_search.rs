@@ -1,11 +1,11 @@
-//! Text search: both databases find what a plain substring search in folded texts finds, whatever the
-//! script, and say so where they do not search.
+//! Text search: both databases find the same texts as a substring search in folded texts, in any script, and report
+//! terms that they do not search for.
 
 use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use search_text::{folded, has_trigram};
+use search_text::{fold_case, has_trigram};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
@@ -17,8 +17,7 @@ use crate::support::app::{TestApp, data_of, on_both_databases};
 use crate::support::fixtures::{id, reading, reading_id, rows, spread_id, user};
 use crate::support::mutations::payload;
 
-/// Characters that fold in a way of their own, those of several scripts, and those that a database could
-/// take for syntax.
+/// Characters with special case folding, of several scripts, and of the databases' syntax.
 const CHARACTERS: &str = "aAbBsSſßẞiIİı\u{307}eEéÉ\u{301}kK\u{212a}åÅ\u{212b}µμΜσςΣάΆᾳΑ\u{345}яЯ\
     კᲙႠⴀꭰᎠＡａＺｚﬃǅ愛情的嗎愛愛々〇のネｱ가힣𠮷ㄅ。？ 　%_\\'\"*-^:(){}0１½①😀";
 
@@ -61,7 +60,7 @@ impl Chance {
         match self.0.random_range(0..5) {
             0 => part.to_uppercase(),
             1 => part.to_lowercase(),
-            2 => folded(&part),
+            2 => fold_case(&part),
             3 => part.nfd().collect(),
             _ => part,
         }
@@ -79,8 +78,8 @@ fn expected<'a>(
     term: &str,
     texts: impl Fn(&'a reading_sessions::Model) -> Vec<&'a str>,
 ) -> BTreeSet<String> {
-    let term = folded(&normalized(term));
-    let is_found = |text: &str| folded(text).contains(&term);
+    let term = fold_case(&normalized(term));
+    let is_found = |text: &str| fold_case(text).contains(&term);
     readings
         .iter()
         .filter(|reading| texts(reading).into_iter().any(is_found))
@@ -172,7 +171,7 @@ on_both_databases! {
             ("micro", "5 µSv an hour?"),
             ("full width", "ＶＡＵＬＴ１１１ ？"),
             ("chinese", "我的愛人會回來嗎？"),
-            ("signs", "Who?!? %_% ..."),
+            ("punctuation", "Who?!? %_% ..."),
         ];
         let readings = texts.map(|(name, text)| reading_sessions::Model {
             question: text.to_owned(),
@@ -204,10 +203,10 @@ on_both_databases! {
             ("嗎？", &["chinese"]),
             ("愛會", &[]),
             ("人人", &[]),
-            // Signs have no trigrams on PostgreSQL.
-            ("?!?", &["signs"]),
-            ("%_%", &["signs"]),
-            ("o?!", &["signs"]),
+            // Punctuation has no trigrams on PostgreSQL.
+            ("?!?", &["punctuation"]),
+            ("%_%", &["punctuation"]),
+            ("o?!", &["punctuation"]),
             ("!!!", &[]),
         ] {
             let expected: BTreeSet<_> = names.iter().map(|name| reading_id(name)).collect();
@@ -217,7 +216,7 @@ on_both_databases! {
         }
     }
 
-    async fn a_short_term_is_an_empty_page_that_says_so(engine: Engine) {
+    async fn a_short_term_is_an_empty_page_with_a_notice(engine: Engine) {
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let readings = vec![reading(&app, &ada, "no, ab, 愛", 1)];

@@ -20,7 +20,7 @@ impl KeysetBatches {
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, Query, SqliteQueryBuilder};
-    /// use wasteland_tarot::db::query::{batches::KeysetBatches, keyset::{Access, Keyset, KeysetList}};
+    /// use wasteland_tarot::db::query::{batches::KeysetBatches, keyset::{AccessPath, Keyset, KeysetList}};
     ///
     /// let id = || Alias::new("id").into_column_ref();
     /// let mut batches = KeysetBatches::new(
@@ -28,7 +28,7 @@ impl KeysetBatches {
     ///         rows: Query::select().column("id").from("users").to_owned(),
     ///         condition: Condition::all(),
     ///         keyset: Keyset { columns: Vec::new(), id: (id(), "id"), order: Order::Asc },
-    ///         access: Access::Ordered,
+    ///         access: AccessPath::Ordered,
     ///     },
     ///     500,
     /// );

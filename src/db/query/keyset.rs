@@ -49,29 +49,29 @@ pub struct KeysetList {
     pub condition: Condition,
     /// Order of the list.
     pub keyset: Keyset,
-    /// Way to the rows of a page.
-    pub access: Access,
+    /// Access path to the rows of a page.
+    pub access: AccessPath,
 }
 
-/// Way to the rows of a page.
+/// Access path to the rows of a page.
 #[derive(Debug, Clone)]
-pub enum Access {
-    /// In the list's order, until the page is full, or whatever the database plans.
+pub enum AccessPath {
+    /// Left to the database: usually in the list's order, until the page is full.
     Ordered,
     /// By conditions of which each row meets exactly one, each with an index that covers the list's
     /// condition and order. A page's ids are found first, by index-only scans, and the rows are read by
     /// id. Otherwise PostgreSQL reads the row of each index entry, of non-matching rows too.
     Partitions(Vec<SimpleExpr>),
-    /// By a probe, and by an index of the condition if that does not fill the page.
+    /// By a probe, then by an index of the condition if the probe does not fill the page.
     Probe(Probe),
 }
 
-/// The rows next to the key in the list's order, of which those that meet the list's condition are taken
-/// first. Only if they do not fill the page are all matches found, by an index without an order.
+/// Access by a bounded probe: the rows next to the key, in the list's order, are compared with the condition. Only
+/// if the matches do not fill the page are all matches found, by an index without an order.
 ///
-/// The better way depends on the number of matches: a page of a common word is full after a few rows, and
-/// for a rare one all rows would be read. PostgreSQL would guess that number by a sample, and at times be
-/// wrong by a hundred times. Here both ways have a bound, and one plan serves all values.
+/// The better access path depends on the number of matches: a page of a common word is full after a few rows,
+/// and for a rare one all rows would be read. PostgreSQL would estimate that number from a sample, sometimes wrong by
+/// a factor of a hundred. Here both paths are bounded, and one generic plan serves all values.
 #[derive(Debug, Clone)]
 pub struct Probe {
     /// The table.
@@ -137,7 +137,7 @@ impl KeysetList {
         if let Some(further) = further {
             all.and_where(further);
         }
-        let Access::Partitions(partitions) = &self.access else {
+        let AccessPath::Partitions(partitions) = &self.access else {
             return (all, self.keyset.clone());
         };
         let mut partitions = partitions.iter().map(|partition| {
@@ -152,7 +152,7 @@ impl KeysetList {
         (select_found(found), self.keyset_of_found())
     }
 
-    /// The rows' ids and sort values alone. The id is first, as in the rows of the list.
+    /// Ids and sort values of rows. The id is first, as in the rows of the list.
     fn keys_of(&self, rows: &SelectStatement) -> SelectStatement {
         let mut keys = rows.clone();
         keys.clear_selects();
@@ -162,7 +162,7 @@ impl KeysetList {
         keys
     }
 
-    /// The keyset in terms of [`select_found`].
+    /// The keyset with the columns of [`select_found`].
     fn keyset_of_found(&self) -> Keyset {
         let named = |name| ((Alias::new(FOUND), Alias::new(name)).into_column_ref(), name);
         Keyset {
@@ -177,12 +177,12 @@ impl KeysetList {
         let after = key.map(|key| self.keyset.compare(key, request.direction, KeySide::Page));
         let limit = request.fetch_limit() as u64;
         let (mut found, keyset) = match &self.access {
-            Access::Probe(probe) => self.find_by_probe(probe, request.direction, after, limit),
-            Access::Ordered | Access::Partitions(_) => self.find(after),
+            AccessPath::Probe(probe) => self.find_by_probe(probe, request.direction, after, limit),
+            AccessPath::Ordered | AccessPath::Partitions(_) => self.find(after),
         };
         keyset.order(&mut found, request.direction);
         found.limit(limit);
-        if matches!(self.access, Access::Ordered) {
+        if matches!(self.access, AccessPath::Ordered) {
             return found;
         }
         let is_found = Expr::col(self.keyset.id.0.clone()).eq(Expr::col(keyset.id.0));
@@ -191,7 +191,7 @@ impl KeysetList {
         page
     }
 
-    /// The matches among the rows that a probe compares, in the order of that direction.
+    /// Matches among the rows of a probe, ordered by direction.
     fn probe(
         &self,
         probe: &Probe,
@@ -205,7 +205,7 @@ impl KeysetList {
         }
         self.keyset.order(&mut compared, direction);
         compared.limit(probe.rows);
-        // Under the name of the table, to which the condition refers.
+        // Named as the table, because the condition refers to it.
         let mut matches = Query::select();
         matches.from_subquery(compared, Alias::new(probe.table)).cond_where(self.condition.clone());
         let mut matches = self.keys_of(&matches);
@@ -213,9 +213,9 @@ impl KeysetList {
         matches
     }
 
-    /// The keys of the matches that a probe finds; of all matches, if those are less than the limit. Both
-    /// are materialized, so that each is planned by itself: within the statement PostgreSQL would look for
-    /// all matches in the list's order, for the sake of the limit.
+    /// Keys of the matches of a probe, and of all matches if the probe finds fewer than the limit. Both parts are
+    /// materialized, so that each is planned separately: otherwise PostgreSQL would scan for all matches in the list's
+    /// order, because of the limit.
     fn find_by_probe(
         &self,
         probe: &Probe,
@@ -233,7 +233,7 @@ impl KeysetList {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         all.and_where(count(&of(NEAREST)).lt(constant(limit)));
         let mut found = of(NEAREST);
-        // Without the duplicates.
+        // Distinct: the probe's matches are also among all matches.
         found.union(UnionType::Distinct, of(ALL));
         let mut with = WithClause::new();
         for (name, query) in [(NEAREST, nearest), (ALL, all)] {
@@ -249,11 +249,11 @@ impl KeysetList {
     fn has_other_side<K>(&self, request: &PageRequest<K>, key: Option<&[Value]>) -> SimpleExpr {
         let Some(key) = key else { return constant(false) };
         let opposite = self.keyset.compare(key, request.direction, KeySide::Opposite);
-        if let Access::Probe(probe) = &self.access {
+        if let AccessPath::Probe(probe) = &self.access {
             let reversed = request.direction.reversed();
             let nearest = self.probe(probe, reversed, Some(opposite.clone()));
-            // Counted, so that they are found by the index: for the sake of one PostgreSQL would look for
-            // it in the list's order.
+            // Counted, so that they are found by the index: PostgreSQL would scan for a single one in the list's
+            // order.
             let all = self.all().and_where(opposite).to_owned();
             return exists(&nearest).or(count(&all).gt(constant(0)));
         }
@@ -271,7 +271,7 @@ impl KeysetList {
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
-    /// use wasteland_tarot::db::query::keyset::{Access, Keyset, KeysetList};
+    /// use wasteland_tarot::db::query::keyset::{AccessPath, Keyset, KeysetList};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
@@ -283,7 +283,7 @@ impl KeysetList {
     ///         id: (column("id"), "id"),
     ///         order: Order::Desc,
     ///     },
-    ///     access: Access::Ordered,
+    ///     access: AccessPath::Ordered,
     /// };
     /// let request = PageRequest {
     ///     direction: Direction::Forward,
@@ -328,7 +328,7 @@ impl KeysetList {
     /// ```
     /// use sea_orm::sea_query::{Alias, Condition, IntoColumnRef, Order, PostgresQueryBuilder, Query};
     /// use uuid::Uuid;
-    /// use wasteland_tarot::db::query::{Dialect, keyset::{Access, Keyset, KeysetList}};
+    /// use wasteland_tarot::db::query::{Dialect, keyset::{AccessPath, Keyset, KeysetList}};
     /// use wasteland_tarot::domain::page::{Direction, PageRequest};
     ///
     /// let column = |name: &'static str| Alias::new(name).into_column_ref();
@@ -340,7 +340,7 @@ impl KeysetList {
     ///         id: (column("id"), "id"),
     ///         order: Order::Asc,
     ///     },
-    ///     access: Access::Ordered,
+    ///     access: AccessPath::Ordered,
     /// };
     /// let top: PageRequest<()> =
     ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
@@ -417,7 +417,7 @@ impl KeysetList {
     }
 }
 
-/// The rows of a statement of keys, under one name.
+/// Selects from a statement of keys, under the name `found`.
 fn select_found(keys: SelectStatement) -> SelectStatement {
     let found = Alias::new(FOUND);
     Query::select().column((found.clone(), Asterisk)).from_subquery(keys, found).to_owned()

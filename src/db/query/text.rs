@@ -4,12 +4,12 @@ use sea_orm::sea_query::extension::sqlite::SqliteExpr;
 use sea_orm::sea_query::{
     Alias, ColumnRef, Expr, ExprTrait, Func, IntoColumnRef, LikeExpr, Query, SimpleExpr,
 };
-use search_text::{TRIGRAM, has_trigram, indexed};
+use search_text::{TRIGRAM, fold_for_trigrams, has_trigram};
 
 use super::Dialect;
 
-/// True if the column contains the text, character by character. For a search without regard to case both
-/// are folded.
+/// True if the column contains the text, compared character by character. For a case-insensitive search both must
+/// be folded.
 ///
 /// ```
 /// use sea_orm::sea_query::{Alias, IntoColumnRef, PostgresQueryBuilder, Query};
@@ -51,8 +51,8 @@ fn pattern_of(text: &str) -> String {
     pattern
 }
 
-/// The search index of a table's texts. Its columns hold texts in the form of [`indexed`], which both
-/// databases compare as they are: case is folded by this server alone.
+/// The search index of a table's texts. Its columns hold texts folded by [`fold_for_trigrams`]; the databases compare
+/// them without case folding of their own.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchIndex {
     /// The table.
@@ -65,8 +65,8 @@ pub struct SearchIndex {
 
 impl SearchIndex {
     /// True if one of these columns contains the text. PostgreSQL finds terms by the trigrams of each
-    /// column, if all columns have an index; SQLite finds terms of three characters. Shorter terms, and on
-    /// PostgreSQL those of signs alone, are compared row by row: narrow the rows first.
+    /// column, if all columns have an index; SQLite finds terms of three characters. Shorter terms, and on PostgreSQL
+    /// those of punctuation only, are compared row by row: narrow the rows first.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query, SqliteQueryBuilder};
@@ -95,11 +95,11 @@ impl SearchIndex {
     #[must_use]
     pub fn contains(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
         let column = |name: &'static str| (self.table, name).into_column_ref();
-        let term = indexed(text);
+        let term = fold_for_trigrams(text);
         let has_trigram =
             if dialect.is_sqlite() { has_trigram(text) } else { has_trigram_of_words(&term) };
         if !has_trigram {
-            return self.compares(dialect, columns, text);
+            return self.contains_unindexed(dialect, columns, text);
         }
         if !dialect.is_sqlite() {
             let like = |name: &&'static str| {
@@ -119,9 +119,9 @@ impl SearchIndex {
         Expr::col(column(self.row)).in_subquery(rows)
     }
 
-    /// The same, compared row by row whatever the term, for rows that an index has narrowed. PostgreSQL has
-    /// one generic plan for all terms then: of `LIKE` that plan may use the index of trigrams, for a term
-    /// without trigrams too.
+    /// The same without the index, compared row by row, for rows that another index has narrowed. PostgreSQL then has
+    /// one generic plan for all terms; with `LIKE` that plan could use the index of trigrams for a term without
+    /// trigrams.
     ///
     /// ```
     /// use sea_orm::sea_query::{Alias, PostgresQueryBuilder, Query};
@@ -135,23 +135,28 @@ impl SearchIndex {
     /// let sql = Query::select()
     ///     .column(Alias::new("id"))
     ///     .from("reading_sessions")
-    ///     .and_where(index.compares(Dialect::Postgres, &["search_question"], "No"))
+    ///     .and_where(index.contains_unindexed(Dialect::Postgres, &["search_question"], "No"))
     ///     .to_string(PostgresQueryBuilder);
     /// assert!(sql.ends_with(r#"STRPOS("reading_sessions"."search_question", 'no') > 0"#), "{sql}");
     /// ```
     #[must_use]
-    pub fn compares(&self, dialect: Dialect, columns: &[&'static str], text: &str) -> SimpleExpr {
-        let term = indexed(text);
+    pub fn contains_unindexed(
+        &self,
+        dialect: Dialect,
+        columns: &[&'static str],
+        text: &str,
+    ) -> SimpleExpr {
+        let term = fold_for_trigrams(text);
         let column = |name: &'static str| (self.table, name).into_column_ref();
         any(columns.iter().map(|name| contains(dialect, column(name), &term)))
     }
 }
 
-/// True if PostgreSQL's index finds a term. It has trigrams of words alone, letters and digits, with two
-/// spaces before a word and one after it. For a term without any it would be read in whole.
+/// True if PostgreSQL's index finds a term. It has trigrams of words only (letters and digits), with two spaces before
+/// a word and one after it. For a term without any, the whole index would be read.
 fn has_trigram_of_words(term: &str) -> bool {
     let words: Vec<&str> = term.split(|character: char| !character.is_alphanumeric()).collect();
-    // The term may go on before its first word and after its last one.
+    // The first and the last word of the term may be parts of longer words.
     let last = words.len() - 1;
     words.iter().enumerate().any(|(at, word)| {
         let before = if at == 0 { 0 } else { 2 };
@@ -169,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn terms_of_signs_have_no_trigrams_of_words() {
+    fn terms_of_punctuation_have_no_trigrams_of_words() {
         for term in ["abc", "愛愛愛", "a b", "?a", "ab?", "a-b-c", "100%", "é ü"] {
             assert!(has_trigram_of_words(term), "{term}");
         }
