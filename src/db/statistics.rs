@@ -22,8 +22,8 @@ use super::{DbError, Session};
 use crate::domain::reading::{Karma, ReadingStatus};
 use crate::domain::spread::SpreadType;
 use crate::domain::statistics::{
-    PeriodStats, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak, Tally, TimeWindow,
-    UtcOffset, Weekday, most_used, readings_per_week,
+    AdjacentPeriods, PeriodStats, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak,
+    Tally, TimeWindow, UtcOffset, Weekday, most_used, readings_per_week,
 };
 use crate::domain::voice::VoiceKey;
 
@@ -401,17 +401,17 @@ fn patterns_query(user: Uuid, local: LocalTime) -> SelectStatement {
         .to_owned()
 }
 
-/// Figures of a user's readings in two adjacent periods: from the first to the second time, and from
-/// there to the third.
+/// Figures of a user's readings in two adjacent periods: the previous one, then the current one.
 pub async fn readings_before_and_since(
     session: &Session,
     user: Uuid,
-    [start, middle, end]: [DateTime<Utc>; 3],
+    periods: AdjacentPeriods,
 ) -> Result<[PeriodStats; 2], DbError> {
     const STATEMENT: &str = "readings_before_and_since";
-    let mut made =
-        readings(Column::UserId.eq(user), TimeWindow { from: Some(start), to: Some(end) });
-    made.column(Column::UserSatisfaction).expr_as(Column::CreatedAt.gte(middle), "is_since");
+    let AdjacentPeriods { previous_start, current_start, end } = periods;
+    let window = TimeWindow { from: Some(previous_start), to: Some(end) };
+    let mut made = readings(Column::UserId.eq(user), window);
+    made.column(Column::UserSatisfaction).expr_as(Column::CreatedAt.gte(current_start), "is_since");
     let query = Query::select()
         .column("is_since")
         .expr(Expr::col("is_since").count())

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use chrono::{DateTime, Datelike, Days, DurationRound, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,39 @@ impl TimeWindow {
     #[must_use]
     pub fn before(end: DateTime<Utc>, days: u16) -> Self {
         Self { from: Some(end - TimeDelta::days(days.into())), to: Some(end) }
+    }
+}
+
+/// Two periods, one right after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AdjacentPeriods {
+    /// Start of the previous period.
+    pub previous_start: DateTime<Utc>,
+    /// Start of the current period, the end of the previous one.
+    pub current_start: DateTime<Utc>,
+    /// End of the current period.
+    pub end: DateTime<Utc>,
+}
+
+impl AdjacentPeriods {
+    /// Periods of `days` times 24 hours each before `end`.
+    #[must_use]
+    pub fn before(end: DateTime<Utc>, days: u16) -> Self {
+        let length = TimeDelta::days(days.into());
+        let current_start = end - length;
+        Self { previous_start: current_start - length, current_start, end }
+    }
+
+    /// The earlier period.
+    #[must_use]
+    pub fn previous(self) -> Range<DateTime<Utc>> {
+        self.previous_start..self.current_start
+    }
+
+    /// The later period.
+    #[must_use]
+    pub fn current(self) -> Range<DateTime<Utc>> {
+        self.current_start..self.end
     }
 }
 

@@ -1,10 +1,10 @@
 //! Statistics of a user's readings: totals, and charts that are resolved one by one.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
-use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::card::Card;
@@ -27,8 +27,8 @@ use crate::db::user_card_stats::user_cards;
 use crate::domain::reading;
 use crate::domain::spread;
 use crate::domain::statistics::{
-    self, PeriodStats, RatingTally, Ratings, Summary, Tally, TimeWindow, UserReadingStats,
-    UtcOffset, dates_until, percent, sort_by_use,
+    self, AdjacentPeriods, PeriodStats, RatingTally, Ratings, Summary, Tally, TimeWindow,
+    UserReadingStats, UtcOffset, dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
 use crate::loaders::UserStatsKey;
@@ -306,17 +306,16 @@ impl Analytics {
         days: i32,
     ) -> Result<PeriodComparison, ApiError> {
         let (minute, days) = (request.minute(), chart_days(days)?);
-        let (end, length) = (minute.end(), TimeDelta::days(days.into()));
-        let times = [end - length - length, end - length, end];
+        let periods = AdjacentPeriods::before(minute.end(), days);
         let session = request.session.for_field("Analytics.comparison");
-        let stats = readings_before_and_since(&session, self.user, times);
+        let stats = readings_before_and_since(&session, self.user, periods);
         let key = keys::analytics_comparison(self.user, days, minute);
         let [before, since] = *request.cached(&key, stats).await?;
         let direction =
             statistics::ChangeDirection::from_to(before.readings, since.readings).into();
         Ok(PeriodComparison {
-            current: PeriodSummary::of([times[1], times[2]], since),
-            previous: PeriodSummary::of([times[0], times[1]], before),
+            current: PeriodSummary::of(periods.current(), since),
+            previous: PeriodSummary::of(periods.previous(), before),
             direction,
         })
     }
@@ -639,10 +638,10 @@ pub struct PeriodSummary {
 }
 
 impl PeriodSummary {
-    fn of([from, to]: [chrono::DateTime<chrono::Utc>; 2], stats: PeriodStats) -> Self {
+    fn of(period: Range<chrono::DateTime<chrono::Utc>>, stats: PeriodStats) -> Self {
         Self {
-            from: DateTime(from),
-            to: DateTime(to),
+            from: DateTime(period.start),
+            to: DateTime(period.end),
             readings: stats.readings,
             mean_satisfaction: stats.ratings.mean(),
         }

@@ -15,7 +15,7 @@ use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::db::statistics::readings_before_and_since;
 use wasteland_tarot::domain::card::Orientation;
 use wasteland_tarot::domain::reading::{Karma, ReadingStatus};
-use wasteland_tarot::domain::statistics::Ratings;
+use wasteland_tarot::domain::statistics::{AdjacentPeriods, Ratings};
 use wasteland_tarot::domain::voice::VoiceKey;
 
 use crate::support::app::{TestApp, on_both_databases};
@@ -689,8 +689,8 @@ on_both_databases! {
         );
         // Those that roll with the clock end at no time that a test could know beforehand.
         let session = app.app.database.session();
-        let middle = start + moment;
-        let [before, since] = readings_before_and_since(&session, id("ada"), [start, middle, end])
+        let periods = AdjacentPeriods { previous_start: start, current_start: start + moment, end };
+        let [before, since] = readings_before_and_since(&session, id("ada"), periods)
             .await
             .expect("periods");
         assert_eq!((before.readings, before.ratings), (1, Ratings { sum: 2, count: 1 }));
