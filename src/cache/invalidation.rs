@@ -36,8 +36,8 @@ pub enum InvalidationEvent {
         reading: Uuid,
         /// Id of the owner.
         owner: Uuid,
-        /// True if it is or was public.
-        is_public: bool,
+        /// Visibility before or after the change, the wider of the two.
+        visibility: ReadingVisibility,
     },
     /// Any number of readings of a user changed.
     ReadingsChanged {
@@ -55,6 +55,16 @@ pub enum InvalidationEvent {
     },
     /// Unknown: everything is purged.
     Everything,
+}
+
+/// Viewers of a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadingVisibility {
+    /// The owner alone: no public response has it.
+    Private,
+    /// Everyone.
+    Public,
 }
 
 impl InvalidationEvent {
@@ -101,8 +111,10 @@ impl InvalidationEvent {
                 ];
                 with(&public, &of_user(*user))
             }
-            Self::ReadingChanged { owner, is_public: false, .. } => with(&[], &of_user(*owner)),
-            Self::ReadingChanged { reading, owner, is_public: true } => {
+            Self::ReadingChanged { owner, visibility: ReadingVisibility::Private, .. } => {
+                with(&[], &of_user(*owner))
+            }
+            Self::ReadingChanged { reading, owner, visibility: ReadingVisibility::Public } => {
                 let public =
                     [CacheTag::Reading(*reading), CacheTag::Readings(*owner), CacheTag::Feed];
                 with(&public, &of_user(*owner))

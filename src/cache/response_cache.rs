@@ -275,7 +275,7 @@ mod tests {
     use super::*;
     use crate::cache::Cache;
     use crate::cache::cache_tag::{CacheTag, key_prefixes};
-    use crate::cache::invalidation::InvalidationEvent;
+    use crate::cache::invalidation::{InvalidationEvent, ReadingVisibility};
     use crate::cache::statistics::Lookups;
 
     #[derive(Parser)]
@@ -344,7 +344,7 @@ mod tests {
 
     fn public_event() -> InvalidationEvent {
         let (reading, owner) = (Uuid::nil(), Uuid::max());
-        InvalidationEvent::ReadingChanged { reading, owner, is_public: true }
+        InvalidationEvent::ReadingChanged { reading, owner, visibility: ReadingVisibility::Public }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use super::catalogue::Catalogue;
 use super::error::ServiceError;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
 use super::validation::{Lines, Validator};
-use crate::cache::invalidation::InvalidationEvent;
+use crate::cache::invalidation::{InvalidationEvent, ReadingVisibility};
 use crate::config::content::{DRAW, FOCUS_AREA, MOOD, NOTES, QUESTION, RADIATION};
 use crate::db::categories::category_locked_shared;
 use crate::db::counters::{CounterDelta, counter_delta_insert};
@@ -458,11 +458,12 @@ pub async fn update(
 
 /// Event of a changed reading, which others can see if it is public before or after the change.
 fn reading_changed(owner: Uuid, reading: Uuid, privacy: [PrivacyLevel; 2]) -> InvalidationEvent {
-    InvalidationEvent::ReadingChanged {
-        reading,
-        owner,
-        is_public: privacy.contains(&PrivacyLevel::Public),
-    }
+    let visibility = if privacy.contains(&PrivacyLevel::Public) {
+        ReadingVisibility::Public
+    } else {
+        ReadingVisibility::Private
+    };
+    InvalidationEvent::ReadingChanged { reading, owner, visibility }
 }
 
 fn checked_update(update: ReadingUpdate) -> Result<(ReadingChange, Option<bool>), ServiceError> {

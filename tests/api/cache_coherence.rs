@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use wasteland_tarot::cache::Purge;
-use wasteland_tarot::cache::invalidation::InvalidationEvent;
+use wasteland_tarot::cache::invalidation::{InvalidationEvent, ReadingVisibility};
 use wasteland_tarot::graphql::id::GlobalId;
 use wasteland_tarot::services::maintenance::fold_counters;
 
@@ -540,8 +540,12 @@ fn name_of(event: &InvalidationEvent) -> &'static str {
         InvalidationEvent::UserRegistered { .. } => "UserRegistered",
         InvalidationEvent::UserChanged { .. } => "UserChanged",
         InvalidationEvent::UserDeleted { .. } => "UserDeleted",
-        InvalidationEvent::ReadingChanged { is_public: false, .. } => "ReadingChanged, private",
-        InvalidationEvent::ReadingChanged { is_public: true, .. } => "ReadingChanged, public",
+        InvalidationEvent::ReadingChanged { visibility: ReadingVisibility::Private, .. } => {
+            "ReadingChanged, private"
+        }
+        InvalidationEvent::ReadingChanged { visibility: ReadingVisibility::Public, .. } => {
+            "ReadingChanged, public"
+        }
         InvalidationEvent::ReadingsChanged { .. } => "ReadingsChanged",
         InvalidationEvent::CatalogueReplaced => "CatalogueReplaced",
         InvalidationEvent::CountersFolded => "CountersFolded",
