@@ -177,18 +177,22 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Value of a key in a file of `/proc`; empty if there is none.
+fn proc_value(file: &str, key: &str) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    line.split_once(':').map_or("", |(_, value)| value).trim().to_owned()
+}
+
+/// Output of a program; empty if it cannot be run.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_default()
+}
+
 fn environment(bench: &Bench) -> Outcome<Vec<Vec<String>>> {
     let arguments = &bench.arguments;
-    let line_of = |file: &str, key: &str| -> String {
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
-        line.split_once(':').map_or("", |(_, value)| value).trim().to_owned()
-    };
-    let output = |program: &str, arguments: &[&str]| -> String {
-        let output = Command::new(program).args(arguments).output();
-        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        text.unwrap_or_default()
-    };
     let postgres = query(bench, Database::Full, "SHOW server_version")?.concat();
     let settings = query(
         bench,
@@ -213,9 +217,9 @@ fn environment(bench: &Bench) -> Outcome<Vec<Vec<String>>> {
     let rows = [
         ("date", output("date", &["-u", "+%Y-%m-%d"])),
         ("commit", commit + if changed.is_empty() { "" } else { ", and changes" }),
-        ("processor", line_of("/proc/cpuinfo", "model name")),
+        ("processor", proc_value("/proc/cpuinfo", "model name")),
         ("cores", std::thread::available_parallelism()?.to_string()),
-        ("memory", line_of("/proc/meminfo", "MemTotal")),
+        ("memory", proc_value("/proc/meminfo", "MemTotal")),
         ("kernel", output("uname", &["-sr"])),
         ("compiler", output("rustc", &["--version"])),
         ("PostgreSQL", postgres),
