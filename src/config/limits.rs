@@ -12,7 +12,7 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Maximum number of requests in flight on one HTTP/2 connection.
 pub const STREAMS_MAXIMUM: u32 = 100;
 
-/// Bytes that are read at a time, and discarded, from a client of a closed connection.
+/// Size of the buffer for bytes that are discarded after the server has closed its side of a connection.
 pub const LINGER_BUFFER_BYTES: usize = 8 * 1024;
 
 /// Bytes of the errors of a refusal, which stays small however many mistakes a document has. One error is
@@ -135,8 +135,8 @@ pub struct Limits {
     pub body_bytes: usize,
 
     /// Maximum bytes of a response, before compression
-    #[arg(id = "max_answer_bytes", long = "max-answer-bytes", env = "MAX_ANSWER_BYTES", value_parser = count::<usize>, default_value = "4194304", global = true, hide_env_values = true)]
-    pub answer_bytes: usize,
+    #[arg(id = "max_response_bytes", long = "max-response-bytes", env = "MAX_RESPONSE_BYTES", value_parser = count::<usize>, default_value = "4194304", global = true, hide_env_values = true)]
+    pub response_bytes: usize,
 
     /// Maximum errors in one response
     #[arg(id = "max_errors", long = "max-errors", env = "MAX_ERRORS", value_parser = count::<usize>, default_value = "10", global = true, hide_env_values = true)]
@@ -170,7 +170,7 @@ pub struct Limits {
     #[arg(id = "idle_timeout_ms", long = "idle-timeout-ms", env = "IDLE_TIMEOUT_MS", value_parser = milliseconds, default_value = "60000", global = true, hide_env_values = true)]
     pub idle_timeout: Duration,
 
-    /// Time for which a closed connection still discards bytes that the client sends, so that it reads its response, in milliseconds
+    /// Period after closing a connection in which bytes of the client are discarded, so that it can read its response, in milliseconds
     #[arg(id = "linger_timeout_ms", long = "linger-timeout-ms", env = "LINGER_TIMEOUT_MS", value_parser = milliseconds, default_value = "2000", global = true, hide_env_values = true)]
     pub linger_timeout: Duration,
 

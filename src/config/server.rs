@@ -94,8 +94,8 @@ fn public_url(text: &str) -> Result<String, String> {
     Err("an address in ASCII that begins with http:// or https://".to_owned())
 }
 
-/// An origin as browsers send it: scheme and host in lower case, without the scheme's own port. A slash at the
-/// end, as the address bar has it, is removed.
+/// An origin as browsers send it: scheme and host in lower case, without the scheme's default port. A trailing
+/// slash, which address bars show, is removed.
 fn origin(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/').to_ascii_lowercase();
     let default_port = if text.starts_with("https:") { ":443" } else { ":80" };
@@ -122,8 +122,8 @@ fn is_authority(text: &str) -> bool {
     }
 }
 
-/// A name of labels, the first of which may be `*`. A wildcard above all names of a top-level domain would be one
-/// for everybody; `localhost` is the exception.
+/// A name of labels, the first of which may be `*`. A wildcard directly below a top-level domain would match the sites
+/// of everybody; `localhost` is the exception.
 fn is_host(text: &str) -> bool {
     let is_name = |name: &str| {
         name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_label_byte))

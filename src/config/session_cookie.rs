@@ -1,6 +1,5 @@
-//! Settings of the cookie that holds a refresh token. Browsers drop or withhold a cookie whose attributes
-//! contradict each other or the server's address, and say so nowhere; therefore they are checked together at
-//! the start.
+//! Settings of the cookie that holds a refresh token. Browsers silently drop or withhold a cookie whose attributes
+//! contradict each other or the server's address, so they are validated together at startup.
 
 use std::net::IpAddr;
 
@@ -16,9 +15,9 @@ use crate::domain::web_origin::WebOrigin;
 pub enum SameSite {
     /// Pages of the server's site only.
     Strict,
-    /// The same, and links of other sites that lead to the server.
+    /// Also on navigation from links of other sites.
     Lax,
-    /// Pages of any site, where the browser allows cookies of other sites.
+    /// Pages of any site, if the browser allows third-party cookies.
     None,
 }
 
@@ -67,14 +66,14 @@ pub struct SessionCookieSettings {
 }
 
 impl SessionCookieSettings {
-    /// Validates the attributes together, and beside the address at which browsers reach the server.
+    /// Validates the attributes together, and against the address at which browsers reach the server.
     ///
     /// # Errors
     ///
-    /// `Invalid` with the attribute for which browsers would drop or withhold the cookie.
+    /// `Invalid` with the attribute because of which browsers would drop or withhold the cookie.
     pub fn validate(&self, public_url: Option<&str>) -> Result<(), SettingsError> {
         let public = public_url.and_then(WebOrigin::of_url);
-        let keeps_secure = |public: &WebOrigin| public.is_secure() || public.is_loopback();
+        let stores_secure = |public: &WebOrigin| public.is_secure() || public.is_loopback();
         if self.same_site == SameSite::None && !self.secure {
             return Err(invalid(
                 Attribute { name: "REFRESH_COOKIE_SAME_SITE", value: "none" },
@@ -82,7 +81,7 @@ impl SessionCookieSettings {
                 "strict or lax, because browsers drop such a cookie without Secure",
             ));
         }
-        if self.secure && !public.as_ref().is_none_or(keeps_secure) {
+        if self.secure && !public.as_ref().is_none_or(stores_secure) {
             return Err(invalid(
                 Attribute { name: "REFRESH_COOKIE_SECURE", value: "true" },
                 "beside a PUBLIC_URL with http://",
@@ -107,8 +106,9 @@ impl SessionCookieSettings {
                 "a name without __Secure-, because browsers drop such a cookie without Secure",
             ));
         }
-        let is_of_host = self.secure && self.domain.is_none() && self.path.as_deref() == Some("/");
-        if has_prefix("__Host-") && !is_of_host {
+        let meets_host_prefix =
+            self.secure && self.domain.is_none() && self.path.as_deref() == Some("/");
+        if has_prefix("__Host-") && !meets_host_prefix {
             return Err(invalid(
                 name,
                 "beside the other attributes",

@@ -52,7 +52,7 @@ impl WebOrigin {
         self.port
     }
 
-    /// `true` for names of the same machine: `localhost`, `*.localhost`, 127.0.0.0/8 and `::1`.
+    /// `true` for loopback names: `localhost`, `*.localhost`, 127.0.0.0/8 and `::1`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost"
@@ -66,8 +66,8 @@ impl WebOrigin {
         self.ip().is_some_and(|address| address.is_unspecified())
     }
 
-    /// `false` if browsers certainly see two sites. Names that share their last two labels may still be two:
-    /// only the list of public suffixes would tell.
+    /// `false` if the origins certainly belong to two sites. Names with the same last two labels may still be two
+    /// sites, by the public suffix list.
     #[must_use]
     pub fn may_be_same_site(&self, other: &Self) -> bool {
         self.is_secure == other.is_secure

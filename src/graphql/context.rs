@@ -25,7 +25,7 @@ use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
-use crate::services::session_cookie::Page;
+use crate::services::session_cookie::RequestInitiator;
 use crate::services::tokens::AccessClaims;
 
 /// Client of a request.
@@ -37,8 +37,8 @@ pub struct Caller {
     pub access: Option<AccessClaims>,
     /// Refresh token of the cookie.
     pub cookie: Option<String>,
-    /// Page that sent the request.
-    pub page: Page,
+    /// Web page that sent the request.
+    pub initiator: RequestInitiator,
 }
 
 impl Caller {

@@ -16,7 +16,7 @@ use super::cache_hints::{CacheHints, CacheHintsError};
 use super::document_hash::DocumentHash;
 use super::field_costs::{SURCHARGES, list_bounds};
 use super::guard::{
-    CheckedDocument, CostTable, CostTableError, ErrorReport, MeasuredDocument, Refusal,
+    CheckedDocument, CostTable, CostTableError, ErrorReporting, MeasuredDocument, Refusal,
 };
 use super::sdl;
 use super::trusted_documents::{TrustedDocuments, TrustedDocumentsError};
@@ -77,7 +77,7 @@ fn schema_document() -> Result<&'static ServiceDocument, CostTableError> {
 /// The guard and its cache of documents.
 pub struct Documents {
     limits: Arc<DocumentLimits>,
-    report: ErrorReport,
+    reporting: ErrorReporting,
     types: &'static TypeSystem,
     costs: CostTable,
     hints: CacheHints,
@@ -111,8 +111,8 @@ impl Documents {
             .max_capacity(limits.persisted_documents_bytes)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        let report =
-            ErrorReport { maximum: limits.errors, suggests_names: settings.introspection() };
+        let reporting =
+            ErrorReporting { maximum: limits.errors, suggests_names: settings.introspection() };
         let types = TypeSystem::served().map_err(CostTableError::Schema)?;
         let schema_document = schema_document()?;
         let costs = CostTable::from_schema(schema_document, &list_bounds(&limits.document))?
@@ -121,13 +121,23 @@ impl Documents {
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),
             Some(path) => {
-                let check = |text: &str| check(text, &limits.document, types, report);
+                let check = |text: &str| check(text, &limits.document, types, reporting);
                 TrustedDocuments::load(path, |text| check(text).map(drop))?
             }
         };
         let trusted_only = settings.server.trusted_documents_only;
         let limits = Arc::new(limits.document.clone());
-        Ok(Self { limits, report, types, costs, hints, checked, persisted, trusted, trusted_only })
+        Ok(Self {
+            limits,
+            reporting,
+            types,
+            costs,
+            hints,
+            checked,
+            persisted,
+            trusted,
+            trusted_only,
+        })
     }
 
     /// Limits of documents.
@@ -190,7 +200,7 @@ impl Documents {
         if let Some(document) = self.checked.get(text) {
             return Ok(document);
         }
-        let document = check(text, &self.limits, self.types, self.report)?;
+        let document = check(text, &self.limits, self.types, self.reporting)?;
         let document = Arc::new(document.with_hints(&self.hints));
         self.checked.insert(text.into(), Arc::clone(&document));
         Ok(document)
@@ -201,9 +211,9 @@ fn check(
     text: &str,
     limits: &DocumentLimits,
     types: &TypeSystem,
-    report: ErrorReport,
+    reporting: ErrorReporting,
 ) -> Result<CheckedDocument, Refusal> {
-    MeasuredDocument::measure(text, limits)?.validate(types, report)
+    MeasuredDocument::measure(text, limits)?.validate(types, reporting)
 }
 
 /// Length of a text in bytes.

@@ -4,7 +4,7 @@
 use async_graphql::{ErrorExtensionValues, Value};
 
 use super::user_error::UserError;
-use crate::config::limits::UNAVAILABLE_RETRY_AFTER_MILLISECONDS;
+use crate::config::limits::{MESSAGE_CHARACTERS, UNAVAILABLE_RETRY_AFTER_MILLISECONDS};
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::services::error::ServiceError;
@@ -73,6 +73,15 @@ impl From<CookieRefusal> for ApiError {
     fn from(refusal: CookieRefusal) -> Self {
         Self::Forbidden(refusal.message())
     }
+}
+
+/// A message truncated to its maximum length, with an ellipsis: messages quote text of clients, however long it is.
+#[must_use]
+pub fn truncated_message(message: &str) -> String {
+    if message.chars().count() <= MESSAGE_CHARACTERS {
+        return message.to_owned();
+    }
+    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
 }
 
 /// Separates user errors, which belong in the payload, from top-level errors.

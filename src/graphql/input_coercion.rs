@@ -1,7 +1,7 @@
-//! Coercion of input values, as the specification has it for each kind of type. Execution would coerce them
-//! as well, but only when their field is resolved, after earlier mutations of the operation have written.
+//! Coercion of input values by the rules of the specification. Execution would coerce them as well, but only when
+//! their field is resolved, after earlier mutations of the operation have written.
 //!
-//! Invariant: no message has a part of a value. It may be a password.
+//! Invariant: no message contains a part of a value, which may be a password.
 
 use std::collections::HashSet;
 use std::fmt::{self, Write as _};
@@ -14,12 +14,12 @@ use async_graphql_value::Value;
 use super::scalars::{Date, DateTime, Url};
 use super::type_system::TypeSystem;
 
-/// Origin of a value: each has a form for what it cannot express.
+/// Origin of a value. Literals and JSON represent enum values and integers differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputSource {
-    /// Written in the document. Enum values are names.
+    /// Literal in the document: enum values are names.
     Literal,
-    /// JSON of the variables. Enum values are strings, and `1.0` is an integer.
+    /// JSON of the variables: enum values are strings, and `1.0` is an integer.
     Variable,
 }
 
@@ -44,7 +44,7 @@ pub struct InputCoercion<'a> {
     types: &'a TypeSystem,
     source: InputSource,
     path: String,
-    /// Variables in places where null may not be.
+    /// Variables at non-null positions.
     non_null_variables: HashSet<Name>,
 }
 
@@ -55,15 +55,14 @@ impl<'a> InputCoercion<'a> {
         Self { types, source, path: name.to_owned(), non_null_variables: HashSet::new() }
     }
 
-    /// Variables found in places where null may not be, although a nullable variable may: a default stands
-    /// in for an absent variable, but not for a null that was sent.
+    /// Variables found at non-null positions. Validation allows nullable ones there if there is a default, which
+    /// replaces an absent variable, but not a null that was sent.
     #[must_use]
     pub fn into_non_null_variables(self) -> HashSet<Name> {
         self.non_null_variables
     }
 
-    /// Coerces a value to a type, in place. Variables in it are not values: validation has compared their
-    /// types.
+    /// Coerces a value to a type, in place. Variables in it are skipped: validation has compared their types.
     ///
     /// # Errors
     ///
@@ -123,7 +122,7 @@ impl<'a> InputCoercion<'a> {
     fn int(&self, value: &mut Value) -> Result<(), InputError> {
         let integer = match value {
             Value::Number(number) => match (number.as_i64(), self.source) {
-                (None, InputSource::Variable) => number.as_f64().and_then(whole),
+                (None, InputSource::Variable) => number.as_f64().and_then(integral),
                 (integer, _) => integer,
             },
             _ => None,
@@ -169,7 +168,7 @@ impl<'a> InputCoercion<'a> {
         }
         for (name, field) in &definition.fields {
             let result = match fields.get_mut(name.as_str()) {
-                // A variable that is absent leaves the default, so null is what it may not be.
+                // Non-null even where there is a default: it replaces an absent variable, but not a null.
                 Some(value) => self.within(
                     |path| write!(path, ".{name}"),
                     |coercion| coercion.coerce(&field.ty, value),
@@ -185,7 +184,7 @@ impl<'a> InputCoercion<'a> {
         Ok(())
     }
 
-    /// Coerces a part of the value, whose path is longer.
+    /// Coerces a part of the value, with its path extended by a segment.
     fn within(
         &mut self,
         segment: impl FnOnce(&mut String) -> fmt::Result,
@@ -204,10 +203,10 @@ impl<'a> InputCoercion<'a> {
     }
 }
 
-/// An integral float within the exact integers of 53 bits: JavaScript writes 3 and 3.0 alike.
-fn whole(float: f64) -> Option<i64> {
+/// Integer of an integral float within 53 bits, where floats are exact: JavaScript does not distinguish 3 and 3.0.
+fn integral(float: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_991.0;
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number within 53 bits")]
+    #[expect(clippy::cast_possible_truncation, reason = "an integer within 53 bits")]
     (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
 }
 

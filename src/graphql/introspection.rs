@@ -1,5 +1,5 @@
 //! Introspection, executed by apollo-compiler on the printed schema: async-graphql's own departs from the
-//! specification. An operation may select data as well; its two parts are executed apart and merged.
+//! specification. An operation may select data as well; both parts are executed separately and merged.
 
 use apollo_compiler::executable::ExecutableDocument as TypedDocument;
 use apollo_compiler::introspection::partial_execute;
@@ -16,7 +16,7 @@ use super::type_system::TypeSystem;
 /// Response object: its fields in their order.
 pub type ResponseObject = IndexMap<Name, Value>;
 
-/// Failed introspection: a bug, because the document is valid.
+/// Failed introspection of a valid document: a bug.
 #[derive(Debug, thiserror::Error)]
 #[error("introspection failed: {0}")]
 pub struct IntrospectionError(String);
@@ -40,7 +40,7 @@ pub fn introspect(
     let variables: JsonMap = serde_json::to_value(variables)
         .and_then(serde_json::from_value)
         .map_err(|error| failed(&error))?;
-    // The variables were coerced before.
+    // Coerced before: see `CheckedOperation::coerce_variables`.
     let variables = Valid::assume_valid(variables);
     let (schema, implementers) = (types.schema(), types.implementers());
     let response = partial_execute(schema, implementers, document, operation, &variables)
@@ -55,58 +55,28 @@ pub fn introspect(
     }
 }
 
-/// Root fields of an operation, in the order of the response.
-#[derive(Debug)]
-pub struct RootFields {
-    keys: Vec<Name>,
-    /// True if a field is no introspection.
-    pub select_data: bool,
+/// True if one of the root fields is not introspection.
+#[must_use]
+pub fn selects_data(root_fields: &[&Field]) -> bool {
+    root_fields.iter().any(|field| !field.name.node.starts_with("__"))
 }
 
-impl RootFields {
-    /// Root fields of the only operation of a document; fragments expanded.
-    #[must_use]
-    pub fn of(document: &ExecutableDocument) -> Self {
-        let mut fields = Self { keys: Vec::new(), select_data: false };
-        for (_, operation) in document.operations.iter() {
-            fields.collect(document, &operation.node.selection_set.node);
-        }
-        fields
-    }
-
-    /// The recursion ends because a checked document has no cycles.
-    fn collect(&mut self, document: &ExecutableDocument, set: &SelectionSet) {
-        for selection in &set.items {
-            match &selection.node {
-                Selection::Field(field) => {
-                    self.keys.push(field.node.response_key().node.clone());
-                    self.select_data |= !field.node.name.node.starts_with("__");
-                }
-                Selection::InlineFragment(inline) => {
-                    self.collect(document, &inline.node.selection_set.node);
-                }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node)
-                    {
-                        self.collect(document, &fragment.node.selection_set.node);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The fields of both objects in the order of the operation.
-    #[must_use]
-    pub fn merge(&self, mut one: ResponseObject, mut other: ResponseObject) -> ResponseObject {
-        let take = |key: &Name| {
-            let value = one.swap_remove(key).or_else(|| other.swap_remove(key))?;
-            Some((key.clone(), value))
-        };
-        self.keys.iter().filter_map(take).collect()
-    }
+/// Fields of both objects, in the order of the root fields.
+#[must_use]
+pub fn merge(
+    root_fields: &[&Field],
+    mut one: ResponseObject,
+    mut other: ResponseObject,
+) -> ResponseObject {
+    let take = |field: &&Field| {
+        let key = &field.response_key().node;
+        let value = one.swap_remove(key).or_else(|| other.swap_remove(key))?;
+        Some((key.clone(), value))
+    };
+    root_fields.iter().filter_map(take).collect()
 }
 
-/// Removes `__schema` and `__type`, which only the root of a query has.
+/// Removes `__schema` and `__type`, which exist at the root of a query only.
 pub fn remove_introspection(document: &mut ExecutableDocument) {
     let is_data = |field: &Field| !matches!(field.name.node.as_str(), "__schema" | "__type");
     let retain = |set: &mut SelectionSet| retain_fields(set, &is_data);
@@ -125,11 +95,11 @@ pub fn remove_introspection(document: &mut ExecutableDocument) {
     }
 }
 
-fn retain_fields(set: &mut SelectionSet, retained: &impl Fn(&Field) -> bool) {
+fn retain_fields(set: &mut SelectionSet, is_retained: &impl Fn(&Field) -> bool) {
     set.items.retain_mut(|selection| match &mut selection.node {
-        Selection::Field(field) => retained(&field.node),
+        Selection::Field(field) => is_retained(&field.node),
         Selection::InlineFragment(inline) => {
-            retain_fields(&mut inline.node.selection_set.node, retained);
+            retain_fields(&mut inline.node.selection_set.node, is_retained);
             true
         }
         Selection::FragmentSpread(_) => true,

@@ -1,5 +1,5 @@
-//! Lists of objects. A field that fails in an item has its whole path, and of several items that fail the
-//! first one is reported; async-graphql's own lists end the path at the item, and report whichever fails first.
+//! Lists of objects. An error of a field in an item has the complete path, and of several failing items the first
+//! one is reported; async-graphql's own lists end the path at the item, and report the one that fails first in time.
 
 use std::borrow::Cow;
 
@@ -50,7 +50,7 @@ impl<T: OutputType> OutputType for List<T> {
                 _ => error,
             })
         });
-        // All of them, not only up to the first that fails in time.
+        // Wait for all items: the first failure in time may not be the first in the list.
         join_all(items).await.into_iter().collect::<ServerResult<_>>().map(Value::List)
     }
 }

@@ -72,9 +72,9 @@ pub struct Query(
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, EmptySubscription>;
 
-/// The executable schema, for documents that the guard has validated: the library's own validation is at its
-/// cheapest, and introspection is not its work. Its limit of the nesting must not be lower than that of the
-/// guard, because it rejects documents without a code.
+/// The executable schema, for documents that the guard has validated: the library's own validation is reduced to
+/// its fastest mode, and its introspection is off. Its limit of nesting must not be lower than that of the guard,
+/// because it rejects documents without a code.
 #[must_use]
 pub fn schema(nesting_maximum: usize) -> Schema {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)

@@ -310,7 +310,7 @@ impl CursorKey for ReadingKey {
     }
 }
 
-/// Reason for a search that was not executed, for the client to show.
+/// Reason why a search was not executed.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchNotice {
     /// The term is too short for a search in the readings of all users: it must have 3 characters, or
@@ -344,7 +344,7 @@ pub struct ReadingPage {
     pub list: ListName,
     /// Rows and page flags.
     pub page: Page<Arc<ReadingRow>>,
-    /// Reason for a search that was not executed.
+    /// Reason why the search was not executed.
     pub search_notice: Option<SearchNotice>,
 }
 

@@ -13,14 +13,14 @@ use crate::config::content::YEARS;
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
 /// A point in time, RFC 3339 in UTC with microseconds: `2026-11-23T08:15:30.250000Z`. Inputs may
-/// have any offset; digits after the microseconds are cut off. Years 1 to 9999; a second of 60 is refused.
+/// have any offset; digits beyond microseconds are truncated. Years 1 to 9999 in UTC; no leap seconds.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else {
             return Err(InputValueError::expected_type(value));
         };
-        moment(text).map(Self).ok_or_else(|| {
+        parse_time(text).map(Self).ok_or_else(|| {
             InputValueError::custom(
                 "a time must be RFC 3339 in the years 1 to 9999, such as 2026-11-23T08:15:30Z",
             )
@@ -29,7 +29,7 @@ impl ScalarType for DateTime {
 
     /// Checked before execution: a mistake found later would hide mutations that were done already.
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if moment(text).is_some())
+        matches!(value, Value::String(text) if parse_time(text).is_some())
     }
 
     fn to_value(&self) -> Value {
@@ -46,7 +46,7 @@ pub struct Date(pub NaiveDate);
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => date(text).map(Self).ok_or_else(|| {
+            Value::String(text) => parse_date(text).map(Self).ok_or_else(|| {
                 InputValueError::custom("a date must be in the years 1 to 9999, such as 2026-11-23")
             }),
             _ => Err(InputValueError::expected_type(value)),
@@ -54,7 +54,7 @@ impl ScalarType for Date {
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if date(text).is_some())
+        matches!(value, Value::String(text) if parse_date(text).is_some())
     }
 
     fn to_value(&self) -> Value {
@@ -68,30 +68,30 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// The time in a text. A leap second is refused: PostgreSQL would store the next minute, and SQLite a text
-/// that is no time.
-fn moment(text: &str) -> Option<chrono::DateTime<Utc>> {
+/// Parses a time. Leap seconds are rejected: PostgreSQL would store the next minute, and SQLite a text that is not
+/// a time.
+fn parse_time(text: &str) -> Option<chrono::DateTime<Utc>> {
     let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
     let is_leap_second = time.nanosecond() >= NANOSECONDS_OF_A_SECOND;
-    // In UTC the year may be another than in the text.
-    (has_year(&time) && !is_leap_second).then(|| time.trunc_subsecs(6))
+    // The year in UTC may differ from that in the text.
+    (has_supported_year(&time) && !is_leap_second).then(|| time.trunc_subsecs(6))
 }
 
-/// The date in a text of exactly this form: chrono also reads a sign, spaces and single digits.
-fn date(text: &str) -> Option<NaiveDate> {
+/// Parses a date of exactly the form `YYYY-MM-DD`: chrono also accepts a sign, spaces and single digits.
+fn parse_date(text: &str) -> Option<NaiveDate> {
     let is_date = |(at, byte): (usize, u8)| {
         if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() }
     };
     let has_form = text.len() == 10 && text.bytes().enumerate().all(is_date);
-    has_form.then(|| text.parse().ok()).flatten().filter(has_year)
+    has_form.then(|| text.parse().ok()).flatten().filter(has_supported_year)
 }
 
-/// chrono counts a leap second as nanoseconds beyond the second before.
+/// chrono represents a leap second as nanoseconds beyond the previous second.
 const NANOSECONDS_OF_A_SECOND: u32 = 1_000_000_000;
 
 /// True in the years that have four digits in a text and that both databases store and compare. There is no
 /// year 0.
-fn has_year(date: &impl Datelike) -> bool {
+fn has_supported_year(date: &impl Datelike) -> bool {
     YEARS.contains(&date.year())
 }
 
@@ -169,10 +169,13 @@ mod tests {
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
             ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
         ] {
-            assert_eq!(moment(text).map(|time| DateTime(time).to_string()).as_deref(), Some(time));
+            assert_eq!(
+                parse_time(text).map(|time| DateTime(time).to_string()).as_deref(),
+                Some(time)
+            );
         }
         for text in ["2016-12-31T23:59:60Z", "0000-12-31T23:59:59Z", "9999-12-31T23:59:59-00:01"] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The schema as a type system: what documents are validated against, what input values are coerced to, and
-//! what introspection describes. Parsed from the printed schema once a process.
+//! Type system of the schema, for validation, input coercion and introspection. Parsed once per process from the
+//! printed schema.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ impl TypeSystem {
     ///
     /// # Errors
     ///
-    /// The text is no valid schema; the message has all reasons.
+    /// The text is not a valid schema; the message has all reasons.
     pub fn parse(sdl: &str) -> Result<Self, String> {
         let schema = Schema::parse_and_validate(sdl, "schema.graphql")
             .map_err(|failed| failed.errors.to_string())?;

@@ -1,6 +1,6 @@
-//! Variables of a request, coerced to the types that the operation declares, and written into the operation
-//! in place of their uses. So execution knows no variables: async-graphql departs from the specification
-//! where one is absent, and coerces them only when their field is resolved.
+//! Variables of a request: coerced to the declared types, and substituted into the operation. Execution sees
+//! constants only: async-graphql departs from the specification for absent variables, and coerces variables only
+//! when their field is resolved.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,15 +15,15 @@ use super::errors::ApiError;
 use super::input_coercion::{InputCoercion, InputSource};
 use super::type_system::TypeSystem;
 
-/// Inputs of an operation.
+/// Variables and fragments of an operation.
 #[derive(Debug, Default)]
 pub struct OperationInputs {
     /// Declared variables.
     pub variables: Vec<VariableInput>,
     /// Fragments that the operation reaches.
     pub fragments: Vec<Name>,
-    /// Variables that are used where null may not be. A nullable one may be absent there, and leaves the
-    /// default of its place, but it may not be null.
+    /// Variables used at non-null positions. A nullable one may be absent there, which leaves the default of the
+    /// position, but it may not be null.
     pub non_null_variables: HashSet<Name>,
 }
 
@@ -44,7 +44,7 @@ impl OperationInputs {
     ///
     /// # Errors
     ///
-    /// A value that does not fit its type, or none where one is required.
+    /// A value does not fit its type, or a required value is absent.
     pub fn coerce(
         &self,
         mut variables: Variables,
@@ -64,7 +64,7 @@ impl OperationInputs {
                     let mut coercion =
                         InputCoercion::new(types, InputSource::Variable, &format!("${name}"));
                     coercion.coerce(ty, &mut value).map_err(|error| invalid(error.to_string()))?;
-                    // A constant stays one.
+                    // JSON has no variables, so the value is a constant.
                     value.into_const().unwrap_or_default()
                 }
             };
@@ -76,7 +76,7 @@ impl OperationInputs {
         Ok(coerced)
     }
 
-    /// The operation of this name alone, with its fragments, and with values in place of variables.
+    /// Document of the operation of this name and its fragments, with values in place of variables.
     #[must_use]
     pub fn executable(
         &self,

@@ -1,11 +1,11 @@
 //! Address of a client: that of its connection, or the one that trusted proxies report in `X-Forwarded-For` or
 //! `Forwarded` (RFC 7239).
 //!
-//! Invariant: an address that a client may have written itself is never believed. Elements are read from the last
-//! one, which the nearest proxy has added, and only as long as a trusted proxy has added them.
+//! Invariant: an address that the client may have forged is never used. Elements are read from the last one, which
+//! the nearest proxy has added, and only as long as a trusted proxy has added them.
 //!
-//! Not by the crate `rfc7239`: it splits at commas within quoted strings, so that a client could hide there what
-//! its proxy adds.
+//! The crate `rfc7239` is not used: it splits at commas within quoted strings, so that a client could hide the
+//! elements that its proxy adds in such a string.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,7 +30,7 @@ pub struct ClientAddresses {
 }
 
 impl ClientAddresses {
-    /// By the settings of trusted proxies.
+    /// Uses the settings of trusted proxies.
     #[must_use]
     pub fn new(settings: &RateLimitSettings) -> Self {
         Self {
@@ -53,11 +53,12 @@ impl ClientAddresses {
         if !self.is_trusted(peer) {
             return peer;
         }
-        let present = self.headers.iter().filter(|header| headers.contains_key(name_of(**header)));
-        let mut addresses = present.map(|header| self.follow(peer, *header, headers));
+        let present =
+            self.headers.iter().filter(|header| headers.contains_key(header_name(**header)));
+        let mut addresses = present.map(|header| self.resolve(peer, *header, headers));
         let Some(address) = addresses.next() else { return peer };
         if addresses.any(|other| other != address) {
-            // The proxy wrote one of them, and the other one may be the client's own.
+            // The proxy sets one of them, and the client may have forged the other.
             self.ambiguous.call_once(|| {
                 tracing::warn!(
                     proxy = %peer,
@@ -75,11 +76,11 @@ impl ClientAddresses {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// Follows the proxies from the connection towards the client. At an element that is no address the request
-    /// is that of the proxy that added it.
-    fn follow(&self, peer: IpAddr, header: ProxyHeader, headers: &HeaderMap) -> IpAddr {
+    /// Resolves the client by one header, from the connection back over the trusted proxies. At an element that is
+    /// not an address, the proxy that added it counts as the client.
+    fn resolve(&self, peer: IpAddr, header: ProxyHeader, headers: &HeaderMap) -> IpAddr {
         let lines: Vec<Cow<'_, str>> = headers
-            .get_all(name_of(header))
+            .get_all(header_name(header))
             .iter()
             .map(|line| String::from_utf8_lossy(line.as_bytes()))
             .collect();
@@ -100,7 +101,7 @@ impl ClientAddresses {
                 ProxyHeader::Forwarded => forwarded_for(element),
             };
             let Some(reported) = reported else {
-                self.warn_of(header, element, address);
+                self.warn_unreadable(header, element, address);
                 break;
             };
             address = reported.to_canonical();
@@ -108,12 +109,12 @@ impl ClientAddresses {
         address
     }
 
-    /// Logs the first element that is no address, and not each one: every client can send some.
-    fn warn_of(&self, header: ProxyHeader, element: &str, proxy: IpAddr) {
+    /// Logs the first element that is not an address. Only the first one: any client can send more.
+    fn warn_unreadable(&self, header: ProxyHeader, element: &str, proxy: IpAddr) {
         self.unreadable.call_once(|| {
             let element: String = element.chars().take(MESSAGE_CHARACTERS).collect();
             tracing::warn!(
-                header = name_of(header).as_str(),
+                header = header_name(header).as_str(),
                 ?element,
                 %proxy,
                 "a trusted proxy reported no client address; such requests count as the proxy's"
@@ -122,14 +123,14 @@ impl ClientAddresses {
     }
 }
 
-const fn name_of(header: ProxyHeader) -> HeaderName {
+const fn header_name(header: ProxyHeader) -> HeaderName {
     match header {
         ProxyHeader::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
         ProxyHeader::Forwarded => header::FORWARDED,
     }
 }
 
-/// Parts of a list. The separator may stand within the quoted strings of `Forwarded`.
+/// Elements of a list. The quoted strings of `Forwarded` may contain the separator.
 fn split(text: &str, separator: char, header: ProxyHeader) -> Vec<&str> {
     let has_quotes = header == ProxyHeader::Forwarded;
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -153,19 +154,20 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     for pair in pairs.into_iter().map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
         let value = unquoted(value)?;
-        let is_known = name.eq_ignore_ascii_case("for");
-        if is_known && address.replace(node_address(&value)?).is_some() {
+        let is_for = name.eq_ignore_ascii_case("for");
+        if is_for && address.replace(node_address(&value)?).is_some() {
             return None;
         }
     }
     address
 }
 
-/// Value of a parameter: a token, in which the characters of an address are allowed, or a quoted string.
+/// Value of a parameter: a quoted string, or a token with the characters of an address.
 fn unquoted(value: &str) -> Option<Cow<'_, str>> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:[]".contains(&byte);
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:[]".contains(&byte);
     let Some(quoted) = value.strip_prefix('"') else {
-        return value.bytes().all(is_plain).then_some(Cow::Borrowed(value));
+        return value.bytes().all(is_allowed).then_some(Cow::Borrowed(value));
     };
     let (mut text, mut rest) = (String::new(), quoted.chars());
     loop {
@@ -178,7 +180,7 @@ fn unquoted(value: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Address of a node: IPv4, or IPv6 with or without brackets, each with or without a port (RFC 7239, section 6).
-/// `unknown` and hidden names are no addresses.
+/// `unknown` and obfuscated identifiers are no addresses.
 fn node_address(node: &str) -> Option<IpAddr> {
     if let Some((address, port)) = node.strip_prefix('[').and_then(|node| node.split_once(']')) {
         let is_whole = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
@@ -191,12 +193,12 @@ fn node_address(node: &str) -> Option<IpAddr> {
     address.parse::<Ipv4Addr>().ok().filter(|_| is_port(port)).map(IpAddr::V4)
 }
 
-/// A port, or a hidden one: `_` and a name.
+/// A port, or an obfuscated one: `_` and a name.
 fn is_port(port: &str) -> bool {
     match port.strip_prefix('_') {
         Some(name) => {
-            let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-            !name.is_empty() && name.bytes().all(may_be)
+            let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            !name.is_empty() && name.bytes().all(is_allowed)
         }
         None => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok(),
     }

@@ -24,8 +24,8 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(is_worth_it)
 }
 
-/// Excludes zstd for a client that accepts every encoding and does not name it: `*` is older than zstd, and
-/// what sends it (proxies, scripts) often reads gzip alone.
+/// Excludes zstd for a client that accepts every encoding without naming zstd: `*` predates it, and clients that
+/// send `*` (proxies, scripts) often decode gzip only.
 pub async fn exclude_unnamed_zstd<B>(mut request: Request<B>) -> Request<B> {
     let values: Vec<&str> = request
         .headers()

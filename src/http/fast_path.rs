@@ -21,7 +21,8 @@ use super::graphql::cache_headers::{CacheHeaders, if_none_match, if_none_match_v
 use super::graphql::request_memo::{
     KEY_HEADER_COUNT, KEY_HEADERS, MemoEntry, RequestKey, Transport,
 };
-use super::negotiation::{accepts_no_encoding, has_valid_host};
+use super::host::has_valid_host;
+use super::negotiation::accepts_no_encoding;
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
 use super::state::{App, GRAPHQL_PATHS};

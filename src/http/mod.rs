@@ -4,11 +4,13 @@ pub mod client_address;
 mod compression;
 pub mod connections;
 pub mod consistency_token;
+mod cors;
 pub mod export;
 mod fast_path;
 pub mod graphiql;
 pub mod graphql;
 pub mod health;
+mod host;
 pub mod negotiation;
 pub mod rate_limit;
 pub mod request_log;
@@ -22,22 +24,22 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::config::server::{PREFLIGHT_MAX_AGE, ServerSettings};
 use compression::{compression, exclude_unnamed_zstd};
+use cors::cors;
 pub use fast_path::FastPath;
 use graphql::error::HttpError;
 use graphql::handler;
 use graphql::response::GraphqlResponse;
-use negotiation::has_valid_host;
+use host::require_host;
 use request_log::RequestId;
-pub use state::{App, GRAPHQL_PATH, GRAPHQL_PATHS};
+pub use state::App;
+use state::GRAPHQL_PATHS;
 
 /// The server: the fast path before all routes.
 #[must_use]
@@ -84,56 +86,6 @@ async fn catch_panic(
         .catch_unwind()
         .await
         .unwrap_or_else(|_| GraphqlResponse::from(HttpError::internal()).into_response(&id))
-}
-
-/// Refuses a request that does not say which host it is for.
-async fn require_host(
-    Extension(id): Extension<RequestId>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if has_valid_host(&request) {
-        return next.run(request).await;
-    }
-    GraphqlResponse::from(HttpError::invalid_host()).into_response(&id)
-}
-
-/// Response headers that scripts of other origins may read, beside the safelisted ones.
-const EXPOSED_HEADERS: [&str; 7] = [
-    "content-disposition",
-    "etag",
-    "ratelimit",
-    "retry-after",
-    "server-timing",
-    "x-consistency-token",
-    "x-request-id",
-];
-
-/// The CORS protocol of the Fetch standard. Which pages may call the server is the decision of `CORS_ORIGINS`; to
-/// those any request header is allowed, because client libraries and tracers add their own.
-fn cors(settings: &ServerSettings) -> CorsLayer {
-    let origins = &settings.cors_origins;
-    let is_any = origins.iter().any(|origin| origin == "*");
-    let is_named = !is_any && !origins.is_empty();
-    let allowed = if is_any {
-        AllowOrigin::any()
-    } else {
-        let settings = settings.clone();
-        AllowOrigin::predicate(move |origin, _| {
-            origin.to_str().is_ok_and(|origin| settings.names_origin(origin))
-        })
-    };
-    CorsLayer::new()
-        // Only named origins may send the session cookie, never `*`.
-        .allow_credentials(is_named)
-        .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(AllowHeaders::mirror_request())
-        .max_age(PREFLIGHT_MAX_AGE)
-        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
-        // Without named origins the response does not depend on the origin. Preflight responses are not cached
-        // by shared caches, so they name no other header.
-        .vary(if is_named { vec![header::ORIGIN] } else { Vec::new() })
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {

@@ -1,7 +1,6 @@
-//! Content negotiation by the GraphQL-over-HTTP specification.
+//! Content negotiation by the GraphQL-over-HTTP specification, and the content types and encodings of bodies.
 
-use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Request, Version, header};
+use axum::http::{HeaderMap, header};
 
 /// Media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +97,7 @@ pub fn is_json_content_type(headers: &HeaderMap) -> bool {
     is_json && is_utf8
 }
 
-/// True if `Content-Encoding` names an encoding. `identity` should not stand there, and is none (RFC 9110,
+/// True if `Content-Encoding` names an encoding. `identity` is none, and should not be sent (RFC 9110,
 /// section 8.4).
 #[must_use]
 pub fn has_content_encoding(headers: &HeaderMap) -> bool {
@@ -108,34 +107,10 @@ pub fn has_content_encoding(headers: &HeaderMap) -> bool {
         .any(|name| !matches!(name.trim_ascii().to_ascii_lowercase().as_slice(), b"" | b"identity"))
 }
 
-/// True if the request names its host as its version of HTTP demands. HTTP/1.1: in one `Host` header (RFC 9112,
-/// section 3.2), which HTTP/1.0 may leave out. HTTP/2: in `:authority`, `Host` or both alike (RFC 9113, section
-/// 8.3.1).
-#[must_use]
-pub fn has_valid_host<B>(request: &Request<B>) -> bool {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
-    let authority = request.uri().authority().filter(|_| request.version() == Version::HTTP_2);
-    match (hosts.next(), hosts.next()) {
-        (None, _) => authority.is_some() || request.version() < Version::HTTP_11,
-        // Empty where the address of the request has no host.
-        (Some(host), None) if host.is_empty() => authority.is_none(),
-        (Some(host), None) => {
-            host_of(host).is_some_and(|host| authority.is_none_or(|authority| *authority == host))
-        }
-        (Some(_), Some(_)) => false,
-    }
-}
-
-/// Host in a `Host` header, with its port if there is one.
-fn host_of(value: &HeaderValue) -> Option<Authority> {
-    let authority = Authority::try_from(value.as_bytes()).ok()?;
-    // A part for the user would stand before the host, and the type takes any text for a port.
-    let port = authority.as_str().strip_prefix(authority.host())?;
-    (port.is_empty() || port == ":" || authority.port().is_some()).then_some(authority)
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     #[test]

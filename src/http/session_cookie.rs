@@ -1,7 +1,6 @@
-//! Cookie of a refresh token, and the headers by which a request names the page that sent it.
+//! Cookie of a refresh token, and the headers that identify the page that sent a request.
 //!
-//! Cookies are read and written here and not by a crate: `cookie` writes the attributes of `Set-Cookie` in an
-//! order of its own; both are a few lines.
+//! Cookies are read and written without the crate `cookie`: both are a few lines.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -9,17 +8,17 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Settings;
 use crate::graphql::context::CookieChange;
-use crate::services::session_cookie::{FetchSite, Page};
+use crate::services::session_cookie::{FetchSite, RequestInitiator};
 
 /// Fetch Metadata: the relation of the page to this server, as the browser sees it.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Page that sent a request.
-pub(super) fn page(parts: &Parts) -> Page {
-    // A text that is no origin is one that may not use the cookie.
+/// Web page that sent a request.
+pub(super) fn initiator(parts: &Parts) -> RequestInitiator {
+    // An unreadable value becomes an empty text, which is not an allowed origin.
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let host = || parts.uri.authority().map(ToString::to_string);
-    Page {
+    RequestInitiator {
         origin: parts.headers.get(header::ORIGIN).map(text),
         fetch_site: parts.headers.get(FETCH_SITE).and_then(fetch_site),
         host: parts.headers.get(header::HOST).map(text).or_else(host),
@@ -31,7 +30,7 @@ fn fetch_site(value: &HeaderValue) -> Option<FetchSite> {
         b"same-origin" => Some(FetchSite::SameOrigin),
         b"same-site" => Some(FetchSite::SameSite),
         b"cross-site" => Some(FetchSite::CrossSite),
-        // `none`, of requests that no page has sent.
+        // `none`: a request that no page has sent.
         _ => None,
     }
 }

@@ -8,15 +8,15 @@ use tokio_util::task::TaskTracker;
 use super::client_address::ClientAddresses;
 use super::graphql::request_memo::RequestMemo;
 use crate::config::Settings;
-pub use crate::config::server::GRAPHQL_PATH;
+use crate::config::server::GRAPHQL_PATH;
 use crate::db::Database;
 use crate::graphql::documents::Documents;
 use crate::graphql::{Schema, schema};
 use crate::services::Services;
 use crate::services::catalogue::Catalogue;
 
-/// All paths of the API. With a slash at its end it is another path (RFC 3986, section 6.2.4), which clients
-/// write all the same. It is no redirect, because preflight requests follow none.
+/// All paths of the API. The one with a trailing slash is a different path (RFC 3986, section 6.2.4) that some clients
+/// use. It is not redirected, because preflight requests follow no redirect.
 pub const GRAPHQL_PATHS: [&str; 2] = [GRAPHQL_PATH, "/graphql/"];
 
 /// Shared state of one server.

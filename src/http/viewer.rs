@@ -1,7 +1,7 @@
 //! Client of a request: its access token and refresh token cookie.
 //!
-//! Bearer tokens are read here and not by a crate: `headers` ignores a second `Authorization` header, which is
-//! an error here; it is a few lines.
+//! Bearer tokens are read without the crate `headers`, which ignores a second `Authorization` header: here it is
+//! an error.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::graphql::error::HttpError;
-use super::session_cookie::{page, refresh_token};
+use super::session_cookie::{initiator, refresh_token};
 use crate::config::Settings;
 use crate::graphql::context::Caller;
 use crate::services::tokens::{AccessClaims, TokenIssuer};
@@ -21,13 +21,13 @@ pub fn caller(parts: &Parts, address: IpAddr, settings: &Settings) -> Caller {
         address,
         access: None,
         cookie: refresh_token(&parts.headers, settings),
-        page: page(parts),
+        initiator: initiator(parts),
     }
 }
 
 /// The verified access token of a request; `None` without an `Authorization` header, or with an empty one, which
-/// names no scheme (RFC 9110, section 11.4): clients send it while nobody is signed in. An invalid header is an
-/// error and never an anonymous viewer: a client that means to be signed in must learn that it is not.
+/// names no scheme (RFC 9110, section 11.4): some clients send it before a login. An invalid header is an error and
+/// never an anonymous viewer: a client that means to be signed in must learn that it is not.
 ///
 /// # Errors
 ///

@@ -1,23 +1,23 @@
-//! Use of the refresh token's cookie by web pages: which pages may use it, and whether it would come back from
-//! a page that logs in. A browser drops or withholds a cookie without telling anybody, so a login whose cookie
+//! Use of the refresh token's cookie by web pages: the pages that may use it, and the logins whose cookie the
+//! browser would store and send back. A browser drops or withholds a cookie silently, so a login whose cookie
 //! would be lost is refused.
 
 use crate::config::Settings;
 use crate::config::session_cookie::SameSite;
 use crate::domain::web_origin::WebOrigin;
 
-/// Web page that sent a request, by headers that its scripts cannot set.
+/// Web page that sent a request, by the headers that its scripts cannot set (Fetch Metadata).
 #[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// `Origin`; `None` of clients that are no browsers.
+pub struct RequestInitiator {
+    /// `Origin`; `None` from clients other than browsers.
     pub origin: Option<String>,
-    /// `Sec-Fetch-Site`; `None` of old browsers, and over http from other machines.
+    /// `Sec-Fetch-Site`; `None` from old browsers, and over http from other machines.
     pub fetch_site: Option<FetchSite>,
     /// `Host`.
     pub host: Option<String>,
 }
 
-/// Relation of a page to the address that it sends a request to, as its browser sees it.
+/// Relation between the page and the address of its request, as its browser sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchSite {
     /// Same scheme, host and port.
@@ -28,7 +28,7 @@ pub enum FetchSite {
     CrossSite,
 }
 
-/// Reason for which a page cannot use the cookie.
+/// Reason to refuse the cookie to a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CookieRefusal {
     /// The page's origin is neither the server's own nor a listed one.
@@ -37,12 +37,12 @@ pub enum CookieRefusal {
     Insecure,
     /// The browser would not send the cookie from this page.
     CrossSite,
-    /// The browser might not send the cookie to the path at which the page finds the server.
+    /// The browser might not send the cookie to the path through which a proxy reaches the server.
     Proxied,
 }
 
 impl CookieRefusal {
-    /// The reason in words, with the setting that changes it.
+    /// Message with the setting that permits the cookie.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -62,14 +62,14 @@ impl CookieRefusal {
     }
 }
 
-/// Checks that a page may use the cookie. Clients without an `Origin` may: they are no browsers, and no page
-/// can make them send it.
+/// Checks that a page may use the cookie. Clients without an `Origin` may: they are not browsers, so no page can
+/// make them send it.
 ///
 /// # Errors
 ///
 /// [`CookieRefusal::Origin`].
-pub fn check_use(settings: &Settings, page: &Page) -> Result<(), CookieRefusal> {
-    let Some(text) = &page.origin else { return Ok(()) };
+pub fn check_use(settings: &Settings, initiator: &RequestInitiator) -> Result<(), CookieRefusal> {
+    let Some(text) = &initiator.origin else { return Ok(()) };
     if settings.server.names_origin(text) {
         return Ok(());
     }
@@ -88,19 +88,19 @@ pub fn check_use(settings: &Settings, page: &Page) -> Result<(), CookieRefusal> 
 /// # Errors
 ///
 /// The reason for which the cookie would be lost.
-pub fn check_login(settings: &Settings, page: &Page) -> Result<(), CookieRefusal> {
-    check_use(settings, page)?;
-    let origin = page.origin.as_deref().and_then(WebOrigin::of_header);
-    let (Some(origin), Some(server)) = (origin, server_address(settings, page)) else {
+pub fn check_login(settings: &Settings, initiator: &RequestInitiator) -> Result<(), CookieRefusal> {
+    check_use(settings, initiator)?;
+    let origin = initiator.origin.as_deref().and_then(WebOrigin::of_header);
+    let (Some(origin), Some(server)) = (origin, server_address(settings, initiator)) else {
         return Ok(());
     };
     let cookie = &settings.session_cookie;
     // Browsers send `Sec-Fetch-Site` to addresses from which they store a Secure cookie.
-    let is_trusted = page.fetch_site.is_some() || server.is_secure() || server.is_loopback();
+    let is_trusted = initiator.fetch_site.is_some() || server.is_secure() || server.is_loopback();
     if cookie.secure && !is_trusted {
         return Err(CookieRefusal::Insecure);
     }
-    let is_cross_site = match page.fetch_site {
+    let is_cross_site = match initiator.fetch_site {
         Some(site) => site == FetchSite::CrossSite,
         None => !origin.may_be_same_site(&server),
     };
@@ -108,22 +108,22 @@ pub fn check_login(settings: &Settings, page: &Page) -> Result<(), CookieRefusal
         return Err(CookieRefusal::CrossSite);
     }
     let has_known_path = cookie.path.is_some() || settings.server.public_url.is_some();
-    let is_same_origin = page.fetch_site == Some(FetchSite::SameOrigin);
+    let is_same_origin = initiator.fetch_site == Some(FetchSite::SameOrigin);
     if !has_known_path && is_same_origin && origin.port() != settings.server.listen.port() {
         return Err(CookieRefusal::Proxied);
     }
     Ok(())
 }
 
-/// Address of the server as the page's browser knows it: `PUBLIC_URL`, or the host to which the request was
-/// sent, of which a loopback address has several names.
-fn server_address(settings: &Settings, page: &Page) -> Option<WebOrigin> {
+/// Address of the server as the page's browser knows it: `PUBLIC_URL`, or the host of the request if `PUBLIC_URL` is
+/// absent or a loopback address, which has several names.
+fn server_address(settings: &Settings, initiator: &RequestInitiator) -> Option<WebOrigin> {
     let public_url = settings.public_url();
     let public = WebOrigin::of_url(&public_url)?;
     if settings.server.public_url.is_some() && !public.is_loopback() {
         return Some(public);
     }
     let scheme = if public.is_secure() { "https" } else { "http" };
-    let host = page.host.as_deref()?;
+    let host = initiator.host.as_deref()?;
     WebOrigin::of_url(&format!("{scheme}://{host}"))
 }

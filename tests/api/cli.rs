@@ -623,7 +623,7 @@ fn an_empty_value_is_rejected_or_means_none() {
     }
 }
 
-/// Settings with texts that a number is one of.
+/// Text settings, which accept numbers too.
 const TEXTS: [&str; 2] = ["LOG", "REFRESH_COOKIE_NAME"];
 
 /// Numbers of which none is a sensible one.

@@ -400,7 +400,7 @@ on_both_databases! {
             for name in ["date", "x-request-id", "server-timing"] {
                 assert!(headers.remove(name).is_some(), "{name}");
             }
-            // Of the message, and not of what it is about.
+            // A property of the message, not of the resource.
             headers.remove("transfer-encoding");
             headers
         };
@@ -414,12 +414,12 @@ on_both_databases! {
             heads.push((path, encoding, headers(&head)));
             assert!(head.bytes().await.expect("no body").is_empty());
         }
-        // For each of them the account, and nothing of the readings.
+        // One statement for the account of each request, and none for readings.
         assert_eq!(settled(&statements).await, heads.len());
         for (path, encoding, head) in heads {
             let get = loop {
                 let get = send("bob", Method::GET, path, encoding).await;
-                // The one before may not be over yet.
+                // The previous export may still run.
                 if get.status() != 429 {
                     break get;
                 }

@@ -183,7 +183,7 @@ async fn head_has_the_status_and_headers_of_get_and_no_body() {
         for name in ["date", "x-request-id", "server-timing"] {
             assert!(headers.remove(name).is_some(), "{name}");
         }
-        // Of the message, and not of what it is about.
+        // A property of the message, not of the resource.
         headers.remove("transfer-encoding");
         (response.status(), headers)
     };
@@ -213,7 +213,7 @@ async fn head_has_the_status_and_headers_of_get_and_no_body() {
             assert!(head.bytes().await.expect("no body").is_empty(), "{path}");
         }
     }
-    // Section 13.1.2: a condition is one of HEAD as well.
+    // Section 13.1.2: conditions apply to HEAD as well.
     let tag = send_request(app.request(Method::HEAD, &cards)).await.header("etag").to_owned();
     let condition = app.request(Method::HEAD, &cards).header("if-none-match", &tag);
     assert_eq!(send_request(condition).await.status, 304);
@@ -260,11 +260,11 @@ async fn a_request_of_http_1_names_one_host() {
         ("/graphql", "1.1", &["127.0.0.1"], true),
         ("/graphql", "1.1", &["[::1]:8000"], true),
         ("/graphql", "1.1", &["A.EXAMPLE."], true),
-        // Where the target has no host.
+        // Empty if the target has no host.
         ("/graphql", "1.1", &[""], true),
         ("/graphql", "1.0", &[], true),
         ("/graphql", "1.0", &["a.example"], true),
-        // The target decides, but a host there must be.
+        // The host of the target takes precedence, but the header is required.
         ("http://b.example/graphql", "1.1", &["a.example"], true),
         ("http://b.example/graphql", "1.1", &[], false),
         ("/graphql", "1.1", &[], false),
@@ -373,7 +373,7 @@ async fn a_client_that_accepts_nothing_that_we_have_is_rejected() {
         assert_eq!((response.status, response.header("content-type")), (406, JSON), "{accept}");
         assert_eq!(
             response.body_without_request_id(),
-            bad("accept", "answers are application/graphql-response+json or application/json")
+            bad("accept", "responses are application/graphql-response+json or application/json")
         );
     }
 }
@@ -441,7 +441,7 @@ async fn bodies_that_any_page_can_make_a_browser_send_are_never_executed() {
     }
 }
 
-/// RFC 9110, section 15.5.16, with the header of section 12.5.3 that tells what would be read.
+/// RFC 9110, section 15.5.16, with the header of section 12.5.3 that names the supported encoding.
 #[tokio::test]
 async fn a_compressed_body_is_rejected_as_such() {
     let app = start(&[]).await;
@@ -456,7 +456,7 @@ async fn a_compressed_body_is_rejected_as_such() {
                 .fold(request, |request, encoding| request.header("content-encoding", *encoding)),
         )
     };
-    // `gzip -c` of nothing; what is in it does not matter.
+    // `gzip -c` of an empty input; the content is never read.
     let compressed = b"\x1F\x8B\x08\0\0\0\0\0\x02\xFF\x03\0\0\0\0\0\0\0\0\0";
     for encodings in [
         &["gzip"][..],
@@ -677,16 +677,16 @@ async fn a_response_of_the_maximum_is_sent_and_one_byte_more_rejected() {
     let length = serde_json::to_vec(&whole.body).expect("JSON").len();
     assert!(length > 10_000, "{length}");
 
-    let app = start(&[&format!("--max-answer-bytes={length}")]).await;
+    let app = start(&[&format!("--max-response-bytes={length}")]).await;
     let response = app.query(query).await;
     assert_eq!((response.status, response.body), (200, whole.body));
 
     let maximum = length - 1;
-    let app = start(&[&format!("--max-answer-bytes={maximum}")]).await;
+    let app = start(&[&format!("--max-response-bytes={maximum}")]).await;
     let expected = refusal(
-        &format!("the answer is larger than {maximum} bytes; ask for less at a time"),
+        &format!("the response is larger than {maximum} bytes; select less at a time"),
         "QUERY_TOO_LARGE",
-        &json!({ "what": "answer", "maximum": maximum }),
+        &json!({ "what": "response", "maximum": maximum }),
     );
     let response = app.query(query).await;
     let body = response.body_without_request_id();
@@ -764,7 +764,7 @@ async fn preflight(app: &TestApp, origin: &str) -> TestResponse {
     preflight_of(app, "/graphql", origin, "authorization,content-type").await
 }
 
-/// Asks whether a page of that origin may send these headers.
+/// Sends a preflight request for these headers from a page of that origin.
 async fn preflight_of(app: &TestApp, path: &str, origin: &str, headers: &str) -> TestResponse {
     let request = app
         .request(Method::OPTIONS, path)
@@ -816,8 +816,8 @@ async fn pages_of_the_named_origins_may_call_the_server_and_no_others() {
     }
 }
 
-/// What Apollo's client awareness, its CSRF prevention, OpenTelemetry, Sentry and older libraries add (Fetch
-/// standard, section "CORS-preflight fetch").
+/// Request headers of Apollo's client awareness and CSRF prevention, OpenTelemetry, Sentry and older libraries
+/// (Fetch standard, section "CORS-preflight fetch").
 #[tokio::test]
 async fn pages_of_the_named_origins_may_send_the_headers_of_their_tools() {
     let app = start(&["--cors-origins=https://app.example"]).await;
@@ -1116,7 +1116,7 @@ async fn introspection_can_be_switched_off() {
         let response = app.query(query).await;
         assert_eq!(response.status, 400, "{query}");
         let refusal = json!({ "errors": [{
-            "message": "the schema may not be asked for: introspection is off",
+            "message": "introspection is disabled",
             "extensions": { "code": "GRAPHQL_VALIDATION_FAILED", "requestId": "ID" },
         }] });
         assert_eq!(response.body_without_request_id(), refusal, "{query}");
@@ -1290,7 +1290,7 @@ async fn a_wrong_access_token_is_never_taken_for_nobody() {
 
 /// RFC 9110, section 11.4: credentials begin with a scheme, so an empty value has none.
 #[tokio::test]
-async fn an_empty_authorization_header_is_nobody() {
+async fn an_empty_authorization_header_is_anonymous() {
     let app = start(&[]).await;
     for line in ["authorization:", "authorization: ", "Authorization: \t "] {
         let mut connection = RawConnection::open(&app).await;
@@ -1301,7 +1301,7 @@ async fn an_empty_authorization_header_is_nobody() {
             (response.status, response.json()),
             (200, json!({ "data": { "viewer": null } }))
         );
-        // An export is for somebody.
+        // An export requires a user.
         connection
             .write(format!("GET /export/readings.json HTTP/1.1\r\nhost: test\r\n{line}\r\n\r\n"))
             .await;

@@ -40,11 +40,11 @@ mod visibility;
 mod documents;
 mod errors;
 mod fast_json;
+mod graphql_js;
 mod pagination;
 mod persisted_documents;
 mod schema;
 mod validation;
-mod validation_judge;
 mod validation_rules;
 mod variables;
 

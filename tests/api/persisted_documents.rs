@@ -313,8 +313,7 @@ async fn a_persisted_document_is_limited_as_any_other() {
     let app = start(&["--introspection=false"]).await;
     let schema = "{ __schema { queryType { name } } }";
     let nope = "{ nope }";
-    let off =
-        ("the schema may not be asked for: introspection is off", "GRAPHQL_VALIDATION_FAILED");
+    let off = ("introspection is disabled", "GRAPHQL_VALIDATION_FAILED");
     let invalid = ("type `Query` does not have a field `nope`", "GRAPHQL_VALIDATION_FAILED");
     // A document that is not valid is not registered.
     let unknown = ("PersistedQueryNotFound", "PERSISTED_QUERY_NOT_FOUND");

@@ -481,7 +481,7 @@ async fn a_request_without_a_readable_client_is_that_of_the_proxy() {
         "for=\"192.0.2.43\"x",
         "for=192.0.2.43;proto",
         "for=192.0.2.43 x",
-        // The client has opened a quoted string, in which what its proxy adds would stand.
+        // The client has opened a quoted string that would contain the element of its proxy.
         "for=192.0.2.43;x=\", for=198.51.100.1",
         "for=192.0.2.43;x=\", for=\"198.51.100.1\"",
         "for=192.0.2.43;x=\", for=198.51.100.1;host=\"a\\\"b\"",
@@ -489,7 +489,7 @@ async fn a_request_without_a_readable_client_is_that_of_the_proxy() {
     ] {
         assert!(!is_passed(&via_proxy(&app, &[("forwarded", value)]).await), "{value}");
     }
-    // The proxy that could not tell is the one before the unreadable element.
+    // The proxy that reported no address counts as the client.
     assert_one_client(&app, "x-forwarded-for", &["10.0.0.1", "nonsense, 10.0.0.1", "x,10.0.0.1:5"])
         .await;
     assert_one_client(&app, "forwarded", &["for=10.0.0.2", "for=unknown, for=10.0.0.2"]).await;
@@ -514,7 +514,7 @@ async fn only_the_header_that_the_proxy_writes_is_read() {
         assert!(is_passed(&via_proxy(&app, &[*ignored]).await), "{headers}");
         assert!(!is_passed(&app.query(QUERY).await), "{headers}");
     }
-    // Where both are believed, they must agree. Else one of them is the client's own.
+    // If both headers are trusted, they must agree: otherwise the client may have forged one of them.
     let app = start(&["--rate-limit=1", proxies]).await;
     let agreeing = format!("for=\"{one}:80\"");
     let both = [("x-forwarded-for", one), ("forwarded", agreeing.as_str())];

@@ -250,10 +250,10 @@ async fn a_memoized_request_counts_for_rate_limits() {
     assert_eq!(sent.send(&app).await.status, 429);
 }
 
-/// Requests that differ from a memoized one in what the key does not hold meet the same rules as all others:
-/// the sections are in docs/http.md.
+/// Requests that differ from a memoized one in parts outside the key follow the same rules as all others (docs/http.md
+/// has their sections).
 #[tokio::test]
-async fn a_memoized_request_passes_no_check_of_http() {
+async fn a_memoized_request_bypasses_no_http_check() {
     let app = start(Engine::Sqlite, &[]).await;
     let body = json!({ "query": CARDS }).to_string();
     let expected = post_raw(&app, "/graphql", "host: test\r\n", &body).await;

@@ -191,7 +191,7 @@ async fn only_our_own_pages_and_listed_ones_may_use_the_cookie() {
         let response = with_cookie(&app, &token, &[("origin", origin)], REFRESH, &json!({})).await;
         token = cookie_of(&response);
     }
-    // A token that a page holds itself is its own affair.
+    // A token in the body needs no cookie, so any page may send it.
     let input = json!({ "refreshToken": token });
     let sent = body("refreshSession", SESSION, &input);
     let response = post(&app, &[("origin", "https://evil.example")], &sent).await;
@@ -300,7 +300,7 @@ async fn a_login_whose_cookie_would_be_lost_is_refused() {
             local(&[LISTED, "--refresh-cookie-same-site=lax"], "127.0.0.1:8000", "cross-site"),
             CROSS_SITE,
         ),
-        // Without the browser's word the names tell.
+        // Without `Sec-Fetch-Site` the host names decide.
         (Login { fetch_site: None, ..local(&[LISTED], "127.0.0.1:8000", "") }, CROSS_SITE),
         (
             Login {
@@ -311,7 +311,7 @@ async fn a_login_whose_cookie_would_be_lost_is_refused() {
             },
             CROSS_SITE,
         ),
-        // Not listed: neither could a page of it read the response.
+        // Not in `CORS_ORIGINS`: a page of it could not read the response either.
         (
             Login {
                 flags: &[NONE, &https],
@@ -426,8 +426,8 @@ async fn every_mutation_that_begins_a_session_checks_the_page_first() {
             post(&app, &headers, &body(name, SESSION, &with(input, by_cookie.clone()))).await;
         assert_eq!(response.body_without_request_id(), forbidden(name, CROSS_SITE));
     }
-    // Nothing was written: there is no Bob yet, and Ada's password is the old one. A token in the body is the
-    // page's own affair.
+    // Nothing was written: there is no Bob yet, and Ada's password is the old one. A token in the body needs
+    // no cookie.
     for (name, input) in [("register", registration("bob")), ("changePassword", change)] {
         let response = post(&app, &headers, &body(name, SESSION, &input)).await;
         assert_eq!(payload(name, response)["userErrors"], json!([]));

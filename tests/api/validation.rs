@@ -1,5 +1,5 @@
-//! Validation by the specification, and coercion before anything is executed: the whole body of each
-//! refusal, and nothing written.
+//! Validation by the specification, and coercion before execution: the whole body of each refusal, and nothing
+//! written.
 
 use serde_json::{Value, json};
 
@@ -248,7 +248,7 @@ async fn documents_are_validated_whole() {
         ),
         (
             "{ voices { a: displayName a: id } }",
-            "fields answering as a differ in name or arguments: give one of them an alias",
+            "fields with the response name `a` differ in name or arguments: give one of them an alias",
             27,
         ),
         (
@@ -293,6 +293,18 @@ async fn documents_are_validated_whole() {
         let response = app.query_with_variables(document, json!({ "x": false })).await;
         assert_eq!(response.body, json!({ "data": { "__typename": "Query" } }), "{document}");
     }
+}
+
+/// Fragments too, which are checked after all operations.
+#[tokio::test]
+async fn errors_in_literals_are_in_the_order_of_the_document() {
+    let app = start().await;
+    let document = "fragment F on Query { cards(first: true) { totalCount } }
+        { ...F node(id: true) { id } }";
+    let response = app.query(document).await;
+    let errors = response.body["errors"].as_array().expect("errors");
+    let lines: Vec<_> = errors.iter().map(|error| &error["locations"][0]["line"]).collect();
+    assert_eq!(lines, [1, 2], "{}", response.text);
 }
 
 #[tokio::test]

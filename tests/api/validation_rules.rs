@@ -1,11 +1,11 @@
-//! The rules of validation, by the names that graphql-js has for them: documents that keep each rule and
-//! documents that break it, with the same verdict of graphql-js.
+//! The validation rules, by their names in graphql-js: documents that follow each rule and documents that violate
+//! it, with the same verdict from graphql-js.
 
 use wasteland_tarot::graphql::guard::MeasuredDocument;
 use wasteland_tarot::graphql::type_system::TypeSystem;
 
+use crate::graphql_js::{REPORTING, reference_verdicts};
 use crate::support::app::settings_with;
-use crate::validation_judge::{REPORT, judge};
 
 struct Rule {
     name: &'static str,
@@ -328,13 +328,13 @@ async fn each_rule_has_the_verdict_of_graphql_js_on_both_sides() {
     };
     for (rule, document, is_valid) in cases() {
         let checked = MeasuredDocument::measure(document, &limits)
-            .and_then(|document| document.validate(types, REPORT));
+            .and_then(|document| document.validate(types, REPORTING));
         assert_eq!(checked.is_ok(), is_valid, "{rule}: {document}: {:?}", checked.err());
     }
     let documents: Vec<String> = cases().map(|(_, document, _)| document.to_owned()).collect();
     let test = "each_rule_has_the_verdict_of_graphql_js_on_both_sides";
-    let Some(judged) = judge(test, &documents).await else { return };
-    for ((rule, document, is_valid), theirs) in cases().zip(judged) {
+    let Some(verdicts) = reference_verdicts(test, &documents).await else { return };
+    for ((rule, document, is_valid), theirs) in cases().zip(verdicts) {
         assert_eq!(theirs.is_none(), is_valid, "{rule}: {document}: {theirs:?}");
     }
 }

@@ -5,6 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
+import { launchOptions } from './chromium.mjs';
 
 const TOTAL_MS = 90_000;
 const STEP_MS = 15_000;
@@ -21,20 +22,9 @@ let page;
 // Whatever hangs, the process ends.
 setTimeout(() => finish(`not done after ${TOTAL_MS / 1000} s`), TOTAL_MS).unref();
 
-browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  chromiumSandbox: false,
-  args: [
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
-    '--no-proxy-server',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-}).catch((error) => finish(`Chromium does not start: ${error.message}`));
+browser = await chromium
+  .launch(launchOptions('127.0.0.1'))
+  .catch((error) => finish(`Chromium does not start: ${error.message}`));
 
 try {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, locale: 'en-US' });

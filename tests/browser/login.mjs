@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { createServer } from 'vite';
+import { launchOptions } from './chromium.mjs';
 
 const TOTAL_MS = 300_000;
 // The servers' access tokens are valid for five seconds, and for five more that clocks may differ.
@@ -28,20 +29,7 @@ process.on('unhandledRejection', fail);
 const folder = await mkdtemp(path.join(HERE, '.app-'));
 began.push(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
 await writeApp();
-const options = {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  chromiumSandbox: false,
-  args: [
-    '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
-    '--no-proxy-server',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-};
+const options = launchOptions('127.0.0.1', 'localhost');
 const browser = await chromium.launch(options);
 began.push(() => browser.close());
 

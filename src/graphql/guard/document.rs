@@ -7,7 +7,7 @@ use apollo_compiler::ast;
 use apollo_compiler::executable::ExecutableDocument as TypedDocument;
 use apollo_compiler::validation::Valid;
 use async_graphql::parser::types::{
-    ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
+    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Variables};
 use sha2::{Digest, Sha256};
@@ -20,12 +20,12 @@ use super::hints::hints_of;
 use super::parse::{ParsedDocument, parse_document};
 use super::refusal::{Refusal, at_most, saturated};
 use super::scan::scan_document;
-use super::validation::{ErrorReport, validate};
+use super::validation::{ErrorReporting, validate};
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
 use crate::config::limits::{DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits};
 
-/// A document within the limits that is not yet validated.
+/// A document within the limits, not validated yet.
 #[derive(Debug)]
 pub struct MeasuredDocument<'t> {
     text: &'t str,
@@ -41,7 +41,7 @@ pub struct CheckedDocument {
     variable_uses: HashMap<Name, u64>,
     inputs: HashMap<Option<Name>, OperationInputs>,
     hints: HashMap<Option<Name>, Hints>,
-    /// Document with types; only if an operation selects the schema.
+    /// Typed document for introspection; only if an operation selects the schema.
     introspection: Option<Valid<TypedDocument>>,
     hash: [u8; 32],
     merges_objects: bool,
@@ -104,9 +104,9 @@ impl<'t> MeasuredDocument<'t> {
     pub fn validate(
         self,
         types: &TypeSystem,
-        report: ErrorReport,
+        reporting: ErrorReporting,
     ) -> Result<CheckedDocument, Refusal> {
-        let valid = validate(&self.syntax_tree, self.text, types, report)?;
+        let valid = validate(&self.syntax_tree, self.text, types, reporting)?;
         let mut document = self.document;
         document.inputs = valid.inputs;
         let selects_schema = document.operations.values().any(|counts| counts.selects_schema);
@@ -114,7 +114,7 @@ impl<'t> MeasuredDocument<'t> {
         Ok(document)
     }
 
-    /// The document for a test of the limits, whatever its names.
+    /// The document without validation, for tests of the limits: their documents fit no schema.
     #[cfg(test)]
     pub(super) fn unvalidated(self) -> CheckedDocument {
         self.document
@@ -236,7 +236,7 @@ impl<'a> CheckedOperation<'a> {
     ///
     /// # Errors
     ///
-    /// A value that does not fit, or none where one is required.
+    /// A value does not fit its type, or a required value is absent.
     pub fn coerce_variables(
         &self,
         variables: Variables,
@@ -257,7 +257,7 @@ impl<'a> CheckedOperation<'a> {
         executable.unwrap_or_else(|| self.document.clone())
     }
 
-    /// The document with types, if an operation selects the schema.
+    /// Typed document, if an operation selects the schema.
     #[must_use]
     pub fn introspection(&self) -> Option<&'a Valid<TypedDocument>> {
         self.introspection
@@ -269,19 +269,19 @@ impl<'a> CheckedOperation<'a> {
         self.counts.selects_schema
     }
 
-    /// Root fields, fragments expanded.
+    /// Root fields in the order of the document, fragments expanded.
     #[must_use]
-    pub fn root_fields(&self) -> Vec<&'a str> {
+    pub fn root_fields(&self) -> Vec<&'a Field> {
         let mut fields = Vec::new();
         self.collect(&self.definition.selection_set.node, &mut fields);
         fields
     }
 
     /// Recursion ends: cycles of fragments and the number of root fields were checked.
-    fn collect(&self, set: &'a SelectionSet, fields: &mut Vec<&'a str>) {
+    fn collect(&self, set: &'a SelectionSet, fields: &mut Vec<&'a Field>) {
         for selection in &set.items {
             match &selection.node {
-                Selection::Field(field) => fields.push(field.node.name.node.as_str()),
+                Selection::Field(field) => fields.push(&field.node),
                 Selection::InlineFragment(fragment) => {
                     self.collect(&fragment.node.selection_set.node, fields);
                 }

@@ -112,7 +112,7 @@ impl<'a> FieldMerges<'a> {
             return Ok(());
         }
         let message = format!(
-            "fields answering as {key} differ in name or arguments: give one of them an alias"
+            "fields with the response name `{key}` differ in name or arguments: give one of them an alias"
         );
         Err(Refusal::validation_failed(&message, field.pos))
     }

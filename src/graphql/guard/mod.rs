@@ -2,9 +2,9 @@
 //! [`scan_json`] on the body, [`MeasuredDocument::measure`] and [`MeasuredDocument::validate`] on the text
 //! (worth caching), [`CheckedDocument::operation`], [`CheckedDocument::check_variables`],
 //! [`CheckedOperation::coerce_variables`], its cost; only then the library executes it. Invariants: work is
-//! linear in the bytes, plus `field_merges`, and recursion is bounded; nothing that a client wrote wrong is
-//! found after a resolver has run. Not here: values that only our own rules forbid, such as page sizes out of
-//! range, which resolvers reject.
+//! linear in the bytes, plus `field_merges`, and recursion is bounded; no mistake of a client is found after a
+//! resolver has run. Not here: values that only rules of this API forbid, such as page sizes out of range, which
+//! resolvers reject.
 
 mod cost;
 mod cost_table;
@@ -27,4 +27,4 @@ pub use cost_table::{Bound, CostTable, CostTableError, ListBound, Surcharge};
 pub use document::{CheckedDocument, CheckedOperation, MeasuredDocument};
 pub use refusal::{Refusal, ValidationError};
 pub use scan::{Scanned, scan_document, scan_json};
-pub use validation::ErrorReport;
+pub use validation::ErrorReporting;

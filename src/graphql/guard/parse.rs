@@ -1,6 +1,6 @@
-//! Text to syntax tree. The parser is apollo-compiler's, which follows the specification where that of
-//! async-graphql departs from it; validation reads its tree, and execution the same tree in async-graphql's
-//! types. Names that occur twice have no place in those, so they are rejected here.
+//! Parsing by apollo-compiler, which follows the specification where async-graphql's parser departs from it.
+//! Validation uses its syntax tree; for execution the tree is converted to async-graphql's types. These cannot
+//! hold two definitions of one name, so such documents are rejected here.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use super::positions::Positions;
 use super::refusal::Refusal;
 use super::scan::string_end;
 
-/// A document as the text has it, in the types of both libraries.
+/// A parsed document in the types of both libraries.
 #[derive(Debug)]
 pub(super) struct ParsedDocument {
     /// For validation.
@@ -30,7 +30,7 @@ pub(super) struct ParsedDocument {
     pub(super) executable: ExecutableDocument,
 }
 
-/// Parses a document that has this number of tokens and whose brackets are within their limits.
+/// Parses a document of that many tokens, whose nesting of brackets is within its limit.
 ///
 /// # Errors
 ///
@@ -50,8 +50,8 @@ pub(super) fn parse_document(text: &str, tokens: usize) -> Result<ParsedDocument
     Ok(ParsedDocument { syntax_tree, executable })
 }
 
-/// The text with spaces for its commas, which mean the same; apollo-parser expects none after a spread or a
-/// name. Positions stay.
+/// The text with spaces in place of its commas, which are equivalent: apollo-parser rejects a comma after a spread
+/// and before an argument list. Offsets stay the same.
 fn without_commas(text: &str) -> String {
     let mut replaced = text.to_owned().into_bytes();
     let mut position = 0;
@@ -67,14 +67,14 @@ fn without_commas(text: &str) -> String {
         if byte == b',' {
             replaced[position] = b' ';
         }
-        // The scan has found the end of each string; only a comment may last to the end.
+        // Only a comment can extend to the end: the scan has found the end of each string.
         position = next.unwrap_or(replaced.len());
     }
     // Only ASCII was replaced.
     String::from_utf8(replaced).unwrap_or_else(|_| text.to_owned())
 }
 
-/// The first error. Its message has the expectation and not the text, which may be a password.
+/// First syntax error: the expectation, without the text that was found, which may be a password.
 fn syntax_error(text: &str, errors: &DiagnosticList) -> Refusal {
     let Some(first) = errors.iter().next() else {
         return Refusal::parse_failed("syntax error", None);
@@ -88,7 +88,7 @@ fn syntax_error(text: &str, errors: &DiagnosticList) -> Refusal {
         letters.next().into_iter().flat_map(char::to_lowercase).chain(letters).collect();
     let message = [("R_PAREN", "`)`"), ("R_CURLY", "`}`"), ("R_BRACK", "`]`"), ("COLON", "`:`")]
         .iter()
-        .fold(message, |message, (token, sign)| message.replace(token, sign));
+        .fold(message, |message, (token, symbol)| message.replace(token, symbol));
     let at = first.error.location().map(|span| Positions::new(text).at(span.offset()));
     Refusal::parse_failed(&message, at)
 }
@@ -96,14 +96,14 @@ fn syntax_error(text: &str, errors: &DiagnosticList) -> Refusal {
 /// Argument of a field or directive in async-graphql's tree.
 type Argument = (Positioned<Name>, Positioned<Value>);
 
-/// Conversion of a syntax tree. Its recursion is bounded by the nesting of brackets.
+/// Conversion of a syntax tree to async-graphql's types. Recursion is bounded by the nesting of brackets.
 struct Conversion<'t> {
     positions: Positions<'t>,
-    /// Number of tokens of what was converted.
+    /// Number of tokens converted so far.
     tokens: usize,
 }
 
-/// Tokens of brackets around something.
+/// Number of tokens of a pair of brackets.
 const BRACKETS: usize = 2;
 
 impl Conversion<'_> {
@@ -161,7 +161,7 @@ impl Conversion<'_> {
     ) -> Result<OperationDefinition, Refusal> {
         self.tokens += usize::from(definition.description.is_some());
         let is_shorthand =
-            definition.location().is_some_and(|span| self.positions.has(span.offset(), '{'));
+            definition.location().is_some_and(|span| self.positions.is_at(span.offset(), '{'));
         self.tokens += usize::from(!is_shorthand) + usize::from(definition.name.is_some());
         let ty = match definition.operation_type {
             ast::OperationType::Query => OperationType::Query,
@@ -218,7 +218,7 @@ impl Conversion<'_> {
         Ok(FragmentDefinition { type_condition, directives, selection_set })
     }
 
-    /// `at` is the position of the field or definition that has the set.
+    /// Converts a selection set. `at` is the position of its field or definition.
     fn selection_set(
         &mut self,
         selections: &[ast::Selection],
@@ -356,8 +356,8 @@ fn type_of(ty: &ast::Type) -> Type {
     Type { base, nullable: !ty.is_non_null() }
 }
 
-/// Value of a literal; none for a number beyond all floats. Of the fields of an object with the same name
-/// the last one counts, and validation rejects them.
+/// Value of a literal; `None` for a number beyond the range of floats. Of duplicate fields of an object the last one
+/// is taken; validation rejects them.
 pub(super) fn value_of(literal: &ast::Value) -> Option<Value> {
     Some(match literal {
         ast::Value::Null => Value::Null,

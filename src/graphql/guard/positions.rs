@@ -1,9 +1,9 @@
-//! Positions in a text.
+//! Positions of byte offsets in a text, for the locations of errors.
 
 use async_graphql::Pos;
 
-/// Positions of byte offsets: line and column in characters, from one. Offsets that ascend, as those of a
-/// tree do, cost one pass over the text.
+/// Line and column of byte offsets, in characters from one. Ascending offsets, as those of a tree, cost one pass
+/// over the text.
 pub(super) struct Positions<'t> {
     text: &'t str,
     offset: usize,
@@ -15,12 +15,12 @@ impl<'t> Positions<'t> {
         Self { text, offset: 0, position: Pos { line: 1, column: 1 } }
     }
 
-    /// True if `sign` is at the offset.
-    pub(super) fn has(&self, offset: usize, sign: char) -> bool {
-        self.text.get(offset..).is_some_and(|rest| rest.starts_with(sign))
+    /// True if the character is at the offset.
+    pub(super) fn is_at(&self, offset: usize, character: char) -> bool {
+        self.text.get(offset..).is_some_and(|rest| rest.starts_with(character))
     }
 
-    /// The position of an offset. An offset inside a character is that of its end.
+    /// Position of an offset. An offset inside a character has the position after it.
     pub(super) fn at(&mut self, offset: usize) -> Pos {
         if offset < self.offset {
             *self = Self::new(self.text);

@@ -1,9 +1,9 @@
-//! Reasons to reject a document, each with one error code. Messages quote names only shortened and
+//! Reasons to reject a document, each with one error code. Messages quote names only truncated and
 //! escaped, because the response must be small, however large the document was.
 
 use async_graphql::{Pos, Value};
 
-use crate::config::limits::MESSAGE_CHARACTERS;
+use super::super::errors::truncated_message;
 use crate::domain::error_code::ErrorCode;
 
 /// Reason to reject a document.
@@ -47,7 +47,7 @@ pub enum Refusal {
         /// Location, if known.
         at: Option<Pos>,
     },
-    /// The document is syntactically correct, but breaks rules of validation.
+    /// The document is syntactically correct, but violates validation rules.
     #[error("{}", errors.first().map_or("the document is not valid", |error| &error.message))]
     ValidationFailed {
         /// Errors in the order of the text, at least one.
@@ -61,7 +61,7 @@ pub enum Refusal {
     },
 }
 
-/// Broken rule of validation.
+/// Violation of a validation rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidationError {
     /// Message for people.
@@ -72,7 +72,7 @@ pub struct ValidationError {
 
 impl ValidationError {
     pub(super) fn new(message: &str, at: Option<Pos>) -> Self {
-        Self { message: shortened(message), at }
+        Self { message: truncated_message(message), at }
     }
 }
 
@@ -130,7 +130,7 @@ impl Refusal {
     }
 
     pub(super) fn parse_failed(message: &str, at: Option<Pos>) -> Self {
-        Self::ParseFailed { message: shortened(message), at }
+        Self::ParseFailed { message: truncated_message(message), at }
     }
 
     pub(super) fn validation_failed(message: &str, at: Pos) -> Self {
@@ -138,7 +138,7 @@ impl Refusal {
     }
 
     pub(super) fn bad_operation_name(message: &str) -> Self {
-        Self::BadOperationName { message: shortened(message) }
+        Self::BadOperationName { message: truncated_message(message) }
     }
 }
 
@@ -159,11 +159,4 @@ pub(super) fn at_most(
 /// A count as `u64`.
 pub(super) fn saturated(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-fn shortened(message: &str) -> String {
-    if message.chars().count() <= MESSAGE_CHARACTERS {
-        return message.to_owned();
-    }
-    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
 }

@@ -602,7 +602,7 @@ fn fields_that_differ_inside_29_fragments_are_refused_at_once() {
     assert_eq!(refusal.code().as_str(), "GRAPHQL_VALIDATION_FAILED");
     assert_eq!(
         refusal.to_string(),
-        "fields answering as id differ in name or arguments: give one of them an alias"
+        "fields with the response name `id` differ in name or arguments: give one of them an alias"
     );
 }
 

@@ -1,6 +1,6 @@
-//! Validation against the schema, once for each document: the rules of the specification by
-//! apollo-compiler, and the values of literals by [`InputCoercion`], which variables pass as well. So a
-//! document that was validated fails in no resolver because of how it was written.
+//! Validation against the schema, once for each document: the rules of the specification by apollo-compiler, and
+//! literals by [`InputCoercion`], which also coerces variables. Invariant: a valid document never fails in a
+//! resolver for a mistake in its text.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -23,12 +23,12 @@ use super::parse::value_of;
 use super::positions::Positions;
 use super::refusal::{Refusal, ValidationError};
 
-/// Report of the errors of a document.
+/// Reporting of validation errors.
 #[derive(Debug, Clone, Copy)]
-pub struct ErrorReport {
+pub struct ErrorReporting {
     /// Maximum number of errors.
     pub maximum: usize,
-    /// True to add the names that an unknown name resembles. They reveal the schema.
+    /// True to suggest a similar name for an unknown one ("did you mean"), which reveals the schema.
     pub suggests_names: bool,
 }
 
@@ -40,21 +40,21 @@ pub(super) struct ValidDocument {
     pub(super) inputs: HashMap<Option<Name>, OperationInputs>,
 }
 
-/// Validates a document. `text` is the one that it was parsed from.
+/// Validates a document that was parsed from `text`.
 ///
 /// # Errors
 ///
-/// The errors in the order of the text, as many as the report may have.
+/// The errors in the order of the document, up to the maximum. Errors in literals are reported before all others.
 pub(super) fn validate(
     tree: &ast::Document,
     text: &str,
     types: &TypeSystem,
-    report: ErrorReport,
+    reporting: ErrorReporting,
 ) -> Result<ValidDocument, Refusal> {
-    let refuse = |errors: &DiagnosticList| refusal(errors, text, types, report);
+    let refuse = |errors: &DiagnosticList| refusal(errors, text, types, reporting);
     let schema = types.schema();
     let mut document = tree.to_executable(schema).map_err(|failed| refuse(&failed.errors))?;
-    // Before the other rules: their messages about values repeat the value.
+    // Before the other rules, whose messages would contain the values.
     let mut walk = LiteralWalk { types, positions: Positions::new(text), errors: Vec::new() };
     let operations: Vec<(&Node<Operation>, DefinitionInputs)> = document
         .operations
@@ -75,7 +75,8 @@ pub(super) fn validate(
         fragments.insert(Name::new(name), inputs);
     }
     if !walk.errors.is_empty() {
-        walk.errors.truncate(report.maximum);
+        walk.errors.sort_by_key(|error| error.at.map(|at| (at.line, at.column)));
+        walk.errors.truncate(reporting.maximum);
         return Err(Refusal::ValidationFailed { errors: walk.errors });
     }
     let inputs = operations.into_iter().map(|(operation, inputs)| {
@@ -88,8 +89,8 @@ pub(super) fn validate(
     Ok(ValidDocument { document, inputs })
 }
 
-/// Removes defaults of null. A variable with one may stand where a variable without a default may, and the
-/// library takes it for one with a value.
+/// Removes null defaults. A variable with one is allowed only where a variable without a default is, but the
+/// library treats it as one that has a value.
 fn remove_null_defaults(document: &mut ExecutableDocument) {
     let operations = &mut document.operations;
     for operation in operations.anonymous.iter_mut().chain(operations.named.values_mut()) {
@@ -110,13 +111,13 @@ fn refusal(
     diagnostics: &DiagnosticList,
     text: &str,
     types: &TypeSystem,
-    report: ErrorReport,
+    reporting: ErrorReporting,
 ) -> Refusal {
     let mut positions = Positions::new(text);
-    let errors = diagnostics.iter().take(report.maximum).map(|diagnostic| {
+    let errors = diagnostics.iter().take(reporting.maximum).map(|diagnostic| {
         let at = diagnostic.error.location().map(|span| positions.at(span.offset()));
         let mut message = diagnostic.error.to_string();
-        if report.suggests_names
+        if reporting.suggests_names
             && let Some(name) = suggestion(&message, types)
         {
             let _ = write!(message, "; did you mean `{name}`?");
@@ -126,8 +127,7 @@ fn refusal(
     Refusal::ValidationFailed { errors: errors.collect() }
 }
 
-/// Name that the unknown field or argument of a message resembles. Diagnostics have no parts but their
-/// message.
+/// Most similar name to the unknown field or argument of a diagnostic, whose only public part is its message.
 fn suggestion<'a>(message: &str, types: &'a TypeSystem) -> Option<&'a str> {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let fields_of = |type_name: &str| -> Vec<&'a Node<FieldDefinition>> {
@@ -153,11 +153,11 @@ fn suggestion<'a>(message: &str, types: &'a TypeSystem) -> Option<&'a str> {
         .into_iter()
         .map(|name| (strsim::jaro_winkler(name, unknown), name))
         .max_by(|one, other| one.0.total_cmp(&other.0))?;
-    (nearest.0 >= RESEMBLANCE).then_some(nearest.1)
+    (nearest.0 >= SUGGESTION_SIMILARITY).then_some(nearest.1)
 }
 
-/// Jaro-Winkler similarity from which a name is suggested: a letter wrong or missing, or another case.
-const RESEMBLANCE: f64 = 0.8;
+/// Minimum Jaro-Winkler similarity of a suggested name: one wrong or missing letter, or another case.
+const SUGGESTION_SIMILARITY: f64 = 0.8;
 
 /// Variables and spreads of one operation or fragment, without those of its fragments.
 #[derive(Debug, Default)]
@@ -201,7 +201,7 @@ impl DefinitionInputs {
     }
 }
 
-/// Walk over all literals of a document. Each fragment is walked once, as it is written.
+/// Walk over all literals of a document; each fragment is walked once.
 struct LiteralWalk<'a> {
     types: &'a TypeSystem,
     positions: Positions<'a>,
@@ -249,7 +249,7 @@ impl LiteralWalk<'_> {
         }
     }
 
-    /// Arguments without a definition are left to the rules.
+    /// Coerces the literals of arguments. Unknown arguments are left to the other rules.
     fn arguments(
         &mut self,
         definitions: &[Node<InputValueDefinition>],
@@ -275,7 +275,7 @@ impl LiteralWalk<'_> {
             let message = format!("`{name}` has a field that is given twice");
             return self.fail(&message, repeated.location());
         }
-        // The parser has refused numbers without a value.
+        // The parser has rejected numbers out of range.
         let Some(mut value) = value_of(literal) else { return };
         let mut coercion = InputCoercion::new(self.types, InputSource::Literal, name);
         let result = coercion.coerce(ty, &mut value);
@@ -291,7 +291,7 @@ impl LiteralWalk<'_> {
     }
 }
 
-/// Name of the first field of an object that has a field of the same name before it.
+/// First duplicate field name in an object.
 fn repeated_field(literal: &ast::Value) -> Option<&apollo_compiler::Name> {
     match literal {
         ast::Value::List(items) => items.iter().find_map(|item| repeated_field(item)),

@@ -117,7 +117,7 @@ pub struct Session {
 }
 
 impl TokenDelivery {
-    /// Checks that the page of a request will send the cookie back.
+    /// Checks that the browser of the request will store the cookie and send it back.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl TokenDelivery {
     fn check(self, request: &RequestContext) -> Result<(), ApiError> {
         match self {
             Self::Body => Ok(()),
-            Self::Cookie => Ok(check_login(&request.services.settings, &request.caller.page)?),
+            Self::Cookie => Ok(check_login(&request.services.settings, &request.caller.initiator)?),
         }
     }
 }
@@ -285,7 +285,7 @@ fn refresh_token(
         return Ok(Some((token, TokenDelivery::Body)));
     }
     let Some(token) = request.caller.cookie.clone() else { return Ok(None) };
-    check_use(&request.services.settings, &request.caller.page)?;
+    check_use(&request.services.settings, &request.caller.initiator)?;
     Ok(Some((token, TokenDelivery::Cookie)))
 }
 
@@ -352,7 +352,7 @@ async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPa
     let scope = if input.everywhere { LogoutScope::AllLogins } else { LogoutScope::ThisLogin };
     let logged_out = without_user_errors(logins::log_out(session, services, target, scope).await)?;
     let caller = &request.caller;
-    if caller.cookie.is_some() && check_use(&services.settings, &caller.page).is_ok() {
+    if caller.cookie.is_some() && check_use(&services.settings, &caller.initiator).is_ok() {
         request.change_cookie(CookieChange::Clear);
     }
     Ok(LogoutPayload { logged_out, user_errors: Vec::new() })

@@ -67,7 +67,7 @@ async fn handle(
         Ok(export) => {
             let (sender, receiver) = channel(CHUNKS_BUFFERED);
             let today = app.services.clock.now().date_naive();
-            // HEAD has the headers of a GET, and nothing is read for it (RFC 9110, section 9.3.2).
+            // HEAD has the headers of a GET without its data (RFC 9110, section 9.3.2).
             if parts.method == Method::GET {
                 let export = write(app, export, format, sender);
                 tokio::spawn(export.instrument(tracing::Span::current()));

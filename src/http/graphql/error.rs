@@ -3,11 +3,10 @@
 use async_graphql::{ErrorExtensionValues, Pos, Value};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 
-use crate::config::limits::MESSAGE_CHARACTERS;
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::documents::DocumentError;
-use crate::graphql::errors::ApiError;
+use crate::graphql::errors::{ApiError, truncated_message};
 use crate::graphql::guard::{Refusal, ValidationError};
 
 /// Message that clients with automatic persisted queries wait for, word by word: urql and older versions
@@ -22,7 +21,7 @@ pub struct HttpError {
     pub(super) message: String,
     pub(super) details: Vec<(&'static str, Value)>,
     pub(super) location: Option<Pos>,
-    /// Errors of the same code in the same document, after the first.
+    /// Errors after the first, in the same document and with the same code.
     pub(super) further: Box<[ValidationError]>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// True if the request was well formed and only its document is refused. Clients of
@@ -35,7 +34,7 @@ impl HttpError {
         Self {
             status,
             code,
-            message: bounded(&message.into()),
+            message: truncated_message(&message.into()),
             details: Vec::new(),
             location: None,
             further: Box::default(),
@@ -69,7 +68,7 @@ impl HttpError {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "there is nothing at this address")
     }
 
-    /// No host, several ones, or one that is none.
+    /// Missing, repeated or invalid `Host`.
     #[must_use]
     pub fn invalid_host() -> Self {
         Self::bad("host", "the request must have one valid `host` header")
@@ -98,7 +97,7 @@ impl HttpError {
     }
 
     pub(super) fn not_acceptable() -> Self {
-        let message = "answers are application/graphql-response+json or application/json";
+        let message = "responses are application/graphql-response+json or application/json";
         Self::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadUserInput, message)
             .with_detail("argument", "accept".into())
     }
@@ -109,8 +108,8 @@ impl HttpError {
             .with_header(header::ALLOW, allow)
     }
 
-    pub(super) fn introspection_is_off() -> Self {
-        let message = "the schema may not be asked for: introspection is off";
+    pub(super) fn introspection_disabled() -> Self {
+        let message = "introspection is disabled";
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::GraphqlValidationFailed, message)
             .of_document()
     }
@@ -121,9 +120,9 @@ impl HttpError {
     }
 
     pub(super) fn response_too_large(maximum: usize) -> Self {
-        let message = format!("the answer is larger than {maximum} bytes; ask for less at a time");
+        let message = format!("the response is larger than {maximum} bytes; select less at a time");
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::QueryTooLarge, message)
-            .with_detail("what", "answer".into())
+            .with_detail("what", "response".into())
             .with_detail("maximum", maximum.into())
             .of_document()
     }
@@ -222,12 +221,4 @@ impl std::fmt::Display for ErrorChain<'_> {
         }
         Ok(())
     }
-}
-
-/// A message cut to its maximum length: messages quote text of clients, however long it is.
-pub(super) fn bounded(message: &str) -> String {
-    if message.chars().count() <= MESSAGE_CHARACTERS {
-        return message.to_owned();
-    }
-    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
 }

@@ -21,7 +21,7 @@ use crate::graphql::context::{RequestContext, source_of};
 use crate::graphql::errors::without_user_errors;
 use crate::graphql::fast_json::FastJsonPlans;
 use crate::graphql::guard::CheckedOperation;
-use crate::graphql::introspection::{RootFields, introspect, remove_introspection};
+use crate::graphql::introspection::{introspect, merge, remove_introspection, selects_data};
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::request_log::RequestMetrics;
 use crate::http::session_cookie::set_cookie;
@@ -117,25 +117,28 @@ impl Execution<'_> {
         Ok(cost_limit)
     }
 
-    /// Executes the operation, and apart from it what it selects of the schema.
+    /// Executes the operation. Its introspection is executed separately.
     async fn run(&self, variables: &Variables) -> Result<Response, HttpError> {
         let mut document = self.operation.executable(variables);
         let types = self.app.documents.types();
-        let whole = self.operation.introspection().filter(|_| self.operation.selects_schema());
-        let Some(whole) = whole else { return Ok(self.resolve(document).await) };
-        let introspected =
-            introspect(types, whole, self.operation.name(), variables).map_err(|error| {
+        let introspection = self.operation.introspection();
+        let introspection = introspection.filter(|_| self.operation.selects_schema());
+        let Some(typed_document) = introspection else {
+            return Ok(self.resolve(document).await);
+        };
+        let introspected = introspect(types, typed_document, self.operation.name(), variables)
+            .map_err(|error| {
                 tracing::error!(%error, "introspection failed");
                 HttpError::internal()
             })?;
-        let fields = RootFields::of(&document);
-        if !fields.select_data {
+        let root_fields = self.operation.root_fields();
+        if !selects_data(&root_fields) {
             return Ok(Response::new(Value::Object(introspected)));
         }
         remove_introspection(&mut document);
         let mut response = self.resolve(document).await;
         if let Value::Object(data) = response.data {
-            response.data = Value::Object(fields.merge(introspected, data));
+            response.data = Value::Object(merge(&root_fields, introspected, data));
         }
         Ok(response)
     }

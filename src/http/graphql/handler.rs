@@ -25,7 +25,7 @@ pub async fn handle(
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     if parts.method == Method::HEAD {
-        // The request is that of a GET, and the router drops the body (RFC 9110, section 9.3.2).
+        // Handled as GET; the router drops the body of the response (RFC 9110, section 9.3.2).
         parts.method = Method::GET;
     }
     let is_bare_get = parts.method == Method::GET && parts.uri.query().is_none();

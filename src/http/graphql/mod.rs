@@ -5,6 +5,7 @@
 //! accept `application/graphql-response+json`, and a 200 with errors for older ones.
 
 pub(super) mod cache_headers;
+mod cached_execution;
 pub(super) mod error;
 mod execution;
 pub(super) mod handler;
@@ -13,4 +14,3 @@ mod pipeline;
 mod request;
 pub mod request_memo;
 pub(super) mod response;
-mod response_cache;

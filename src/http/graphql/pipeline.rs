@@ -12,12 +12,12 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 
 use super::cache_headers::if_none_match_values;
+use super::cached_execution::get_or_execute;
 use super::error::HttpError;
 use super::execution::execute;
 use super::operation_request::{OperationRequest, Strategy, hints_for};
 use super::request::{GraphqlRequest, read_body, read_json, read_query_string};
 use super::response::GraphqlResponse;
-use super::response_cache::get_or_execute;
 use crate::config::limits::Limits;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::context::Caller;
@@ -33,7 +33,7 @@ use crate::http::viewer::{access_token, caller};
 use crate::services::rate_limits::RateLimitKey;
 use crate::services::tokens::AccessClaims;
 
-/// Mutations that clients without a valid access token may send.
+/// Mutations for which an invalid access token is ignored.
 const SESSION_MUTATIONS: [&str; 5] =
     ["login", "register", "refreshSession", "logout", "__typename"];
 
@@ -133,8 +133,7 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
     }
 }
 
-/// Applies the access token. An invalid one is ignored where the client is about to get a new one, or to end its
-/// session.
+/// Applies the access token. An invalid one is ignored by mutations that issue a new one or end the session.
 fn authenticate(
     client: Client,
     request: &GraphqlRequest,
@@ -142,21 +141,26 @@ fn authenticate(
 ) -> Result<AuthenticatedClient, HttpError> {
     let Client { mut caller, access, rate_limit_key } = client;
     let name = request.operation_name.as_deref();
-    let begins_session = || match document {
-        Ok(document) => document.operation(name).is_ok_and(|operation| begins_session(&operation)),
+    let ignores_access_token = || match document {
+        Ok(document) => {
+            document.operation(name).is_ok_and(|operation| ignores_access_token(&operation))
+        }
         // An unknown hash may be that of a login: the client sends the text next.
         Err(error) => matches!(error, DocumentError::NotFound),
     };
     caller.access = match access {
-        Err(_) if begins_session() => None,
+        Err(_) if ignores_access_token() => None,
         access => access?,
     };
     Ok(AuthenticatedClient { caller, rate_limit_key })
 }
 
-fn begins_session(operation: &CheckedOperation<'_>) -> bool {
+fn ignores_access_token(operation: &CheckedOperation<'_>) -> bool {
     operation.kind() == OperationType::Mutation
-        && operation.root_fields().iter().all(|field| SESSION_MUTATIONS.contains(field))
+        && operation
+            .root_fields()
+            .iter()
+            .all(|field| SESSION_MUTATIONS.contains(&field.name.node.as_str()))
 }
 
 /// Finds the operation in the document, checks that the request may execute it, and chooses how.
@@ -174,7 +178,7 @@ fn plan(
         return Err(HttpError::method_not_allowed("POST", "only queries are executed over GET"));
     }
     if operation.selects_schema() && !settings.introspection() {
-        return Err(HttpError::introspection_is_off());
+        return Err(HttpError::introspection_disabled());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
     let consistency_token = parse_token(&parts.headers);

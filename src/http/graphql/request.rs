@@ -37,7 +37,7 @@ pub(super) async fn read_body(
     limits: &Limits,
 ) -> Result<Bytes, HttpError> {
     if has_content_encoding(headers) {
-        return Err(compressed());
+        return Err(compressed_body());
     }
     let maximum = limits.body_bytes;
     let too_large = || {
@@ -45,7 +45,7 @@ pub(super) async fn read_body(
         HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "body".into())
             .with_detail("maximum", maximum.into())
-            // Clients would send the rest (RFC 9110, section 15.5.14).
+            // The client would keep sending otherwise (RFC 9110, section 15.5.14).
             .with_header(header::CONNECTION, "close")
     };
     // By `content-length`, before anything is read.
@@ -64,8 +64,8 @@ pub(super) async fn read_body(
     }
 }
 
-/// Refusal of a compressed body. `Accept-Encoding` tells what would be read (RFC 9110, section 15.5.16).
-fn compressed() -> HttpError {
+/// Error of a compressed body. `Accept-Encoding` names the supported encoding (RFC 9110, section 15.5.16).
+fn compressed_body() -> HttpError {
     let message = "the body must not be compressed; send it without `content-encoding`";
     HttpError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::BadUserInput, message)
         .with_detail("argument", "content-encoding".into())
@@ -225,7 +225,7 @@ fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
         .ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
 }
 
-/// Parses a hash in hexadecimal digits, with or without `sha256:` before them. Both members take both: code
+/// Parses a hash in hexadecimal digits, with or without the prefix `sha256:`. Both members accept both, because code
 /// generators write either into their manifests.
 fn read_hash(text: &str) -> Option<DocumentHash> {
     DocumentHash::from_hex(text.strip_prefix("sha256:").unwrap_or(text))

@@ -10,14 +10,14 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::cache_headers::{CacheHeaders, entity_tag, if_none_match};
-use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND, bounded};
+use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND};
 use super::request_memo::CacheHit;
 use crate::cache::Cache;
 use crate::cache::purge_epochs::{KeyPrefixes, PurgeEpoch};
 use crate::cache::response_cache::{CachedResponse, NewResponse};
 use crate::config::limits::{Limits, REFUSAL_BYTES};
 use crate::domain::error_code::ErrorCode;
-use crate::graphql::errors::ApiError;
+use crate::graphql::errors::{ApiError, truncated_message};
 use crate::graphql::fast_json::write_value;
 use crate::http::negotiation::MediaType;
 use crate::http::request_log::{RequestId, RequestMetrics};
@@ -93,7 +93,7 @@ pub(super) struct Computed {
     pub(super) cached: Option<CachedResponse>,
 }
 
-/// The body has more bytes than `MAX_ANSWER_BYTES`.
+/// The body has more bytes than `MAX_RESPONSE_BYTES`.
 struct TooLarge {
     maximum_bytes: usize,
 }
@@ -118,7 +118,7 @@ impl From<HttpError> for GraphqlResponse {
             media_type: MediaType::Json,
             headers: error.headers,
             metrics: RequestMetrics::default(),
-            // As many as fit are sent, and each is bounded.
+            // Written up to `REFUSAL_BYTES`, each message truncated.
             body: Body::Refused { errors, maximum_bytes: usize::MAX },
         }
     }
@@ -140,12 +140,12 @@ impl GraphqlResponse {
         limits: &Limits,
         media_type: MediaType,
     ) -> Self {
-        // Fields fail in the order in which they end; clients get the same errors each time.
+        // Sorted, so that equal requests have equal errors: fields fail in the order of time.
         let mut errors = response.errors;
-        errors.sort_by_cached_key(order_of);
+        errors.sort_by_cached_key(sort_key);
         let errors = errors.into_iter().take(limits.errors).map(present_field_error).collect();
         let body =
-            Body::Private { data: response.data, errors, maximum_bytes: limits.answer_bytes };
+            Body::Private { data: response.data, errors, maximum_bytes: limits.response_bytes };
         Self {
             status: StatusCode::OK,
             media_type,
@@ -429,7 +429,7 @@ fn present(mut error: ServerError, code_of_library: ErrorCode) -> ServerError {
         }
         extensions.set("code", cause.code().as_str());
         cause.add_details(&mut extensions);
-        error.message = bounded(&cause.public_message());
+        error.message = truncated_message(&cause.public_message());
     } else {
         extensions.set("code", code_of_library.as_str());
     }
@@ -443,8 +443,8 @@ fn finish_error(error: &mut ServerError, RequestId(id): &RequestId) {
     error.extensions.get_or_insert_default().set("requestId", id.as_str());
 }
 
-/// Order of errors: that of their fields in the document, and of items in their list.
-fn order_of(error: &ServerError) -> (Option<(usize, usize)>, Vec<usize>) {
+/// Sort key of errors: position of the field in the document, then indexes of the items in their lists.
+fn sort_key(error: &ServerError) -> (Option<(usize, usize)>, Vec<usize>) {
     let at = error.locations.first().map(|at| (at.line, at.column));
     let indexes = error.path.iter().filter_map(|segment| match segment {
         PathSegment::Field(_) => None,
@@ -472,5 +472,5 @@ fn normalized(message: &str) -> String {
     }
     let mut characters = message.lines().next().unwrap_or_default().chars();
     let first = characters.next().into_iter().flat_map(char::to_lowercase);
-    bounded(&first.chain(characters).collect::<String>())
+    truncated_message(&first.chain(characters).collect::<String>())
 }

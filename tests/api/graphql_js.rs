@@ -1,5 +1,5 @@
-//! Validation and introspection beside graphql-js, the reference implementation, run as a judge: generated
-//! documents, most of them with a mistake or two, must have its verdict.
+//! Differential tests of validation and introspection against graphql-js, the reference implementation: both must
+//! accept or reject the same generated documents, most of which have a mistake or two.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,34 +11,34 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use wasteland_tarot::config::limits::DocumentLimits;
-use wasteland_tarot::graphql::guard::{ErrorReport, MeasuredDocument, Refusal};
+use wasteland_tarot::graphql::guard::{ErrorReporting, MeasuredDocument, Refusal};
 use wasteland_tarot::graphql::sdl;
 use wasteland_tarot::graphql::type_system::TypeSystem;
 
 use crate::documents::stored_documents;
 use crate::support::app::{Engine, TestApp, run_script, settings_with};
 
-/// Documents in a run; `scripts/validation N` judges any number.
+/// Number of documents of a run; `scripts/validation N` compares any number.
 const DOCUMENTS: usize = 2_000;
 
 /// Errors as a server in production reports them.
-pub const REPORT: ErrorReport = ErrorReport { maximum: 10, suggests_names: false };
+pub const REPORTING: ErrorReporting = ErrorReporting { maximum: 10, suggests_names: false };
 
-/// Verdict on one document: the message of a refusal, or none.
+/// Verdict on one document: the error message, or `None` if it is valid.
 pub type Verdict = Option<String>;
 
-/// Valid for graphql-js 16, and not since the specification of September 2025, whose `includeDeprecated` is a
+/// Valid for graphql-js 16, but not since the specification of September 2025, whose `includeDeprecated` is a
 /// `Boolean!`.
 const OF_AN_EARLIER_EDITION: &str = "includeDeprecated : null";
 
-/// Verdicts of graphql-js; none where Node is missing.
-pub async fn judge(test: &str, documents: &[String]) -> Option<Vec<Verdict>> {
+/// Verdicts of graphql-js; `None` without Node.
+pub async fn reference_verdicts(test: &str, documents: &[String]) -> Option<Vec<Verdict>> {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("documents.json");
     let request = json!({ "schema": sdl(), "documents": documents });
     fs::write(&file, request.to_string()).expect("a file");
     let path = file.to_str().expect("a path in UTF-8");
-    let output = run_script(test, "conformance", "judge.mjs", path).await?;
+    let output = run_script(test, "conformance", "graphql-js.mjs", path).await?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}");
     let lines = String::from_utf8(output.stdout).expect("UTF-8");
@@ -48,10 +48,10 @@ pub async fn judge(test: &str, documents: &[String]) -> Option<Vec<Verdict>> {
     Some(verdicts)
 }
 
-/// Our verdict; none for a document above a limit, which has no counterpart.
+/// Verdict of this server; `None` for a document above a limit, because graphql-js has no limits.
 fn our_verdict(types: &TypeSystem, limits: &DocumentLimits, document: &str) -> Option<Verdict> {
     let checked = MeasuredDocument::measure(document, limits)
-        .and_then(|document| document.validate(types, REPORT));
+        .and_then(|document| document.validate(types, REPORTING));
     match checked {
         Ok(_) => Some(None),
         Err(Refusal::TooLarge { .. } | Refusal::TooDeep { .. }) => None,
@@ -71,11 +71,11 @@ async fn generated_documents_have_the_verdict_of_graphql_js() {
     let documents: Vec<String> = (0..count).map(|_| generator.document(&mut random)).collect();
 
     let test = "generated_documents_have_the_verdict_of_graphql_js";
-    let Some(judged) = judge(test, &documents).await else { return };
+    let Some(reference) = reference_verdicts(test, &documents).await else { return };
     let types = TypeSystem::served().expect("a valid schema");
     let limits = settings_with(&[]).limits.document;
     let (mut valid, mut compared, mut differences) = (0, 0, String::new());
-    for (document, theirs) in documents.iter().zip(judged) {
+    for (document, theirs) in documents.iter().zip(reference) {
         if document.contains(OF_AN_EARLIER_EDITION) {
             continue;
         }
@@ -101,14 +101,16 @@ async fn introspection_is_that_of_graphql_js() {
     fs::write(&file, json!({ "schema": sdl() }).to_string()).expect("a file");
     let path = file.to_str().expect("a path in UTF-8");
     let test = "introspection_is_that_of_graphql_js";
-    let Some(output) = run_script(test, "conformance", "judge.mjs", path).await else { return };
+    let Some(output) = run_script(test, "conformance", "graphql-js.mjs", path).await else {
+        return;
+    };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let judged: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let reference: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let app = TestApp::start(Engine::Sqlite).await;
-    let response = app.query(judged["source"].as_str().expect("a query")).await;
+    let response = app.query(reference["source"].as_str().expect("a query")).await;
     assert_eq!(response.body.get("errors"), None);
     let (ours, theirs) =
-        (&response.body["data"]["__schema"], &judged["result"]["data"]["__schema"]);
+        (&response.body["data"]["__schema"], &reference["result"]["data"]["__schema"]);
     for part in ["description", "queryType", "mutationType", "subscriptionType"] {
         assert_eq!(ours[part], theirs[part], "{part}");
     }
@@ -133,8 +135,8 @@ async fn introspection_is_that_of_graphql_js() {
     }
 }
 
-/// Definitions in the order of their names. Descriptions of the types and directives of the specification
-/// are the library's own words.
+/// Definitions sorted by name, without the descriptions of built-in types and directives, which differ between
+/// libraries.
 fn by_name(definitions: &Value) -> Vec<Value> {
     let mut definitions = definitions.as_array().expect("a list").clone();
     for definition in &mut definitions {

@@ -1,5 +1,5 @@
-//! The response cache on the request path: a public response is sent from its bytes before the schema is
-//! entered, so nothing is executed and no statement runs.
+//! Execution through the response cache: a cached public response is sent as its bytes, without execution and
+//! without a statement.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::http::compression::compress;
 use crate::http::negotiation::MediaType;
 use crate::http::state::App;
 
-/// The response to a query whose fields are all public: a cached one, or one that is computed now and
-/// cached.
+/// Cached response to a query whose fields are all public; executes the query and caches its response if there
+/// is none.
 ///
-/// A cached response counts against the limit of requests and not against the limit of cost, which is for
-/// objects that are loaded: none is.
+/// A cached response counts against the limit of requests and not against the limit of cost, because it loads
+/// no object.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ fn response_key(
     })
 }
 
-/// Everything of a request that the response from the cache needs.
+/// Parts of a request that its response from the cache depends on.
 struct Delivery<'a> {
     app: &'a App,
     now: DateTime<Utc>,

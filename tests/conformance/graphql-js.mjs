@@ -1,6 +1,6 @@
-// Judges documents by graphql-js, the reference implementation:
+// Validates documents by graphql-js, the reference implementation:
 //
-//     npm ci && node judge.mjs <file>
+//     npm ci && node graphql-js.mjs <file>
 //
 // The file holds JSON: { "schema": SDL, "documents": [text, …] }. Prints one JSON line a document: null if it is
 // valid, else the message of the first error; custom scalars have the formats of the server. Without documents:
@@ -11,7 +11,7 @@ import { GraphQLError, Kind, buildSchema, getIntrospectionQuery, graphqlSync, pa
 
 const [file, ...rest] = process.argv.slice(2);
 if (file === undefined || rest.length > 0) {
-  console.error('usage: node judge.mjs <file>');
+  console.error('usage: node graphql-js.mjs <file>');
   process.exit(2);
 }
 
@@ -34,7 +34,7 @@ for (const [name, isValid] of Object.entries(formats)) {
   };
 }
 
-function judge(text) {
+function validationError(text) {
   let document;
   try {
     document = parse(text);
@@ -56,6 +56,6 @@ if (documents === undefined) {
   console.log(JSON.stringify({ source, result: graphqlSync({ schema, source }) }));
 } else {
   for (const text of documents) {
-    console.log(JSON.stringify(judge(text)));
+    console.log(JSON.stringify(validationError(text)));
   }
 }
