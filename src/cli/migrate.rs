@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use super::Failure;
 use super::startup::name_setting;
+use super::{Failure, print};
 use crate::config::Settings;
 use crate::db::{StartLock, migrations};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(
     let listed = migrations::status(database).await.map_err(named)?;
     lock.release().await;
     for (name, applied) in listed {
-        println!("{} {name}", if applied { "applied" } else { "pending" });
+        print(&format!("{} {name}\n", if applied { "applied" } else { "pending" }))?;
     }
     Ok(())
 }

@@ -7,12 +7,14 @@ mod serve;
 mod startup;
 mod user;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{Settings, SettingsError, parse_command_line};
 use crate::graphql;
+use crate::telemetry;
 use migrate::MigrateCommand;
 use seed::SeedArguments;
 use serve::ServeArguments;
@@ -66,10 +68,12 @@ pub async fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     // Boxed, because the future contains the whole state of the server.
-    match Box::pin(run(command_line)).await {
+    let code = match Box::pin(run(command_line)).await {
         Ok(code) => code,
         Err(error) => fail(error.as_ref()),
-    }
+    };
+    telemetry::flush();
+    code
 }
 
 async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
@@ -78,14 +82,23 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => return serve::run(settings, &arguments).await,
         Command::Migrate { command } => migrate::run(&settings, command).await?,
         Command::Seed(arguments) => seed::run(&settings, &arguments).await?,
-        Command::Schema => print!("{}", graphql::sdl()),
+        Command::Schema => print(graphql::sdl())?,
         Command::User { command } => Box::pin(user::run(settings, command)).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the result of a command that ends. A server prints through [`telemetry`], which never blocks.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .map_err(|error| format!("standard output: {error}").into())
+}
+
 fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("wasteland-tarot: {}", with_causes(error));
+    telemetry::print_error(&format!("wasteland-tarot: {}", with_causes(error)));
     ExitCode::FAILURE
 }
 

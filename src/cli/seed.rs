@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Failure;
-use super::startup::{DemoData, Migrations, prepare, print_credentials};
+use super::startup::{DemoData, Migrations, credentials, prepare};
+use super::{Failure, print};
 use crate::config::Settings;
 use crate::db::{StartLock, now};
 use crate::services::seed::{SeedPlan, load_seed};
@@ -35,7 +35,7 @@ pub(super) async fn run(settings: &Settings, arguments: &SeedArguments) -> Resul
     if settings.is_production() {
         return Err("seed: demonstration data is refused in production".into());
     }
-    telemetry::start(settings);
+    telemetry::start(settings)?;
     let (database, catalogue) = prepare(settings, Migrations::Apply, DemoData::Skip).await?;
     let plan = SeedPlan {
         users: usize::try_from(arguments.users)?,
@@ -55,7 +55,8 @@ pub(super) async fn run(settings: &Settings, arguments: &SeedArguments) -> Resul
     if !outcome.loaded {
         return Err("seed: there are users already; seed fills a database that has none".into());
     }
-    print_credentials(&outcome);
-    println!("loaded {} users and {} readings", arguments.users, arguments.readings);
-    Ok(())
+    if let Some(credentials) = credentials(&outcome) {
+        print(&format!("{credentials}\n"))?;
+    }
+    print(&format!("loaded {} users and {} readings\n", arguments.users, arguments.readings))
 }

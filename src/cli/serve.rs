@@ -41,7 +41,7 @@ pub(super) async fn run(
     if arguments.demo && settings.is_production() {
         return Err("--demo: demonstration data is refused in production".into());
     }
-    telemetry::start(&settings);
+    telemetry::start(&settings)?;
     // Loaded before the database is opened: without valid documents the server does not start.
     let documents = Documents::load(&settings)?;
     // Registered before anything is written, because a signal can arrive at any time.
@@ -54,7 +54,9 @@ pub(super) async fn run(
     };
 
     if !users::has_users(&database.session()).await? {
-        println!("The database has no users. `serve --demo` loads 50 users and 2,000 readings.");
+        telemetry::print_line(
+            "The database has no users. `serve --demo` loads 50 users and 2,000 readings.",
+        );
     }
     let listener = bind(&mut settings).await?;
     let limits = settings.limits.clone();
@@ -62,7 +64,7 @@ pub(super) async fn run(
     let address = settings.server.listen;
     let app = App::new(settings, documents, database.clone(), catalogue);
     // For people, and for programs that read a port that the system chose.
-    println!("wasteland-tarot listens on http://{address}");
+    telemetry::print_line(&format!("wasteland-tarot listens on http://{address}"));
 
     let tasks = BackgroundTasks::spawn(&app.services, &database, poller_database);
     let mut stopped_at = None;

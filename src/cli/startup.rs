@@ -7,6 +7,7 @@ use crate::db::{Database, DbError, StartLock, migrations, now};
 use crate::services::catalogue::Catalogue;
 use crate::services::reference::load_reference;
 use crate::services::seed::{SeedOutcome, SeedPlan, load_seed};
+use crate::telemetry;
 
 /// Migration of a database server at the start. An embedded database is always migrated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,18 +73,19 @@ async fn load_demo_data(
     let plan = SeedPlan::demonstration();
     let outcome = load_seed(&settings.database, lock, catalogue, plan, now(), |_| ()).await?;
     if !outcome.loaded {
-        println!("The database has users already; no demonstration data was loaded.");
+        telemetry::print_line("The database has users already; no demonstration data was loaded.");
     }
-    print_credentials(&outcome);
+    if let Some(credentials) = credentials(&outcome) {
+        telemetry::print_line(&credentials);
+    }
     Ok(())
 }
 
-/// Prints the credentials of newly loaded demonstration users.
-pub(super) fn print_credentials(outcome: &SeedOutcome) {
-    if let Some(password) = &outcome.overseer_password {
-        println!(
-            "demonstration users: `demo` with the password `wasteland`, and the admin `overseer`"
-        );
-        println!("with the password `{password}`, which is shown this once");
-    }
+/// Credentials of newly loaded demonstration users, as text for a person.
+pub(super) fn credentials(outcome: &SeedOutcome) -> Option<String> {
+    let password = outcome.overseer_password.as_ref()?;
+    Some(format!(
+        "demonstration users: `demo` with the password `wasteland`, and the admin `overseer`\n\
+         with the password `{password}`, which is shown this once"
+    ))
 }

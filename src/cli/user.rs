@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use clap::Subcommand;
 
 use super::startup::{DemoData, Migrations, name_setting, prepare};
-use super::{Failure, with_causes};
+use super::{Failure, print, with_causes};
 use crate::config::Settings;
 use crate::db::users::Role;
 use crate::db::{Database, now, users};
@@ -77,7 +77,7 @@ pub(super) async fn run(settings: Settings, command: UserCommand) -> Result<(), 
             accounts::create(&session, &services, registration, role)
                 .await
                 .map_err(|error| format!("user create: {}", message_of(&error)))?;
-            println!("user created");
+            print("user created\n")?;
         }
         UserCommand::Promote { username, admin, premium } => {
             for role in [admin.then_some(Role::Admin), premium.then_some(Role::Premium)] {
@@ -86,7 +86,7 @@ pub(super) async fn run(settings: Settings, command: UserCommand) -> Result<(), 
                     return Err(format!("user promote: there is no user {username:?}").into());
                 }
             }
-            println!("{username} is promoted");
+            print(&format!("{username} is promoted\n"))?;
         }
         UserCommand::Token { .. } => {}
     }
@@ -132,7 +132,7 @@ async fn print_token(settings: &Settings, username: &str) -> Result<(), Failure>
         .await?
         .ok_or_else(|| format!("user token: there is no user {username:?}"))?;
     let claims = AccessClaims { user: user.id, login: None };
-    println!("{}", TokenIssuer::new(&settings.auth).issue_access_token(claims, now())?.token);
+    let token = TokenIssuer::new(&settings.auth).issue_access_token(claims, now())?.token;
     database.close().await;
-    Ok(())
+    print(&format!("{token}\n"))
 }

@@ -18,6 +18,7 @@ use uuid::{Builder, Uuid};
 
 use crate::cache::statistics::Lookups;
 use crate::config::limits::REQUEST_ID_BYTES_MAXIMUM;
+use crate::config::log::CLIENT_TEXT_CHARACTERS;
 use crate::graphql::fast_json::PageCounts;
 
 /// Header of the request id, in requests and responses.
@@ -109,10 +110,10 @@ impl AccessLogEntry {
         }
         tracing::info!(
             request_id = %id,
-            %method,
-            %path,
+            method = %loggable(method.as_str()),
+            path = %loggable(path),
             status = response.status().as_u16(),
-            operation = metrics.operation,
+            operation = metrics.operation.as_deref().map(loggable).as_deref(),
             error_code = metrics.error_code,
             duration_ms,
             statements = metrics.statements,
@@ -120,6 +121,28 @@ impl AccessLogEntry {
             "request"
         );
     }
+}
+
+/// Text that a client chose, as it is logged: of limited length, and with escape sequences for characters
+/// that a reader of the log would not see, or that would change what it sees.
+fn loggable(text: &str) -> Cow<'_, str> {
+    let is_plain = |character: char| matches!(character, ' '..='~');
+    if text.len() <= CLIENT_TEXT_CHARACTERS && text.chars().all(is_plain) {
+        return text.into();
+    }
+    let mut characters = text.chars();
+    let mut logged = String::with_capacity(CLIENT_TEXT_CHARACTERS);
+    for character in characters.by_ref().take(CLIENT_TEXT_CHARACTERS) {
+        if is_plain(character) {
+            logged.push(character);
+        } else {
+            logged.extend(character.escape_debug());
+        }
+    }
+    if characters.next().is_some() {
+        logged.push('…');
+    }
+    logged.into()
 }
 
 /// The path; of a share link without its token, which is a secret.
@@ -177,4 +200,26 @@ fn new_id() -> Uuid {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let millis = u64::try_from(since.as_millis()).unwrap_or_default();
     Builder::from_unix_timestamp_millis(millis, &rand::rng().random()).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_clients_are_logged_at_the_maximum_and_truncated_above_it() {
+        for unit in ["a", "é", "🂠"] {
+            let longest = unit.repeat(CLIENT_TEXT_CHARACTERS);
+            assert_eq!(loggable(&longest), longest);
+            assert_eq!(loggable(&format!("{longest}{unit}")), format!("{longest}…"));
+        }
+    }
+
+    #[test]
+    fn invisible_characters_of_clients_are_escaped_in_the_log() {
+        assert_eq!(
+            loggable("/a\n\u{1b}[31m\u{85}\u{2028}\u{202e}\u{200b}\"é"),
+            "/a\\n\\u{1b}[31m\\u{85}\\u{2028}\\u{202e}\\u{200b}\"é"
+        );
+    }
 }

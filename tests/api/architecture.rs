@@ -113,6 +113,20 @@ fn crates_stay_where_they_belong() {
 }
 
 #[test]
+fn nothing_prints_past_the_queues() {
+    const MACROS: [&str; 4] = ["print!(", "println!(", "eprint!(", "eprintln!("];
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| MACROS.iter().any(|name| source.code.contains(name)))
+        .map(|source| source.path)
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "these wait for whoever reads, and panic without a reader: {wrong:#?}"
+    );
+}
+
+#[test]
 fn every_statement_on_readings_takes_the_viewer() {
     let readings = sources().into_iter().find(|source| source.path == "db/readings.rs");
     let code = readings.expect("db/readings.rs").code;

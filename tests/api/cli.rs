@@ -27,7 +27,7 @@ const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
 
 /// The program with these arguments, in that folder, with that environment and no other.
-fn command(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+pub fn command(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasteland-tarot"));
     command.current_dir(folder).env_clear().envs(environment.iter().copied()).args(arguments);
     command

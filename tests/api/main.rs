@@ -77,6 +77,7 @@ mod transactions;
 // The program, its sources and its documentation.
 mod architecture;
 mod cli;
+mod log_output;
 mod readme;
 
 // Programs of others, which Node runs.
