@@ -1,22 +1,36 @@
 //! The default database of migrations, and its connection.
 
 use std::path::Path;
+use std::time::Duration;
 
 use sea_orm_migration::sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 /// The embedded database used without `DATABASE_URL`, relative to the working directory.
 pub const DEFAULT_DATABASE_URL: &str = "sqlite://data/wasteland.db?mode=rwc";
 
-/// Opens one connection for migrations.
+/// Lock timeout of `sea-orm-cli`: half of what requests wait by default, because they wait behind a migration
+/// that waits.
+pub const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Opens one connection for migrations. On PostgreSQL its statements wait no longer than `lock_timeout` for a
+/// lock; without one they wait as long as the database allows.
 ///
 /// # Errors
 ///
 /// The database cannot be reached, or the folder of an embedded one cannot be created.
 #[expect(clippy::disallowed_methods, reason = "migrations take longer than requests may")]
-pub async fn connect(url: &str) -> Result<DatabaseConnection, DbErr> {
+pub async fn connect(
+    url: &str,
+    lock_timeout: Option<Duration>,
+) -> Result<DatabaseConnection, DbErr> {
     create_folder_of_embedded(url).map_err(|error| DbErr::Custom(format!("{url}: {error}")))?;
     let mut options = ConnectOptions::new(url);
     options.max_connections(1).sqlx_logging(false);
+    if let Some(timeout) = lock_timeout {
+        options.map_sqlx_postgres_opts(move |options| {
+            options.options([("lock_timeout", timeout.as_millis().to_string())])
+        });
+    }
     Database::connect(options).await
 }
 

@@ -36,7 +36,7 @@ mod m20261101_000028_fold_searched_texts;
 mod m20261101_000029_fold_names_of_users;
 mod search_texts;
 
-pub use database::{DEFAULT_DATABASE_URL, connect, create_folder_of_embedded};
+pub use database::{DEFAULT_DATABASE_URL, LOCK_TIMEOUT, connect, create_folder_of_embedded};
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
 

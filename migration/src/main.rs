@@ -1,12 +1,13 @@
 //! The program that `sea-orm-cli migrate` runs. Without `DATABASE_URL` it uses the same embedded
 //! database as the server.
 
-use migration::{DEFAULT_DATABASE_URL, Migrator, connect};
+use migration::{DEFAULT_DATABASE_URL, LOCK_TIMEOUT, Migrator, connect};
 use sea_orm_migration::cli;
 
 #[tokio::main]
 async fn main() {
-    cli::run_cli_with_custom_connection(Migrator, async || connect(&database_url()).await).await;
+    let connect = async || connect(&database_url(), Some(LOCK_TIMEOUT)).await;
+    cli::run_cli_with_custom_connection(Migrator, connect).await;
 }
 
 /// The flag, else the environment, else the default. The library's parser of the flag has no default, so

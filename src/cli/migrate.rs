@@ -5,7 +5,9 @@ use clap::Subcommand;
 use super::startup::name_setting;
 use super::{Failure, print};
 use crate::config::Settings;
-use crate::db::{StartLock, migrations};
+use crate::config::database::DatabaseSettings;
+use crate::db::{DbError, StartLock, migrations};
+use crate::telemetry;
 
 #[derive(Subcommand)]
 pub(super) enum MigrateCommand {
@@ -26,20 +28,44 @@ pub(super) async fn run(
     settings: &Settings,
     command: Option<MigrateCommand>,
 ) -> Result<(), Failure> {
-    let database = &settings.database;
-    let named = |error| name_setting(settings, &error);
-    let lock = StartLock::acquire(database).await.map_err(named)?;
-    match command.unwrap_or(MigrateCommand::Up) {
-        MigrateCommand::Up => migrations::up(database, &lock).await.map_err(named)?,
-        MigrateCommand::Down { steps } => {
-            migrations::down(database, &lock, steps).await.map_err(named)?;
-        }
-        MigrateCommand::Status => {}
-    }
-    let listed = migrations::status(database).await.map_err(named)?;
-    lock.release().await;
+    telemetry::start(settings)?;
+    let command = command.unwrap_or(MigrateCommand::Up);
+    let migrated = migrate(&settings.database, &command).await;
+    let listed = migrated.map_err(|error| name_setting(settings, &error))?;
     for (name, applied) in listed {
         print(&format!("{} {name}\n", if applied { "applied" } else { "pending" }))?;
     }
     Ok(())
+}
+
+/// Status of all migrations after the command.
+async fn migrate(
+    database: &DatabaseSettings,
+    command: &MigrateCommand,
+) -> Result<Vec<(String, bool)>, DbError> {
+    let lock = match command {
+        // Reads only, so it need not wait for a process that migrates.
+        MigrateCommand::Status => {
+            let lock = StartLock::try_acquire(database).await?;
+            if lock.is_none() {
+                tracing::warn!("another process prepares the database; the status may change");
+            }
+            lock
+        }
+        MigrateCommand::Up | MigrateCommand::Down { .. } => {
+            Some(StartLock::acquire(database).await?)
+        }
+    };
+    if let Some(lock) = &lock {
+        match command {
+            MigrateCommand::Up => migrations::up(database, lock).await?,
+            MigrateCommand::Down { steps } => migrations::down(database, lock, *steps).await?,
+            MigrateCommand::Status => {}
+        }
+    }
+    let listed = migrations::status(database).await?;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    Ok(listed)
 }

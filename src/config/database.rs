@@ -16,6 +16,9 @@ pub const CONNECT_BACKOFF_MAXIMUM: Duration = Duration::from_millis(500);
 /// Interval at which a held start lock is tried again.
 pub const START_LOCK_RETRY: Duration = Duration::from_millis(100);
 
+/// Pause before a migration that got no lock is tried again. Requests that waited behind it run meanwhile.
+pub const MIGRATION_LOCK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Maximum number of bound values of a statement; SQLite's limit is the lower one.
 pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
@@ -32,6 +35,8 @@ pub const OVERFLOW_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 pub const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 /// Upper bound of the pool size: the pool allocates a slot for each connection at the start.
 const POOL_CONNECTIONS_MAXIMUM: u32 = 10_000;
+/// Upper bound of `MIGRATION_LOCK_ATTEMPTS`: more than a day.
+const LOCK_ATTEMPTS_MAXIMUM: u32 = 100_000;
 
 /// The database and its connections.
 #[derive(Debug, Clone, Args)]
@@ -72,9 +77,36 @@ pub struct DatabaseSettings {
     #[arg(id = "database_deadline_ms", long = "database-deadline-ms", env = "DATABASE_DEADLINE_MS", value_parser = milliseconds, default_value = "2500", global = true, hide_env_values = true)]
     pub deadline: Duration,
 
+    /// Locks of migrations.
+    #[command(flatten)]
+    pub migration: MigrationSettings,
+
     /// Read replicas.
     #[command(flatten)]
     pub replicas: ReplicaSettings,
+}
+
+/// Locks of migrations on PostgreSQL. While a migration waits for the lock of a table, all requests that use
+/// the table wait behind it.
+#[derive(Debug, Clone, Args)]
+pub struct MigrationSettings {
+    /// Timeout of a migration that waits for a lock, in milliseconds (default: half of `DATABASE_LOCK_TIMEOUT_MS`)
+    #[arg(id = "migration_lock_timeout_ms", long = "migration-lock-timeout-ms", env = "MIGRATION_LOCK_TIMEOUT_MS", value_parser = milliseconds, global = true, hide_env_values = true)]
+    pub lock_timeout: Option<Duration>,
+
+    /// Number of times that a migration is tried if it gets no lock
+    #[arg(id = "migration_lock_attempts", long = "migration-lock-attempts", env = "MIGRATION_LOCK_ATTEMPTS", value_parser = lock_attempts, default_value = "60", global = true, hide_env_values = true)]
+    pub lock_attempts: u32,
+}
+
+impl DatabaseSettings {
+    /// Effective value of `MIGRATION_LOCK_TIMEOUT_MS`.
+    #[must_use]
+    pub fn migration_lock_timeout(&self) -> Duration {
+        // PostgreSQL takes a timeout of 0 for none.
+        let half = (self.lock_timeout / 2).max(Duration::from_millis(1));
+        self.migration.lock_timeout.unwrap_or(half)
+    }
 }
 
 /// Read replicas of a PostgreSQL database.
@@ -164,6 +196,10 @@ fn replica_url(text: &str) -> Result<DatabaseUrl, String> {
 
 fn pool_size(text: &str) -> Result<u32, String> {
     whole_number(text, 1, POOL_CONNECTIONS_MAXIMUM)
+}
+
+fn lock_attempts(text: &str) -> Result<u32, String> {
+    whole_number(text, 1, LOCK_ATTEMPTS_MAXIMUM)
 }
 
 fn overflow(text: &str) -> Result<u32, String> {

@@ -216,7 +216,7 @@ impl Database {
         F: AsyncFnOnce(&sea_orm::DatabaseTransaction) -> Result<T, DbErr>,
     {
         let of = |error| DbError::of(name, error);
-        let connection = migration::connect(self.url.expose()).await.map_err(of)?;
+        let connection = migration::connect(self.url.expose(), None).await.map_err(of)?;
         let transaction = connection.begin().await.map_err(of)?;
         let result = work(&transaction).await.map_err(of)?;
         transaction.commit().await.map_err(of)?;

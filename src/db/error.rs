@@ -80,6 +80,13 @@ fn cause_of(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
+/// True if PostgreSQL cancelled the statement because of a lock of another session: after the lock timeout, or
+/// in a deadlock.
+pub(super) fn is_lock_failure(error: &DbErr) -> bool {
+    let Some(sqlx::Error::Database(cause)) = cause_of(error) else { return false };
+    matches!(cause.code().as_deref(), Some("55P03" | "40P01"))
+}
+
 /// True if the connection was lost during the statement, or there was none.
 pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
     match cause {

@@ -84,7 +84,7 @@ impl SeedLoad {
         settings: &DatabaseSettings,
         _lock: &StartLock,
     ) -> Result<Option<Self>, DbError> {
-        let connection = migrations::connect(settings).await?;
+        let connection = migrations::connect(settings, None).await?;
         let of = |error| DbError::of(STATEMENT, error);
         let transaction = connection.begin().await.map_err(of)?;
         if users::Entity::find().one(&transaction).await.map_err(of)?.is_some() {

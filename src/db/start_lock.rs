@@ -43,6 +43,16 @@ impl StartLock {
         Ok(Self(handle))
     }
 
+    /// Acquires the lock; `None` if another process holds it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::acquire`].
+    pub async fn try_acquire(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
+        let mut handle = LockHandle::open(settings).await?;
+        Ok(handle.try_lock().await?.then_some(Self(handle)))
+    }
+
     /// Releases the lock.
     pub async fn release(self) {
         match self.0 {

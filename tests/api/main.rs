@@ -67,6 +67,7 @@ mod counters;
 mod database_outages;
 mod disconnects;
 mod golden;
+mod migration_locks;
 mod migrations;
 mod query_plans;
 mod replicas;
