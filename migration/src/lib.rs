@@ -3,6 +3,7 @@
 //! Migrations are SQL with placeholders in braces for the few types that the dialects name differently, see
 //! [`dialect`]. A released migration is never edited; a later one amends it.
 
+mod concurrent_index;
 mod database;
 mod dialect;
 mod m20261101_000001_enable_pg_trgm;
@@ -35,10 +36,13 @@ mod m20261101_000027_branch_refresh_tokens;
 mod m20261101_000028_fold_searched_texts;
 mod m20261101_000029_fold_names_of_users;
 mod search_texts;
+mod versions;
 
+pub use concurrent_index::ConcurrentIndex;
 pub use database::{DEFAULT_DATABASE_URL, LOCK_TIMEOUT, connect, create_folder_of_embedded};
-pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
+pub use sea_orm_migration::{MigratorTrait, SchemaManager};
+pub use versions::{applied_migrations, is_compatible};
 
 /// All migrations in their order.
 pub struct Migrator;

@@ -6,7 +6,8 @@ use super::startup::name_setting;
 use super::{Failure, print};
 use crate::config::Settings;
 use crate::config::database::DatabaseSettings;
-use crate::db::{DbError, StartLock, migrations};
+use crate::db::migrations::{self, KnownMigration, NewerMigration, Status};
+use crate::db::{DbError, StartLock};
 use crate::telemetry;
 
 #[derive(Subcommand)]
@@ -32,17 +33,18 @@ pub(super) async fn run(
     let command = command.unwrap_or(MigrateCommand::Up);
     let migrated = migrate(&settings.database, &command).await;
     let listed = migrated.map_err(|error| name_setting(settings, &error))?;
-    for (name, applied) in listed {
-        print(&format!("{} {name}\n", if applied { "applied" } else { "pending" }))?;
+    for KnownMigration { name, is_applied } in listed.known {
+        print(&format!("{} {name}\n", if is_applied { "applied" } else { "pending" }))?;
+    }
+    for NewerMigration { name, is_compatible } in listed.newer {
+        let verdict = if is_compatible { "compatible" } else { "not compatible" };
+        print(&format!("applied {name} (of a newer version, {verdict} with this one)\n"))?;
     }
     Ok(())
 }
 
 /// Status of all migrations after the command.
-async fn migrate(
-    database: &DatabaseSettings,
-    command: &MigrateCommand,
-) -> Result<Vec<(String, bool)>, DbError> {
+async fn migrate(database: &DatabaseSettings, command: &MigrateCommand) -> Result<Status, DbError> {
     let lock = match command {
         // Reads only, so it need not wait for a process that migrates.
         MigrateCommand::Status => {

@@ -41,8 +41,16 @@ pub(super) async fn prepare(
     }
     let database = Database::connect(settings).await.map_err(named)?;
     let status = migrations::status(&settings.database).await.map_err(named)?;
-    let missing: Vec<_> =
-        status.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect();
+    let incompatible = status.incompatible();
+    if !incompatible.is_empty() {
+        return Err(format!(
+            "the database has migrations of a newer version of this program, which this one does not work with: \
+             {}. Start the newer version",
+            incompatible.join(", ")
+        )
+        .into());
+    }
+    let missing = status.missing();
     if !missing.is_empty() {
         return Err(format!(
             "the database lacks these migrations: {}. Run `wasteland-tarot migrate`, or serve with --migrate",

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use migration::{Migrator, MigratorTrait};
+use migration::{Migrator, MigratorTrait, applied_migrations, is_compatible};
 use sea_orm::sea_query::Query;
 use sea_orm::{DatabaseConnection, DbErr, FromQueryResult};
 
@@ -11,6 +11,63 @@ use super::driver::check_reachable;
 use super::error::is_lock_failure;
 use super::{DbError, Session, StartLock};
 use crate::config::database::{DatabaseSettings, MIGRATION_LOCK_PAUSE};
+
+/// Migrations of a database.
+#[derive(Debug)]
+pub struct Status {
+    /// Migrations of this program in their order.
+    pub known: Vec<KnownMigration>,
+    /// Migrations that a newer program applied, in their order.
+    pub newer: Vec<NewerMigration>,
+}
+
+/// A migration of this program.
+#[derive(Debug)]
+pub struct KnownMigration {
+    /// Name.
+    pub name: String,
+    /// True if the database has it.
+    pub is_applied: bool,
+}
+
+/// An applied migration that this program does not know.
+#[derive(Debug)]
+pub struct NewerMigration {
+    /// Name.
+    pub name: String,
+    /// True if this program works with it.
+    pub is_compatible: bool,
+}
+
+impl Status {
+    /// Names of the missing migrations.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&str> {
+        let missing = self.known.iter().filter(|one| !one.is_applied);
+        missing.map(|one| one.name.as_str()).collect()
+    }
+
+    /// Names of the migrations with which this program does not work.
+    #[must_use]
+    pub fn incompatible(&self) -> Vec<&str> {
+        let incompatible = self.newer.iter().filter(|one| !one.is_compatible);
+        incompatible.map(|one| one.name.as_str()).collect()
+    }
+
+    /// # Errors
+    ///
+    /// The database has migrations of a newer program: the order of migrations would be another one.
+    fn only_known(self) -> Result<Vec<KnownMigration>, DbErr> {
+        let newer: Vec<_> = self.newer.iter().map(|one| one.name.as_str()).collect();
+        if newer.is_empty() {
+            return Ok(self.known);
+        }
+        let newer = newer.join(", ");
+        Err(DbErr::Migration(format!(
+            "a newer version of this program has applied {newer}; use that version"
+        )))
+    }
+}
 
 /// Applies the missing migrations, each in a transaction.
 ///
@@ -20,15 +77,16 @@ use crate::config::database::{DatabaseSettings, MIGRATION_LOCK_PAUSE};
 pub async fn up(settings: &DatabaseSettings, _lock: &StartLock) -> Result<(), DbError> {
     let connection = connect(settings, Some(settings.migration_lock_timeout())).await?;
     let status = status_on(&connection).await?;
-    let missing: Vec<_> = status.into_iter().filter(|(_, applied)| !applied).collect();
-    if !missing.is_empty() {
-        tracing::info!(missing = missing.len(), "applying migrations");
+    let missing = status.missing().len();
+    if missing == 0 {
+        return Ok(());
     }
-    for (migration, _) in missing {
+    tracing::info!(missing, "applying migrations");
+    let failed = |error| DbError::of("migrations_up", error);
+    let known = status.only_known().map_err(failed)?;
+    for migration in known.iter().filter(|one| !one.is_applied) {
         let up = || Migrator::up(&connection, Some(1));
-        until_locked(settings, &migration, up)
-            .await
-            .map_err(|error| DbError::of("migrations_up", error))?;
+        until_locked(settings, &migration.name, up).await.map_err(failed)?;
     }
     Ok(())
 }
@@ -45,12 +103,12 @@ pub async fn down(
 ) -> Result<(), DbError> {
     let connection = connect(settings, Some(settings.migration_lock_timeout())).await?;
     let status = status_on(&connection).await?;
-    let applied = status.into_iter().filter(|(_, applied)| *applied).rev();
-    for (migration, _) in applied.take(usize::try_from(steps).unwrap_or(usize::MAX)) {
+    let failed = |error| DbError::of("migrations_down", error);
+    let known = status.only_known().map_err(failed)?;
+    let applied = known.iter().filter(|one| one.is_applied).rev();
+    for migration in applied.take(usize::try_from(steps).unwrap_or(usize::MAX)) {
         let down = || Migrator::down(&connection, Some(1));
-        until_locked(settings, &migration, down)
-            .await
-            .map_err(|error| DbError::of("migrations_down", error))?;
+        until_locked(settings, &migration.name, down).await.map_err(failed)?;
     }
     Ok(())
 }
@@ -90,8 +148,12 @@ async fn until_locked<F: Future<Output = Result<(), DbErr>>>(
     )))
 }
 
-/// Name of each migration and whether it is applied, in their order.
-pub async fn status(settings: &DatabaseSettings) -> Result<Vec<(String, bool)>, DbError> {
+/// Migrations of the database and of this program.
+///
+/// # Errors
+///
+/// The database cannot be reached, or its table of migrations is locked.
+pub async fn status(settings: &DatabaseSettings) -> Result<Status, DbError> {
     let connection = connect(settings, Some(settings.migration_lock_timeout())).await?;
     status_on(&connection).await
 }
@@ -126,12 +188,18 @@ pub(super) async fn connect(
         .map_err(|error| DbError::of("connect", error))
 }
 
-async fn status_on(connection: &DatabaseConnection) -> Result<Vec<(String, bool)>, DbError> {
-    let all = Migrator::get_migration_with_status_read_only(connection)
+async fn status_on(connection: &DatabaseConnection) -> Result<Status, DbError> {
+    let applied = applied_migrations(connection)
         .await
         .map_err(|error| DbError::of("migrations_status", error))?;
-    Ok(all
-        .iter()
-        .map(|one| (one.name().to_owned(), one.status() == migration::MigrationStatus::Applied))
-        .collect())
+    let names: Vec<_> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
+    let newer = applied.iter().filter(|name| !names.contains(name));
+    let newer = newer
+        .map(|name| NewerMigration { name: name.clone(), is_compatible: is_compatible(name) })
+        .collect();
+    let known = names
+        .into_iter()
+        .map(|name| KnownMigration { is_applied: applied.contains(&name), name })
+        .collect();
+    Ok(Status { known, newer })
 }

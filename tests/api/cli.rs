@@ -89,14 +89,14 @@ fn listen_url(stdout: ChildStdout) -> Option<String> {
 }
 
 /// A running server. It is killed if the test does not stop it.
-struct Server {
+pub struct Server {
     child: Child,
     url: String,
     log: Option<JoinHandle<String>>,
 }
 
 impl Server {
-    fn start(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+    pub fn start(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         Self::try_start(folder, environment, arguments).unwrap_or_else(|log| panic!("{log}"))
     }
 
@@ -139,7 +139,7 @@ impl Server {
         (status.code(), log)
     }
 
-    fn stop(self) -> (Option<i32>, String) {
+    pub fn stop(self) -> (Option<i32>, String) {
         self.signal("TERM");
         self.wait()
     }
@@ -149,7 +149,7 @@ impl Server {
     }
 
     /// Sends a body and returns the response body.
-    async fn query(&self, headers: &str, body: &str) -> Value {
+    pub async fn query(&self, headers: &str, body: &str) -> Value {
         let mut connection = self.connect().await;
         connection.write(raw_post(headers, body)).await;
         connection.read_response().await.json()
