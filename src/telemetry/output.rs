@@ -185,3 +185,44 @@ fn first_lines(bytes: &[u8]) -> &[u8] {
         None => start,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::config::log::FLUSH_TIMEOUT;
+
+    #[test]
+    fn lines_are_queued_up_to_the_maximum_and_dropped_above_it() {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has one");
+        let output = Output::start(full.as_fd(), 20, LineFormat::Text).expect("a thread");
+        output.push("10 letters");
+        output.push("8 letter");
+        assert_eq!(output.dropped_lines(), 0);
+        output.push("");
+        output.push("another");
+        assert_eq!(output.dropped_lines(), 2);
+    }
+
+    #[test]
+    fn an_output_that_cannot_be_written_is_given_up_at_the_end() {
+        let full = File::options().write(true).open("/dev/full").expect("Linux has one");
+        let output = Output::start(full.as_fd(), 20, LineFormat::Text).expect("a thread");
+        output.push("a line");
+        // Long before the deadline.
+        output.finish(Instant::now() + FLUSH_TIMEOUT * 1_000);
+        assert!(output.queue().thread == ThreadState::Ended);
+    }
+
+    #[test]
+    fn writes_end_at_the_end_of_a_line() {
+        let line = |length: usize| [vec![b'a'; length - 1], vec![b'\n']].concat();
+        assert_eq!(first_lines(&line(10)), line(10));
+        let two = [line(10), line(WRITE_BYTES - 10)].concat();
+        assert_eq!(first_lines(&two), two);
+        let two = [line(10), line(WRITE_BYTES - 9)].concat();
+        assert_eq!(first_lines(&two), line(10));
+        assert_eq!(first_lines(&line(WRITE_BYTES + 1)), &line(WRITE_BYTES + 1)[..WRITE_BYTES]);
+    }
+}
