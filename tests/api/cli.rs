@@ -114,7 +114,7 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let mut stderr = child.stderr.take().expect("piped");
-        // Read all the time, because a full pipe would stop the server.
+        // Read all the time, because lines that the pipe does not take are dropped.
         let log = std::thread::spawn(move || {
             let mut log = String::new();
             let _ = stderr.read_to_string(&mut log);
