@@ -12,6 +12,7 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
+use super::negotiation::accept_encodings;
 use crate::config::server::COMPRESSED_FROM;
 
 /// Encodings of cached bodies, in the order in which the compression layer ranks them.
@@ -27,18 +28,8 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
 /// Excludes zstd for a client that accepts every encoding without naming zstd: `*` predates it, and clients that
 /// send `*` (proxies, scripts) often decode gzip only.
 pub async fn exclude_unnamed_zstd<B>(mut request: Request<B>) -> Request<B> {
-    let values: Vec<&str> = request
-        .headers()
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
     let names = |wanted: &str| {
-        let mut encodings = values.iter().flat_map(|value| value.split(','));
-        encodings.any(|encoding| {
-            let name = encoding.split(';').next().unwrap_or_default().trim();
-            name.eq_ignore_ascii_case(wanted)
-        })
+        accept_encodings(request.headers()).any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
     if names("*") && !names("zstd") {
         let excluded = HeaderValue::from_static("zstd;q=0");

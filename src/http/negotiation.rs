@@ -66,13 +66,17 @@ fn range(text: &str) -> (&str, f32) {
     (range, quality)
 }
 
+/// Names and weights in `Accept-Encoding`.
+pub(super) fn accept_encodings(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(range)
+}
+
 /// True if `Accept-Encoding` refuses the uncompressed body and every encoding that this server has.
 #[must_use]
 pub fn accepts_no_encoding(headers: &HeaderMap) -> bool {
-    let all =
-        headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let (mut accepts_one, mut refuses_identity) = (false, false);
-    for (name, quality) in all.flat_map(|value| value.split(',')).map(range) {
+    for (name, quality) in accept_encodings(headers) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         accepts_one |= quality > 0.0 && ["gzip", "br", "zstd", "identity", "*"].into_iter().any(is);
         refuses_identity |= quality <= 0.0 && (is("identity") || is("*"));

@@ -103,7 +103,7 @@ pub fn draw_cards(catalogue: &Catalogue, input: DrawInput) -> Result<Vec<DrawnCa
         .cloned()
         .collect();
     if deck.is_empty() {
-        let message = "the major arcana are excluded, and no other suit is asked for";
+        let message = "the major arcana are excluded, and no other suit is selected";
         validator.reject(UserError::new("suit", UserErrorCode::Invalid, message));
     }
     validator.finish()?;

@@ -201,7 +201,7 @@ on_both_databases! {
         let input = json!({ "count": 10, "excludeMajorArcana": true, "suit": "BOTTLE_CAPS" });
         assert_eq!(suits(input).await, one);
 
-        let message = "the major arcana are excluded, and no other suit is asked for";
+        let message = "the major arcana are excluded, and no other suit is selected";
         assert_eq!(
             draw_cards(&app, &json!({ "excludeMajorArcana": true, "suit": "MAJOR_ARCANA" })).await,
             json!({
