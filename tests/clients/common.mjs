@@ -21,8 +21,8 @@ export const PAGE = 2;
 
 // Begins the script of one client. Every warning of a client library ends it: the libraries report
 // responses that they do not understand with console.warn and console.error.
-export function begin(client) {
-  const [address, ...rest] = process.argv.slice(2);
+export function begin(client, words = process.argv.slice(2)) {
+  const [address, ...rest] = words;
   if (!isAddress(address) || rest.length > 0) {
     console.error(`usage: node ${client}.mjs <address-of-the-server>`);
     process.exit(2);
@@ -105,13 +105,16 @@ function operationOf(url, init) {
   return body.operationName ?? named?.[1] ?? body.query;
 }
 
-// A fetch that records how each request names its document: by a hash alone, or with the text.
-export function recordingFetch() {
+// A fetch that records how each request names its document: by a hash alone, or with the text. Addresses of requests
+// may be relative to `base`.
+export function recordingFetch(base) {
   const sent = [];
+  const send = globalThis.fetch;
   async function fetchFn(url, init = {}) {
-    const members = init.body ? JSON.parse(init.body) : Object.fromEntries(new URL(url).searchParams);
+    const address = new URL(url, base);
+    const members = init.body ? JSON.parse(init.body) : Object.fromEntries(address.searchParams);
     sent.push(`${init.method ?? 'GET'} ${members.query === undefined ? 'hash' : 'text'}`);
-    return fetch(url, init);
+    return send(address, init);
   }
   return { sent, fetchFn };
 }
