@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::accounts::user_with_password;
 use crate::support::app::{Engine, TestApp, on_both_databases, run_script};
+use crate::support::fixtures::crowd;
 
 /// The report of a script that must succeed; `None`, with a note, without Node.
 async fn report(test: &str, script: &str, argument: &str) -> Option<String> {
@@ -31,11 +33,12 @@ on_both_databases! {
     }
 }
 
-/// The demonstration on a server that executes nothing but the documents of this manifest.
+/// A server that executes nothing but the documents of this manifest, with a user and two public readings.
 async fn start_trusting(engine: Engine, manifest: &Path) -> TestApp {
     let trusted = format!("--trusted-documents={}", manifest.display());
     let app = TestApp::start_with(engine, &[&trusted, "--trusted-documents-only=true"]).await;
-    app.load_demonstration().await;
+    let owner = user_with_password("ada").await;
+    app.insert(crowd(&app, &owner, 2)).await;
     app
 }
 

@@ -1,7 +1,8 @@
 // Clients that execute the documents of GraphQL Code Generator by their hash:
 // `node codegen.mjs '{"address": "http://127.0.0.1:8000", "folder": "…/codegen", "prefix": "sha256:"}'`, with an app of
-// `generate.mjs` and what its generator writes before a hash, and a server of the demonstration that trusts its documents
-// only. Prints a line for each claim that it proved. Exits 1 at the first that does not hold, 2 on wrong usage.
+// `generate.mjs` and what its generator writes before a hash, and a server that trusts its documents only and has the
+// user below and two public readings. Prints a line for each claim that it proved. Exits 1 at the first that does not
+// hold, 2 on wrong usage.
 
 // First, because it says how strict the client is to be.
 import { assert, begin, hashOf, recordingFetch } from './common.mjs';
@@ -12,7 +13,7 @@ import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { buildSchema, parse } from 'graphql';
 import { createJiti } from 'jiti';
 
-const USER = { login: 'demo', password: 'wasteland' };
+const USER = { login: 'ada', password: 'a password of tests' };
 
 const { address, folder, prefix } = JSON.parse(process.argv[2]);
 const { endpoint, claim, end } = begin('codegen', [address]);

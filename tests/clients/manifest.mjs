@@ -1,6 +1,6 @@
 // Apollo Client that executes the documents of Apollo's own manifest by their hash:
 // `node manifest.mjs '{"address": "http://127.0.0.1:8000", "folder": "…/manifest"}'`, with an app of `generate.mjs`, and
-// a server of the demonstration that trusts its documents only. Prints a line for each claim that it proved. Exits 1
+// a server that trusts its documents only and has the user below. Prints a line for each claim that it proved. Exits 1
 // at the first that does not hold, 2 on wrong usage.
 
 // First, because it says how strict the client is to be.
@@ -11,7 +11,7 @@ import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { generatePersistedQueryIdsAtRuntime } from '@apollo/persisted-query-lists';
 import { createJiti } from 'jiti';
 
-const USER = { login: 'demo', password: 'wasteland' };
+const USER = { login: 'ada', password: 'a password of tests' };
 
 const { address, folder } = JSON.parse(process.argv[2]);
 const { endpoint, claim, end } = begin('manifest', [address]);
