@@ -27,6 +27,9 @@ pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
 /// each search for a rare word takes longer.
 pub const SEARCH_PROBE_ROWS: u64 = 1_000;
 
+/// Lifetime of the connection of readiness probes: a failover may lead new connections to another server.
+pub const READINESS_CONNECTION_LIFETIME: Duration = Duration::from_secs(5);
+
 /// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
 /// Minimum interval between two warnings of an overflowing pool.

@@ -8,6 +8,7 @@ use sea_orm::{DbErr, TransactionTrait};
 use super::driver::check_reachable;
 use super::monitor::Monitor;
 use super::pool::{AcquireTimeout, Pool, PoolRole, PoolSize, PoolStats};
+use super::readiness::{PrimaryStatus, ReadinessProbe};
 use super::replicas::{ReadTarget, Replicas, WalPosition};
 use super::session::{Observer, Route, SessionOptions};
 use super::{DbError, Session};
@@ -20,6 +21,7 @@ use crate::domain::viewer::ReaderId;
 pub struct Database {
     pool: Pool,
     replicas: Option<Arc<Replicas>>,
+    readiness: Arc<ReadinessProbe>,
     url: DatabaseUrl,
     deadline: Duration,
     pool_timeout: Duration,
@@ -42,6 +44,7 @@ impl Database {
         Ok(Self {
             pool: Pool::open(database, &database.url, PoolRole::Primary, limits).await?,
             replicas: Replicas::open(database, limits).await?,
+            readiness: Arc::new(ReadinessProbe::open(database).await?),
             url: database.url.clone(),
             deadline: database.deadline,
             pool_timeout: database.pool_timeout,
@@ -174,6 +177,15 @@ impl Database {
         self.replicas.as_ref().is_some_and(|replicas| replicas.any_is_healthy())
     }
 
+    /// State of the primary, by a connection that no request uses, within that time.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be reached or does not respond in time, or no migration was ever applied.
+    pub async fn primary_status(&self, limit: Duration) -> Result<PrimaryStatus, DbError> {
+        self.readiness.run(&self.monitor, limit).await
+    }
+
     /// Health of the primary, by a ping on the session's own connection: a request that waits for a
     /// second connection may wait for others that do the same.
     pub async fn health(&self, session: &Session) -> DatabaseHealth {
@@ -226,6 +238,7 @@ impl Database {
 
     /// Closes the connections.
     pub async fn close(self) {
+        self.readiness.close().await;
         self.pool.close().await;
     }
 }

@@ -9,6 +9,9 @@ pub enum DbError {
     /// No connection: the database is unreachable, or all connections are in use.
     #[error("the database cannot be reached")]
     Unavailable(#[source] std::sync::Arc<DbErr>),
+    /// The database refuses writes: it is a replica, or was made read-only.
+    #[error("the database is read-only")]
+    ReadOnly(#[source] std::sync::Arc<DbErr>),
     /// The statement exceeded its deadline.
     #[error("statement {statement} took longer than it may")]
     Deadline {
@@ -48,6 +51,7 @@ impl DbError {
             error if cause_of(&error).is_some_and(is_lost_connection) => {
                 Self::Unavailable(error.into())
             }
+            error if cause_of(&error).is_some_and(is_read_only) => Self::ReadOnly(error.into()),
             error if cause_of(&error).is_some_and(is_out_of_time) => Self::Deadline { statement },
             error => Self::Failed { statement, cause: error.into() },
         }
@@ -98,6 +102,14 @@ pub(super) fn is_lost_connection(cause: &sqlx::Error) -> bool {
         sqlx::Error::Database(cause) => cause.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }
+}
+
+/// True if the database refuses to write. The connection is of no more use: after a failover, a new one leads to
+/// the new primary.
+pub(super) fn is_read_only(cause: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(cause) = cause else { return false };
+    // PostgreSQL's read_only_sql_transaction, and SQLITE_READONLY.
+    matches!(cause.code().as_deref(), Some("25006" | "8"))
 }
 
 /// True if the database cancelled the statement because of its statement timeout or lock timeout.

@@ -132,7 +132,9 @@ impl ApiError {
             Self::Forbidden(_) => ErrorCode::Forbidden,
             Self::NotFound(_) => ErrorCode::NotFound,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
-            Self::Busy | Self::Database(DbError::Unavailable(_)) => ErrorCode::ServiceUnavailable,
+            Self::Busy | Self::Database(DbError::Unavailable(_) | DbError::ReadOnly(_)) => {
+                ErrorCode::ServiceUnavailable
+            }
             Self::Database(DbError::Deadline { .. }) => ErrorCode::Timeout,
             Self::Secret(_)
             | Self::Database(
@@ -148,6 +150,7 @@ impl ApiError {
     pub fn public_message(&self) -> String {
         match self {
             Self::Database(DbError::Unavailable(_)) => "the database cannot be reached".to_owned(),
+            Self::Database(DbError::ReadOnly(_)) => "the database is read-only".to_owned(),
             Self::Database(DbError::Deadline { .. }) => "the database took too long".to_owned(),
             Self::Secret(_) | Self::Database(_) => "something went wrong on our side".to_owned(),
             Self::BadInput { .. }
@@ -179,7 +182,7 @@ impl ApiError {
                 extensions.set("requested", *requested);
                 extensions.set("maximum", Value::from(*maximum));
             }
-            Self::Busy | Self::Database(DbError::Unavailable(_)) => {
+            Self::Busy | Self::Database(DbError::Unavailable(_) | DbError::ReadOnly(_)) => {
                 extensions.set("retryAfterMs", UNAVAILABLE_RETRY_AFTER_MILLISECONDS);
             }
             Self::RateLimited { retry_after_ms, .. } => {

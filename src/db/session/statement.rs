@@ -8,7 +8,7 @@ use sea_query_sqlx::SqlxValues;
 use tokio::time::timeout;
 
 use crate::db::DbError;
-use crate::db::error::is_lost_connection;
+use crate::db::error::{is_lost_connection, is_read_only};
 use crate::db::pool::{AcquireTimeout, Pool};
 use crate::db::pooled_connection::{OpenTransaction, PooledConnection};
 
@@ -126,7 +126,9 @@ impl Execution<'_> {
         };
         match &result {
             // A failed EXPLAIN may leave its own transaction open.
-            Err(error) if is_lost_connection(error) || kind == Kind::Explain => {
+            Err(error)
+                if is_lost_connection(error) || is_read_only(error) || kind == Kind::Explain =>
+            {
                 connection.discard();
             }
             _ => *slot = Some(connection),

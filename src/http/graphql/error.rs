@@ -74,6 +74,14 @@ impl HttpError {
         Self::bad("host", "the request must have one valid `host` header")
     }
 
+    /// A host that this server does not serve (RFC 9110, section 15.5.20).
+    #[must_use]
+    pub fn misdirected() -> Self {
+        let message = "this server does not serve the host of the request";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, ErrorCode::BadUserInput, message)
+            .with_detail("argument", "host".into())
+    }
+
     /// An internal failure, without its cause.
     #[must_use]
     pub fn internal() -> Self {
@@ -178,9 +186,9 @@ impl From<ApiError> for HttpError {
                     .with_header_value(header::RETRY_AFTER, seconds.into())
             }
             ApiError::Busy
-            | ApiError::Database(DbError::Unavailable(_) | DbError::Deadline { .. }) => {
-                Self::of_api(&error, StatusCode::SERVICE_UNAVAILABLE)
-            }
+            | ApiError::Database(
+                DbError::Unavailable(_) | DbError::ReadOnly(_) | DbError::Deadline { .. },
+            ) => Self::of_api(&error, StatusCode::SERVICE_UNAVAILABLE),
             ApiError::Secret(_) | ApiError::Database(_) => {
                 Self::of_api(&error, StatusCode::INTERNAL_SERVER_ERROR)
             }
