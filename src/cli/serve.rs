@@ -1,21 +1,22 @@
 //! `serve`: runs the server and its background tasks until SIGTERM or SIGINT.
 
-use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::ServiceExt;
 
 use super::Failure;
 use super::startup::{DemoData, Migrations, prepare};
 use crate::config::Settings;
 use crate::db::{Database, users};
 use crate::graphql::documents::Documents;
-use crate::http::{self, App, connections};
+use crate::http::connections::Connections;
+use crate::http::{self, App};
 use crate::services::Services;
 use crate::services::maintenance;
 use crate::services::outbox_poller;
@@ -45,12 +46,13 @@ pub(super) async fn run(
     // Loaded before the database is opened: without valid documents the server does not start.
     let documents = Documents::load(&settings)?;
     // Registered before anything is written, because a signal can arrive at any time.
-    let mut stop = pin!(stop_signal()?);
+    let mut signals = StopSignals::register()?;
+    ignore_other_signals()?;
     let migrations = if arguments.migrate { Migrations::Apply } else { Migrations::Require };
     let demo_data = if arguments.demo { DemoData::Load } else { DemoData::Skip };
     let (database, catalogue) = tokio::select! {
         prepared = prepare(&settings, migrations, demo_data) => prepared?,
-        () = &mut stop => return Ok(ExitCode::SUCCESS),
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
 
     if !users::has_users(&database.session()).await? {
@@ -59,7 +61,7 @@ pub(super) async fn run(
         );
     }
     let listener = bind(&mut settings).await?;
-    let limits = settings.limits.clone();
+    let internal_listener = bind_internal(&settings).await?;
     let poller_database = database.with_dedicated_pool(&settings).await?;
     let address = settings.server.listen;
     let app = App::new(settings, documents, database.clone(), catalogue);
@@ -67,18 +69,20 @@ pub(super) async fn run(
     telemetry::print_line(&format!("wasteland-tarot listens on http://{address}"));
 
     let tasks = BackgroundTasks::spawn(&app.services, &database, poller_database);
-    let mut stopped_at = None;
+    let internal = internal_listener.map(|listener| serve_internal(&app, listener));
+    let mut deadline = Instant::now();
     let stop = async {
-        stop.await;
-        stopped_at = Some(Instant::now());
-        app.stopping.cancel();
+        deadline = stop(&app, &mut signals).await;
+        deadline
     };
-    let mut drained = connections::serve(listener, http::service(&app), &limits, stop).await;
-    let deadline = stopped_at.unwrap_or_else(Instant::now) + limits.shutdown_timeout;
+    let service = http::service(&app);
+    let respond = move |request| service.clone().respond(request);
+    let mut drained = Connections::public(&app).serve(listener, respond, stop).await;
     // Mutations of clients that disconnected are finished too.
     app.writes.close();
     drained &= timeout_at(deadline, app.writes.wait()).await.is_ok();
     drained &= tasks.stop(deadline).await;
+    drop(internal);
     drop(app);
     database.close().await;
     if !drained {
@@ -96,6 +100,30 @@ async fn bind(settings: &mut Settings) -> Result<TcpListener, Failure> {
         .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
     settings.server.listen = listener.local_addr()?;
     Ok(listener)
+}
+
+/// Binds the address of health checks, if there is one.
+async fn bind_internal(settings: &Settings) -> Result<Option<TcpListener>, Failure> {
+    let Some(address) = settings.server.metrics_listen else { return Ok(None) };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("METRICS_LISTEN={address}: {error}"))?;
+    telemetry::print_line(&format!("health checks on http://{}", listener.local_addr()?));
+    Ok(Some(listener))
+}
+
+/// Serves health checks until the guard is dropped.
+fn serve_internal(app: &Arc<App>, listener: TcpListener) -> DropGuard {
+    let end = CancellationToken::new();
+    let ended = end.clone().cancelled_owned();
+    let router = http::internal_router(app);
+    let respond = move |request| router.clone().oneshot(request);
+    let stop = async {
+        ended.await;
+        Instant::now()
+    };
+    tokio::spawn(Connections::internal(app).serve(listener, respond, stop));
+    end.drop_guard()
 }
 
 /// Running background tasks.
@@ -125,15 +153,64 @@ impl BackgroundTasks {
     }
 }
 
-/// Completes at SIGTERM or SIGINT.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// Signals that stop the server.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn register() -> Result<Self, Failure> {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        Ok(Self { terminate: signal(terminate)?, interrupt: signal(interrupt)? })
+    }
+
+    /// Completes at the next one.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        tracing::info!("stopping: no new requests, those in flight are finished");
-    })
+    }
+}
+
+/// Keeps the process alive at signals that tell other programs to read their settings or logs anew.
+fn ignore_other_signals() -> Result<(), Failure> {
+    for (kind, name) in [(SignalKind::hangup(), "SIGHUP"), (SignalKind::user_defined1(), "SIGUSR1")]
+    {
+        let mut received = signal(kind)?;
+        tokio::spawn(async move {
+            while received.recv().await.is_some() {
+                tracing::info!(
+                    signal = name,
+                    "ignored a signal; settings are read at the start only"
+                );
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Waits for a signal, and then for the shutdown delay: the server is not ready, and still serves until balancers
+/// have found out. A second signal ends the delay. Returns the time at which all must be finished.
+async fn stop(app: &App, signals: &mut StopSignals) -> Instant {
+    signals.next().await;
+    let settings = &app.services.settings;
+    let deadline = Instant::now() + settings.limits.shutdown_timeout;
+    let delay = settings.shutdown_delay();
+    app.leaving.cancel();
+    if !delay.is_zero() {
+        let delay_ms = settings.shutdown_delay().as_millis();
+        tracing::info!(
+            delay_ms,
+            "about to stop: not ready, and serving until the shutdown delay ends"
+        );
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = signals.next() => {}
+        }
+    }
+    tracing::info!("stopping: no new requests, those in flight are finished");
+    app.stopping.cancel();
+    deadline
 }

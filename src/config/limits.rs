@@ -4,16 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{count, milliseconds, seconds, whole_number};
-
-/// Pause after a failed accept, when no file descriptors are left, say.
-pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
-
-/// Maximum number of requests in flight on one HTTP/2 connection.
-pub const STREAMS_MAXIMUM: u32 = 100;
-
-/// Size of the buffer for bytes that are discarded after the server has closed its side of a connection.
-pub const LINGER_BUFFER_BYTES: usize = 8 * 1024;
+use super::connections::connections;
+use super::{count, milliseconds, seconds};
 
 /// Bytes of the errors of a refusal, which stays small however many mistakes a document has. One error is
 /// sent in any case.
@@ -27,9 +19,6 @@ pub const MESSAGE_CHARACTERS: usize = 200;
 
 /// Cost points of a statistic over all readings of a user.
 pub const STATISTICS_COST: u64 = 200;
-
-/// Upper bound of `MAX_CONNECTIONS`: more sockets than one process can have.
-const CONNECTIONS_MAXIMUM: usize = 1_000_000;
 
 /// Limits of one document, checked before the GraphQL library parses it.
 #[derive(Debug, Clone, Args)]
@@ -174,13 +163,9 @@ pub struct Limits {
     #[arg(id = "linger_timeout_ms", long = "linger-timeout-ms", env = "LINGER_TIMEOUT_MS", value_parser = milliseconds, default_value = "2000", global = true, hide_env_values = true)]
     pub linger_timeout: Duration,
 
-    /// Timeout of a graceful shutdown, in seconds
-    #[arg(id = "shutdown_timeout", long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "30", global = true, hide_env_values = true)]
+    /// Timeout of a graceful shutdown, `SHUTDOWN_DELAY_MS` included, in seconds
+    #[arg(id = "shutdown_timeout", long = "shutdown-timeout", env = "SHUTDOWN_TIMEOUT", value_parser = seconds, default_value = "25", global = true, hide_env_values = true)]
     pub shutdown_timeout: Duration,
-}
-
-fn connections(text: &str) -> Result<usize, String> {
-    whole_number(text, 1, CONNECTIONS_MAXIMUM)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod cache;
+pub mod connections;
 pub mod content;
 pub mod database;
 pub mod export;
@@ -18,9 +19,16 @@ pub mod session_cookie;
 
 mod sources;
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
 
 pub use sources::{SettingsError, parse_command_line};
+
+use crate::domain::web_origin::WebOrigin;
+
+/// Default of `SHUTDOWN_DELAY_MS` in production: balancers find out within this time that a server is not ready.
+const PRODUCTION_SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// Deployment environment; several defaults depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -84,6 +92,10 @@ pub struct Settings {
     #[command(flatten)]
     pub limits: limits::Limits,
 
+    /// Client connections.
+    #[command(flatten)]
+    pub connections: connections::ConnectionSettings,
+
     /// Exports.
     #[command(flatten)]
     pub export: export::ExportSettings,
@@ -144,6 +156,16 @@ impl Settings {
                 ),
             });
         }
+        self.validate_unsent_bytes()?;
+        let shutdown_timeout = self.limits.shutdown_timeout;
+        if self.shutdown_delay() >= shutdown_timeout {
+            return Err(SettingsError::Invalid {
+                name: "SHUTDOWN_DELAY_MS".to_owned(),
+                value: self.shutdown_delay().as_millis().to_string(),
+                source_name: "beside SHUTDOWN_TIMEOUT".to_owned(),
+                expected: format!("less than {}", shutdown_timeout.as_millis()),
+            });
+        }
         if self.is_production() && self.auth.jwt_secret.is_none() {
             return Err(SettingsError::Invalid {
                 name: "JWT_SECRET".to_owned(),
@@ -153,6 +175,29 @@ impl Settings {
             });
         }
         self.session_cookie.validate(self.server.public_url.as_deref())
+    }
+
+    /// A whole response fits into each bound of the bytes of responses.
+    fn validate_unsent_bytes(&self) -> Result<(), SettingsError> {
+        let settings = &self.connections;
+        let bounds = [
+            ("MAX_RESPONSE_BYTES", self.limits.response_bytes),
+            ("MAX_UNSENT_BYTES_PER_CONNECTION", settings.unsent_bytes_per_connection),
+            ("MAX_UNSENT_BYTES_PER_ADDRESS", settings.unsent_bytes_per_address),
+            ("MAX_UNSENT_BYTES", settings.unsent_bytes),
+        ];
+        for pair in bounds.windows(2) {
+            let [(name, value), (wider, maximum)] = pair else { continue };
+            if value > maximum {
+                return Err(SettingsError::Invalid {
+                    name: (*name).to_owned(),
+                    value: value.to_string(),
+                    source_name: format!("beside {wider}"),
+                    expected: format!("at most {maximum}"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Public URL of the server, without a trailing slash.
@@ -172,6 +217,27 @@ impl Settings {
     #[must_use]
     pub fn introspection(&self) -> bool {
         self.server.introspection.unwrap_or(!self.is_production())
+    }
+
+    /// Effective value of `SHUTDOWN_DELAY_MS`.
+    #[must_use]
+    pub fn shutdown_delay(&self) -> Duration {
+        let default = if self.is_production() { PRODUCTION_SHUTDOWN_DELAY } else { Duration::ZERO };
+        self.server.shutdown_delay.unwrap_or(default)
+    }
+
+    /// Effective value of `ALLOWED_HOSTS`; empty if every host is allowed.
+    #[must_use]
+    pub fn allowed_hosts(&self) -> Vec<String> {
+        let hosts = &self.server.allowed_hosts;
+        if hosts.iter().any(|host| host == "*") {
+            return Vec::new();
+        }
+        let public_url = self.server.public_url.as_deref().filter(|_| self.is_production());
+        match public_url.and_then(WebOrigin::of_url) {
+            Some(origin) if hosts.is_empty() => vec![origin.host().to_owned()],
+            _ => hosts.clone(),
+        }
     }
 
     /// Effective value of `DATABASE_POOL_SIZE`.

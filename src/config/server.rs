@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::yes_or_no;
+use super::{milliseconds, milliseconds_or_none, yes_or_no};
 use crate::domain::web_origin::WebOrigin;
 
 /// Path of the API.
@@ -23,9 +23,25 @@ pub struct ServerSettings {
     #[arg(long, env = "LISTEN", value_parser = listen, default_value = "127.0.0.1:8000", global = true, hide_env_values = true)]
     pub listen: SocketAddr,
 
+    /// Address and port of a second listener, for health checks alone
+    #[arg(long, env = "METRICS_LISTEN", value_parser = listen, global = true, hide_env_values = true)]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Public URL of the server (default: http:// and LISTEN)
     #[arg(long, env = "PUBLIC_URL", value_parser = public_url, global = true, hide_env_values = true)]
     pub public_url: Option<String>,
+
+    /// Hosts that requests may name, comma separated; `*` for any, `*.app.example` for any one label (default: any; in production that of `PUBLIC_URL`)
+    #[arg(long, env = "ALLOWED_HOSTS", value_parser = allowed_host, value_delimiter = ',', global = true, hide_env_values = true)]
+    pub allowed_hosts: Vec<String>,
+
+    /// Maximum time of a readiness probe, in milliseconds
+    #[arg(id = "readiness_timeout_ms", long = "readiness-timeout-ms", env = "READINESS_TIMEOUT_MS", value_parser = milliseconds, default_value = "500", global = true, hide_env_values = true)]
+    pub readiness_timeout: Duration,
+
+    /// Time for which a server that was told to stop still serves while it is not ready, in milliseconds (default: 0; 5000 in production)
+    #[arg(id = "shutdown_delay_ms", long = "shutdown-delay-ms", env = "SHUTDOWN_DELAY_MS", value_parser = milliseconds_or_none, global = true, hide_env_values = true)]
+    pub shutdown_delay: Option<Duration>,
 
     /// Allowed CORS origins, comma separated; `*` for any, `https://*.app.example` for any one label
     #[arg(long, env = "CORS_ORIGINS", value_parser = origin, value_delimiter = ',', global = true, hide_env_values = true)]
@@ -70,6 +86,14 @@ fn matches_origin(pattern: &str, origin: &str) -> bool {
         .is_some_and(is_label)
 }
 
+/// True if a pattern of `ALLOWED_HOSTS` matches a host in lower case without brackets.
+#[must_use]
+pub fn matches_host(pattern: &str, host: &str) -> bool {
+    let pattern = pattern.trim_matches(['[', ']']);
+    let Some(domain) = pattern.strip_prefix("*.") else { return pattern == host };
+    host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && rest == domain)
+}
+
 const fn is_label_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
@@ -105,6 +129,17 @@ fn origin(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("origins such as https://app.example or https://*.app.example, comma separated, or *"
+        .to_owned())
+}
+
+/// A host without a port: a name, whose first label may be `*`, an address, or `*` alone.
+fn allowed_host(text: &str) -> Result<String, String> {
+    let text = text.trim().to_ascii_lowercase();
+    let is_bracketed = text.starts_with('[') && is_authority(&text) && text.ends_with(']');
+    if text == "*" || is_host(&text) || is_bracketed {
+        return Ok(text);
+    }
+    Err("hosts without ports, such as app.example or *.app.example, comma separated, or *"
         .to_owned())
 }
 
@@ -183,6 +218,32 @@ mod tests {
             "null",
         ] {
             assert!(origin(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn allowed_hosts_are_names_and_addresses_without_ports() {
+        for (given, read) in [
+            ("*", "*"),
+            ("app.example", "app.example"),
+            (" App.Example ", "app.example"),
+            ("*.app.example", "*.app.example"),
+            ("localhost", "localhost"),
+            ("10.0.0.1", "10.0.0.1"),
+            ("[2001:DB8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(allowed_host(given), Ok(read.to_owned()), "{given}");
+        }
+        for given in [
+            "",
+            "app.example:443",
+            "https://app.example",
+            "*.example",
+            "a*.example",
+            "[::1]:80",
+            "[x]",
+        ] {
+            assert!(allowed_host(given).is_err(), "{given}");
         }
     }
 

@@ -51,7 +51,7 @@ impl ReadinessProbe {
         let probe = async {
             let _turn = self.turn.lock().await;
             // Ends before the probe does, so that an unreachable database is reported as such.
-            let deadline = limit.mul_f64(0.8);
+            let deadline = limit / 2;
             let options = SessionOptions {
                 deadline,
                 acquire_timeout: AcquireTimeout { pool_timeout: deadline, give_up_at: None },

@@ -55,9 +55,7 @@ impl WebOrigin {
     /// `true` for loopback names: `localhost`, `*.localhost`, 127.0.0.0/8 and `::1`.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost"
-            || self.host.ends_with(".localhost")
-            || self.ip().is_some_and(|address| address.to_canonical().is_loopback())
+        is_loopback_host(&self.host)
     }
 
     /// `true` for the address of a server that listens on all interfaces, loopback included.
@@ -87,6 +85,15 @@ impl WebOrigin {
     fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
+}
+
+/// `true` for a host in lower case, without brackets, that names the same machine.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 #[cfg(test)]

@@ -71,7 +71,8 @@ impl ClientAddresses {
         address
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    /// True for a trusted proxy.
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.trusted.iter().any(|network| network.contains(&address))
     }

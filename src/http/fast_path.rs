@@ -25,6 +25,7 @@ use super::host::has_valid_host;
 use super::negotiation::accepts_no_encoding;
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
+use super::response_budget::ConnectionBudget;
 use super::state::{App, GRAPHQL_PATHS};
 use crate::cache::response_cache::CachedResponse;
 use crate::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
@@ -80,7 +81,8 @@ impl FastPath {
         Some(Hit { entry, cached })
     }
 
-    /// The cached response; `None` for a client above its rate limit, which the router refuses.
+    /// The cached response; `None` for a client above its rate limit, or with too many unsent bytes, which the
+    /// router refuses.
     fn respond_from_cache(
         &self,
         hit: Hit,
@@ -90,6 +92,14 @@ impl FastPath {
         let Hit { entry, cached } = hit;
         let services = &self.app.services;
         let address = self.app.client_addresses.find(request.extensions(), request.headers());
+        let connection = request.extensions().get::<ConnectionBudget>();
+        let reservation = match connection {
+            Some(connection) => {
+                let bytes = u64::try_from(cached.body.len()).ok()?;
+                Some(self.app.response_budget.reserve(connection, address, bytes)?)
+            }
+            None => None,
+        };
         let remaining = services.rate_limits.check_request(RateLimitKey::address(address)).ok()?;
         services.cache.responses().count_hit();
         self.app
@@ -108,7 +118,11 @@ impl FastPath {
             headers.insert(header::CONTENT_LENGTH, cached.body.len().into());
             (StatusCode::OK, cached.body)
         };
-        let mut response = Response::new(Body::from(body));
+        let body = Body::from(body);
+        let mut response = Response::new(match reservation {
+            Some(reservation) => reservation.hold(body),
+            None => body,
+        });
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         let cache_headers = CacheHeaders {
@@ -140,6 +154,7 @@ fn is_memoizable(app: &App, request: &Request) -> bool {
     (is_get || request.method() == Method::POST)
         && graphql_path(request).is_some()
         && has_valid_host(request)
+        && app.allowed_hosts.allow(request)
         && !request.headers().contains_key(header::CONTENT_ENCODING)
         && !request.headers().contains_key(header::AUTHORIZATION)
         && !request.headers().contains_key(CONSISTENCY_TOKEN)

@@ -1,30 +1,48 @@
 //! Liveness and readiness probes.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::state::App;
-use crate::db::{DbError, migrations};
+use crate::db::{DbError, PrimaryStatus};
+
+/// Paths of the probes.
+pub(super) const HEALTH_PATHS: [&str; 3] = ["/health", "/health/live", "/health/ready"];
+
+/// Routes of the probes.
+pub(super) fn routes() -> Router<Arc<App>> {
+    let [health, live_path, ready_path] = HEALTH_PATHS;
+    Router::new()
+        .route(health, get(ready))
+        .route(live_path, get(live))
+        .route(ready_path, get(ready))
+}
 
 /// `GET /health/live`: 200 while the process responds.
-pub async fn live() -> Json<Value> {
+async fn live() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /health/ready`: 200 if the database responds and has every migration, or if a replica can still be
-/// read; else 503 with the problem.
-pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
-    let until = Instant::now() + app.services.settings.database.deadline;
-    let problem = match migrations::missing(&app.database.session_until(until)).await {
-        Ok(missing) if missing.is_empty() => {
+/// `GET /health` and `GET /health/ready`: 200 if the database takes writes and has every migration, or if a
+/// replica can still be read; else 503 with the problem.
+async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    if app.leaving.is_cancelled() {
+        return unready("server", "the server is about to stop");
+    }
+    let limit = app.services.settings.server.readiness_timeout;
+    let problem = match app.database.primary_status(limit).await {
+        Ok(PrimaryStatus { missing_migrations: 0, is_read_only: false }) => {
             return (StatusCode::OK, Json(json!({ "status": "ok", "database": "ok" })));
         }
-        Ok(missing) => return unready(&format!("{} migrations are missing", missing.len())),
+        Ok(PrimaryStatus { missing_migrations: 0, .. }) => "the database is read-only".to_owned(),
+        Ok(PrimaryStatus { missing_migrations, .. }) => {
+            return unready("database", &format!("{missing_migrations} migrations are missing"));
+        }
         Err(DbError::Deadline { .. }) => "the database does not answer".to_owned(),
         Err(error) => error.to_string(),
     };
@@ -33,10 +51,11 @@ pub async fn ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
         let body = json!({ "status": "ok", "database": "read only", "problem": problem });
         return (StatusCode::OK, Json(body));
     }
-    unready(&problem)
+    unready("database", &problem)
 }
 
-fn unready(problem: &str) -> (StatusCode, Json<Value>) {
-    let body = json!({ "status": "unready", "database": problem });
+/// 503 with the part that is not ready, and the reason.
+fn unready(part: &str, reason: &str) -> (StatusCode, Json<Value>) {
+    let body = json!({ "status": "unready", part: reason });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }

@@ -1,7 +1,9 @@
 //! Host of a request. A request without a valid one may be understood in another way by a proxy, so it is
 //! rejected before any handler.
 
-use axum::extract::{Extension, Request};
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Version, header};
 use axum::middleware::Next;
@@ -10,17 +12,23 @@ use axum::response::Response;
 use super::graphql::error::HttpError;
 use super::graphql::response::GraphqlResponse;
 use super::request_log::RequestId;
+use super::state::App;
 
-/// Rejects a request without a valid host.
+/// Rejects a request without a valid host, or for one that is not served.
 pub(super) async fn require_host(
+    State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
     request: Request,
     next: Next,
 ) -> Response {
-    if has_valid_host(&request) {
+    let error = if !has_valid_host(&request) {
+        HttpError::invalid_host()
+    } else if !app.allowed_hosts.allow(&request) {
+        HttpError::misdirected()
+    } else {
         return next.run(request).await;
-    }
-    GraphqlResponse::from(HttpError::invalid_host()).into_response(&id)
+    };
+    GraphqlResponse::from(error).into_response(&id)
 }
 
 /// True if the request names its host as its version of HTTP demands. HTTP/1.1: in one `Host` header, which
@@ -38,6 +46,14 @@ pub(super) fn has_valid_host(request: &Request) -> bool {
         }
         (Some(_), Some(_)) => false,
     }
+}
+
+/// Host of a request with a valid one, without its port; `None` where it is absent or empty.
+pub(super) fn host(request: &Request) -> Option<String> {
+    // The target decides, also over HTTP/1 where it is a whole URL (RFC 9112, section 3.2.2).
+    let authority = request.uri().authority();
+    let in_header = || request.headers().get(header::HOST).and_then(host_of);
+    authority.cloned().or_else(in_header).map(|authority| authority.host().to_owned())
 }
 
 /// Host in a `Host` header, with its port if there is one.

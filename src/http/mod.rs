@@ -1,5 +1,7 @@
 //! HTTP: routes, and the layers that every request passes in order.
 
+mod address_quota;
+mod allowed_hosts;
 pub mod client_address;
 mod compression;
 pub mod connections;
@@ -14,6 +16,7 @@ mod host;
 pub mod negotiation;
 pub mod rate_limit;
 pub mod request_log;
+mod response_budget;
 mod session_cookie;
 pub mod share;
 mod state;
@@ -23,21 +26,25 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, Request};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
 
+use crate::graphql::errors::without_user_errors;
+use crate::services::rate_limits::RateLimitKey;
 use compression::{compression, exclude_unnamed_zstd};
 use cors::cors;
 pub use fast_path::FastPath;
 use graphql::error::HttpError;
 use graphql::handler;
 use graphql::response::GraphqlResponse;
+use health::HEALTH_PATHS;
 use host::require_host;
 use request_log::RequestId;
+use response_budget::bound_unsent_bytes;
 pub use state::App;
 use state::GRAPHQL_PATHS;
 
@@ -51,21 +58,34 @@ pub fn service(app: &Arc<App>) -> FastPath {
 fn router(app: &Arc<App>) -> Router {
     Router::new()
         .route("/", get(graphiql::page))
+        .route("/graphiql/assets/{file}", get(graphiql::asset))
+        .merge(health::routes())
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(app), limit_by_address))
+        // These count their requests themselves, by account where somebody is signed in.
         .route(GRAPHQL_PATHS[0], any(handler::handle))
         .route(GRAPHQL_PATHS[1], any(handler::handle))
-        .route("/graphiql/assets/{file}", get(graphiql::asset))
         .route("/s/{token}", get(share::page))
         .route("/export/readings.json", any(export::readings_json))
         .route("/export/readings.csv", any(export::readings_csv))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .fallback(not_found)
         .with_state(Arc::clone(app))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), bound_unsent_bytes))
         .layer(compression())
         .layer(middleware::map_request(exclude_unnamed_zstd))
         .layer(middleware::from_fn(catch_panic))
         .layer(cors(&app.services.settings.server))
-        .layer(middleware::from_fn(require_host))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), require_host))
+        .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn(request_log::log_request))
+}
+
+/// Routes of `METRICS_LISTEN`, for programs of the operator: no limits of clients.
+pub fn internal_router(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(health::routes())
+        .fallback(not_found)
+        .with_state(Arc::clone(app))
+        .layer(middleware::from_fn(catch_panic))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
 }
@@ -86,6 +106,24 @@ async fn catch_panic(
         .catch_unwind()
         .await
         .unwrap_or_else(|_| GraphqlResponse::from(HttpError::internal()).into_response(&id))
+}
+
+/// Counts a request against the rate limit of its address. Probes of this machine are not counted: an orchestrator
+/// must not lose sight of a server.
+async fn limit_by_address(
+    State(app): State<Arc<App>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = app.client_addresses.find(request.extensions(), request.headers());
+    let is_own_probe =
+        address.to_canonical().is_loopback() && HEALTH_PATHS.contains(&request.uri().path());
+    let counted = || app.services.rate_limits.check_request(RateLimitKey::address(address));
+    if !is_own_probe && let Err(error) = without_user_errors(counted()) {
+        return GraphqlResponse::from(HttpError::from(error)).into_response(&id);
+    }
+    next.run(request).await
 }
 
 async fn security_headers(request: Request, next: Next) -> Response {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::allowed_hosts::AllowedHosts;
 use super::client_address::ClientAddresses;
 use super::graphql::request_memo::RequestMemo;
+use super::response_budget::ResponseBudget;
 use crate::config::Settings;
 use crate::config::server::GRAPHQL_PATH;
 use crate::db::Database;
@@ -33,9 +35,15 @@ pub struct App {
     pub documents: Documents,
     /// Addresses of clients behind trusted proxies.
     pub client_addresses: ClientAddresses,
+    /// Hosts that requests may name.
+    pub allowed_hosts: AllowedHosts,
+    /// Bytes of responses that wait to be sent.
+    pub response_budget: ResponseBudget,
     /// Running mutations. The database is closed after the last one.
     pub writes: TaskTracker,
-    /// Cancelled at shutdown: long-running responses end early.
+    /// Cancelled when the server is about to stop: it is not ready, and clients of HTTP/1 move to other servers.
+    pub leaving: CancellationToken,
+    /// Cancelled when it stops: long-running responses end early.
     pub stopping: CancellationToken,
 }
 
@@ -53,9 +61,12 @@ impl App {
             request_memo: RequestMemo::new(&settings.cache),
             documents,
             client_addresses: ClientAddresses::new(&settings.rate_limits),
+            allowed_hosts: AllowedHosts::new(&settings),
+            response_budget: ResponseBudget::new(&settings.connections),
             services: Arc::new(Services::new(settings, catalogue)),
             database,
             writes: TaskTracker::new(),
+            leaving: CancellationToken::new(),
             stopping: CancellationToken::new(),
         })
     }

@@ -91,7 +91,7 @@ fn listen_url(stdout: ChildStdout) -> Option<String> {
 /// A running server. It is killed if the test does not stop it.
 pub struct Server {
     child: Child,
-    url: String,
+    pub url: String,
     log: Option<JoinHandle<String>>,
 }
 
@@ -127,13 +127,13 @@ impl Server {
         Ok(Self { url, child, log: Some(log) })
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let order = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &order]).status().expect("a shell").success());
     }
 
     /// Waits until the program has ended; its exit code and its log.
-    fn wait(mut self) -> (Option<i32>, String) {
+    pub fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ends");
         let log = self.log.take().expect("taken once").join().expect("the log is read");
         (status.code(), log)
@@ -144,7 +144,7 @@ impl Server {
         self.wait()
     }
 
-    async fn connect(&self) -> RawConnection {
+    pub async fn connect(&self) -> RawConnection {
         RawConnection::open_to(&self.url).await
     }
 
@@ -624,10 +624,10 @@ fn an_empty_value_is_rejected_or_means_none() {
 }
 
 /// Text settings, which accept numbers too.
-const TEXTS: [&str; 2] = ["LOG", "REFRESH_COOKIE_NAME"];
+const TEXTS: [&str; 3] = ["ALLOWED_HOSTS", "LOG", "REFRESH_COOKIE_NAME"];
 
 /// Numbers of which none is a sensible one.
-const MAY_BE_ZERO: [&str; 11] = [
+const MAY_BE_ZERO: [&str; 12] = [
     "ADMIN_RATE",
     "CACHE_TTL_JITTER",
     "DATABASE_MAX_OVERFLOW",
@@ -638,6 +638,7 @@ const MAY_BE_ZERO: [&str; 11] = [
     "RATE_LIMIT_COST",
     "REGISTRATION_RATE",
     "RESPONSE_CACHE_BYTES",
+    "SHUTDOWN_DELAY_MS",
     "SLOW_QUERY_MS",
 ];
 
@@ -771,6 +772,34 @@ fn the_settings_file_takes_numbers_and_yes_or_no() {
     fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
     let server = Server::start(folder.path(), &[], &[]);
     assert_eq!(server.stop(), (Some(0), String::new()));
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_one_line() {
+    let folder = folder();
+    let cases = [
+        (
+            &["--shutdown-delay-ms=1000", "--shutdown-timeout=1"][..],
+            "SHUTDOWN_DELAY_MS=\"1000\" (beside SHUTDOWN_TIMEOUT): less than 1000",
+        ),
+        (
+            &["--max-response-bytes=16777217"],
+            "MAX_RESPONSE_BYTES=\"16777217\" (beside MAX_UNSENT_BYTES_PER_CONNECTION): at most 16777216",
+        ),
+        (
+            &["--max-unsent-bytes-per-connection=67108865"],
+            "MAX_UNSENT_BYTES_PER_CONNECTION=\"67108865\" (beside MAX_UNSENT_BYTES_PER_ADDRESS): \
+             at most 67108864",
+        ),
+        (
+            &["--max-unsent-bytes=67108863"],
+            "MAX_UNSENT_BYTES_PER_ADDRESS=\"67108864\" (beside MAX_UNSENT_BYTES): at most 67108863",
+        ),
+    ];
+    for (flags, expected) in cases {
+        let arguments = [&["serve"], flags].concat();
+        assert_eq!(refusal(&execute(folder.path(), &[], &arguments)), expected);
+    }
 }
 
 #[test]

@@ -1223,8 +1223,11 @@ on_both_databases! {
         let app = TestApp::start(engine).await;
         let live = send_request(app.request(Method::GET, "/health/live")).await;
         assert_eq!((live.status, live.body), (200, json!({ "status": "ok" })));
-        let ready = send_request(app.request(Method::GET, "/health/ready")).await;
-        assert_eq!((ready.status, ready.body), (200, json!({ "status": "ok", "database": "ok" })));
+        for path in ["/health", "/health/ready"] {
+            let ready = send_request(app.request(Method::GET, path)).await;
+            let expected = json!({ "status": "ok", "database": "ok" });
+            assert_eq!((ready.status, ready.body), (200, expected));
+        }
     }
 
     async fn a_server_whose_database_lacks_a_migration_is_live_and_not_ready(engine: Engine) {
@@ -1260,7 +1263,7 @@ on_both_databases! {
 #[tokio::test]
 async fn there_is_nothing_at_other_addresses() {
     let app = start(&[]).await;
-    for path in ["/nothing", "/graphql//", "/GraphQL", "/health", "/.env", "/%00", "/graphql/x"] {
+    for path in ["/nothing", "/graphql//", "/GraphQL", "/health/", "/.env", "/%00", "/graphql/x"] {
         for method in [Method::GET, Method::POST] {
             let response = send_request(app.request(method, path)).await;
             assert_eq!(response.header("content-type"), JSON, "{path}");

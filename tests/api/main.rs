@@ -62,6 +62,8 @@ mod response_cache;
 mod value_cache;
 
 // Databases.
+mod allowed_hosts;
+mod connection_limits;
 mod connection_pool;
 mod counters;
 mod database_outages;
@@ -70,7 +72,9 @@ mod golden;
 mod migrations;
 mod online_migrations;
 mod query_plans;
+mod readiness;
 mod replicas;
+mod shutdown;
 mod slow_queries;
 mod statement_counts;
 mod transactions;

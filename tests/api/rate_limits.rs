@@ -119,9 +119,40 @@ async fn requests_of_nobody_are_limited_by_address() {
     refused_request(&bad, "requests");
     let ada = users::Entity::find_by_id(id("ada")).one(&app.database.connect().await).await;
     assert_eq!(ada.expect("read").expect("a user").failed_logins, 0);
-    // Monitoring is not limited.
+    // Probes of this machine are not limited.
     let live = send_request(app.request(Method::GET, "/health/live")).await;
     assert_eq!(live.status, 200);
+}
+
+#[tokio::test]
+async fn pages_probes_and_what_is_not_there_count_as_requests() {
+    let app = start(&["--rate-limit=2", "--trusted-proxies=127.0.0.1"]).await;
+    let get = async |path: &str, address: &str| {
+        let request = app.request(Method::GET, path).header("x-forwarded-for", address);
+        send_request(request).await
+    };
+    let paths = ["/nothing", "/", "/health", "/health/live", "/health/ready", "/health/x"];
+    for (number, path) in paths.into_iter().enumerate() {
+        let address = format!("192.0.2.{number}");
+        for _ in 0..2 {
+            let status = get(path, &address).await.status;
+            assert_eq!(status, if path == "/nothing" || path == "/health/x" { 404 } else { 200 });
+        }
+        refused_request(&get(path, &address).await, "requests");
+        // They share one limit with all other requests.
+        refused_request(&from(&app, &address, &json!({ "query": QUERY })).await, "requests");
+    }
+    for address in ["127.0.0.1", "127.0.0.9", "::1"] {
+        for _ in 0..5 {
+            for path in ["/health", "/health/live", "/health/ready"] {
+                assert_eq!(get(path, address).await.status, 200, "{address}");
+            }
+        }
+    }
+    for _ in 0..2 {
+        assert_eq!(get("/nothing", "127.0.0.1").await.status, 404);
+    }
+    refused_request(&get("/nothing", "127.0.0.1").await, "requests");
 }
 
 #[tokio::test]

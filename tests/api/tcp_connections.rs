@@ -22,7 +22,7 @@ async fn start_with_one_place(flag: &str) -> TestApp {
 }
 
 /// Sends a request on a connection of its own, which is closed afterwards.
-async fn assert_serves(app: &TestApp) {
+pub async fn assert_serves(app: &TestApp) {
     let mut connection = RawConnection::open(app).await;
     connection.write(raw_post("connection: close\r\n", QUERY)).await;
     let response = connection.read_response().await;
@@ -205,7 +205,7 @@ async fn a_client_that_does_not_end_after_its_response_is_cut_off() {
 }
 
 /// Connects with a small window, so that little of a response fits into the kernel's buffers.
-async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
+pub async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
     let address = app.url.strip_prefix("http://").expect("an address of ours");
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
@@ -213,7 +213,7 @@ async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
 }
 
 /// The path of GraphiQL's script, the largest response that there is.
-async fn large_asset(app: &TestApp) -> String {
+pub async fn large_asset(app: &TestApp) -> String {
     let page = app.request(reqwest::Method::GET, "/").header("connection", "close");
     let page = page.send().await.expect("the page").text().await.expect("its text");
     let is_script = |text: &&str| {
@@ -226,7 +226,7 @@ async fn large_asset(app: &TestApp) -> String {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_its_response_is_cut_off() {
-    let app = start_with_one_place("--idle-timeout-ms=200").await;
+    let app = start_with_one_place("--write-timeout-ms=200").await;
     let path = large_asset(&app).await;
     let unread = connect_with_a_small_window(&app).await;
     // More responses than the kernel buffers for a client.
@@ -369,15 +369,24 @@ pub mod http2 {
     pub const HEADERS: u8 = 1;
     pub const RST_STREAM: u8 = 3;
     pub const SETTINGS: u8 = 4;
+    pub const PING: u8 = 6;
+    pub const GOAWAY: u8 = 7;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const END_STREAM: u8 = 1;
     pub const END_HEADERS: u8 = 4;
     pub const ACKNOWLEDGED: u8 = 1;
+    /// The reason of a server that refuses a stream above its maximum.
+    pub const REFUSED_STREAM: [u8; 4] = [0, 0, 0, 7];
+    /// The reason of a server that a client troubles too much.
+    pub const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
     /// The reason of a client that has lost its interest.
     pub const CANCEL: [u8; 4] = [0, 0, 0, 8];
     /// `SETTINGS_INITIAL_WINDOW_SIZE` = 0: nothing may be sent until the client says so.
     pub const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     /// `:status` 200, as the first byte of a block of headers.
     pub const STATUS_200: u8 = 0x88;
+    /// `:status` 503: the name by its index, and the value with Huffman codes.
+    pub const STATUS_503: [u8; 5] = [0x48, 0x83, 0x6C, 0x0C, 0xFF];
     /// `:status` 400.
     pub const STATUS_400: u8 = 0x8C;
 
@@ -414,6 +423,15 @@ pub mod http2 {
             block.extend(value.as_bytes());
         }
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+    }
+
+    /// Grants a stream, or with 0 the connection, more bytes.
+    pub fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
+        frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+    }
+
+    pub fn ping() -> Vec<u8> {
+        frame(PING, 0, 0, &[7; 8])
     }
 
     /// The kind, stream and payload of the next frame.

@@ -89,6 +89,7 @@ impl Bench {
             ("LOG", "warn".to_owned()),
             ("LISTEN", "127.0.0.1:0".to_owned()),
             ("RATE_LIMIT", "0".to_owned()),
+            ("MAX_CONNECTIONS_PER_ADDRESS", "100000".to_owned()),
             ("LOGIN_RATE", "0".to_owned()),
             ("LOGIN_FAILURE_RATE", "0".to_owned()),
             ("LOGIN_FAILURES", u16::MAX.to_string()),

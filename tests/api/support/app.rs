@@ -19,7 +19,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -29,7 +29,8 @@ use wasteland_tarot::config::Settings;
 use wasteland_tarot::db::seed::{SeedRows, insert_missing_seed};
 use wasteland_tarot::db::{Database, StartLock, migrations, now};
 use wasteland_tarot::graphql::documents::Documents;
-use wasteland_tarot::http::{self, App, connections};
+use wasteland_tarot::http::connections::Connections;
+use wasteland_tarot::http::{self, App};
 use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::outbox_poller;
 use wasteland_tarot::services::reference::load_reference;
@@ -253,6 +254,8 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--introspection=true".to_owned(),
         // Tests repeat requests to see what is executed; those of the response cache turn it on.
         "--response-cache-bytes=0".to_owned(),
+        // All clients of a test have one address.
+        "--max-connections-per-address=100000".to_owned(),
         // Tests send more requests than anybody may; those of the limits set them.
         "--rate-limit=0".to_owned(),
         "--login-rate=0".to_owned(),
@@ -361,10 +364,15 @@ impl TestApp {
         let documents = Documents::load(&settings).expect("every list has a bound");
         let app = App::new(settings, documents, opened, catalogue);
         let (stop, stopped) = oneshot::channel();
-        let (front, limits) = (http::service(&app), app.services.settings.limits.clone());
+        let (service, connections) = (http::service(&app), Connections::public(&app));
+        let shutdown_timeout = app.services.settings.limits.shutdown_timeout;
         tokio::spawn(async move {
-            let stopped = async { drop(stopped.await) };
-            connections::serve(listener, front, &limits, stopped).await;
+            let stopped = async {
+                drop(stopped.await);
+                tokio::time::Instant::now() + shutdown_timeout
+            };
+            let respond = move |request| service.clone().respond(request);
+            connections.serve(listener, respond, stopped).await;
         });
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { url, app, client, stop: Some(stop), poller: None, database }
@@ -535,6 +543,15 @@ impl RawConnection {
         let address = url.strip_prefix("http://").expect("an address of ours");
         let stream = TcpStream::connect(address).await.expect("the server accepts");
         Self { stream: BufReader::new(stream) }
+    }
+
+    /// From another address of this machine.
+    pub async fn open_from(app: &TestApp, from: [u8; 4]) -> Self {
+        let address = app.url.strip_prefix("http://").expect("an address of ours");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("every address of 127.0.0.0/8 is this machine");
+        let stream = socket.connect(address.parse().expect("an address")).await;
+        Self { stream: BufReader::new(stream.expect("the server accepts")) }
     }
 
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {

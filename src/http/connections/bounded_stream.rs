@@ -1,128 +1,40 @@
-//! Connections: their number and the time of each wait are bounded, so that slow or silent clients cannot
-//! lock others out.
+//! The bytes of a connection, with a bound for every time that it waits for its client.
 //!
-//! hyper bounds neither the time that a connection may idle nor the time until its first bytes, so both are
-//! bounded here, where the bytes are read.
+//! hyper bounds neither the time that a connection may idle nor the time until its first bytes, nor how slowly a
+//! client may read.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::Request;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use axum::http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::client_address::PeerAddress;
-use super::fast_path::FastPath;
-use crate::config::limits::{ACCEPT_RETRY, LINGER_BUFFER_BYTES, Limits, STREAMS_MAXIMUM};
-
-/// Serves until `stop` is done, then waits for the requests in flight, for at most
-/// `limits.shutdown_timeout`. Returns true if all of them have finished.
-pub async fn serve(
-    listener: TcpListener,
-    service: FastPath,
-    limits: &Limits,
-    stop: impl Future<Output = ()>,
-) -> bool {
-    let permits = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        let accepted = tokio::select! {
-            () = &mut stop => break,
-            accepted = accept(&listener, &permits) => accepted,
-        };
-        let accepted = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-                continue;
-            }
-        };
-        let watcher = graceful.watcher();
-        let (service, limits) = (service.clone(), limits.clone());
-        tokio::spawn(async move { serve_connection(accepted, service, &limits, watcher).await });
-    }
-    drop(listener);
-    timeout(limits.shutdown_timeout, graceful.shutdown()).await.is_ok()
-}
-
-/// An accepted connection.
-struct Accepted {
-    stream: TcpStream,
-    peer: PeerAddress,
-    /// Counts against `limits.connections` until it is dropped.
-    permit: OwnedSemaphorePermit,
-}
-
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> io::Result<Accepted> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok(Accepted { stream, peer: PeerAddress(address), permit })
-}
-
-async fn serve_connection(
-    Accepted { stream, peer, permit: _permit }: Accepted,
-    service: FastPath,
-    limits: &Limits,
-    watcher: Watcher,
-) {
-    let requests = Arc::new(Requests::default());
-    let stream = BoundedStream::new(stream, Arc::clone(&requests), limits);
-    let handler = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        let service = service.clone();
-        let in_flight = InFlight::enter(&requests);
-        async move {
-            let response = service.respond(request.map(Body::new)).await?;
-            // The request is in flight until the last byte of its body is produced.
-            Ok::<_, std::convert::Infallible>(response.map(|body| {
-                body.map_frame(move |frame| {
-                    let _in_flight = &in_flight;
-                    frame
-                })
-            }))
-        }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // A client may close its side of the connection once its request is sent, and still gets the response
-    // (RFC 9293, section 3.6).
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).half_close(true);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAXIMUM);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handler);
-    // A client that disconnects or breaks the protocol is no event for operators.
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
-        tracing::debug!(%error, "connection ended early");
-    }
-}
+use crate::config::connections::{ConnectionSettings, LINGER_BUFFER_BYTES};
+use crate::config::limits::Limits;
 
 /// Requests of a connection.
 #[derive(Default)]
-struct Requests {
+pub(super) struct Requests {
     in_flight: AtomicUsize,
     /// Number of requests so far.
     received: AtomicUsize,
+    /// Known from the first request on.
+    is_http2: AtomicBool,
 }
 
 /// Counts a request in flight until it is dropped, even half-way.
-struct InFlight(Arc<Requests>);
+pub(super) struct InFlight(Arc<Requests>);
 
 impl InFlight {
-    fn enter(requests: &Arc<Requests>) -> Self {
+    pub(super) fn enter(requests: &Arc<Requests>, version: Version) -> Self {
+        requests.is_http2.store(version == Version::HTTP_2, Ordering::Relaxed);
         requests.received.fetch_add(1, Ordering::Relaxed);
         requests.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(requests))
@@ -135,9 +47,9 @@ impl Drop for InFlight {
     }
 }
 
-/// A connection with a bounded time without a byte in either direction. Requests have a timeout of their own,
-/// but a client of HTTP/2 can forbid the server to send its response.
-struct BoundedStream {
+/// A connection with a bounded time in each of its states. Requests have a timeout of their own, and so has each
+/// response over HTTP/2 (`stream_progress.rs`).
+pub(super) struct BoundedStream {
     stream: TcpStream,
     requests: Arc<Requests>,
     /// Requests received until the last read.
@@ -150,7 +62,16 @@ struct BoundedStream {
     /// True once the client has closed its side.
     has_ended: bool,
     deadline: Pin<Box<Sleep>>,
-    write_deadline: Option<Pin<Box<Sleep>>>,
+    write_timeout: Duration,
+    write_minimum: usize,
+    pending_write: Option<PendingWrite>,
+}
+
+/// Bytes that the server wants to send and the socket does not take, because the client reads too slowly.
+struct PendingWrite {
+    /// Bytes taken since the deadline was set.
+    taken: usize,
+    deadline: Pin<Box<Sleep>>,
 }
 
 /// State of a connection: the event that it waits for.
@@ -167,7 +88,12 @@ enum ConnectionState {
 }
 
 impl BoundedStream {
-    fn new(stream: TcpStream, requests: Arc<Requests>, limits: &Limits) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        requests: Arc<Requests>,
+        limits: &Limits,
+        settings: &ConnectionSettings,
+    ) -> Self {
         Self {
             stream,
             requests,
@@ -179,7 +105,9 @@ impl BoundedStream {
             state: ConnectionState::ReadingHeader,
             has_ended: false,
             deadline: Box::pin(sleep_until(Instant::now() + limits.header_timeout)),
-            write_deadline: None,
+            write_timeout: settings.write_timeout,
+            write_minimum: settings.write_minimum,
+            pending_write: None,
         }
     }
 
@@ -213,9 +141,21 @@ impl BoundedStream {
         if is_in_flight {
             self.enter(ConnectionState::AwaitingResponse);
         } else if has_responded {
-            self.enter(ConnectionState::Idle);
+            // Also from Idle: the time begins anew with each response.
+            self.state = ConnectionState::Idle;
+            self.set_deadline();
         }
         is_in_flight
+    }
+
+    /// State after bytes of the client arrived while no request was in flight. Over HTTP/1 a request has begun.
+    /// Over HTTP/2 an idle client sends PING, SETTINGS and `WINDOW_UPDATE` frames, which neither begin a request nor
+    /// give it more time.
+    fn enter_state_after_read(&mut self) {
+        let is_http2 = self.requests.is_http2.load(Ordering::Relaxed);
+        if !(is_http2 && self.state == ConnectionState::Idle) {
+            self.enter(ConnectionState::ReadingHeader);
+        }
     }
 
     /// Reads until the client has closed its side as well, for a bounded time. A connection that is closed
@@ -234,29 +174,46 @@ impl BoundedStream {
         Poll::Ready(Ok(()))
     }
 
-    /// Bytes moved: the wait for the response begins anew.
+    /// Bytes moved: the wait for the response begins anew. A response that the client still takes may have left
+    /// hyper already.
     fn moved(&mut self) {
-        if self.state == ConnectionState::AwaitingResponse {
+        let is_taking = self.pending_write.is_some() && self.state == ConnectionState::Idle;
+        if self.state == ConnectionState::AwaitingResponse || is_taking {
             self.set_deadline();
         }
     }
 
-    /// Bounds the wait for a client that does not read: it is as silent as one that sends nothing.
-    fn poll_written<T>(
+    /// Bounds the wait for a client that does not read: within each write timeout it must take the minimum of
+    /// bytes, or all that waits to be sent.
+    fn poll_written(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.write_deadline = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let timeout = self.write_timeout;
+        let until = || Instant::now() + timeout;
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                self.moved();
+                if let Some(pending) = &mut self.pending_write {
+                    pending.taken += bytes;
+                    if pending.taken >= self.write_minimum {
+                        pending.taken = 0;
+                        pending.deadline.as_mut().reset(until());
+                    }
+                }
+                written
+            }
+            Poll::Ready(Err(_)) => written,
+            Poll::Pending => {
+                let pending = self.pending_write.get_or_insert_with(|| PendingWrite {
+                    taken: 0,
+                    deadline: Box::pin(sleep_until(until())),
+                });
+                ready!(pending.deadline.as_mut().poll(context));
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
         }
-        let bound = self.idle_timeout;
-        let deadline = self
-            .write_deadline
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + bound)));
-        ready!(deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -275,7 +232,7 @@ impl AsyncRead for BoundedStream {
                 if is_in_flight {
                     this.moved();
                 } else {
-                    this.enter(ConnectionState::ReadingHeader);
+                    this.enter_state_after_read();
                 }
                 Poll::Ready(read)
             }
@@ -294,9 +251,6 @@ impl AsyncWrite for BoundedStream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        if written.is_ready() {
-            self.moved();
-        }
         self.poll_written(context, written)
     }
 
@@ -306,9 +260,6 @@ impl AsyncWrite for BoundedStream {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        if written.is_ready() {
-            self.moved();
-        }
         self.poll_written(context, written)
     }
 
@@ -317,8 +268,9 @@ impl AsyncWrite for BoundedStream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.poll_written(context, flushed)
+        // hyper flushes once all that it wanted to send was taken.
+        self.pending_write = None;
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
