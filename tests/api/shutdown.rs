@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::{Server, folder};
 use crate::support::app::{RawConnection, RawResponse, raw_post};
 use crate::support::postgres_cluster::free_port;
+use crate::tcp_connections::http2;
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
@@ -59,6 +60,37 @@ async fn a_server_is_not_ready_and_serves_until_the_delay_ends_or_a_second_signa
         assert_eq!(connection.read_to_end().await, b"");
     }
     server.signal("TERM");
+    let (code, log) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[tokio::test]
+async fn a_connection_of_http_2_is_served_until_the_delay_ends_and_then_gets_goaway() {
+    let folder = folder();
+    let server = Server::start(folder.path(), &[], &AN_HOUR);
+    let mut connection = server.connect().await;
+    connection.write(http2::PREFACE).await;
+    connection.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+    let mut get = async |stream: u32| {
+        connection.write(http2::get(stream, "/health/live")).await;
+        loop {
+            match http2::next(&mut connection).await {
+                (http2::HEADERS, on, block) if on == stream => {
+                    break assert_eq!(block[0], http2::STATUS_200);
+                }
+                (http2::GOAWAY, ..) => panic!("goaway before the delay has ended"),
+                _ => {}
+            }
+        }
+    };
+    get(1).await;
+    server.signal("TERM");
+    wait_until_unready(&server.url).await;
+    get(3).await;
+    server.signal("TERM");
+    while http2::next(&mut connection).await.0 != http2::GOAWAY {}
+    // It does not acknowledge the PING by which hyper finds out that the client knows.
+    drop(connection);
     let (code, log) = server.wait();
     assert_eq!(code, Some(0), "{log}");
 }
