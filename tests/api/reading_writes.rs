@@ -16,7 +16,8 @@ use wasteland_tarot::domain::reading::Karma;
 use wasteland_tarot::domain::voice::VoiceKey;
 use wasteland_tarot::services::maintenance::sweep;
 
-use crate::support::app::{TestApp, data_of, on_both_databases};
+use crate::http::response_too_large;
+use crate::support::app::{TestApp, data_of, on_both_databases, send_request};
 use crate::support::fixtures::{
     card, category, category_id, crowd, drawn_cards, id, private, reading, reading_id, rows,
     spread, spread_id, user, user_id,
@@ -128,6 +129,29 @@ fn expected_words(app: &TestApp, cards: &Value, locale: Locale) -> (Value, Strin
 }
 
 on_both_databases! {
+    /// Absence of `data` says that nothing was executed, so it is there.
+    async fn a_reading_whose_response_is_too_large_is_stored_and_its_data_is_null(engine: Engine) {
+        let app = TestApp::start_with(engine, &["--max-response-bytes=4000"]).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        let query = "mutation ($input: CreateReadingInput!) { createReading(input: $input) {
+            reading { a: notes b: notes c: notes d: notes e: notes } } }";
+        let input = with(least(&app), &json!({ "notes": "n".repeat(1_000) }));
+        let body = json!({ "query": query, "variables": { "input": input } });
+        let token = app.token_of(id("ada"));
+        let media_types = ["application/graphql-response+json", "application/json"];
+        for (stored, media_type) in (1..).zip(media_types) {
+            let request = app.request(reqwest::Method::POST, "/graphql").bearer_auth(&token);
+            let request = request.header("accept", media_type);
+            let request = request.header("content-type", "application/json");
+            let response = send_request(request.body(body.to_string())).await;
+            assert_eq!(response.status, 200);
+            assert!(response.header("content-type").starts_with(media_type));
+            assert_eq!(response.body_without_request_id(), response_too_large(4_000));
+            let viewer = json!({ "readingQuota": { "used": stored }, "readings": { "totalCount": stored } });
+            assert_eq!(app.data_as(id("ada"), MADE).await, json!({ "viewer": viewer }));
+        }
+    }
+
     /// All fields, times to the microsecond included.
     async fn what_a_mutation_returns_is_what_is_stored(engine: Engine) {
         let app = start(engine).await;

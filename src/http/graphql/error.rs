@@ -129,10 +129,10 @@ impl HttpError {
 
     pub(super) fn response_too_large(maximum: usize) -> Self {
         let message = format!("the response is larger than {maximum} bytes; select less at a time");
-        Self::new(StatusCode::BAD_REQUEST, ErrorCode::QueryTooLarge, message)
+        // The operation was executed.
+        Self::new(StatusCode::OK, ErrorCode::QueryTooLarge, message)
             .with_detail("what", "response".into())
             .with_detail("maximum", maximum.into())
-            .of_document()
     }
 
     pub(super) fn timeout(status: StatusCode, message: &'static str) -> Self {

@@ -155,6 +155,19 @@ impl GraphqlResponse {
         }
     }
 
+    /// The response in place of one that is too large. Its operation was executed, and may have written, so it
+    /// has `data`: only a response without it says that nothing was executed.
+    fn of_too_large(too_large: &TooLarge) -> Self {
+        let response = Self::from(HttpError::response_too_large(too_large.maximum_bytes));
+        let body = match response.body {
+            Body::Refused { errors, maximum_bytes } => {
+                Body::Private { data: Value::Null, errors, maximum_bytes }
+            }
+            body => body,
+        };
+        Self { body, ..response }
+    }
+
     /// The response to a request that the response cache serves.
     pub(super) fn of_cached(body: CachedBody) -> Self {
         let CachedBody { cached, media_type, encoding, cache_headers, operation, cache_hit } = body;
@@ -240,9 +253,10 @@ impl GraphqlResponse {
         }
         let mut response = match body.into_response(status, media_type) {
             Ok(response) => response,
-            Err(TooLarge { maximum_bytes }) => {
-                let error = HttpError::response_too_large(maximum_bytes);
-                return Self::of_error(error, media_type).with_metrics(metrics).into_response(id);
+            Err(too_large) => {
+                // The headers stay: an operation that was executed may have set a cookie.
+                let response = Self { headers, metrics, ..Self::of_too_large(&too_large) };
+                return Self { media_type, ..response }.into_response(id);
             }
         };
         response.headers_mut().insert(header::VARY, HeaderValue::from_static(VARY));
