@@ -35,16 +35,17 @@ fn fetch_site(value: &HeaderValue) -> Option<FetchSite> {
     }
 }
 
-/// Refresh token of a request.
+/// Refresh token of a request. Cookies are bytes: other programs of the same host may set any (RFC 6265, section
+/// 5.2), and HTTP/2 sends each in a header of its own (RFC 9113, section 8.2.3).
 pub(super) fn refresh_token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, value)| *name == settings.session_cookie.name && !value.is_empty())
-        .map(|(_, value)| value.to_owned())
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(settings.session_cookie.name.as_bytes()))
+        .filter_map(|rest| std::str::from_utf8(rest.strip_prefix(b"=")?).ok())
+        .find(|value| !value.is_empty())
+        .map(str::to_owned)
 }
 
 /// `Set-Cookie` header of a change.

@@ -5,8 +5,11 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::accounts::{PASSWORD, failure_code, mutate, payload, registration, with};
+use crate::http::response_too_large;
 use crate::sessions::{Pair, SESSION, body, is_over, log_in, post, start};
-use crate::support::app::{Engine, TestApp, TestResponse, settings_with, try_settings};
+use crate::support::app::{
+    Engine, TestApp, TestResponse, send_request, settings_with, try_settings,
+};
 use crate::support::fixtures::id;
 use crate::support::mutations::failure;
 
@@ -144,6 +147,58 @@ async fn a_session_in_the_cookie_is_renewed_in_the_cookie() {
         assert_eq!(error["code"], "SESSION_EXPIRED");
         assert_eq!(error["message"], "there is no session; log in");
     }
+}
+
+/// RFC 6265, section 5.4: a browser sends all cookies of the host, whoever has set them.
+#[tokio::test]
+async fn other_cookies_may_have_any_bytes() {
+    let app = start(Engine::Sqlite, &["ada"], &[]).await;
+    let refresh = async |lines: &[&[u8]]| {
+        let request = app.request(reqwest::Method::POST, "/graphql");
+        let request = request.header("content-type", "application/json");
+        let request = request.body(body("refreshSession", SESSION, &json!({})).to_string());
+        send_request(lines.iter().fold(request, |request, line| request.header("cookie", *line)))
+            .await
+    };
+    let mut token = log_in_with_cookie(&app).await;
+    let others: [&[u8]; 4] = ["city=Zürich".as_bytes(), b"city=Z\xFCrich", b"\xFF", b"=;; ="];
+    for other in others {
+        let own = format!("refresh_token={token}");
+        let before = [other, b"; ", own.as_bytes()].concat();
+        token = cookie_of(&refresh(&[&before]).await);
+        let own = format!("refresh_token={token}; ");
+        let after = [own.as_bytes(), other].concat();
+        token = cookie_of(&refresh(&[&after]).await);
+        // As HTTP/2 may send them.
+        let own = format!("refresh_token={token}");
+        token = cookie_of(&refresh(&[other, own.as_bytes()]).await);
+    }
+    let own = |before: &[u8], name: &[u8]| [before, name, b"=", token.as_bytes()].concat();
+    for none in [
+        own(b"", b"refresh_token\xFC"),
+        own(b"\xFC", b"refresh_token"),
+        own(b"", b"x_refresh_token"),
+        own(b"", b"refresh_token2"),
+        b"refresh_token=\xFC".to_vec(),
+    ] {
+        let response = refresh(&[&none]).await;
+        assert_eq!(response.headers.get("set-cookie"), None, "{none:?}");
+        let error = &payload("refreshSession", response)["userErrors"][0];
+        assert_eq!(error["message"], "there is no session; log in", "{none:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_too_large_sets_the_cookie() {
+    let app = start(Engine::Sqlite, &["ada"], &["--max-response-bytes=100"]).await;
+    let response = log_in_from(&app, &[]).await;
+    let token = cookie_of(&response);
+    assert_eq!(
+        (response.status, response.body_without_request_id()),
+        (200, response_too_large(100))
+    );
+    let response = with_cookie(&app, &token, &[], REFRESH, &json!({})).await;
+    assert_ne!(cookie_of(&response), token);
 }
 
 #[tokio::test]

@@ -403,6 +403,12 @@ pub mod http2 {
     pub const AUTHORITY: u8 = 1;
     pub const HOST: u8 = 38;
     const PATH: u8 = 4;
+    const CONTENT_TYPE: u8 = 31;
+    /// Index of `cookie`.
+    pub const COOKIE: u8 = 32;
+    /// `:method` GET and POST.
+    const METHOD_GET: u8 = 0x82;
+    const METHOD_POST: u8 = 0x83;
 
     /// The headers of `GET {path}`, with nothing compressed.
     pub fn get(stream: u32, path: &str) -> Vec<u8> {
@@ -411,9 +417,23 @@ pub mod http2 {
 
     /// The same with other hosts.
     pub fn get_from(stream: u32, path: &str, hosts: &[(u8, &str)]) -> Vec<u8> {
-        // `:method` GET and `:scheme` http.
-        let mut block = vec![0x82, 0x86];
-        for (name, value) in [(PATH, path)].iter().chain(hosts) {
+        let headers = [&[(PATH, path)], hosts].concat();
+        frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(METHOD_GET, &headers))
+    }
+
+    /// `POST /graphql` with these headers and that body.
+    pub fn post(stream: u32, headers: &[(u8, &str)], body: &str) -> Vec<u8> {
+        let own = [(PATH, "/graphql"), (AUTHORITY, "test"), (CONTENT_TYPE, "application/json")];
+        let head = block(METHOD_POST, &[&own, headers].concat());
+        let head = frame(HEADERS, END_HEADERS, stream, &head);
+        [head, frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
+    }
+
+    /// A header block with nothing compressed.
+    fn block(method: u8, headers: &[(u8, &str)]) -> Vec<u8> {
+        // And `:scheme` http.
+        let mut block = vec![method, 0x86];
+        for (name, value) in headers {
             // A literal that is not indexed: four bits of the name's index, and the rest in a second byte.
             match name.checked_sub(15) {
                 None => block.push(*name),
@@ -422,7 +442,7 @@ pub mod http2 {
             block.push(u8::try_from(value.len()).expect("a short value"));
             block.extend(value.as_bytes());
         }
-        frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+        block
     }
 
     /// Grants a stream, or with 0 the connection, more bytes.
@@ -499,6 +519,29 @@ async fn a_request_of_http_2_names_one_host() {
         };
         assert_eq!(block[0], status, "{hosts:?}");
     }
+}
+
+/// RFC 9113, section 8.2.3.
+#[tokio::test]
+async fn http_2_may_send_each_cookie_in_a_header_of_its_own() {
+    let app = crate::sessions::start(Engine::Sqlite, &["ada"], &[]).await;
+    let session = crate::sessions::log_in(&app, "ada").await;
+    let own = format!("refresh_token={}", session.refresh);
+    let cookies = [(http2::COOKIE, "city=Zürich"), (http2::COOKIE, &*own), (http2::COOKIE, "a=b")];
+    let query = r#"{"query":"mutation { refreshSession(input: {}) { userErrors { code } } }"}"#;
+    let mut connection = RawConnection::open(&app).await;
+    connection.write(http2::PREFACE).await;
+    connection.write(http2::frame(http2::SETTINGS, 0, 0, &[])).await;
+    connection.write(http2::post(1, &cookies, query)).await;
+    let body = loop {
+        match http2::next(&mut connection).await {
+            (http2::DATA, 1, body) if !body.is_empty() => break body,
+            (http2::HEADERS, 1, block) => assert_eq!(block[0], http2::STATUS_200),
+            _ => {}
+        }
+    };
+    let body = String::from_utf8(body).expect("text");
+    assert_eq!(body, r#"{"data":{"refreshSession":{"userErrors":[]}}}"#);
 }
 
 #[tokio::test]
