@@ -156,6 +156,7 @@ fn is_memoizable(app: &App, request: &Request) -> bool {
         && has_valid_host(request)
         && app.allowed_hosts.allow(request)
         && !request.headers().contains_key(header::CONTENT_ENCODING)
+        && !request.headers().contains_key(header::TRANSFER_ENCODING)
         && !request.headers().contains_key(header::AUTHORIZATION)
         && !request.headers().contains_key(CONSISTENCY_TOKEN)
         && app.services.cache.responses().is_available()

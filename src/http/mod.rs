@@ -20,6 +20,7 @@ mod response_budget;
 mod session_cookie;
 pub mod share;
 mod state;
+mod transfer_coding;
 pub mod viewer;
 
 use std::panic::AssertUnwindSafe;
@@ -47,6 +48,7 @@ use request_log::RequestId;
 use response_budget::bound_unsent_bytes;
 pub use state::App;
 use state::GRAPHQL_PATHS;
+use transfer_coding::require_decoded;
 
 /// The server: the fast path before all routes.
 #[must_use]
@@ -75,6 +77,7 @@ fn router(app: &Arc<App>) -> Router {
         .layer(middleware::from_fn(catch_panic))
         .layer(cors(&app.services.settings.server))
         .layer(middleware::from_fn_with_state(Arc::clone(app), require_host))
+        .layer(middleware::from_fn(require_decoded))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(request_log::log_request))
 }

@@ -441,6 +441,44 @@ async fn bodies_that_any_page_can_make_a_browser_send_are_never_executed() {
     }
 }
 
+/// RFC 9112, section 6.1: hyper decodes `chunked`, and would pass the rest on as the content.
+#[tokio::test]
+async fn a_transfer_coding_other_than_one_chunked_is_rejected() {
+    let app = start(&[]).await;
+    let send = async |lines: &[&str]| {
+        let body = r#"{"query":"{ __typename }"}"#;
+        let lines = lines.iter().map(|codings| format!("transfer-encoding: {codings}\r\n"));
+        let mut connection = RawConnection::open(&app).await;
+        let head = "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n";
+        let lines = lines.collect::<String>();
+        let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        connection.write(format!("{head}x-request-id: ID\r\n{lines}\r\n{chunks}")).await;
+        (connection.read_response().await, connection)
+    };
+    for lines in [&["chunked"][..], &["Chunked"], &[", chunked"], &["", "chunked"]] {
+        let (response, _) = send(lines).await;
+        assert_eq!((response.status, response.json()), (200, typename()), "{lines:?}");
+    }
+    let unsupported =
+        bad("transfer-encoding", "the only transfer coding of this server is `chunked`");
+    let repeated = bad("transfer-encoding", "`transfer-encoding` may name `chunked` once");
+    for (lines, status, expected) in [
+        (&["gzip, chunked"][..], 501, &unsupported),
+        (&["gzip", "chunked"], 501, &unsupported),
+        (&["identity, chunked"], 501, &unsupported),
+        (&["chunked, gzip, chunked"], 501, &unsupported),
+        (&["x;y=z, chunked"], 501, &unsupported),
+        (&["chunked, chunked"], 400, &repeated),
+        (&["chunked", "Chunked"], 400, &repeated),
+    ] {
+        let (response, mut connection) = send(lines).await;
+        assert_eq!((response.status, &response.json()), (status, expected), "{lines:?}");
+        assert_eq!(response.header("connection"), "close");
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(connection.read_to_end().await, b"");
+    }
+}
+
 /// RFC 9110, section 15.5.16, with the header of section 12.5.3 that names the supported encoding.
 #[tokio::test]
 async fn a_compressed_body_is_rejected_as_such() {

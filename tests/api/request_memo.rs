@@ -291,6 +291,16 @@ async fn a_memoized_request_bypasses_no_http_check() {
         assert_eq!((response.status, &response.body), (200, &expected.body));
     }
     assert_eq!(memoized(&app), memo + 1);
+    // A GET may have a body too.
+    let query = serde_urlencoded::to_string([("query", CARDS)]).expect("a query string");
+    let coded = "transfer-encoding: gzip, chunked\r\n";
+    for (coding, status) in [("", 200), ("", 200), ("", 200), (coded, 501)] {
+        let mut connection = RawConnection::open(&app).await;
+        let head = format!("GET /graphql?{query} HTTP/1.1\r\nhost: test\r\n{coding}\r\n");
+        connection.write(head).await;
+        assert_eq!(connection.read_response().await.status, status, "{coding}");
+    }
+    assert_eq!(memoized(&app), memo + 2);
 }
 
 /// RFC 9110, section 9.3.2.
@@ -331,7 +341,7 @@ async fn a_memoized_request_may_arrive_in_pieces() {
     for _ in 0..3 {
         TestRequest::post(&json!({ "query": CARDS })).send(&app).await;
     }
-    let request = raw_post("content-type: application/json\r\n", &body);
+    let request = raw_post("", &body);
     let end = request.len() - body.len();
     for ends in [vec![], vec![end], vec![end + 10], vec![end, end + 10, end + 20]] {
         let mut client = RawConnection::open(&app).await;

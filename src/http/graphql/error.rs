@@ -82,6 +82,22 @@ impl HttpError {
             .with_detail("argument", "host".into())
     }
 
+    /// A transfer coding beside `chunked`. The connection is closed, because its framing is in doubt.
+    #[must_use]
+    pub fn unsupported_transfer_coding() -> Self {
+        let message = "the only transfer coding of this server is `chunked`";
+        Self::new(StatusCode::NOT_IMPLEMENTED, ErrorCode::BadUserInput, message)
+            .with_detail("argument", "transfer-encoding".into())
+            .with_header(header::CONNECTION, "close")
+    }
+
+    /// The transfer coding `chunked` more than once.
+    #[must_use]
+    pub fn repeated_transfer_coding() -> Self {
+        Self::bad("transfer-encoding", "`transfer-encoding` may name `chunked` once")
+            .with_header(header::CONNECTION, "close")
+    }
+
     /// An internal failure, without its cause.
     #[must_use]
     pub fn internal() -> Self {
