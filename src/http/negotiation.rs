@@ -1,6 +1,6 @@
 //! Content negotiation by the GraphQL-over-HTTP specification, and the content types and encodings of bodies.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
 /// Media type of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,15 @@ impl MediaType {
 /// client accepts none of them.
 ///
 /// `application/graphql-response+json` and `text/html` have to be named. A wildcard or no `Accept` header at
-/// all is `Json`, because that is what such clients understand. No crate for `Accept` here (`headers-accept`,
-/// say): there a wildcard matches every type that is offered.
+/// all is `Json`, because that is what such clients understand; an empty list counts as no header (RFC 9110,
+/// section 12.5.1). No crate for `Accept` here (`headers-accept`, say): there a wildcard matches every type that is
+/// offered.
 #[must_use]
 pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType> {
-    let accept: Vec<&str> =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    if accept.is_empty() {
+    let ranges: Vec<(&str, f32)> = ranges(headers, header::ACCEPT).collect();
+    if ranges.is_empty() {
         return Some(MediaType::Json);
     }
-    let ranges: Vec<(&str, f32)> =
-        accept.iter().flat_map(|value| value.split(',')).map(range).collect();
     let quality_of = |media_type: MediaType| {
         let spellings: &[&str] = match media_type {
             MediaType::GraphqlResponse => &["application/graphql-response+json"],
@@ -56,20 +54,36 @@ pub fn negotiate(headers: &HeaderMap, offered: &[MediaType]) -> Option<MediaType
     offered.iter().copied().find(is_best)
 }
 
+/// Ranges and weights in a header that is a list, on one line or several. Elements that are empty or no text are
+/// skipped.
+fn ranges(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = (&str, f32)> {
+    let lines = headers.get_all(name).iter();
+    let elements = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let texts = elements.filter_map(|element| std::str::from_utf8(element).ok()).map(str::trim);
+    texts.filter(|text| !text.is_empty()).map(range)
+}
+
+/// A range and its weight.
 fn range(text: &str) -> (&str, f32) {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();
     let quality = parts
         .filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
-        .find_map(|quality| quality.parse().ok())
+        .find_map(weight)
         .unwrap_or(1.0);
     (range, quality)
 }
 
+/// A weight from 0 to 1 (RFC 9110, section 12.4.2); `None` for anything else, which counts as if it were absent.
+fn weight(text: &str) -> Option<f32> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let weight = text.parse::<f32>().ok().filter(|weight| (0.0..=1.0).contains(weight));
+    weight.filter(|_| is_decimal)
+}
+
 /// Names and weights in `Accept-Encoding`.
 pub(super) fn accept_encodings(headers: &HeaderMap) -> impl Iterator<Item = (&str, f32)> {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(range)
+    ranges(headers, header::ACCEPT_ENCODING)
 }
 
 /// True if `Accept-Encoding` refuses the uncompressed body and every encoding that this server has.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use tracing::Instrument;
 
 use super::cache_headers::if_none_match_values;
@@ -115,6 +115,9 @@ fn conditions(parts: &Parts) -> Vec<HeaderValue> {
 async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequest, HttpError> {
     match parts.method {
         Method::GET => read_query_string(parts.uri.query(), limits),
+        Method::POST if parts.headers.get_all(header::CONTENT_TYPE).iter().count() > 1 => {
+            Err(HttpError::bad("content-type", "there may be one `content-type` header"))
+        }
         Method::POST if is_json_content_type(&parts.headers) => {
             read_json(&read_body(&parts.headers, body, limits).await?, limits)
         }

@@ -4,6 +4,7 @@ use async_graphql::Variables;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::time::timeout;
@@ -128,6 +129,11 @@ pub(super) fn read_query_string(
             .with_detail("what", "query string".into())
             .with_detail("maximum", maximum.into()));
     }
+    // The parser would read any other byte as U+FFFD. All separators are ASCII, so the parts are UTF-8 if the whole
+    // is.
+    if percent_decode_str(text).decode_utf8().is_err() {
+        return Err(HttpError::bad("query", "the query string must be UTF-8"));
+    }
     let members: QueryString = serde_urlencoded::from_str(text).map_err(|error| {
         HttpError::bad("query", format!("the query string cannot be read: {error}"))
     })?;
@@ -173,7 +179,9 @@ fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
     };
     let query = text("query", members.query)?;
     let document_id = text("documentId", members.document_id)?;
-    let operation_name = text("operationName", members.operation_name)?;
+    // An empty one is absent, as in a query string: no operation has that name.
+    let operation_name =
+        text("operationName", members.operation_name)?.filter(|name| !name.is_empty());
     let variables = object("variables", members.variables)?.map(Json::Object);
     let extensions = object("extensions", members.extensions)?;
     let persisted_query = extensions
