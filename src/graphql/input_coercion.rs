@@ -107,7 +107,7 @@ impl<'a> InputCoercion<'a> {
             "Float" => (matches!(value, Value::Number(_)), "must be a number"),
             "String" => (matches!(value, Value::String(_)), "must be a string"),
             "Boolean" => (matches!(value, Value::Boolean(_)), "must be true or false"),
-            "ID" => (is_id(value), "must be an ID: a string or an integer"),
+            "ID" => (is_id(value), "must be an ID: a string or an integer of 64 bits"),
             "DateTime" => (
                 is_valid::<DateTime>(value),
                 "must be a time of RFC 3339 such as 2026-11-23T08:15:30Z",
@@ -210,10 +210,12 @@ fn integral(float: f64) -> Option<i64> {
     (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
 }
 
+/// A string, or an integer of 64 bits: larger ones are floats to the libraries, and no id of this server is a
+/// number.
 fn is_id(value: &Value) -> bool {
     match value {
         Value::String(_) => true,
-        Value::Number(number) => number.is_i64() || number.is_u64(),
+        Value::Number(number) => number.is_i64(),
         _ => false,
     }
 }

@@ -68,10 +68,11 @@ impl fmt::Display for DateTime {
     }
 }
 
-/// Parses a time. Leap seconds are rejected: PostgreSQL would store the next minute, and SQLite a text that is not
-/// a time.
+/// Parses a time, which is ASCII (RFC 3339, section 5.6): chrono also accepts U+2212 as the sign of an offset. Leap
+/// seconds are rejected: PostgreSQL would store the next minute, and SQLite a text that is not a time.
 fn parse_time(text: &str) -> Option<chrono::DateTime<Utc>> {
-    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    let ascii = Some(text).filter(|text| text.is_ascii())?;
+    let time = chrono::DateTime::parse_from_rfc3339(ascii).ok()?.with_timezone(&Utc);
     let is_leap_second = time.nanosecond() >= NANOSECONDS_OF_A_SECOND;
     // The year in UTC may differ from that in the text.
     (has_supported_year(&time) && !is_leap_second).then(|| time.trunc_subsecs(6))
@@ -174,7 +175,12 @@ mod tests {
                 Some(time)
             );
         }
-        for text in ["2016-12-31T23:59:60Z", "0000-12-31T23:59:59Z", "9999-12-31T23:59:59-00:01"] {
+        for text in [
+            "2016-12-31T23:59:60Z",
+            "0000-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-00:01",
+            "2026-11-23T08:15:30\u{2212}08:00",
+        ] {
             assert_eq!(parse_time(text), None, "{text}");
         }
     }

@@ -376,9 +376,77 @@ async fn custom_scalars_are_checked_before_execution() {
     let app = start().await;
     let time = "must be a time of RFC 3339 such as 2026-11-23T08:15:30Z";
     let query = "query ($from: DateTime) { publicReadings(filter: { createdAt: { from: $from } }) { totalCount } }";
-    for value in [json!("yesterday"), json!(1), json!({}), json!(["2026"])] {
+    // U+2212 is a minus sign, and not the one of RFC 3339.
+    let minus = "2026-11-23T08:15:30\u{2212}08:00";
+    for value in [json!("yesterday"), json!(1), json!({}), json!(["2026"]), json!(minus)] {
         let response = app.query_with_variables(query, json!({ "from": value })).await;
         assert_eq!(response.body_without_request_id(), bad_variable(&format!("`$from` {time}")));
+    }
+    let literal = |text: &str| {
+        format!(
+            "{{ publicReadings(filter: {{ createdAt: {{ from: \"{text}\" }} }}) {{ totalCount }} }}"
+        )
+    };
+    let message = format!("`filter.createdAt.from` {time}");
+    refuse(&app, &literal(minus), &message, 1, 26).await;
+    let data = app.data(&literal(&minus.replace('\u{2212}', "-"))).await;
+    assert_eq!(data, json!({ "publicReadings": { "totalCount": 0 } }));
+}
+
+/// Documents on which graphql-js departs from the specification.
+#[tokio::test]
+async fn the_specification_counts_where_graphql_js_departs_from_it() {
+    let app = start().await;
+    for (document, code) in [
+        (
+            "{ node(id: 1) { ... on Card { x: __typename } ... on Spread { x: cardCount } } }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "mutation { createReading(input: { question: \"?\", spreadId: 1, radiationFactor: 1e400 }) \
+             { reading { id } } }",
+            "GRAPHQL_PARSE_FAILED",
+        ),
+    ] {
+        let response = app.query(document).await;
+        assert_eq!((response.status, response.body.get("data")), (400, None), "{document}");
+        assert_eq!(response.body["errors"][0]["extensions"]["code"], code, "{document}");
+    }
+    let query = r#"{ cards(search: "a") { totalCount } cards(search: """a""") { totalCount } }"#;
+    assert!(app.data(query).await["cards"]["totalCount"].is_u64());
+}
+
+#[tokio::test]
+async fn an_id_is_a_string_or_an_integer_of_64_bits() {
+    let app = start().await;
+    let query = "query ($id: ID!) { card(id: $id) { id } }";
+    let must = "must be an ID: a string or an integer of 64 bits";
+    let variables =
+        |number: &str| serde_json::from_str(&format!("{{\"id\":{number}}}")).expect("JSON");
+    for number in [
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "3.0",
+        "1e3",
+        "true",
+    ] {
+        refuse(&app, &format!("{{ card(id: {number}) {{ id }} }}"), &format!("`id` {must}"), 1, 12)
+            .await;
+        let response = app.query_with_variables(query, variables(number)).await;
+        let body = response.body_without_request_id();
+        assert_eq!((response.status, body), (400, bad_variable(&format!("`$id` {must}"))));
+    }
+    // An integer is its text, which is no id of this server.
+    for number in ["-4", "0", "9223372036854775807", "-9223372036854775808"] {
+        let message = format!("`id` is \"{number}\", which is no id of this server");
+        for response in [
+            app.query(&format!("{{ card(id: {number}) {{ id }} }}")).await,
+            app.query_with_variables(query, variables(number)).await,
+        ] {
+            assert_eq!(response.body["data"], json!({ "card": null }), "{number}");
+            assert_eq!(response.body["errors"][0]["message"], message);
+        }
     }
 }
 
