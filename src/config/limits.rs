@@ -17,6 +17,9 @@ pub const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 /// Maximum characters of an error message, and of a header in the log; longer ones are truncated.
 pub const MESSAGE_CHARACTERS: usize = 200;
 
+/// Maximum characters of a client's value in an error message; longer ones are truncated.
+pub const QUOTED_CHARACTERS: usize = 40;
+
 /// Cost points of a statistic over all readings of a user.
 pub const STATISTICS_COST: u64 = 200;
 

@@ -19,6 +19,7 @@ pub mod search;
 pub mod spread;
 pub mod spread_list;
 pub mod statistics;
+pub mod truncated;
 pub mod user;
 pub mod user_error;
 pub mod viewer;

@@ -7,6 +7,7 @@ use super::user_error::UserError;
 use crate::config::limits::{MESSAGE_CHARACTERS, UNAVAILABLE_RETRY_AFTER_MILLISECONDS};
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
+use crate::domain::truncated::truncated;
 use crate::services::error::ServiceError;
 use crate::services::session_cookie::CookieRefusal;
 
@@ -78,10 +79,7 @@ impl From<CookieRefusal> for ApiError {
 /// A message truncated to its maximum length, with an ellipsis: messages quote text of clients, however long it is.
 #[must_use]
 pub fn truncated_message(message: &str) -> String {
-    if message.chars().count() <= MESSAGE_CHARACTERS {
-        return message.to_owned();
-    }
-    message.chars().take(MESSAGE_CHARACTERS - 1).chain(['…']).collect()
+    truncated(message, MESSAGE_CHARACTERS)
 }
 
 /// Separates user errors, which belong in the payload, from top-level errors.

@@ -9,8 +9,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 use super::errors::ApiError;
+use crate::config::limits::QUOTED_CHARACTERS;
 use crate::domain::card::Suit;
 use crate::domain::faction::FactionKey;
+use crate::domain::truncated::truncated;
 use crate::domain::voice::VoiceKey;
 
 /// Maximum bytes of a decoded id: the name of its type and its key. Part of the format.
@@ -135,11 +137,11 @@ impl GlobalId {
     pub fn parse(argument: &'static str, id: &str) -> Result<Self, ApiError> {
         Self::decode(id).ok_or_else(|| ApiError::BadInput {
             argument,
-            message: match opaque_kind(id) {
-                Some(kind) => {
-                    format!("`{argument}` is the id of a {kind}, which is for client caches only")
-                }
-                None => format!("`{argument}` is {id:?}, which is no id of this server"),
+            message: if let Some(kind) = opaque_kind(id) {
+                format!("`{argument}` is the id of a {kind}, which is for client caches only")
+            } else {
+                let id = truncated(id, QUOTED_CHARACTERS);
+                format!("`{argument}` is {id:?}, which is no id of this server")
             },
         })
     }

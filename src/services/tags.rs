@@ -10,10 +10,12 @@ use super::error::ServiceError;
 use super::validation::{Lines, Validator};
 use crate::cache::invalidation::InvalidationEvent;
 use crate::config::content::TAG;
+use crate::config::limits::QUOTED_CHARACTERS;
 use crate::db::Session;
 use crate::db::reading_writes::{TagRow, tags_of_user, tags_replace};
 use crate::db::users::{UserRow, ViewerLock};
 use crate::domain::search::Search;
+use crate::domain::truncated::truncated;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Order of tags. Ties are ordered by name.
@@ -111,6 +113,7 @@ pub async fn replace(
         let is_known = |tag: &String| before.iter().any(|row| row.name == *tag);
         let mut validator = Validator::default();
         for (index, tag) in from.iter().enumerate().filter(|(_, tag)| !is_known(tag)) {
+            let tag = truncated(tag, QUOTED_CHARACTERS);
             let message = format!("none of your readings has the tag {tag:?}");
             let mut error = UserError::new(from_field, UserErrorCode::NotFound, message);
             if is_list {

@@ -8,6 +8,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::error::ServiceError;
 use crate::config::content::{RATING, TAG, TAGS, USER_ERRORS};
+use crate::config::limits::QUOTED_CHARACTERS;
+use crate::domain::truncated::truncated;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Control characters that a text may have.
@@ -127,6 +129,8 @@ impl Validator {
     pub fn fraction_at(&mut self, path: &[&str], number: f64, bounds: &RangeInclusive<f64>) -> f64 {
         if !bounds.contains(&number) {
             let (name, min, max) = (name_of(path), bounds.start(), bounds.end());
+            // All digits of a float may be more than 300.
+            let number = truncated(&number.to_string(), QUOTED_CHARACTERS);
             let message = format!("{name} is {number}; it must be from {min} to {max}");
             self.reject_at(path, UserErrorCode::OutOfRange, message, None);
         }

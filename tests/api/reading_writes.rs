@@ -348,6 +348,14 @@ on_both_databases! {
                 refusal(&["radiationFactor"], "OUT_OF_RANGE", &message, [None, None])
             );
         }
+        // A long number is cut.
+        let input = with(least(&app), &json!({ "radiationFactor": 1e300 }));
+        let number = format!("1{}…", "0".repeat(38));
+        let message = format!("radiationFactor is {number}; it must be from 0 to 0.95");
+        assert_eq!(
+            refusals(&app, id("ada"), "createReading", input).await,
+            refusal(&["radiationFactor"], "OUT_OF_RANGE", &message, [None, None])
+        );
     }
 
     async fn everything_wrong_with_a_reading_is_found_at_once(engine: Engine) {

@@ -23,7 +23,10 @@ use super::scan::scan_document;
 use super::validation::{ErrorReporting, validate};
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
-use crate::config::limits::{DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits};
+use crate::config::limits::{
+    DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits, QUOTED_CHARACTERS,
+};
+use crate::domain::truncated::truncated;
 
 /// A document within the limits, not validated yet.
 #[derive(Debug)]
@@ -153,7 +156,7 @@ impl CheckedDocument {
         let Some(((name, definition), counts)) = counted else {
             let message = name.map_or_else(
                 || "several operations: operationName must say which to run".to_owned(),
-                |name| format!("no operation is named {name:?}"),
+                |name| format!("no operation is named {:?}", truncated(name, QUOTED_CHARACTERS)),
             );
             return Err(Refusal::bad_operation_name(&message));
         };
