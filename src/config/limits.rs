@@ -34,6 +34,10 @@ pub struct DocumentLimits {
     #[arg(id = "max_document_tokens", long = "max-document-tokens", env = "MAX_DOCUMENT_TOKENS", value_parser = count::<usize>, default_value = "4000", global = true, hide_env_values = true)]
     pub tokens: usize,
 
+    /// Maximum characters of a name in a document: of a field, an alias, a variable, an enum value
+    #[arg(id = "max_name_characters", long = "max-name-characters", env = "MAX_NAME_CHARACTERS", value_parser = count::<usize>, default_value = "256", global = true, hide_env_values = true)]
+    pub name_characters: usize,
+
     /// Maximum nesting of brackets, in a document and in its variables
     #[arg(id = "max_document_nesting", long = "max-document-nesting", env = "MAX_DOCUMENT_NESTING", value_parser = count::<usize>, default_value = "32", global = true, hide_env_values = true)]
     pub nesting: usize,

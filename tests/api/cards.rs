@@ -21,6 +21,19 @@ const CARD: &str = "id code name zhName: name(locale: ZH_HANT) cardType suit num
     zhInterpretation: interpretation(voice: PIP_BOY, locale: ZH_HANT)";
 
 on_both_databases! {
+    /// Strings and comments of a document have any character (September 2025, section 2.1.1).
+    async fn control_characters_in_a_document_are_characters(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let controls = (0..32_u8).map(char::from).filter(|c| !matches!(c, '\n' | '\r'));
+        for control in controls.chain(['\u{7f}', '\u{85}', '\u{fffe}', '\u{10ffff}']) {
+            for literal in [format!("\"a{control}b\""), format!("\"\"\"{control}\"\"\"")] {
+                let query = format!("#{control}\n{{ cardByCode(code: {literal}) {{ id }} }}");
+                let response = app.query(&query).await;
+                assert_eq!(response.body, json!({ "data": { "cardByCode": null } }), "{query:?}");
+            }
+        }
+    }
+
     async fn a_card_returns_every_field(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Reference).await;
         let connection = database.connect().await;

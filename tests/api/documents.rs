@@ -268,6 +268,38 @@ async fn thirty_aliases_of_one_costly_field_are_executed_and_thirty_one_rejected
 }
 
 #[tokio::test]
+async fn a_name_of_the_maximum_is_accepted_and_one_character_more_rejected() {
+    for (flags, maximum) in [(&[][..], 256), (&["--max-name-characters=10"], 10)] {
+        let app = TestApp::start_with(Engine::Sqlite, flags).await;
+        let name = |length: usize| "n".repeat(length);
+        let alias = |length: usize| format!("{{ {}: __typename }}", name(length));
+        assert_eq!(app.data(&alias(maximum)).await, json!({ (name(maximum)): "Query" }));
+        let variable = |length: usize| {
+            format!("query (${0}: ID!) {{ node(id: ${0}) {{ id }} }}", name(length))
+        };
+        for document in [alias(maximum + 1), variable(maximum + 1)] {
+            let response = app.query(&document).await;
+            assert_eq!(response.status, 400);
+            let error = &response.body_without_request_id()["errors"][0];
+            let found = maximum + 1;
+            assert_eq!(
+                error["message"],
+                format!(
+                    "request is too large (name characters: at least {found}, maximum: {maximum})"
+                )
+            );
+            assert_eq!(
+                error["extensions"],
+                json!({
+                    "code": "QUERY_TOO_LARGE", "what": "name characters", "maximum": maximum,
+                    "requestId": "ID",
+                })
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_query_that_could_return_too_much_is_rejected_before_it_runs() {
     let app = start().await;
     let query = "{ publicReadings(first: 100) { nodes { user { readings(first: 100) { nodes { \
@@ -301,7 +333,7 @@ async fn text_that_is_no_document_is_rejected() {
     let app = start().await;
     let quotes = ["\"", "\"abc", "\"\\\"", "\"a\nb\"", "\"\"\"", "\"\"\"a\"\"", "\"\"\"\\\"\"\""];
     let strings = quotes.map(|string| format!("{{a(x:{string})}}"));
-    let controls = ["{a\0}", "\0", "{a(x:\"\0\")}", "{a#\0\n}", "{a(x:\"\"\"\u{1b}\"\"\")}"];
+    let controls = ["{a\0}", "\0", "{a(x:\0\"\")}", "{a\u{b}b}", "\u{1b}{a}"];
     let escapes = [r"\uD800", r"\udfff", r"\uD83Cx", r"\u{110000}", r"\u00", r"\x41"];
     let escapes = escapes.map(|escape| format!("{{a(x:\"{escape}\")}}"));
     let others =
@@ -389,12 +421,9 @@ async fn errors_are_reported_up_to_ten() {
     }
 }
 
-#[tokio::test]
-async fn names_of_any_length_make_no_long_error() {
-    let app = start().await;
-    let name = "n".repeat(10_000);
-    let codes = ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"];
-    for document in [
+/// Documents with that name in each place.
+fn documents(name: &str) -> [String; 9] {
+    [
         format!("{{ {name} }}"),
         format!("{{ cards(first: 1) @{name} {{ totalCount }} }}"),
         format!("{{ ...{name} }}"),
@@ -403,8 +432,20 @@ async fn names_of_any_length_make_no_long_error() {
         format!("query (${name}: Int) {{ __typename }}"),
         format!("{{ cards({name}: 1) {{ totalCount }} }}"),
         format!("{{ card(id: \"{name}\") {{ id }} }}"),
-        format!("query {half} {{ a }} query {half} {{ a }}", half = &name[..5_000]),
-    ] {
+        format!("query {half} {{ a }} query {half} {{ a }}", half = &name[..name.len().min(5_000)]),
+    ]
+}
+
+#[tokio::test]
+async fn names_of_any_length_make_no_long_error() {
+    let app = start().await;
+    let name = "n".repeat(10_000);
+    let accepted = ["GRAPHQL_VALIDATION_FAILED", "GRAPHQL_PARSE_FAILED", "BAD_USER_INPUT"];
+    let too_long = ["QUERY_TOO_LARGE", "BAD_USER_INPUT"];
+    let cases = [(&name[..256], &accepted[..]), (&name[..], &too_long[..])];
+    let documents =
+        cases.iter().flat_map(|(name, codes)| documents(name).map(|document| (document, codes)));
+    for (document, codes) in documents {
         let response = app.query(&document).await;
         let text = response.body.to_string();
         assert!(text.len() < REFUSAL_BYTES_MAXIMUM, "{document:.40}: {} bytes", text.len());

@@ -176,7 +176,7 @@ struct Generator {
 }
 
 /// Values of all kinds.
-const VALUES: [&str; 24] = [
+const VALUES: [&str; 27] = [
     "1",
     "-0",
     "0",
@@ -194,6 +194,9 @@ const VALUES: [&str; 24] = [
     "\"\"",
     "\"text\"",
     "\"\"\"block \\\"\"\" text\"\"\"",
+    "\"a\u{b}b\"",
+    "\"\0\u{7f}\u{ffff}\"",
+    "\"\"\"\u{1}\"\"\"",
     "\"\\u{1F600}\"",
     "\"\\uD83D\\uDE00\"",
     "[]",
@@ -222,7 +225,7 @@ const TYPES: [&str; 14] = [
 ];
 
 /// Pieces that fit in many places.
-const PIECES: [&str; 16] = [
+const PIECES: [&str; 18] = [
     "__typename",
     "id",
     "...",
@@ -236,6 +239,8 @@ const PIECES: [&str; 16] = [
     "a: __typename",
     ",",
     "# comment\n",
+    "#\u{1}\0\n",
+    "\u{b}",
     "__typename(a: 1)",
     "{ id }",
     "... { __typename }",

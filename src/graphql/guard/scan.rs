@@ -51,7 +51,8 @@ pub fn scan_json(body: &[u8], limits: &DocumentLimits) -> Result<usize, Refusal>
 }
 
 /// Rejects a document that is too long, has too many tokens or nests too deeply, and one that no
-/// parser accepts: control characters, unterminated strings, unbalanced brackets.
+/// parser accepts: unterminated strings, unbalanced brackets, numbers with leading zeros. Strings and comments may have
+/// any character (September 2025, section 2.1.1).
 ///
 /// # Errors
 ///
@@ -68,9 +69,6 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
         let at = Some(Positions::new(text).at(at));
         Err(Refusal::too_large(what, found, maximum, at))
     };
-    if let Some(at) = bytes.iter().position(|byte| is_forbidden(*byte)) {
-        return refused("control characters are not allowed", at);
-    }
 
     let (mut end, mut tokens, mut open, mut nesting) = (0, 0, 0_usize, 0);
     while let Some(&byte) = bytes.get(end) {
@@ -110,7 +108,14 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
                     return refused("number with a leading zero", start);
                 }
             }
-            b'_' | b'a'..=b'z' | b'A'..=b'Z' => end += length_while(&bytes[end..], is_name_part),
+            b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
+                end += length_while(&bytes[end..], is_name_part);
+                // The paths of errors, and the keys of data, repeat names.
+                let (length, maximum) = (end - start, limits.name_characters);
+                if length > maximum {
+                    return too_large("name characters", length, maximum, start);
+                }
+            }
             // Punctuation; any other byte counts as a token too, and the parser rejects it.
             _ => {}
         }
@@ -166,9 +171,4 @@ fn length_while(bytes: &[u8], mut holds: impl FnMut(u8) -> bool) -> usize {
 
 fn is_name_part(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphanumeric()
-}
-
-/// True for bytes that GraphQL allows nowhere, not even in comments and strings.
-fn is_forbidden(byte: u8) -> bool {
-    byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r')
 }
