@@ -43,7 +43,7 @@ impl Validator {
         self.text_at(&[field], text, characters, lines)
     }
 
-    /// An optional text; an empty one is `None`.
+    /// An optional text; an empty or blank one is `None`.
     pub fn optional_text(
         &mut self,
         field: &str,
@@ -52,7 +52,7 @@ impl Validator {
         lines: Lines,
     ) -> Option<String> {
         let text = normalized(text?);
-        if text.is_empty() {
+        if is_blank(&text) {
             return None;
         }
         Some(self.text_at(&[field], &text, characters, lines))
@@ -69,7 +69,7 @@ impl Validator {
         let text = normalized(text);
         let (count, min, max) = (text.chars().count(), *characters.start(), *characters.end());
         let name = name_of(path);
-        if text.is_empty() && min > 0 {
+        if is_blank(&text) && min > 0 {
             self.reject_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
         } else if count < min {
             let message = format!("{name} has {count} characters; it must have at least {min}");
@@ -212,6 +212,11 @@ fn is_allowed(character: char, lines: Lines) -> bool {
     }
 }
 
+/// True if nothing of a text is visible.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|character| character.is_whitespace() || is_invisible(character))
+}
+
 /// `true` for characters without a glyph, which make different names look equal.
 #[must_use]
 pub fn is_invisible(character: char) -> bool {
@@ -228,10 +233,14 @@ pub fn is_invisible(character: char) -> bool {
             | '\u{200b}'..='\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
             | '\u{3164}'
             | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}'
             | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
     )
 }

@@ -38,7 +38,10 @@ impl Text {
     fn with_length(&self, length: i32) -> Value {
         let suffix = i32::try_from(self.suffix.len()).expect("a few");
         let count = usize::try_from(length - suffix).expect("more than the suffix");
-        let text = json!(LETTER.repeat(count) + self.suffix);
+        self.with_text(&(LETTER.repeat(count) + self.suffix))
+    }
+
+    fn with_text(&self, text: &str) -> Value {
         let mut input = self.input.clone();
         let mut place = &mut input;
         for segment in self.path {
@@ -47,14 +50,17 @@ impl Text {
                 Err(_) => &mut place[*segment],
             };
         }
-        *place = text;
+        *place = json!(text);
         input
     }
 
     /// User errors of the mutation with a text of that length.
     async fn errors(&self, app: &TestApp, length: i32) -> Value {
+        self.errors_of(app, self.with_length(length)).await
+    }
+
+    async fn errors_of(&self, app: &TestApp, input: Value) -> Value {
         let viewer = (!self.viewer.is_empty()).then(|| id(self.viewer));
-        let input = self.with_length(length);
         let response = mutate(app, viewer, self.mutation, &input, USER_ERRORS).await;
         assert_eq!(response.body.get("errors"), None, "{}: {}", self.mutation, response.text);
         response.body["data"][self.mutation]["userErrors"].clone()
@@ -188,6 +194,39 @@ on_both_databases! {
                 assert_eq!(text.errors(&app, min).await, json!([]));
             }
         }
+    }
+
+    async fn texts_without_a_visible_character_are_missing(engine: Engine) {
+        let app = start(engine).await;
+        for text in texts(&app).await {
+            let name = name_of(text.path);
+            let is_required = text.bounds.0 > 0 && (name != "displayName" || text.viewer == "admin");
+            if !is_required {
+                continue;
+            }
+            for blank in ["\u{200b}", "\u{feff} \u{1160}", "\u{2800}\u{e0020}\u{ad}", " \u{3000}"] {
+                let errors = text.errors_of(&app, text.with_text(blank)).await;
+                let expected = refusal(text.path, "REQUIRED", &format!("{name} is missing"), [None, None]);
+                assert_eq!(errors[0], expected[0], "{} {name} {blank:?}", text.mutation);
+            }
+            if !["email", "username"].contains(&&*name) {
+                // Beside a visible character they may stand: emoji and Persian need them.
+                let visible = format!("{}\u{200d}\u{fe0f}", "❤".repeat(10));
+                let errors = text.errors_of(&app, text.with_text(&visible)).await;
+                assert_eq!(errors, json!([]), "{} {name}", text.mutation);
+            }
+        }
+    }
+
+    async fn optional_texts_without_a_visible_character_are_absent(engine: Engine) {
+        let app = start(engine).await;
+        let input = json!({ "displayName": "\u{200b}", "bio": "\u{feff} \u{1160}" });
+        let fields = "user { displayName bio } userErrors { code }";
+        let response = mutate(&app, Some(id("ada")), "updateProfile", &input, fields).await;
+        assert_eq!(
+            response.body["data"]["updateProfile"],
+            json!({ "user": { "displayName": null, "bio": null }, "userErrors": [] })
+        );
     }
 
     async fn passwords_are_counted_after_composition(engine: Engine) {
