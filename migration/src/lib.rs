@@ -35,6 +35,9 @@ mod m20261101_000026_search_public_readings;
 mod m20261101_000027_branch_refresh_tokens;
 mod m20261101_000028_fold_searched_texts;
 mod m20261101_000029_fold_names_of_users;
+mod m20261101_000030_create_login_throttles_since_000029;
+mod m20261101_000031_create_token_revocations_since_000029;
+mod m20261101_000032_add_skeletons_of_usernames_since_000029;
 mod search_texts;
 mod versions;
 
@@ -80,6 +83,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000027_branch_refresh_tokens::Migration),
             Box::new(m20261101_000028_fold_searched_texts::Migration),
             Box::new(m20261101_000029_fold_names_of_users::Migration),
+            Box::new(m20261101_000030_create_login_throttles_since_000029::Migration),
+            Box::new(m20261101_000031_create_token_revocations_since_000029::Migration),
+            Box::new(m20261101_000032_add_skeletons_of_usernames_since_000029::Migration),
         ]
     }
 }

@@ -1,10 +1,11 @@
-//! Case folding for text search. The server stores and searches folded texts, and migrations fold existing rows;
-//! the databases fold nothing, because each has its own rules.
+//! Case folding for text search, and skeletons of usernames. The server stores and searches folded texts, and
+//! migrations fold existing rows; the databases fold nothing, because each has its own rules.
 //!
 //! - [`fold_case`]: Unicode default case folding, so that `STRASSE` is found in `Straße`.
 //! - [`fold_for_trigrams`]: the same for trigram indexes, so that `愛` is found although it is one character.
+//! - [`skeleton`]: the form that a username shares with its look-alikes, which a unique index compares.
 //!
-//! A change of either function, also by a newer version of Unicode, needs a migration that folds the stored texts
+//! A change of a function, also by a newer version of Unicode, needs a migration that folds the stored texts
 //! again.
 
 use unicase::UniCase;
@@ -34,6 +35,25 @@ pub fn fold_case(text: &str) -> String {
     // Decomposed first, because an iota subscript folds to a letter.
     let decomposed: String = text.nfd().collect();
     UniCase::unicode(decomposed).to_folded_case().nfc().collect()
+}
+
+/// Form that look-alikes of a username share: its skeleton (Unicode Technical Standard #39, section 4), without regard
+/// to case. Of several letters in a row that look like one, such as `rn` and `m`, each has the same form too.
+///
+/// ```
+/// use search_text::skeleton;
+///
+/// // Cyrillic letters, a digit one, a digit zero.
+/// assert_eq!(skeleton("\u{440}\u{430}\u{443}\u{440}\u{430}l"), skeleton("paypal"));
+/// assert_eq!(skeleton("bi1l"), skeleton("bill"));
+/// assert_eq!(skeleton("z0e"), skeleton("zoe"));
+/// assert_ne!(skeleton("ada"), skeleton("eda"));
+/// ```
+#[must_use]
+pub fn skeleton(username: &str) -> String {
+    // Folded again, because the prototype of a digit zero is a capital letter.
+    let prototypes: String = unicode_security::skeleton(&fold_case(username)).collect();
+    fold_case(&prototypes)
 }
 
 /// Folded text for a trigram index, with each Chinese, Japanese and Korean character three times. Each of them is then

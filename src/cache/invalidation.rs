@@ -44,6 +44,13 @@ pub enum InvalidationEvent {
         /// Id of the owner.
         owner: Uuid,
     },
+    /// All access tokens of a user were revoked. No cached value depends on them.
+    TokensRevoked {
+        /// Id of the user.
+        user: Uuid,
+        /// Epoch before which no token is valid.
+        epoch: i32,
+    },
     /// Cards or spreads changed.
     CatalogueReplaced,
     /// Deltas were folded into the counters.
@@ -87,6 +94,12 @@ impl InvalidationEvent {
         matches!(self, Self::CatalogueReplaced | Self::Everything)
     }
 
+    /// True if revocations of access tokens must be read again.
+    #[must_use]
+    pub fn may_revoke_tokens(&self) -> bool {
+        matches!(self, Self::Everything)
+    }
+
     /// Patterns of the keys to purge.
     pub(super) fn key_patterns(&self) -> Vec<Pattern> {
         let own = |user: Uuid| Pattern::of(format!("user:{user}:*"));
@@ -127,6 +140,7 @@ impl InvalidationEvent {
                 &[CacheTag::Cards, CacheTag::Spreads, CacheTag::Voices, CacheTag::Factions],
                 &[],
             ),
+            Self::TokensRevoked { .. } => Vec::new(),
             Self::CountersFolded => with(&[CacheTag::Stats], &[]),
             Self::AdminRequested { pattern } => with(&[], std::slice::from_ref(pattern)),
             Self::Everything => with(&[], &[Pattern::of("*".to_owned())]),

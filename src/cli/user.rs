@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::startup::{DemoData, Migrations, name_setting, prepare};
 use super::{Failure, print, with_causes};
 use crate::config::Settings;
+use crate::db::token_revocations::token_epoch;
 use crate::db::users::Role;
 use crate::db::{Database, now, users};
 use crate::domain::faction::FactionKey;
@@ -131,7 +132,8 @@ async fn print_token(settings: &Settings, username: &str) -> Result<(), Failure>
     let user = users::user_by_username(&database.session(), &fold_username(username))
         .await?
         .ok_or_else(|| format!("user token: there is no user {username:?}"))?;
-    let claims = AccessClaims { user: user.id, login: None };
+    let epoch = token_epoch(&database.session(), user.id).await?;
+    let claims = AccessClaims { user: user.id, login: None, epoch };
     let token = TokenIssuer::new(&settings.auth).issue_access_token(claims, now())?.token;
     database.close().await;
     print(&format!("{token}\n"))

@@ -166,13 +166,8 @@ impl Settings {
                 expected: format!("less than {}", shutdown_timeout.as_millis()),
             });
         }
-        if self.is_production() && self.auth.jwt_secret.is_none() {
-            return Err(SettingsError::Invalid {
-                name: "JWT_SECRET".to_owned(),
-                value: String::new(),
-                source_name: "not set".to_owned(),
-                expected: "required in production, at least 32 bytes".to_owned(),
-            });
+        if self.is_production() {
+            self.auth.validate_keys()?;
         }
         self.session_cookie.validate(self.server.public_url.as_deref())
     }

@@ -22,7 +22,7 @@ pub struct RateLimitSettings {
     #[arg(long, env = "LOGIN_RATE", value_parser = amount, default_value = "10", global = true, hide_env_values = true)]
     pub login_rate: u32,
 
-    /// Wrong passwords per hour, by account or share link; 0 turns it off
+    /// Wrong passwords per hour, by login name over all unknown client networks, or by share link; 0 turns it off
     #[arg(long, env = "LOGIN_FAILURE_RATE", value_parser = amount, default_value = "100", global = true, hide_env_values = true)]
     pub login_failure_rate: u32,
 

@@ -36,9 +36,9 @@ impl SameSite {
 /// Attributes of the cookie.
 #[derive(Debug, Clone, Args)]
 pub struct SessionCookieSettings {
-    /// Name of the refresh token's cookie
-    #[arg(long = "refresh-cookie-name", env = "REFRESH_COOKIE_NAME", id = "refresh_cookie_name", value_parser = name, default_value = "refresh_token", global = true, hide_env_values = true)]
-    pub name: String,
+    /// Name of the refresh token's cookie (default: `refresh_token`, with `__Host-` or `__Secure-` before it if `PUBLIC_URL` is https)
+    #[arg(long = "refresh-cookie-name", env = "REFRESH_COOKIE_NAME", id = "refresh_cookie_name", value_parser = name, global = true, hide_env_values = true)]
+    pub name: Option<String>,
 
     /// Pages from which browsers send the cookie
     #[arg(
@@ -95,10 +95,11 @@ impl SessionCookieSettings {
 
     /// Validates the conditions of the prefixes `__Secure-` and `__Host-`.
     fn validate_prefix(&self) -> Result<(), SettingsError> {
+        let Some(name) = &self.name else { return Ok(()) };
         let has_prefix = |prefix: &str| {
-            self.name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        let name = Attribute { name: "REFRESH_COOKIE_NAME", value: &self.name };
+        let name = Attribute { name: "REFRESH_COOKIE_NAME", value: name };
         if has_prefix("__Secure-") && !self.secure {
             return Err(invalid(
                 name,
@@ -106,9 +107,7 @@ impl SessionCookieSettings {
                 "a name without __Secure-, because browsers drop such a cookie without Secure",
             ));
         }
-        let meets_host_prefix =
-            self.secure && self.domain.is_none() && self.path.as_deref() == Some("/");
-        if has_prefix("__Host-") && !meets_host_prefix {
+        if has_prefix("__Host-") && !self.is_of_host() {
             return Err(invalid(
                 name,
                 "beside the other attributes",
@@ -116,6 +115,11 @@ impl SessionCookieSettings {
             ));
         }
         Ok(())
+    }
+
+    /// True if browsers accept the prefix `__Host-`.
+    fn is_of_host(&self) -> bool {
+        self.secure && self.domain.is_none() && self.path.as_deref() == Some("/")
     }
 
     /// Validates that the server's host is in the domain.
@@ -151,6 +155,22 @@ impl SessionCookieSettings {
                 "{api} or the beginning of it, because browsers send the cookie to this path only"
             ),
         ))
+    }
+
+    /// Effective value of `REFRESH_COOKIE_NAME`. A prefix has browsers accept the cookie only from https, and with
+    /// `__Host-` from no other host of the domain.
+    #[must_use]
+    pub fn name(&self, public_url: Option<&str>) -> String {
+        if let Some(name) = &self.name {
+            return name.clone();
+        }
+        let is_https = public_url.and_then(WebOrigin::of_url).is_some_and(|url| url.is_secure());
+        let prefix = match (is_https && self.secure, self.is_of_host()) {
+            (false, _) => "",
+            (true, false) => "__Secure-",
+            (true, true) => "__Host-",
+        };
+        format!("{prefix}refresh_token")
     }
 
     /// Effective value of `REFRESH_COOKIE_PATH`.

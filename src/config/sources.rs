@@ -9,8 +9,21 @@ use clap::{Command, Parser};
 /// Path of the optional settings file if `SETTINGS_FILE` is not set.
 const DEFAULT_SETTINGS_FILE: &str = "wasteland-tarot.toml";
 
-/// Settings whose values are redacted in messages.
-const SECRET_SETTINGS: [&str; 3] = ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"];
+/// Settings whose values are redacted in messages, and may be in a file of their own: `JWT_SECRET_FILE` names that of
+/// `JWT_SECRET`.
+const SECRET_SETTINGS: [&str; 5] =
+    ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_PREVIOUS_SECRETS", "JWT_SECRET", "REDIS_URL"];
+/// End of the names of settings that name the file of a secret.
+const FILE_SUFFIX: &str = "_FILE";
+
+/// A value from a file, as a flag.
+struct FileArgument {
+    /// Name of the setting.
+    name: String,
+    flag: OsString,
+    /// Source for messages.
+    source: String,
+}
 
 /// Invalid settings, as one line for a person.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +60,13 @@ pub enum SettingsError {
 /// An invalid value, or an unreadable settings file.
 pub fn parse_command_line<C: Parser>(arguments: Vec<OsString>) -> Result<C, SettingsError> {
     let command = C::command();
-    let from_file = arguments_from_file(&command)?;
-    // The values of the file come first, as flags, so that a later flag overrides them. Those that the
+    let mut from_file = arguments_from_file(&command)?;
+    from_file.extend(arguments_from_secret_files(&command)?);
+    // The values of files come first, as flags, so that a later flag overrides them. Those that the
     // environment sets too are omitted, because a flag would override the environment.
     let mut all = arguments;
     let flags_at = 1.min(all.len());
-    all.splice(flags_at..flags_at, from_file.iter().map(|(_, flag)| flag.clone()));
+    all.splice(flags_at..flags_at, from_file.iter().map(|argument| argument.flag.clone()));
     let matches = override_self(C::command())
         .try_get_matches_from(all)
         .map_err(|error| explain(&command, &from_file, error))?;
@@ -63,7 +77,48 @@ fn override_self(command: Command) -> Command {
     command.args_override_self(true)
 }
 
-fn arguments_from_file(command: &Command) -> Result<Vec<(String, OsString)>, SettingsError> {
+/// Values of secrets whose files the environment names.
+fn arguments_from_secret_files(command: &Command) -> Result<Vec<FileArgument>, SettingsError> {
+    let mut arguments = Vec::new();
+    for name in SECRET_SETTINGS {
+        let file_name = format!("{name}{FILE_SUFFIX}");
+        let Ok(path) = std::env::var(&file_name) else { continue };
+        let invalid = |expected: String| SettingsError::Invalid {
+            name: file_name.clone(),
+            value: path.clone(),
+            source_name: "environment".to_owned(),
+            expected,
+        };
+        if std::env::var_os(name).is_some() {
+            return Err(invalid(format!("not to be set beside {name}")));
+        }
+        let value = read_secret(&path).map_err(invalid)?;
+        arguments.extend(argument_of(command, name, &value, &file_name));
+    }
+    Ok(arguments)
+}
+
+/// Content of the file of a secret, without the line break at its end.
+fn read_secret(path: &str) -> Result<String, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the path of a file that can be read: {error}"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn argument_of(command: &Command, name: &str, value: &str, source: &str) -> Option<FileArgument> {
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_env().is_some_and(|env| env == name))?;
+    let flag = format!("--{}={value}", argument.get_long().unwrap_or_default()).into();
+    Some(FileArgument { name: name.to_owned(), flag, source: source.to_owned() })
+}
+
+/// Setting whose file is named by a setting of that name.
+fn secret_of_file(name: &str) -> Option<&str> {
+    name.strip_suffix(FILE_SUFFIX).filter(|secret| SECRET_SETTINGS.contains(secret))
+}
+
+fn arguments_from_file(command: &Command) -> Result<Vec<FileArgument>, SettingsError> {
     let named = std::env::var("SETTINGS_FILE").ok().filter(|path| !path.is_empty());
     let path = named.as_deref().unwrap_or(DEFAULT_SETTINGS_FILE);
     if named.is_none() && !Path::new(path).exists() {
@@ -74,34 +129,38 @@ fn arguments_from_file(command: &Command) -> Result<Vec<(String, OsString)>, Set
     let table: toml::Table =
         toml::from_str(&text).map_err(|error| refuse(error.message().replace('\n', " ")))?;
     let mut arguments = Vec::new();
-    for (name, value) in table {
-        let argument = command
-            .get_arguments()
-            .find(|argument| argument.get_env().is_some_and(|env| env == name.as_str()))
-            .ok_or_else(|| refuse(format!("{name} is no setting")))?;
-        if std::env::var_os(&name).is_some() {
-            continue;
-        }
+    for (name, value) in &table {
+        let setting = secret_of_file(name).unwrap_or(name);
         let value = match value {
-            toml::Value::String(text) => text,
+            toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
             toml::Value::Float(number) => number.to_string(),
             toml::Value::Boolean(answer) => answer.to_string(),
             _ => return Err(refuse(format!("{name} is neither text, number nor true or false"))),
         };
-        let flag = argument.get_long().unwrap_or_default();
-        arguments.push((name, format!("--{flag}={value}").into()));
+        if setting != name && table.contains_key(setting) {
+            return Err(refuse(format!("{name} is not to be set beside {setting}")));
+        }
+        let is_in_environment = std::env::var_os(setting).is_some()
+            || std::env::var_os(format!("{setting}{FILE_SUFFIX}")).is_some();
+        let (value, source) = if is_in_environment || setting == name {
+            (value, "settings file")
+        } else {
+            let secret = read_secret(&value);
+            (secret.map_err(|reason| refuse(format!("{name}: {reason}")))?, name.as_str())
+        };
+        let argument = argument_of(command, setting, &value, source)
+            .ok_or_else(|| refuse(format!("{name} is no setting")))?;
+        if !is_in_environment {
+            arguments.push(argument);
+        }
     }
     Ok(arguments)
 }
 
 /// Converts clap's several lines about an invalid value to one line with the documented name of the
 /// setting.
-fn explain(
-    command: &Command,
-    from_file: &[(String, OsString)],
-    error: clap::Error,
-) -> SettingsError {
+fn explain(command: &Command, from_file: &[FileArgument], error: clap::Error) -> SettingsError {
     if !matches!(error.kind(), ErrorKind::InvalidValue | ErrorKind::ValueValidation) {
         return SettingsError::CommandLine(error);
     }
@@ -128,15 +187,17 @@ fn explain(
     // The value may be one item of a list.
     let in_environment = std::env::var(&name)
         .is_ok_and(|set| set == value || set.split(',').any(|item| item == value));
-    let in_file = from_file.iter().any(|(known, flag)| {
-        *known == name && flag.to_string_lossy().ends_with(&format!("={value}"))
+    let in_file = from_file.iter().find(|FileArgument { name: known, flag, .. }| {
+        let values = flag.to_string_lossy();
+        let values = values.split_once('=').map_or("", |(_, values)| values);
+        *known == name && (values == value || values.split(',').any(|item| item == value))
     });
     let source_name = match (in_environment, in_file) {
-        (true, _) => "environment",
-        (_, true) => "settings file",
-        _ => "command line",
+        (true, _) => "environment".to_owned(),
+        (false, Some(argument)) => argument.source.clone(),
+        (false, None) => "command line".to_owned(),
     };
-    SettingsError::Invalid { name, value: shown, source_name: source_name.to_owned(), expected }
+    SettingsError::Invalid { name, value: shown, source_name, expected }
 }
 
 /// `true` if clap's `--flag <VALUE>` names that flag.

@@ -28,6 +28,23 @@ pub async fn refresh_token_insert(
     transaction.execute("refresh_token_insert", &insert([token])).await.map(drop)
 }
 
+/// True if the user has logged in from the client network with that hash, in a login that is not yet swept.
+pub async fn login_network_is_known(
+    session: &Session,
+    user: Uuid,
+    network: &str,
+) -> Result<bool, DbError> {
+    use login_sessions::{Column, Entity};
+    let query = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::UserId.eq(user))
+        .filter(Column::Network.eq(network))
+        .limit(1)
+        .into_query();
+    Ok(!session.rows("login_network_is_known", &query).await?.is_empty())
+}
+
 /// The refresh token with a hash.
 pub async fn refresh_token_by_hash(
     session: &Session,

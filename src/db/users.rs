@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{
-    CaseStatement, Expr, ExprTrait, IntoColumnRef, LockType, OnConflict, Order, Query, SimpleExpr,
+    Expr, ExprTrait, IntoColumnRef, LockType, OnConflict, Order, Query, SimpleExpr,
     UpdateStatement, Value,
 };
 use sea_orm::{
     ColumnTrait, Condition, DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait,
     QueryFilter, QuerySelect, QueryTrait, Select,
 };
-use search_text::fold_case;
+use search_text::{fold_case, skeleton};
 use uuid::Uuid;
 
 use super::bulk::{Searched, insert_searched};
@@ -144,17 +144,27 @@ const SEARCH_USERNAME: &str = "search_username";
 const SEARCH_DISPLAY_NAME: &str = "search_display_name";
 const SEARCH_EMAIL: &str = "search_email";
 
+/// Form that look-alikes of a username share.
+const USERNAME_SKELETON: &str = "username_skeleton";
+/// Columns that the operators' search compares.
+const SEARCHED_NAMES: [&str; 3] = [SEARCH_USERNAME, SEARCH_DISPLAY_NAME, SEARCH_EMAIL];
+
 impl Searched for Model {
     const SEARCH_COLUMNS: &'static [&'static str] =
-        &[SEARCH_USERNAME, SEARCH_DISPLAY_NAME, SEARCH_EMAIL];
+        &[SEARCH_USERNAME, SEARCH_DISPLAY_NAME, SEARCH_EMAIL, USERNAME_SKELETON];
 
     fn search_texts(&self) -> Vec<Value> {
         let display_name = self.display_name.as_deref().map(fold_case);
-        vec![fold_case(&self.username).into(), display_name.into(), fold_case(&self.email).into()]
+        vec![
+            fold_case(&self.username).into(),
+            display_name.into(),
+            fold_case(&self.email).into(),
+            skeleton(&self.username).into(),
+        ]
     }
 }
 
-/// Inserts a user, unless the e-mail address or the username is taken. Returns whether it was inserted.
+/// Inserts a user, unless the e-mail address, the username or a look-alike of it is taken. Returns whether it was inserted.
 pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool, DbError> {
     let mut statement = insert_searched([user]);
     statement.on_conflict(OnConflict::new().do_nothing().to_owned());
@@ -167,6 +177,8 @@ pub async fn user_insert(transaction: &Transaction, user: Model) -> Result<bool,
 pub struct TakenNames {
     pub email: bool,
     pub username: bool,
+    /// A look-alike of the username, or the username itself.
+    pub look_alike: bool,
 }
 
 /// Names of a registration that some user has already, by folded e-mail address and username.
@@ -179,9 +191,26 @@ pub async fn taken_names(
     let query = Query::select()
         .expr_as(has(Column::Email.eq(email)), "email")
         .expr_as(has(Column::Username.eq(username)), "username")
+        .expr_as(has(Expr::col(USERNAME_SKELETON).eq(skeleton(username))), "look_alike")
         .to_owned();
     let taken = session.one("taken_names", &query).await?;
-    Ok(taken.unwrap_or(TakenNames { email: false, username: false }))
+    Ok(taken.unwrap_or(TakenNames { email: false, username: false, look_alike: false }))
+}
+
+/// True if another user has a username that looks like this one and is not the same.
+pub async fn has_look_alike(
+    session: &Session,
+    user: Uuid,
+    username: &str,
+) -> Result<bool, DbError> {
+    let query = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Expr::col(USERNAME_SKELETON).eq(skeleton(username)))
+        .and_where(Column::Username.ne(username))
+        .and_where(Column::Id.ne(user))
+        .to_owned();
+    Ok(!session.rows("has_look_alike", &query).await?.is_empty())
 }
 
 /// Records a successful login, which resets the failures. Returns `false` if the account is locked, or the
@@ -203,32 +232,16 @@ pub async fn user_login_succeeded(
     Ok(transaction.execute("user_login_succeeded", &statement).await? == 1)
 }
 
-/// Records a wrong password. The last one of `limit` in a row locks the account until `locked_until`.
-/// Failures of a locked account are not counted, so that its lock ends.
+/// Counts a wrong password.
 pub async fn user_login_failed(
     transaction: &Transaction,
     id: Uuid,
     now: DateTime<Utc>,
-    locked_until: DateTime<Utc>,
-    limit: u16,
 ) -> Result<(), DbError> {
-    // After an expired lock the count starts again.
-    let failures = CaseStatement::new()
-        .case(Column::LockedUntil.is_not_null(), Expr::value(1))
-        .finally(Expr::col(Column::FailedLogins).add(1));
-    let lock = CaseStatement::new()
-        .case(
-            Expr::expr(SimpleExpr::Case(Box::new(failures.clone()))).gte(i32::from(limit)),
-            Expr::value(locked_until),
-        )
-        .finally(Expr::value(Option::<DateTime<Utc>>::None));
     let mut statement = update(id);
-    statement
-        .value(Column::FailedLogins, SimpleExpr::Case(Box::new(failures)))
-        .value(Column::LockedUntil, SimpleExpr::Case(Box::new(lock)))
-        .and_where(is_unlocked(now));
+    statement.value(Column::FailedLogins, Expr::col(Column::FailedLogins).add(1));
     if transaction.execute("user_login_failed", &statement).await? == 0 {
-        // No user, or a locked account: an update without an effect, so that it takes the same time.
+        // No user: an update without an effect, so that it takes the same time.
         touch_site_stats(transaction, now).await?;
     }
     Ok(())
@@ -292,6 +305,7 @@ pub async fn user_profile_change(
             .to_owned();
         statement
             .value(SEARCH_USERNAME, fold_case(&username))
+            .value(USERNAME_SKELETON, skeleton(&username))
             .value(Column::Username, username)
             .and_where(Expr::exists(others).not());
     }
@@ -325,13 +339,17 @@ pub enum Role {
     Premium,
 }
 
-/// Assigns a role to a user. Returns whether the user exists.
+/// Assigns a role to a user. Returns the id of the user, if there is one.
 pub async fn user_promote(
     transaction: &Transaction,
     username: &str,
     role: Role,
     now: DateTime<Utc>,
-) -> Result<bool, DbError> {
+) -> Result<Option<Uuid>, DbError> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        id: Uuid,
+    }
     let column = match role {
         Role::Admin => Column::IsAdmin,
         Role::Premium => Column::IsPremium,
@@ -341,8 +359,10 @@ pub async fn user_promote(
         .value(column, true)
         .value(Column::UpdatedAt, now)
         .and_where(Column::Username.eq(username))
+        .returning(Query::returning().column(Column::Id))
         .to_owned();
-    Ok(transaction.execute("user_promote", &statement).await? == 1)
+    let rows: Vec<Row> = transaction.returning("user_promote", &statement).await?;
+    Ok(rows.first().map(|row| row.id))
 }
 
 /// Locks a user until `locked_until`, or unlocks them; either resets the failures. Returns whether the user
@@ -422,7 +442,7 @@ pub async fn admin_users_page(
     const STATEMENT: &str = "admin_users_page";
     let searched = filter.search.as_ref().map(|search| {
         let term = fold_case(search);
-        Model::SEARCH_COLUMNS.iter().fold(Condition::any(), |any, column| {
+        SEARCHED_NAMES.iter().fold(Condition::any(), |any, column| {
             any.add(contains(session.dialect(), (Entity, *column).into_column_ref(), &term))
         })
     });

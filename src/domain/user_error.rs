@@ -19,7 +19,9 @@ pub enum UserErrorCode {
     OutOfRange,
     /// Invalid format.
     Invalid,
-    /// Name already in use.
+    /// Password that many people have.
+    TooCommon,
+    /// Name already in use, or a look-alike of one.
     Taken,
     /// Reference to a missing object.
     NotFound,

@@ -21,7 +21,9 @@ pub enum UserErrorCode {
     OutOfRange,
     /// Invalid format or value.
     Invalid,
-    /// Already in use, such as a username.
+    /// The password is one of the most common ones.
+    TooCommon,
+    /// Already in use, such as a username; or a username that looks like one in use.
     Taken,
     /// The object that the input refers to does not exist or is not the viewer's.
     NotFound,

@@ -38,11 +38,12 @@ fn fetch_site(value: &HeaderValue) -> Option<FetchSite> {
 /// Refresh token of a request. Cookies are bytes: other programs of the same host may set any (RFC 6265, section
 /// 5.2), and HTTP/2 sends each in a header of its own (RFC 9113, section 8.2.3).
 pub(super) fn refresh_token(headers: &HeaderMap, settings: &Settings) -> Option<String> {
+    let own = settings.session_cookie.name(settings.server.public_url.as_deref());
     headers
         .get_all(header::COOKIE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(|pair| pair.trim_ascii().strip_prefix(settings.session_cookie.name.as_bytes()))
+        .filter_map(|pair| pair.trim_ascii().strip_prefix(own.as_bytes()))
         .filter_map(|rest| std::str::from_utf8(rest.strip_prefix(b"=")?).ok())
         .find(|value| !value.is_empty())
         .map(str::to_owned)
@@ -61,8 +62,9 @@ pub(super) fn set_cookie(
         CookieChange::Clear => ("", 0),
     };
     let cookie = &settings.session_cookie;
-    let (name, same_site) = (&cookie.name, cookie.same_site.as_str());
-    let path = cookie.path(settings.server.public_url.as_deref());
+    let public_url = settings.server.public_url.as_deref();
+    let (name, same_site) = (cookie.name(public_url), cookie.same_site.as_str());
+    let path = cookie.path(public_url);
     let domain = cookie.domain.as_ref().map_or_else(String::new, |name| format!("; Domain={name}"));
     let secure = if cookie.secure { "; Secure" } else { "" };
     let text = format!(

@@ -3,28 +3,31 @@
 //! Passwords are hashed and verified while no database connection is held, because that takes longer
 //! than all statements together.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use chrono::SecondsFormat;
 use serde::Serialize;
+use unicode_security::MixedScript;
 use uuid::Uuid;
 
 use super::Services;
+use super::common_passwords::is_common;
 use super::error::ServiceError;
+use super::hash_queue::HashClient;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
+use super::login_throttles::{LoginAttempt, PasswordCheck};
 use super::logins::{self, TokenPair};
 use super::passwords;
-use super::rate_limits::RateLimitKey;
+use super::token_revocations::revoke_access_tokens;
 use super::validation::{Lines, Validator, is_invisible, normalized};
 use super::write_transaction::WriteTransaction;
 use crate::cache::invalidation::InvalidationEvent;
 use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
 use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_user};
 use crate::db::entities::users;
-use crate::db::login_sessions::logins_revoke_all;
 use crate::db::users::{
     CredentialsRow, ProfileChange, Role, UserRow, ViewerLock, credentials_by_id,
-    credentials_by_login, taken_names, user_delete, user_insert, user_login_failed,
+    credentials_by_login, has_look_alike, taken_names, user_delete, user_insert,
     user_login_succeeded, user_password_change, user_profile_change, user_promote, viewer_locked,
 };
 use crate::db::{Session, Transaction};
@@ -35,6 +38,7 @@ use crate::domain::voice::VoiceKey;
 
 /// Karma score of a new user.
 const INITIAL_KARMA: i16 = 50;
+const LOOK_ALIKE: &str = "this username looks like one that is taken";
 /// Characters that are not allowed in a display name, because markup and shells interpret them.
 const FORBIDDEN_IN_DISPLAY_NAMES: &str = r"<>{}\|^~[]`";
 
@@ -71,13 +75,16 @@ pub async fn register(
     services.rate_limits.check_registration(address)?;
     let (user, idempotent) = checked_registration(services, &registration)?;
     let password = registration.password;
-    let hash = services.passwords.hash(password.clone()).await?;
+    let hash = services.passwords.hash(HashClient::unknown(address), password.clone()).await?;
     let user = users::Model { password_hash: hash, ..user };
     let idempotent = idempotent.as_ref();
     let made = services.write(session, |transaction| async move {
         let (id, is_new) = insert_user(&transaction, services, user, idempotent).await?;
-        let login =
-            if is_new { Some(logins::begin(&transaction, services, id).await?) } else { None };
+        let login = if is_new {
+            Some(logins::begin(&transaction, services, id, address).await?)
+        } else {
+            None
+        };
         Ok((id, login))
     });
     let (id, login) = made.await?;
@@ -85,8 +92,9 @@ pub async fn register(
         return Ok((login, id));
     }
     let before = credentials_by_id(session, id).await?;
-    let before = verified(session, services, before, password).await?;
-    begin_login(session, services, before).await
+    let attempt = LoginAttempt::by_account(id, address);
+    let before = verified(session, services, &attempt, before, password).await?;
+    begin_login(session, services, before, address).await
 }
 
 /// Creates an account from the command line, without a login.
@@ -101,7 +109,8 @@ pub async fn create(
     role: Option<Role>,
 ) -> Result<Uuid, ServiceError> {
     let (user, _) = checked_registration(services, &registration)?;
-    let password_hash = services.passwords.hash(registration.password).await?;
+    let client = HashClient::known(Ipv4Addr::LOCALHOST.into());
+    let password_hash = services.passwords.hash(client, registration.password).await?;
     let user = users::Model {
         password_hash,
         is_admin: role == Some(Role::Admin),
@@ -131,15 +140,16 @@ async fn insert_user(
     if !user_insert(transaction, user).await? {
         let taken = taken_names(transaction, &email, &username).await?;
         let mut validator = Validator::default();
-        let mut refuse = |field: &str, what: &str| {
-            let message = format!("this {what} is taken");
+        let mut refuse = |field: &str, message: &str| {
             validator.reject(UserError::new(field, UserErrorCode::Taken, message));
         };
-        if taken.email || !taken.username {
-            refuse("email", "e-mail address");
+        if taken.email || !(taken.username || taken.look_alike) {
+            refuse("email", "this e-mail address is taken");
         }
         if taken.username {
-            refuse("username", "username");
+            refuse("username", "this username is taken");
+        } else if taken.look_alike {
+            refuse("username", LOOK_ALIKE);
         }
         validator.finish()?;
     }
@@ -224,6 +234,10 @@ fn checked_username(validator: &mut Validator, username: &str) -> String {
         let message = "username may not have characters that show nothing";
         validator.reject(UserError::new("username", UserErrorCode::Invalid, message));
     }
+    if !username.is_single_script() {
+        let message = "username may not mix letters of several scripts";
+        validator.reject(UserError::new("username", UserErrorCode::Invalid, message));
+    }
     username
 }
 
@@ -242,6 +256,10 @@ fn checked_password(validator: &mut Validator, field: &str, password: &str) {
             format!("{field} has {count} characters; it may have at most {max}"),
         )
     } else {
+        if is_common(password) {
+            let message = format!("{field} is one of the most common passwords");
+            validator.reject(UserError::new(field, UserErrorCode::TooCommon, message));
+        }
         return;
     };
     let error = UserError::new(field, code, message);
@@ -275,19 +293,9 @@ pub async fn log_in(
     // PostgreSQL rejects texts with NUL as parameters.
     let credentials =
         if login.contains('\0') { None } else { credentials_by_login(session, &login).await? };
-    // One limit for an account, whether it is named by e-mail address or username.
-    let key = credentials
-        .as_ref()
-        .map_or_else(|| RateLimitKey::name(&login), |row| RateLimitKey::Account(row.id));
-    services.rate_limits.check_login_failures(key)?;
-    let credentials = match verified(session, services, credentials, password).await {
-        Err(ServiceError::UserErrors(errors)) => {
-            services.rate_limits.record_login_failure(key);
-            return Err(ServiceError::UserErrors(errors));
-        }
-        verified => verified?,
-    };
-    begin_login(session, services, credentials).await
+    let attempt = LoginAttempt::by_name(&login, credentials.as_ref().map(|row| row.id), address);
+    let credentials = verified(session, services, &attempt, credentials, password).await?;
+    begin_login(session, services, credentials, address).await
 }
 
 /// Starts a login of a user whose password was verified, unless the account was locked or its password
@@ -296,6 +304,7 @@ async fn begin_login(
     session: &Session,
     services: &Services,
     credentials: CredentialsRow,
+    address: IpAddr,
 ) -> Result<(TokenPair, Uuid), ServiceError> {
     let begun = session.transaction(|transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
@@ -304,7 +313,7 @@ async fn begin_login(
             let is_now = credentials_by_id(&transaction, *id).await?;
             return Err(locked(is_now.and_then(|is_now| is_now.locked_until)));
         }
-        Ok((logins::begin(&transaction, services, *id).await?, *id))
+        Ok((logins::begin(&transaction, services, *id, address).await?, *id))
     });
     begun.await
 }
@@ -325,40 +334,21 @@ fn bad_credentials() -> ServiceError {
         .into()
 }
 
-/// Returns the credentials if the password is right. A wrong one is recorded; for an unknown name the
-/// same statements run against the nil id, so that both take the same time.
+/// Returns the credentials if the password is right. A wrong one is counted, and for an unknown name the same
+/// work is done.
 async fn verified(
     session: &Session,
     services: &Services,
+    attempt: &LoginAttempt,
     credentials: Option<CredentialsRow>,
     password: String,
 ) -> Result<CredentialsRow, ServiceError> {
-    session.release().await;
     let hash = credentials.as_ref().map(|credentials| credentials.password_hash.clone());
-    let is_right = services.passwords.verify(password, hash).await?;
-    if let Some(credentials) = credentials {
-        if is_right {
-            return Ok(credentials);
-        }
-        record_failure(session, services, credentials.id).await?;
-    } else {
-        record_failure(session, services, Uuid::nil()).await?;
+    let verify = async |client| Ok(services.passwords.verify(client, password, hash).await?);
+    match (attempt.check(session, services, verify).await?, credentials) {
+        (PasswordCheck::Right, Some(credentials)) => Ok(credentials),
+        _ => Err(bad_credentials()),
     }
-    Err(bad_credentials())
-}
-
-async fn record_failure(
-    session: &Session,
-    services: &Services,
-    user: Uuid,
-) -> Result<(), ServiceError> {
-    let auth = &services.settings.auth;
-    let now = services.clock.now();
-    let locked_until = now + auth.lock_out;
-    let recorded = session.transaction(|transaction| async move {
-        user_login_failed(&transaction, user, now, locked_until, auth.login_failures).await
-    });
-    Ok(recorded.await?)
 }
 
 /// Returns the viewer's credentials if the password is right. Wrong passwords count as at a login.
@@ -368,14 +358,12 @@ async fn verified_viewer(
     client: Client,
     password: PasswordInput,
 ) -> Result<CredentialsRow, ServiceError> {
-    let key = RateLimitKey::Account(client.viewer);
     services.rate_limits.check_login_attempt(client.address)?;
-    services.rate_limits.check_login_failures(key)?;
     let credentials = credentials_by_id(session, client.viewer).await?;
     let credentials = credentials.ok_or(ServiceError::Unauthenticated)?;
-    match verified(session, services, Some(credentials), password.value).await {
+    let attempt = LoginAttempt::by_account(client.viewer, client.address);
+    match verified(session, services, &attempt, Some(credentials), password.value).await {
         Err(ServiceError::UserErrors(mut errors)) => {
-            services.rate_limits.record_login_failure(key);
             for error in &mut errors {
                 error.field = vec![password.field.to_owned()];
                 "the password is wrong".clone_into(&mut error.message);
@@ -429,15 +417,15 @@ pub async fn change_password(
     validator.finish()?;
     let current = PasswordInput { field: "currentPassword", value: current };
     let credentials = verified_viewer(session, services, client, current).await?;
-    let hash = services.passwords.hash(new).await?;
+    let hash = services.passwords.hash(HashClient::user(client.viewer), new).await?;
     let now = services.clock.now();
-    let changed = session.transaction(|transaction| async move {
+    let changed = services.write(session, |transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
         if !user_password_change(&transaction, *id, password_hash, hash, now).await? {
             return Err(bad_credentials());
         }
-        logins_revoke_all(&transaction, *id, now).await?;
-        logins::begin(&transaction, services, *id).await
+        logins::end_all(&transaction, *id, now).await?;
+        logins::begin(&transaction, services, *id, client.address).await
     });
     changed.await
 }
@@ -480,6 +468,12 @@ pub async fn update_profile(
         // A new username changes a unique key, which needs a stronger lock: two transactions that both
         // held KEY SHARE would deadlock.
         let before = lock_viewer(&transaction, viewer, ViewerLock::Serialized).await?;
+        if let Some(username) = &change.username
+            && has_look_alike(&transaction, viewer, username).await?
+        {
+            let code = UserErrorCode::Taken;
+            return Err(ServiceError::user_error("username", code, LOOK_ALIKE));
+        }
         let username = change.username.clone().unwrap_or_else(|| before.username.clone());
         transaction.invalidate(InvalidationEvent::UserChanged {
             user: viewer,
@@ -537,7 +531,8 @@ pub(super) async fn lock_viewer(
     viewer_locked(transaction, viewer, lock).await?.ok_or(ServiceError::Unauthenticated)
 }
 
-/// Gives a user a role, from the command line. Returns `false` if there is no such user.
+/// Gives a user a role, from the command line, and revokes the access tokens that they have. Returns `false` if
+/// there is no such user.
 pub async fn promote(
     session: &Session,
     services: &Services,
@@ -545,8 +540,12 @@ pub async fn promote(
     role: Role,
 ) -> Result<bool, ServiceError> {
     let (username, now) = (fold_username(username), services.clock.now());
-    let promoted = session.transaction(|transaction| async move {
-        user_promote(&transaction, &username, role, now).await
+    let promoted = services.write(session, |transaction| async move {
+        let user = user_promote(&transaction, &username, role, now).await?;
+        if let Some(user) = user {
+            revoke_access_tokens(&transaction, user, now).await?;
+        }
+        Ok(user.is_some())
     });
-    Ok(promoted.await?)
+    promoted.await
 }

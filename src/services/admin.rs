@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
+use super::logins;
 use super::maintenance::reload_catalogue;
 use super::validation::{Lines, Validator};
 use crate::cache::invalidation::InvalidationEvent;
@@ -19,7 +20,6 @@ use crate::config::content::{
     SPREAD_GUIDE, SPREAD_NAME, THREAT_LEVEL, VAULT,
 };
 use crate::db::cards::{CardChange, CardTextChange, card_change, card_text_change};
-use crate::db::login_sessions::logins_revoke_all;
 use crate::db::spreads::{
     PositionChange, SpreadChange, SpreadTextChange, positions_replace, spread_change,
     spread_text_change,
@@ -332,14 +332,14 @@ async fn set_lock(
     locked_until: Option<DateTime<Utc>>,
 ) -> Result<AdminUserRow, ServiceError> {
     let now = services.clock.now();
-    let changed = session.transaction(|transaction| async move {
+    let changed = services.write(session, |transaction| async move {
         lock_admin(&transaction, admin).await?;
         if !user_set_lock(&transaction, user, locked_until, now).await? {
             return Err(ServiceError::NotFound("user"));
         }
         if locked_until.is_some() {
             // Otherwise existing logins would stay valid.
-            logins_revoke_all(&transaction, user, now).await?;
+            logins::end_all(&transaction, user, now).await?;
         }
         let row = admin_user_by_id(&transaction, user).await?;
         row.ok_or(ServiceError::NotFound("user"))

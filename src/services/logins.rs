@@ -6,6 +6,8 @@
 //! one of them is used after the grace period; that ends all others of the family. A token that is presented
 //! later, or after it has ended, revokes the login: two parties hold its tokens, one of which may be a thief.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -15,12 +17,16 @@ use uuid::Uuid;
 
 use super::Services;
 use super::error::ServiceError;
+use super::login_throttles::network_hash;
+use super::token_revocations::revoke_access_tokens;
 use super::tokens::AccessClaims;
+use super::write_transaction::WriteTransaction;
 use crate::db::login_sessions::{
     LoginRow, RefreshTokenRow, login_insert, login_locked, login_revoke, logins_revoke_all,
     refresh_token_by_hash, refresh_token_by_id, refresh_token_insert, refresh_token_use,
     refresh_tokens_revoke_others,
 };
+use crate::db::token_revocations::token_epoch;
 use crate::db::users::{UserRow, ViewerLock, viewer_locked};
 use crate::db::{Session, Transaction};
 use crate::domain::user_error::{UserError, UserErrorCode};
@@ -40,16 +46,18 @@ pub struct TokenPair {
     pub refresh_token_expires_at: DateTime<Utc>,
 }
 
-/// Starts a login of a user.
+/// Starts a login of a user from that address.
 pub async fn begin(
     transaction: &Transaction,
     services: &Services,
     user: Uuid,
+    address: IpAddr,
 ) -> Result<TokenPair, ServiceError> {
     let now = services.clock.now();
     let login = LoginRow {
         id: Uuid::now_v7(),
         user_id: user,
+        network: Some(network_hash(user, address)),
         expires_at: now + services.settings.auth.session_lifetime,
         revoked_at: None,
         created_at: now,
@@ -83,7 +91,8 @@ async fn issue_tokens(
         updated_at: now,
     };
     refresh_token_insert(transaction, row).await?;
-    let of_login = AccessClaims { user: login.user_id, login: Some(login.id) };
+    let epoch = token_epoch(transaction, login.user_id).await?;
+    let of_login = AccessClaims { user: login.user_id, login: Some(login.id), epoch };
     let access = services.tokens.issue_access_token(of_login, now)?;
     Ok(TokenPair {
         access_token: access.token,
@@ -152,6 +161,16 @@ async fn exchange(
     Ok(Some((tokens, user)))
 }
 
+/// Ends all logins of a user and their access tokens. Returns the number of logins.
+pub async fn end_all(
+    transaction: &WriteTransaction,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> Result<u64, ServiceError> {
+    revoke_access_tokens(transaction, user, now).await?;
+    Ok(logins_revoke_all(transaction, user, now).await?)
+}
+
 /// Token that identifies the login to revoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogoutTarget<'a> {
@@ -178,17 +197,17 @@ pub async fn log_out(
     scope: LogoutScope,
 ) -> Result<bool, ServiceError> {
     let now = services.clock.now();
-    session
-        .transaction(|transaction| async move {
-            let claims = match target {
-                LogoutTarget::AccessToken(claims) => Some(claims),
+    services
+        .write(session, |transaction| async move {
+            let login = match target {
+                LogoutTarget::AccessToken(AccessClaims { user, login, .. }) => Some((user, login)),
                 LogoutTarget::RefreshToken(token) => {
-                    claims_of_refresh_token(&transaction, token, now).await?
+                    login_of_refresh_token(&transaction, token, now).await?
                 }
             };
-            let Some(AccessClaims { user, login }) = claims else { return Ok(false) };
+            let Some((user, login)) = login else { return Ok(false) };
             let revoked = match (scope, login) {
-                (LogoutScope::AllLogins, _) => logins_revoke_all(&transaction, user, now).await?,
+                (LogoutScope::AllLogins, _) => end_all(&transaction, user, now).await?,
                 (LogoutScope::ThisLogin, Some(login)) => {
                     login_revoke(&transaction, user, login, now).await?
                 }
@@ -200,16 +219,16 @@ pub async fn log_out(
 }
 
 /// User and login of a refresh token, unless the login has ended.
-async fn claims_of_refresh_token(
+async fn login_of_refresh_token(
     transaction: &Transaction,
     token: &str,
     now: DateTime<Utc>,
-) -> Result<Option<AccessClaims>, ServiceError> {
+) -> Result<Option<(Uuid, Option<Uuid>)>, ServiceError> {
     let token = refresh_token_by_hash(transaction, &hash_of(token)).await?;
     let Some(token) = token else { return Ok(None) };
     let login = login_locked(transaction, token.family_id).await?;
     let login = login.filter(|login| login.revoked_at.is_none() && login.expires_at > now);
-    Ok(login.map(|login| AccessClaims { user: login.user_id, login: Some(login.id) }))
+    Ok(login.map(|login| (login.user_id, Some(login.id))))
 }
 
 fn expired() -> ServiceError {

@@ -19,6 +19,7 @@ use crate::db::cache_outbox::outbox_sweep;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
 use crate::db::login_sessions::logins_sweep;
+use crate::db::login_throttles::login_throttles_sweep;
 use crate::db::reference::reference_changed_at;
 use crate::db::shares::shares_sweep;
 use crate::db::{Database, Session};
@@ -42,6 +43,7 @@ pub async fn run(services: Arc<Services>, database: Database, stop: impl Future<
             }
             _ = sweeps.tick() => {
                 services.rate_limits.evict_idle();
+                services.token_revocations.evict_expired();
                 let lookups = |policy| services.cache.lookups(policy);
                 for LowHitRate { policy, lookups } in hit_rates.poll(lookups) {
                     let Lookups { hits, misses } = lookups;
@@ -85,7 +87,7 @@ pub async fn fold_counters(services: &Services, session: &Session) -> Result<(),
     Ok(())
 }
 
-/// Deletes expired rows: logins with their tokens, idempotency keys, closed share links after their
+/// Deletes expired rows: logins with their tokens, forgotten wrong passwords, idempotency keys, closed share links after their
 /// retention, and outbox entries after theirs.
 pub async fn sweep(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
@@ -94,6 +96,13 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
             logins_sweep(&transaction, now, BATCH).await
+        })
+    })
+    .await?;
+    let failures_end = now - services.settings.auth.failures_remembered();
+    swept += in_batches(|| {
+        session.transaction(move |transaction| async move {
+            login_throttles_sweep(&transaction, failures_end, BATCH).await
         })
     })
     .await?;

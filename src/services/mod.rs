@@ -6,9 +6,12 @@ pub mod admin;
 pub mod catalogue;
 pub mod categories;
 pub mod clock;
+pub mod common_passwords;
 pub mod error;
 pub mod exports;
+pub mod hash_queue;
 pub mod idempotency;
+pub mod login_throttles;
 pub mod logins;
 pub mod maintenance;
 pub mod outbox_poller;
@@ -20,6 +23,7 @@ pub mod seed;
 pub mod session_cookie;
 pub mod shares;
 pub mod tags;
+pub mod token_revocations;
 mod token_signature;
 pub mod tokens;
 pub mod validation;
@@ -36,6 +40,7 @@ use exports::ExportPermits;
 use passwords::PasswordHasher;
 use rate_limits::RateLimits;
 use shares::ShareAccessCounter;
+use token_revocations::TokenRevocations;
 use tokens::TokenIssuer;
 
 /// Shared state of all services, apart from the database. One for the process.
@@ -46,6 +51,8 @@ pub struct Services {
     pub clock: Clock,
     /// Issuer and verifier of signed tokens.
     pub tokens: TokenIssuer,
+    /// Revoked access tokens.
+    pub token_revocations: TokenRevocations,
     /// Password hashing, on threads of its own.
     pub passwords: PasswordHasher,
     /// Rate limits of addresses and accounts.
@@ -66,6 +73,7 @@ impl Services {
         Self {
             clock: Clock::default(),
             tokens: TokenIssuer::new(&settings.auth),
+            token_revocations: TokenRevocations::new(&settings.auth),
             passwords: PasswordHasher::new(settings.auth.password_queue),
             rate_limits: RateLimits::new(&settings.rate_limits),
             share_accesses: ShareAccessCounter::default(),

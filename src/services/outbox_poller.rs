@@ -274,6 +274,7 @@ impl OutboxPoller {
         }
         if plan.local == LocalCaches::MayLackEntries {
             cache.purge(&[InvalidationEvent::Everything]).await;
+            self.load_revocations().await?;
         }
         gate.prune_applied(self.state.last().map(|last| last.began_at), &read);
         self.state = PollerState::CaughtUp { last: CompletedPoll { position, began_at } };
@@ -345,6 +346,15 @@ impl OutboxPoller {
         }
     }
 
+    /// Reads the revocations of access tokens that may be missing here.
+    async fn load_revocations(&self) -> Result<(), PollError> {
+        let session = self.database.session();
+        let now = self.services.clock.now();
+        self.services.token_revocations.load(&session, now).await?;
+        session.release().await;
+        Ok(())
+    }
+
     /// Purges Redis and this server's caches.
     async fn apply_everywhere(
         &self,
@@ -357,9 +367,13 @@ impl OutboxPoller {
         self.apply(events).await
     }
 
-    /// Purges this server's caches, and loads the catalogue again if it changed.
+    /// Purges this server's caches, revokes tokens, and loads the catalogue again if it changed.
     async fn apply(&self, events: &[InvalidationEvent]) -> Result<(), PollError> {
         self.services.cache.purge(events).await;
+        self.services.token_revocations.apply(events);
+        if events.iter().any(InvalidationEvent::may_revoke_tokens) {
+            self.load_revocations().await?;
+        }
         if events.iter().any(InvalidationEvent::affects_catalogue) {
             let session = self.database.session();
             Box::pin(reload_catalogue(&self.services, &session)).await?;

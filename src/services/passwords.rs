@@ -2,13 +2,16 @@
 //! many at a time as there are cores, and never on a thread that serves requests.
 
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::PasswordHasher as _;
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
 use rand::RngExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use unicode_normalization::UnicodeNormalization;
+
+use super::hash_queue::{HashClient, HashPermit, HashQueue};
 
 /// Memory of one hash, in KiB. With [`PASSES`] and [`LANES`] the minimum that OWASP recommends.
 const MEMORY_KIB: u32 = 19_456;
@@ -26,17 +29,8 @@ const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$d2FzdGVsYW5kdGFyb3Qx$Zm
 /// Bounded password hashing.
 #[derive(Debug)]
 pub struct PasswordHasher {
-    /// Permits to hash, one a core.
-    workers: Semaphore,
-    /// Permits to hash or to wait for that. Without one a request is rejected: in an unbounded queue
-    /// every request would time out.
-    queue: Semaphore,
-}
-
-/// A permit to hash, with its place in the queue.
-struct HashPermit<'a> {
-    _worker: SemaphorePermit<'a>,
-    _queue: SemaphorePermit<'a>,
+    queue: Arc<HashQueue>,
+    hashed: AtomicU64,
 }
 
 impl PasswordHasher {
@@ -44,14 +38,19 @@ impl PasswordHasher {
     #[must_use]
     pub fn new(queue: usize) -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { workers: Semaphore::new(cores), queue: Semaphore::new(cores.saturating_add(queue)) }
+        Self { queue: HashQueue::new(cores, queue), hashed: AtomicU64::default() }
     }
 
-    async fn acquire(&self) -> Result<HashPermit<'_>, PasswordError> {
-        let queue = self.queue.try_acquire().map_err(|_| PasswordError::QueueFull)?;
-        // The semaphores are never closed.
-        let worker = self.workers.acquire().await.map_err(|_| PasswordError::QueueFull)?;
-        Ok(HashPermit { _worker: worker, _queue: queue })
+    /// Number of passwords that were hashed or verified.
+    #[must_use]
+    pub fn hashed(&self) -> u64 {
+        self.hashed.load(Ordering::Relaxed)
+    }
+
+    async fn acquire(&self, client: HashClient) -> Result<HashPermit, PasswordError> {
+        let permit = self.queue.acquire(client).await.map_err(|_| PasswordError::QueueFull)?;
+        self.hashed.fetch_add(1, Ordering::Relaxed);
+        Ok(permit)
     }
 
     /// Hash of a password, to be stored.
@@ -59,8 +58,12 @@ impl PasswordHasher {
     /// # Errors
     ///
     /// The password is too long for Argon2, the queue is full, or the program is stopping.
-    pub async fn hash(&self, password: String) -> Result<String, PasswordError> {
-        let _permit = self.acquire().await?;
+    pub async fn hash(
+        &self,
+        client: HashClient,
+        password: String,
+    ) -> Result<String, PasswordError> {
+        let _permit = self.acquire(client).await?;
         hash_password(password).await
     }
 
@@ -71,10 +74,11 @@ impl PasswordHasher {
     /// The queue is full, or the program is stopping.
     pub async fn verify(
         &self,
+        client: HashClient,
         password: String,
         hash: Option<String>,
     ) -> Result<bool, PasswordError> {
-        let _permit = self.acquire().await?;
+        let _permit = self.acquire(client).await?;
         let matches = tokio::task::spawn_blocking(move || {
             let is_known = hash.as_ref().is_some_and(|hash| hash != NO_PASSWORD);
             let hash = hash.filter(|_| is_known).unwrap_or_else(|| DUMMY_HASH.to_owned());
@@ -103,7 +107,7 @@ pub enum PasswordError {
     /// Rejected by Argon2, because it is longer than any password that validation accepts.
     #[error("the password cannot be hashed")]
     Argon2(#[from] argon2::password_hash::Error),
-    /// As many requests wait as the queue is long.
+    /// As many requests wait as the queue is long, and none of a client that waits for more.
     #[error("the queue of passwords to hash is full")]
     QueueFull,
     /// The program is stopping.
@@ -132,6 +136,8 @@ pub async fn hash_password(password: String) -> Result<String, PasswordError> {
 mod tests {
     use super::*;
 
+    const CLIENT: HashClient = HashClient::user(uuid::Uuid::nil());
+
     #[tokio::test]
     async fn a_hash_matches_its_password_and_no_other() {
         let hash = hash_password("wasteland".to_owned()).await.unwrap();
@@ -149,25 +155,15 @@ mod tests {
         let passwords = PasswordHasher::new(10);
         assert!(argon2::PasswordHash::new(DUMMY_HASH).is_ok(), "else it would cost nothing");
         for hash in [None, Some(NO_PASSWORD.to_owned()), Some(DUMMY_HASH.to_owned())] {
-            assert!(!passwords.verify("wasteland".to_owned(), hash).await.unwrap());
+            assert!(!passwords.verify(CLIENT, "wasteland".to_owned(), hash).await.unwrap());
         }
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_rejects_a_password() {
-        let passwords = PasswordHasher::new(0);
-        let cores = available_parallelism().map_or(1, NonZero::get);
-        let hashed = (0..=cores).map(|_| passwords.verify("wasteland".to_owned(), None));
-        let hashed = futures_util::future::join_all(hashed).await;
-        let is_busy = |result: &&Result<bool, _>| matches!(result, Err(PasswordError::QueueFull));
-        assert_eq!(hashed.iter().filter(is_busy).count(), 1);
     }
 
     #[tokio::test]
     async fn a_letter_is_the_same_however_it_is_composed() {
         let passwords = PasswordHasher::new(10);
-        let hash = passwords.hash("Zoe\u{308} wartet".to_owned()).await.unwrap();
-        assert!(passwords.verify("Zo\u{eb} wartet".to_owned(), Some(hash)).await.unwrap());
+        let hash = passwords.hash(CLIENT, "Zoe\u{308} wartet".to_owned()).await.unwrap();
+        assert!(passwords.verify(CLIENT, "Zo\u{eb} wartet".to_owned(), Some(hash)).await.unwrap());
     }
 
     #[test]

@@ -25,9 +25,9 @@ const BLOCKED_NAMES: u64 = 100_000;
 pub enum RateLimitKey {
     /// A signed-in user.
     Account(Uuid),
-    /// A client address; of IPv6 its /64 network, which is what one household has.
+    /// A [`client_network`].
     Address(IpAddr),
-    /// SHA-256 of a login name that belongs to no account.
+    /// SHA-256 of a login name, whether or not it belongs to an account.
     Name([u8; 32]),
     /// A share link.
     Share(Uuid),
@@ -37,19 +37,26 @@ impl RateLimitKey {
     /// Key of a client address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            address @ IpAddr::V4(_) => address,
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-        })
+        Self::Address(client_network(address))
     }
 
     /// Key of a login name.
     #[must_use]
     pub fn name(name: &str) -> Self {
         Self::Name(Sha256::digest(name).into())
+    }
+}
+
+/// Network that is one client to all limits: an address, and of IPv6 its /64 network, which is what one household
+/// has.
+#[must_use]
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
     }
 }
 

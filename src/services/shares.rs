@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::Services;
 use super::accounts::lock_viewer;
 use super::error::ServiceError;
+use super::hash_queue::HashClient;
 use super::idempotency::{IdempotentRequest, KeyOwner, claim_idempotency_key};
 use super::passwords;
 use super::rate_limits::RateLimitKey;
@@ -77,7 +78,8 @@ pub async fn share(
         let reading = own_reading_by_id(session, viewer, share.reading_id).await?;
         reading.ok_or(ServiceError::NotFound("reading"))?;
         session.release().await;
-        share.password_hash = Some(services.passwords.hash(password).await?);
+        share.password_hash =
+            Some(services.passwords.hash(HashClient::user(viewer), password).await?);
     }
     let now = services.clock.now();
     let idempotent = idempotent.as_ref();
@@ -217,8 +219,9 @@ pub async fn open(
     Ok(Some(match closed(services, &found) {
         Some(closed) => closed,
         None if found.share.password_hash.is_some()
-            && !grant
-                .is_some_and(|grant| services.tokens.verify_share_grant(grant, found.share.id)) =>
+            && !grant.is_some_and(|grant| {
+                services.tokens.verify_share_grant(grant, found.share.id, services.clock.now())
+            }) =>
         {
             ShareAccess::PasswordRequired
         }
@@ -275,7 +278,8 @@ pub async fn unlock(
     session.release().await;
     if let Some(hash) = found.share.password_hash.clone() {
         services.rate_limits.check_login_failures(RateLimitKey::Share(found.share.id))?;
-        if !services.passwords.verify(password, Some(hash)).await? {
+        let client = HashClient::unknown(address);
+        if !services.passwords.verify(client, password, Some(hash)).await? {
             services.rate_limits.record_login_failure(RateLimitKey::Share(found.share.id));
             let message = "the password is wrong";
             return Err(ServiceError::user_error(

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+};
 use rand::RngExt;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::token_signature::install_provider;
@@ -26,7 +29,7 @@ pub enum TokenError {
     /// Expired.
     #[error("the access token has expired")]
     Expired,
-    /// Not valid yet.
+    /// Not valid yet, or issued in the future.
     #[error("the access token is not valid yet")]
     NotYetValid,
     /// Malformed, or signed with another key.
@@ -43,6 +46,8 @@ struct JwtClaims {
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<Uuid>,
+    #[serde(default)]
+    epoch: i32,
 }
 
 /// Verified claims of an access token.
@@ -52,6 +57,8 @@ pub struct AccessClaims {
     pub user: Uuid,
     /// Login id; `None` of a token from the command line.
     pub login: Option<Uuid>,
+    /// Epoch of the user's tokens in which it was issued.
+    pub epoch: i32,
 }
 
 /// A signed token and its expiry. It is a secret, so it has no `Debug`.
@@ -64,12 +71,34 @@ pub struct SignedToken {
 
 /// Issuer and verifier of tokens.
 pub struct TokenIssuer {
+    header: Header,
     encoding: EncodingKey,
-    decoding: DecodingKey,
+    /// The signing key, and earlier ones.
+    keys: Vec<VerificationKey>,
     access: Validation,
     grant: Validation,
     access_lifetime: Duration,
     grant_lifetime: Duration,
+}
+
+/// A key with its id, which tokens name in their header.
+struct VerificationKey {
+    id: String,
+    decoding: DecodingKey,
+}
+
+impl VerificationKey {
+    fn new(secret: &[u8]) -> Self {
+        Self { id: key_id(secret), decoding: DecodingKey::from_secret(secret) }
+    }
+}
+
+/// Id of a key: a part of a hash, from which a key of full entropy cannot be found.
+fn key_id(secret: &[u8]) -> String {
+    const KEY_ID_BYTES: usize = 8;
+    let hash =
+        Sha256::new().chain_update("wasteland-tarot key id\0").chain_update(secret).finalize();
+    hex::encode(&hash[..KEY_ID_BYTES])
 }
 
 impl TokenIssuer {
@@ -82,9 +111,12 @@ impl TokenIssuer {
             .jwt_secret
             .as_ref()
             .map_or(random.as_slice(), |secret| secret.expose_secret().as_bytes());
+        let previous = settings.jwt_previous_secrets.iter();
+        let previous = previous.map(|secret| secret.expose_secret().as_bytes());
         Self {
+            header: Header { kid: Some(key_id(secret)), ..Header::new(ALGORITHM) },
             encoding: EncodingKey::from_secret(secret),
-            decoding: DecodingKey::from_secret(secret),
+            keys: std::iter::once(secret).chain(previous).map(VerificationKey::new).collect(),
             access: validation(AUDIENCE),
             grant: validation(GRANT_AUDIENCE),
             access_lifetime: settings.access_token_lifetime,
@@ -99,10 +131,10 @@ impl TokenIssuer {
     /// The token cannot be signed.
     pub fn issue_access_token(
         &self,
-        AccessClaims { user, login }: AccessClaims,
+        access: AccessClaims,
         now: DateTime<Utc>,
     ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
-        self.sign(AUDIENCE, user, login, now, self.access_lifetime)
+        self.sign(AUDIENCE, access, now, self.access_lifetime)
     }
 
     /// Verifies an access token.
@@ -110,9 +142,13 @@ impl TokenIssuer {
     /// # Errors
     ///
     /// The token has expired or is invalid.
-    pub fn verify_access_token(&self, token: &str) -> Result<AccessClaims, TokenError> {
-        let claims = self.claims(token, &self.access)?;
-        Ok(AccessClaims { user: claims.sub, login: claims.sid })
+    pub fn verify_access_token(
+        &self,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<AccessClaims, TokenError> {
+        let claims = self.claims(token, &self.access, now)?;
+        Ok(AccessClaims { user: claims.sub, login: claims.sid, epoch: claims.epoch })
     }
 
     /// Issues a grant for a share link.
@@ -125,20 +161,20 @@ impl TokenIssuer {
         share: Uuid,
         now: DateTime<Utc>,
     ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
-        self.sign(GRANT_AUDIENCE, share, None, now, self.grant_lifetime)
+        let subject = AccessClaims { user: share, login: None, epoch: 0 };
+        self.sign(GRANT_AUDIENCE, subject, now, self.grant_lifetime)
     }
 
     /// `true` if the grant is valid and for that share link.
     #[must_use]
-    pub fn verify_share_grant(&self, grant: &str, share: Uuid) -> bool {
-        self.claims(grant, &self.grant).is_ok_and(|claims| claims.sub == share)
+    pub fn verify_share_grant(&self, grant: &str, share: Uuid, now: DateTime<Utc>) -> bool {
+        self.claims(grant, &self.grant, now).is_ok_and(|claims| claims.sub == share)
     }
 
     fn sign(
         &self,
         audience: &str,
-        subject: Uuid,
-        login: Option<Uuid>,
+        AccessClaims { user: subject, login, epoch }: AccessClaims,
         now: DateTime<Utc>,
         lifetime: Duration,
     ) -> Result<SignedToken, jsonwebtoken::errors::Error> {
@@ -150,27 +186,49 @@ impl TokenIssuer {
             iat: now.timestamp(),
             exp: expires_at.timestamp(),
             sid: login,
+            epoch,
         };
-        let token = encode(&Header::new(ALGORITHM), &claims, &self.encoding)?;
+        let token = encode(&self.header, &claims, &self.encoding)?;
         Ok(SignedToken { token, expires_at })
     }
 
-    fn claims(&self, token: &str, validation: &Validation) -> Result<JwtClaims, TokenError> {
-        let token =
-            decode::<JwtClaims>(token, &self.decoding, validation).map_err(|error| match error
-                .kind()
-            {
-                ErrorKind::ExpiredSignature => TokenError::Expired,
-                ErrorKind::ImmatureSignature => TokenError::NotYetValid,
-                _ => TokenError::Invalid,
-            })?;
+    fn claims(
+        &self,
+        token: &str,
+        validation: &Validation,
+        now: DateTime<Utc>,
+    ) -> Result<JwtClaims, TokenError> {
+        let header = decode_header(token).map_err(|_| TokenError::Invalid)?;
         // No extension is understood here, so none may be critical (RFC 7515, section 4.1.11). The library
         // leaves that to its callers.
-        if token.header.crit.is_some() {
+        if header.crit.is_some() {
             return Err(TokenError::Invalid);
         }
-        Ok(token.claims)
+        // Tokens of earlier versions name no key. The id is a hint (RFC 7515, section 4.1.4).
+        let named = self.keys.iter().position(|key| header.kid.as_ref() == Some(&key.id));
+        let candidates = named.map_or(self.keys.as_slice(), |named| &self.keys[named..=named]);
+        let mut refusal = TokenError::Invalid;
+        for key in candidates {
+            match decode::<JwtClaims>(token, &key.decoding, validation) {
+                Ok(token) if token.claims.iat > latest_issue(now) => {
+                    return Err(TokenError::NotYetValid);
+                }
+                Ok(token) => return Ok(token.claims),
+                Err(error) => match error.kind() {
+                    ErrorKind::ExpiredSignature => refusal = TokenError::Expired,
+                    ErrorKind::ImmatureSignature => refusal = TokenError::NotYetValid,
+                    _ => {}
+                },
+            }
+        }
+        Err(refusal)
     }
+}
+
+/// Latest time of issue of a token that is valid now: one from the future was made by somebody whose clock, or whose
+/// key, cannot be trusted.
+fn latest_issue(now: DateTime<Utc>) -> i64 {
+    now.timestamp() + LEEWAY_SECONDS.cast_signed()
 }
 
 fn validation(audience: &str) -> Validation {

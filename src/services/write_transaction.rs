@@ -36,7 +36,8 @@ impl WriteTransaction {
 impl Services {
     /// Runs `work` in one transaction, writes its invalidation events to the outbox in the same
     /// transaction, and purges the caches when the transaction has ended. The purge does not depend on
-    /// the outcome: after a connection was lost during the commit, the outcome is unknown.
+    /// the outcome: after a connection was lost during the commit, the outcome is unknown. Tokens are revoked only
+    /// if it succeeded.
     ///
     /// # Errors
     ///
@@ -66,7 +67,14 @@ impl Services {
             })
         });
         let written = written.await;
-        let events = std::mem::take(&mut *lock(&events));
+        let mut events = std::mem::take(&mut *lock(&events));
+        if written.is_ok() {
+            self.token_revocations.apply(&events);
+        } else {
+            // A revocation that was rolled back must not be applied: its epoch would be above that of new tokens. If
+            // it was committed, the next poll finds it.
+            events.retain(|event| !matches!(event, InvalidationEvent::TokensRevoked { .. }));
+        }
         if !events.is_empty() {
             self.cache.purge_everywhere(entry_id, &events).await;
         }

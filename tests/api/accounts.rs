@@ -79,6 +79,8 @@ pub fn plain_refusal(field: &str, code: &str, message: &str) -> Value {
     refusal(field, code, message, None)
 }
 
+const LOOK_ALIKE: &str = "this username looks like one that is taken";
+
 fn username_taken() -> Value {
     plain_refusal("username", "TAKEN", "this username is taken")
 }
@@ -340,8 +342,97 @@ on_both_databases! {
         for _ in 0..5 {
             assert_eq!(refused(&app, &wrong).await[0]["code"], "BAD_CREDENTIALS");
         }
-        assert_eq!(refused(&app, &wrong).await[0]["code"], "BAD_CREDENTIALS");
-        assert_eq!(refused(&app, &input).await[0]["code"], "ACCOUNT_LOCKED");
+        // The right one is not told from a wrong one.
+        for input in [&wrong, &input] {
+            let response = mutate(&app, None, ("register", "viewer { id }"), input).await;
+            assert_eq!(failure_code(&response), "RATE_LIMITED");
+        }
+    }
+
+    async fn a_username_that_looks_like_another_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for (number, (name, look_alikes)) in [
+            // A digit one, full-width letters.
+            ("bill", &["bi1l", "BI1L", "\u{ff42}ill"][..]),
+            ("zoe", &["z0e"]),
+            ("corn", &["com"]),
+            // All Cyrillic and all Latin.
+            ("\u{430}\u{441}\u{435}", &["ace"]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let first = with(registration(&format!("u{number}")), json!({ "username": name }));
+            registered(&app, &first).await;
+            for look_alike in look_alikes {
+                let input = with(registration("other"), json!({ "username": look_alike }));
+                assert_eq!(
+                    refused(&app, &input).await,
+                    json!([plain_refusal("username", "TAKEN", LOOK_ALIKE)]),
+                    "{look_alike}"
+                );
+            }
+        }
+        let done = registered(&app, &registration("ada")).await;
+        let token = done["session"]["accessToken"].as_str().expect("a token").to_owned();
+        let rename = async |name: &str| {
+            let input = json!({ "username": name });
+            let response = mutate(&app, Some(&token), ("updateProfile", "user { username }"), &input);
+            payload("updateProfile", response.await)
+        };
+        assert_eq!(
+            rename("bi1l").await,
+            json!({ "user": null, "userErrors": [plain_refusal("username", "TAKEN", LOOK_ALIKE)] })
+        );
+        // A look-alike of one's own name is no other user's.
+        for name in ["lovelace", "1ovelace", "1ovelace"] {
+            let done = json!({ "user": { "username": name }, "userErrors": [] });
+            assert_eq!(rename(name).await, done);
+        }
+        let input = with(registration("other"), json!({ "username": "lovelace" }));
+        assert_eq!(
+            refused(&app, &input).await,
+            json!([plain_refusal("username", "TAKEN", LOOK_ALIKE)])
+        );
+    }
+
+    async fn a_username_may_not_mix_scripts(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let message = "username may not mix letters of several scripts";
+        for name in ["p\u{430}ypal", "\u{3b1}da", "\u{434}\u{430}da"] {
+            let input = with(registration("a"), json!({ "username": name }));
+            assert_eq!(
+                refused(&app, &input).await,
+                json!([plain_refusal("username", "INVALID", message)]),
+                "{name}"
+            );
+        }
+        // Scripts that one language writes together, digits and signs.
+        for (number, name) in ["廢土のネコ", "\u{434}\u{430}_7", "zoë.x", "가漢"].iter().enumerate() {
+            let input = with(registration(&format!("b{number}")), json!({ "username": name }));
+            registered(&app, &input).await;
+        }
+    }
+
+    async fn a_common_password_is_refused(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        let common = |field: &str| {
+            let message = format!("{field} is one of the most common passwords");
+            json!([plain_refusal(field, "TOO_COMMON", &message)])
+        };
+        for password in ["password", "PassWord1", "qwertyuiop", "1qaz2wsx"] {
+            let input = with(registration("ada"), json!({ "password": password }));
+            assert_eq!(refused(&app, &input).await, common("password"), "{password}");
+        }
+        let done = registered(&app, &registration("ada")).await;
+        let token = done["session"]["accessToken"].as_str().expect("a token");
+        let input = json!({ "currentPassword": PASSWORD, "newPassword": "iloveyou" });
+        let change = ("changePassword", "session { accessToken }");
+        let response = mutate(&app, Some(token), change, &input).await;
+        assert_eq!(
+            payload("changePassword", response),
+            json!({ "session": null, "userErrors": common("newPassword") })
+        );
     }
 
     async fn an_absent_field_of_a_profile_is_unchanged_and_null_clears_it(engine: Engine) {

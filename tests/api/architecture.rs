@@ -289,7 +289,7 @@ fn infrastructure_of_graphql_imports_no_nouns_and_has_no_circles() {
 
 /// Constants with the name of a duration or size that are parts of a format, and no limits. All limits
 /// are in `config/` and in the table of TTLs.
-const FORMATS: [(&str, &str); 13] = [
+const FORMATS: [(&str, &str); 14] = [
     ("cache/", "SECOND"),
     ("cache/", "STALENESS"),
     ("domain/recommendation.rs", "SCORE_MAXIMUM"),
@@ -302,6 +302,7 @@ const FORMATS: [(&str, &str); 13] = [
     ("services/seed/", "OVERSEER_PASSWORD_CHARACTERS"),
     ("services/seed/", "TAGS_MAXIMUM"),
     ("services/shares.rs", "TOKEN_BYTES"),
+    ("services/tokens.rs", "KEY_ID_BYTES"),
     ("services/tokens.rs", "SECRET_BYTES"),
 ];
 

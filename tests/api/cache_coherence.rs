@@ -547,6 +547,7 @@ fn name_of(event: &InvalidationEvent) -> &'static str {
             "ReadingChanged, public"
         }
         InvalidationEvent::ReadingsChanged { .. } => "ReadingsChanged",
+        InvalidationEvent::TokensRevoked { .. } => "TokensRevoked",
         InvalidationEvent::CatalogueReplaced => "CatalogueReplaced",
         InvalidationEvent::CountersFolded => "CountersFolded",
         InvalidationEvent::AdminRequested { .. } => "AdminRequested",

@@ -19,9 +19,10 @@ use wasteland_tarot::db::{Database, StartLock, now};
 use wasteland_tarot::services::tokens::{AccessClaims, TokenIssuer};
 
 use crate::support::app::{
-    Content, Engine, RawConnection, SECRET, TestDatabase, on_both_databases, raw_post, settings_of,
+    Content, Engine, RawConnection, SECRET, TestDatabase, forge, on_both_databases, raw_post,
+    settings_of,
 };
-use crate::support::fixtures::{rows, user};
+use crate::support::fixtures::{id, rows, user};
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
@@ -563,12 +564,15 @@ fn settings() -> Vec<Setting> {
     settings
 }
 
+/// Settings that are never shown, and may be in files of their own.
+const SECRETS: [&str; 5] =
+    ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_PREVIOUS_SECRETS", "JWT_SECRET", "REDIS_URL"];
+
 /// No setting may have this value.
 const WRONG: &str = "wrong=/value";
 
 fn assert_is_refused(setting: &Setting, line: &str, source: &str) {
-    let is_secret =
-        ["DATABASE_REPLICA_URLS", "DATABASE_URL", "JWT_SECRET"].contains(&setting.name.as_str());
+    let is_secret = SECRETS.contains(&setting.name.as_str());
     let shown = if is_secret { "…" } else { WRONG };
     let start = format!("{}={shown:?} ({source}): ", setting.name);
     let expected = line.strip_prefix(&start).unwrap_or_else(|| panic!("{start}… and not {line}"));
@@ -813,6 +817,73 @@ fn production_wants_a_secret_of_its_own() {
 }
 
 #[test]
+fn production_refuses_a_secret_that_can_be_guessed() {
+    let folder = folder();
+    let guessable = "changemechangemechangemechangeme";
+    for (name, environment) in [
+        ("JWT_SECRET", vec![("JWT_SECRET", guessable)]),
+        ("JWT_PREVIOUS_SECRETS", vec![("JWT_SECRET", SECRET), ("JWT_PREVIOUS_SECRETS", guessable)]),
+    ] {
+        let production = [&[("APP_ENV", "production")], &environment[..]].concat();
+        assert_eq!(
+            refusal(&execute(folder.path(), &production, &[])),
+            format!(
+                "{name}=\"…\" (in production): a random key in production, such as \
+                 `head -c 32 /dev/urandom | base64` prints: this one can be guessed"
+            )
+        );
+        let server = Server::start(folder.path(), &environment, &[]);
+        assert_eq!(server.stop().0, Some(0), "development takes it");
+    }
+}
+
+/// As orchestrators mount secrets.
+#[tokio::test]
+async fn each_secret_can_be_in_a_file() {
+    let folder = folder();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let secret = write("secret", &format!("{SECRET}\n"));
+    let url = write("url", "sqlite://in-a-file.db?mode=rwc\n");
+    let environment = [("JWT_SECRET_FILE", &*secret), ("DATABASE_URL_FILE", &*url)];
+    let server = Server::start(folder.path(), &environment, &[]);
+    assert!(folder.path().join("in-a-file.db").exists());
+    let claims = json!({
+        "sub": id("none"), "iss": "wasteland-tarot", "aud": "wasteland-tarot-api",
+        "iat": now().timestamp(), "exp": now().timestamp() + 900,
+    });
+    let headers = format!("authorization: Bearer {}\r\n", forge(&claims, SECRET));
+    let response = server.query(&headers, QUERY).await;
+    assert_eq!(response, json!({ "data": { "__typename": "Query" } }));
+    assert_eq!(server.stop().0, Some(0));
+
+    // In the settings file too, which the environment beats.
+    let file = format!("JWT_SECRET_FILE = {secret:?}\nDATABASE_URL_FILE = \"nowhere\"\n");
+    fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
+    let server = Server::start(folder.path(), &[("DATABASE_URL_FILE", &*url)], &[]);
+    assert_eq!(server.query(&headers, QUERY).await["data"]["__typename"], "Query");
+    assert_eq!(server.stop().0, Some(0));
+    fs::remove_file(folder.path().join("wasteland-tarot.toml")).expect("removed");
+
+    let wrong = write("wrong", WRONG);
+    for name in SECRETS {
+        let file_name = format!("{name}_FILE");
+        let line = refusal(&execute(folder.path(), &[(&*file_name, &*wrong)], &["serve"]));
+        assert!(line.starts_with(&format!("{name}=\"…\" ({file_name}): ")), "{line}");
+        let line = refusal(&execute(folder.path(), &[(&*file_name, "nowhere")], &["serve"]));
+        let expected = format!("{file_name}=\"nowhere\" (environment): the path of a file that ");
+        assert!(line.starts_with(&expected), "{line}");
+        let both = [(&*file_name, &*wrong), (name, "anything")];
+        let line = refusal(&execute(folder.path(), &both, &["serve"]));
+        let expected = format!("{file_name}={wrong:?} (environment): not to be set beside {name}");
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
 fn demonstration_data_is_rejected_in_production() {
     let folder = folder();
     let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET)];
@@ -986,7 +1057,7 @@ async fn user_token_prints_a_token_that_works() {
 async fn production_logs_one_line_of_json_for_each_request_and_no_secret() {
     let (folder, path, id) = folder_with_user().await;
     let settings = settings_of(&format!("sqlite://{}", path.display()), &[]);
-    let access = AccessClaims { user: id, login: None };
+    let access = AccessClaims { user: id, login: None, epoch: 0 };
     let token =
         TokenIssuer::new(&settings.auth).issue_access_token(access, now()).expect("a token").token;
     let environment = [("APP_ENV", "production"), ("JWT_SECRET", SECRET), ("LOG", "debug")];

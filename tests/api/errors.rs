@@ -9,12 +9,14 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use wasteland_tarot::db;
 use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::error_code::ErrorCode;
+use wasteland_tarot::services::tokens::{AccessClaims, TokenIssuer};
 
 use crate::schema::{enum_values_of, types_of};
 use crate::support::app::{
-    Engine, SECRET, TestApp, TestResponse, forge, on_both_databases, send_request,
+    Engine, SECRET, TestApp, TestResponse, forge, on_both_databases, send_request, settings_with,
 };
 use crate::support::fixtures::{card_id, drawn_card, id, reading, reading_id, rows, user};
 
@@ -464,6 +466,62 @@ on_both_databases! {
             assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
             let expected = only_error(message, &json!({ "code": "UNAUTHENTICATED" }), None);
             assert_eq!(response.body_without_request_id(), expected, "{begins}");
+        }
+    }
+
+    async fn a_token_that_was_issued_in_the_future_is_rejected(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        app.insert(rows(vec![user("ada")], Vec::new())).await;
+        for issued in [0, now() - 60, now(), now() + 5] {
+            let token = forge(&claims_but("iat", json!(issued)), SECRET);
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(response.status, 200, "{}", response.text);
+        }
+        for issued in [now() + 600, i64::MAX.cast_unsigned()] {
+            let token = forge(&claims_but("iat", json!(issued)), SECRET);
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!((response.status, response.statements()), (401, 0), "{issued}");
+            assert_eq!(
+                response.body_without_request_id(),
+                only_error(
+                    "the access token is not valid yet",
+                    &json!({ "code": "UNAUTHENTICATED" }),
+                    None
+                )
+            );
+        }
+    }
+
+    async fn tokens_of_a_previous_key_are_valid_while_it_is_listed(engine: Engine) {
+        const OLD: &str = "a key of before that only the tests know";
+        const NEW: &str = "a key of now that only the tests know";
+        let token_of = |key: &str| {
+            let settings = settings_with(&[&format!("--jwt-secret={key}")]);
+            let claims = AccessClaims { user: id("ada"), login: None, epoch: 0 };
+            let token = TokenIssuer::new(&settings.auth).issue_access_token(claims, db::now());
+            token.expect("a token").token
+        };
+        let (old, new) = (token_of(OLD), token_of(NEW));
+        let header = |token: &str| jsonwebtoken::decode_header(token).expect("a header");
+        assert!(header(&old).kid.is_some() && header(&old).kid != header(&new).kid);
+        let current = |key: &str| format!("--jwt-secret={key}");
+        let (of_old, of_new) = (current(OLD), current(NEW));
+        let previous = format!("--jwt-previous-secrets=a key that was there before both,{OLD}");
+        for (flags, statuses) in [
+            (vec![&*of_old], [200, 401]),
+            (vec![&*of_new], [401, 200]),
+            (vec![&*of_new, &previous], [200, 200]),
+        ] {
+            let app = TestApp::start_with(engine, &flags).await;
+            app.insert(rows(vec![user("ada")], Vec::new())).await;
+            for (token, status) in [&old, &new].into_iter().zip(statuses) {
+                let response = query_viewer(&app, &format!("Bearer {token}")).await;
+                assert_eq!(response.status, status, "{flags:?} {}", response.text);
+            }
+            // A token without the id of its key, of an earlier version.
+            let token = forge(&claims(), OLD);
+            let response = query_viewer(&app, &format!("Bearer {token}")).await;
+            assert_eq!(response.status, statuses[0]);
         }
     }
 

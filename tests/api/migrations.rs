@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
-use search_text::fold_for_trigrams;
+use search_text::{fold_for_trigrams, skeleton};
 
 use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, skip};
 
@@ -37,7 +37,7 @@ const OWN_INDEXES: [&str; 7] = [
     "idx_reading_shares_token",
 ];
 
-const TABLES: [&str; 23] = [
+const TABLES: [&str; 25] = [
     "users",
     "refresh_tokens",
     "daily_usage",
@@ -61,6 +61,8 @@ const TABLES: [&str; 23] = [
     "reading_shares",
     "idempotency_keys",
     "user_card_stats",
+    "login_throttles",
+    "token_revocations",
 ];
 
 async fn names(connection: &DatabaseConnection, sqlite: &str, postgres: &str) -> BTreeSet<String> {
@@ -236,6 +238,38 @@ on_both_databases! {
                     row.expect(sql).expect("a row").try_get("", "number").expect("a number");
                 assert_eq!(number, i64::try_from(READINGS / 2).expect("a few"));
             }
+            Migrator::down(&connection, Some(last)).await.expect("down");
+        }
+    }
+
+    async fn of_look_alikes_that_are_there_already_the_oldest_has_the_skeleton(engine: Engine) {
+        const MIGRATION: &str = "m20261101_000032_add_skeletons_of_usernames_since_000029";
+        let database = TestDatabase::new(engine, Content::Reference).await;
+        let connection = database.connect().await;
+        let all = Migrator::migrations();
+        let before = all.iter().position(|migration| migration.name() == MIGRATION);
+        let last = u32::try_from(all.len() - before.expect("there is such a migration"));
+        let last = last.expect("a few");
+        Migrator::down(&connection, Some(last)).await.expect("down");
+        let id = |number: i32| match engine {
+            Engine::Sqlite => format!("unhex('{number:032x}')"),
+            Engine::Postgres => format!("'{number:032x}'"),
+        };
+        for (number, username, year) in [(1, "bi1l", 2002), (2, "bill", 2001), (3, "ada", 2003)] {
+            let (id, time) = (id(number), format!("'{year}-01-01T00:00:00.000000+00:00'"));
+            execute(&connection, &format!(
+                "INSERT INTO users (id, email, username, search_username, search_email, password_hash,
+                    created_at, updated_at)
+                 VALUES ({id}, '{username}@b', '{username}', '', '', '!', {time}, {time})"
+            )).await;
+        }
+        for _ in 0..2 {
+            Migrator::up(&connection, None).await.expect("up");
+            let sql = "SELECT username || ' ' || coalesce(username_skeleton, 'none') AS name FROM users";
+            let skeletons = names(&connection, sql, sql).await;
+            let bill = format!("bill {}", skeleton("bill"));
+            let expected = ["ada ada".to_owned(), "bi1l none".to_owned(), bill];
+            assert_eq!(skeletons, BTreeSet::from(expected));
             Migrator::down(&connection, Some(last)).await.expect("down");
         }
     }

@@ -5,13 +5,20 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use wasteland_tarot::db::entities::users;
+use wasteland_tarot::db::users::Role;
+use wasteland_tarot::services::accounts::promote;
 use wasteland_tarot::services::maintenance::fold_counters;
 
-use crate::support::app::{Engine, TestApp, TestDatabase, TestResponse, on_both_databases};
-use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user};
+use crate::accounts::{self, PASSWORD, mutate, user_with_password};
+use crate::sessions::assert_is_revoked;
+use crate::support::app::{
+    Engine, TestApp, TestDatabase, TestResponse, on_both_databases, send_request,
+};
+use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user, user_id};
 use crate::support::mutations::{USER_ERRORS, payload};
 use crate::support::redis_server::{CuttableProxy, RedisServer, has_redis};
 
@@ -26,7 +33,7 @@ const STALENESS: Duration = Duration::from_millis(400);
 struct World {
     // First, so that they are dropped before their database.
     servers: Vec<TestApp>,
-    _database: TestApp,
+    owner: TestApp,
 }
 
 impl World {
@@ -58,11 +65,18 @@ impl World {
             own.advance(clock.now() - own.now());
             servers.push(server.with_outbox_poller().await);
         }
-        let world = Self { servers, _database: owner };
+        let world = Self { servers, owner };
         for server in 0..redis.len() {
             world.wait_until_cached(server).await;
         }
         world
+    }
+
+    /// Another server on the database.
+    async fn start_another(&self) -> TestApp {
+        let staleness = format!("--cache-staleness-ms={}", STALENESS.as_millis());
+        let database = TestDatabase::at(self.owner.database.url.clone());
+        TestApp::start_on(database, &[POLL, &staleness]).await.with_outbox_poller().await
     }
 
     async fn query(&self, server: usize, who: &str) -> TestResponse {
@@ -100,6 +114,51 @@ impl World {
     /// Waits until no cached value may be older than the last write.
     async fn wait_out_staleness(&self) {
         tokio::time::sleep(STALENESS).await;
+    }
+}
+
+/// Ways in which the access tokens of a user end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Revocation {
+    LogoutEverywhere,
+    PasswordChange,
+    Promotion,
+    AdminLock,
+}
+
+impl Revocation {
+    const ALL: [Self; 4] =
+        [Self::LogoutEverywhere, Self::PasswordChange, Self::Promotion, Self::AdminLock];
+
+    /// False for the command line.
+    fn is_by_a_server(self) -> bool {
+        self != Self::Promotion
+    }
+
+    /// Revokes the token of a user, on the first server.
+    async fn run(self, world: &World, token: &str) {
+        let app = &world.servers[0];
+        let own = async |name: &str, input: Value| {
+            let response = mutate(app, Some(token), (name, "__typename"), &input).await;
+            assert_eq!(accounts::payload(name, response)["userErrors"], json!([]));
+        };
+        match self {
+            Self::LogoutEverywhere => own("logout", json!({ "everywhere": true })).await,
+            Self::PasswordChange => {
+                let input = json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD });
+                own("changePassword", input).await;
+            }
+            Self::AdminLock => {
+                let input = json!({ "userId": user_id("eve") });
+                payload(app, id("admin"), "adminLockUser", input, USER_ERRORS).await;
+            }
+            Self::Promotion => {
+                let command = &world.owner.app;
+                let (session, services) = (command.database.session(), &command.services);
+                let promoted = promote(&session, services, "eve", Role::Premium).await;
+                assert!(promoted.expect("promoted"));
+            }
+        }
     }
 }
 
@@ -174,6 +233,68 @@ on_both_databases! {
                 assert_eq!(world.total(server, "ada").await, 1 + 3 * round);
                 assert_eq!(world.total(server, "admin").await, 3 * round);
             }
+        }
+    }
+
+    /// Known on all servers within the bound of the invalidations, without a statement for a request.
+    async fn a_revoked_access_token_ends_on_all_servers(engine: Engine) {
+        let world = World::start(engine, &[None, None]).await;
+        world.owner.insert(rows(vec![user_with_password("eve").await], Vec::new())).await;
+        let eve = id("eve");
+        let query = json!({ "query": "{ viewer { username } }" });
+        let viewer = json!({ "data": { "viewer": { "username": "eve" } } });
+        for revocation in Revocation::ALL {
+            let [here, there] = [&world.servers[0], &world.servers[1]];
+            let token = here.token_of(eve);
+            for server in [here, there] {
+                let response = server.send(Some(&token), &query).await;
+                assert_eq!((&response.body, response.statements()), (&viewer, 1), "{revocation:?}");
+            }
+            revocation.run(&world, &token).await;
+            if revocation.is_by_a_server() {
+                assert_is_revoked(&here.send(Some(&token), &query).await);
+            }
+            world.wait_out_staleness().await;
+            for server in [here, there] {
+                let response = server.send(Some(&token), &query).await;
+                assert_is_revoked(&response);
+                assert_eq!(response.statements(), 0, "{revocation:?}");
+                let export = server.request(Method::GET, "/export/readings.json");
+                assert_is_revoked(&send_request(export.bearer_auth(&token)).await);
+            }
+            // A server that starts now: before and after its first poll.
+            let started = world.start_another().await;
+            assert_is_revoked(&started.send(Some(&token), &query).await);
+            while !started.app.services.cache.freshness_gate().is_open() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let response = started.send(Some(&token), &query).await;
+            assert_is_revoked(&response);
+            assert_eq!(response.statements(), 0, "{revocation:?}");
+            // A token of the new epoch.
+            let token = here.token_of(eve);
+            for server in [here, there, &started] {
+                assert_eq!(server.send(Some(&token), &query).await.body, viewer, "{revocation:?}");
+            }
+        }
+    }
+
+    async fn a_revoked_access_token_ends_while_redis_is_away(engine: Engine) {
+        let Some((mut redis, world)) = sharing(engine, "revoked").await else { return };
+        redis.kill();
+        let token = world.servers[0].token_of(id("ada"));
+        Revocation::LogoutEverywhere.run(&world, &token).await;
+        world.wait_out_staleness().await;
+        let query = json!({ "query": "{ viewer { username } }" });
+        for server in &world.servers {
+            assert_is_revoked(&server.send(Some(&token), &query).await);
+        }
+        redis.start_again().await;
+        for server in &world.servers {
+            while !server.app.services.cache.freshness_gate().is_open() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            assert_is_revoked(&server.send(Some(&token), &query).await);
         }
     }
 

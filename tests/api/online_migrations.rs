@@ -17,7 +17,7 @@ use crate::cli::{Server, command, execute, folder, refusal};
 use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, settings_of};
 
 /// The newest migration, which changes the table of users.
-const NEWEST: &str = "m20261101_000029_fold_names_of_users";
+const NEWEST: &str = "m20261101_000032_add_skeletons_of_usernames_since_000029";
 
 const REFUSED: &str = "another session holds a lock that a migration needs";
 

@@ -148,12 +148,17 @@ const FOR_LATER: [(&str, &[&str]); 7] = [
             "idx_idempotency_keys_user_id",
         ],
     ),
-    ("logins, which are mutations and no cases here", &["idx_users_email"]),
+    (
+        "logins and registrations, which are mutations and no cases here",
+        &["idx_users_email", "idx_users_username_skeleton"],
+    ),
     ("shared readings, of which the cases have none", &["idx_reading_shares_token"]),
     (
         "sweeping what has expired",
         &[
             "idx_login_sessions_expires_at",
+            "idx_login_throttles_updated_at",
+            "idx_token_revocations_updated_at",
             "idx_idempotency_keys_expires_at",
             "idx_cache_outbox_created_at",
         ],

@@ -286,7 +286,7 @@ async fn all_attempts_of_a_request_are_one_and_the_only_one() {
 }
 
 #[tokio::test]
-async fn wrong_passwords_are_limited_by_name_from_wherever_they_come() {
+async fn wrong_passwords_are_limited_by_name_over_all_unknown_networks() {
     let flags = ["--login-failure-rate=3", "--login-failures=100", "--trusted-proxies=127.0.0.1"];
     let app = start(&flags).await;
     for name in ["ada", "nobody"] {

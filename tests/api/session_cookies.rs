@@ -82,7 +82,9 @@ async fn with_cookie(
     (name, selection): (&str, &str),
     input: &Value,
 ) -> TestResponse {
-    let cookie = format!("theme=dark; refresh_token={token}; other=1");
+    let settings = &app.app.services.settings;
+    let own = settings.session_cookie.name(settings.server.public_url.as_deref());
+    let cookie = format!("theme=dark; {own}={token}; other=1");
     let headers = [headers, &[("cookie", cookie.as_str())]].concat();
     post(app, &headers, &body(name, selection, input)).await
 }
@@ -251,6 +253,36 @@ async fn only_our_own_pages_and_listed_ones_may_use_the_cookie() {
     let sent = body("refreshSession", SESSION, &input);
     let response = post(&app, &[("origin", "https://evil.example")], &sent).await;
     assert_eq!(payload("refreshSession", response)["userErrors"], json!([]));
+}
+
+#[tokio::test]
+async fn over_https_the_cookie_has_a_name_that_only_https_can_set() {
+    let https = "--public-url=https://tarot.example";
+    for (flags, name) in [
+        (&[][..], "refresh_token"),
+        (&["--public-url=http://localhost:8000"], "refresh_token"),
+        (&[https], "__Secure-refresh_token"),
+        (&[https, "--refresh-cookie-path=/"], "__Host-refresh_token"),
+        (
+            &[https, "--refresh-cookie-path=/", "--refresh-cookie-domain=tarot.example"],
+            "__Secure-refresh_token",
+        ),
+        (&[https, "--refresh-cookie-secure=false"], "refresh_token"),
+        (&[https, "--refresh-cookie-name=mine"], "mine"),
+    ] {
+        let mut app = start(Engine::Sqlite, &["ada"], flags).await;
+        app.url = format!("http://{}", app.app.services.settings.server.listen);
+        let response = log_in_from(&app, &[]).await;
+        let (token, _) = cookie_and_attributes(&response);
+        assert!(
+            response.header("set-cookie").starts_with(&format!("{name}={token};")),
+            "{flags:?}"
+        );
+        let cookie = format!("{name}={token}");
+        let sent = body("refreshSession", SESSION, &json!({}));
+        let response = post(&app, &[("cookie", &cookie)], &sent).await;
+        assert_eq!(payload("refreshSession", response)["userErrors"], json!([]), "{flags:?}");
+    }
 }
 
 #[tokio::test]

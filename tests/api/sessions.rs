@@ -3,15 +3,19 @@
 
 use std::fmt::Write as _;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use futures_util::future::join_all;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{join, join_all};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use wasteland_tarot::db::entities::{idempotency_keys, login_sessions, refresh_tokens, users};
+use wasteland_tarot::db::entities::{
+    idempotency_keys, login_sessions, login_throttles, refresh_tokens, users,
+};
 use wasteland_tarot::db::now;
 use wasteland_tarot::services::maintenance::sweep;
 use wasteland_tarot::services::tokens::AccessClaims;
@@ -21,7 +25,8 @@ use crate::accounts::{
     registration, user_with_password, with,
 };
 use crate::support::app::{
-    Engine, SECRET, TestApp, TestResponse, data_of, forge, on_both_databases, send_request,
+    Engine, SECRET, TestApp, TestDatabase, TestResponse, data_of, forge, on_both_databases,
+    send_request,
 };
 use crate::support::fixtures::{id, reading, reading_id, rows, user};
 use crate::support::mutations::unauthenticated;
@@ -66,6 +71,68 @@ pub async fn log_in(app: &TestApp, login: &str) -> Pair {
     let done = payload("login", try_login(app, login, PASSWORD).await);
     assert_eq!(done["userErrors"], json!([]), "{login}");
     Pair::of(&done["session"])
+}
+
+/// Setting under which `x-forwarded-for` names the client.
+const BEHIND_PROXY: &str = "--trusted-proxies=127.0.0.1";
+const HERE: &str = "198.51.100.1";
+const ELSEWHERE: &str = "198.51.100.2";
+
+/// Outcome of a mutation with a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Right,
+    Wrong,
+    /// Refused for so many seconds.
+    Waits(i64),
+}
+
+impl Outcome {
+    /// Outcome of a response, the whole of which is checked.
+    fn of(field: &str, response: &TestResponse) -> Self {
+        let done = &response.body["data"][field];
+        if !done.is_null() {
+            let errors = done["userErrors"].as_array().expect("a list");
+            if errors.is_empty() {
+                return Self::Right;
+            }
+            assert_eq!(errors.len(), 1, "{}", response.text);
+            assert_eq!(errors[0]["code"], "BAD_CREDENTIALS", "{}", response.text);
+            return Self::Wrong;
+        }
+        let wait = &response.body["errors"][0]["extensions"]["retryAfterMs"];
+        let wait = wait.as_u64().unwrap_or_else(|| panic!("{}", response.text));
+        let mut body = response.body_without_request_id();
+        body["errors"][0].as_object_mut().expect("an error").remove("locations");
+        assert_eq!(
+            body,
+            json!({ "data": { field: null }, "errors": [{
+                "message": "too many wrong passwords; try again later", "path": [field],
+                "extensions": { "code": "RATE_LIMITED", "retryAfterMs": wait, "requestId": "ID" },
+            }] })
+        );
+        Self::Waits(i64::try_from(wait.div_ceil(1_000)).expect("a short wait"))
+    }
+}
+
+/// Asserts that an attempt is refused for that time, of which some has passed.
+fn assert_waits(outcome: Outcome, seconds: i64) {
+    let Outcome::Waits(wait) = outcome else { panic!("{outcome:?}") };
+    assert!((seconds - PASSED..=seconds).contains(&wait), "{wait} of {seconds}");
+}
+
+/// Longest time in seconds between two requests that follow each other.
+const PASSED: i64 = 20;
+
+async fn outcome(app: &TestApp, login: &str, password: &str) -> Outcome {
+    Outcome::of("login", &try_login(app, login, password).await)
+}
+
+/// Outcome of a login from that address.
+async fn outcome_from(app: &TestApp, address: &str, login: &str, password: &str) -> Outcome {
+    let input = json!({ "login": login, "password": password });
+    let sent = body("login", "viewer { id }", &input);
+    Outcome::of("login", &post(app, &[("x-forwarded-for", address)], &sent).await)
 }
 
 /// User error of a failed login, which has no other effect.
@@ -216,70 +283,157 @@ on_both_databases! {
         assert_eq!(other.text, wrong.text);
     }
 
-    async fn five_wrong_passwords_in_a_row_lock_for_an_hour(engine: Engine) {
-        let app = start(engine, &["ada", "bob"], &[]).await;
-        let session = log_in(&app, "ada").await;
-        // A right one takes four wrong ones back, by whichever name they were given.
+    async fn five_wrong_passwords_lock_the_address_out_of_the_account(engine: Engine) {
+        let app = start(engine, &["ada", "bob"], &[BEHIND_PROXY]).await;
+        // A right password takes four wrong ones back, by whichever name they were given.
         for _ in 0..2 {
-            for login in ["ada", "ada@example.com", "ADA", "ada"] {
-                assert_eq!(login_refused(&app, login, WRONG).await, bad_credentials());
+            for login in ["ada", "ada", "ADA", " ada "] {
+                assert_eq!(outcome_from(&app, HERE, login, WRONG).await, Outcome::Wrong);
             }
             assert_eq!(row(&app, "ada").await.failed_logins, 4);
-            log_in(&app, "ada").await;
+            assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Right);
             assert_eq!(row(&app, "ada").await.failed_logins, 0);
         }
-        let before = now();
         for _ in 0..5 {
-            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
+            assert_eq!(outcome_from(&app, HERE, "ada", WRONG).await, Outcome::Wrong);
         }
-        let after = now();
-        let locked = login_refused(&app, "ada", PASSWORD).await;
-        let until = time(&locked["lockedUntil"]);
-        assert!((before..=after).contains(&(until - TimeDelta::hours(1))), "{until}");
-        let mut expected = bad_credentials();
-        expected["code"] = "ACCOUNT_LOCKED".into();
-        expected["message"] = format!("the account is locked until {}", until.to_rfc3339_opts(SecondsFormat::Secs, true)).into();
-        expected["lockedUntil"] = locked["lockedUntil"].clone();
-        assert_eq!(locked, expected);
-        // An attempt without the password neither learns of the lock nor prolongs it.
-        for _ in 0..6 {
-            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
+        // The right password meets the lock as a wrong one does, and neither is checked.
+        let hashed = app.app.services.passwords.hashed();
+        for password in [PASSWORD, WRONG, PASSWORD] {
+            assert_waits(outcome_from(&app, HERE, "ada", password).await, 60);
         }
-        advance_to(&app, until - TimeDelta::seconds(10));
-        assert_eq!(login_refused(&app, "ada@example.com", PASSWORD).await, expected);
-        // Nobody can lock somebody else out of where they are.
-        refreshed(&app, &session.refresh).await;
-        log_in(&app, "bob").await;
-
-        advance_to(&app, until);
-        log_in(&app, "ada").await;
-        let ada = row(&app, "ada").await;
-        assert_eq!((ada.failed_logins, ada.locked_until), (0, None));
+        assert_eq!(app.app.services.passwords.hashed(), hashed);
+        assert_eq!(row(&app, "ada").await.failed_logins, 5);
+        // The owner elsewhere, and others here, are not locked.
+        assert_eq!(outcome_from(&app, ELSEWHERE, "ada", PASSWORD).await, Outcome::Right);
+        assert_eq!(outcome_from(&app, HERE, "bob", PASSWORD).await, Outcome::Right);
+        assert_waits(outcome_from(&app, HERE, "ada", PASSWORD).await, 60);
     }
 
-    async fn after_a_lock_counting_begins_anew(engine: Engine) {
+    async fn waits_double_up_to_an_hour(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        for _ in 0..4 {
+            assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong);
+        }
+        for wait in [60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong, "{wait}");
+            assert_waits(outcome(&app, "ada", WRONG).await, wait);
+            advance(&app, TimeDelta::seconds(wait - PASSED));
+            assert_waits(outcome(&app, "ada", PASSWORD).await, PASSED);
+            advance(&app, TimeDelta::seconds(PASSED));
+        }
+        // Pausing for four hours is no shorter way than waiting for an hour each time.
+        advance(&app, TimeDelta::hours(4) - TimeDelta::seconds(PASSED));
+        assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong);
+        assert_waits(outcome(&app, "ada", WRONG).await, 3_600);
+        advance(&app, TimeDelta::hours(6) + TimeDelta::seconds(PASSED));
+        for _ in 0..4 {
+            assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong);
+        }
+        assert_eq!(outcome(&app, "ada", PASSWORD).await, Outcome::Right);
+        for _ in 0..5 {
+            assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong);
+        }
+        assert_waits(outcome(&app, "ada", PASSWORD).await, 60);
+    }
+
+    async fn a_lock_survives_a_restart_and_holds_on_all_servers(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         for _ in 0..5 {
-            login_refused(&app, "ada", WRONG).await;
+            outcome(&app, "ada", WRONG).await;
         }
-        advance(&app, TimeDelta::hours(1));
-        for _ in 0..4 {
-            assert_eq!(login_refused(&app, "ada", WRONG).await, bad_credentials());
-        }
-        log_in(&app, "ada").await;
-        for _ in 0..5 {
-            login_refused(&app, "ada", WRONG).await;
-        }
-        let locked = login_refused(&app, "ada", PASSWORD).await;
-        assert_eq!(locked["code"], "ACCOUNT_LOCKED");
+        let other = TestApp::start_on(TestDatabase::at(app.database.url.clone()), &[]).await;
+        assert_waits(outcome(&other, "ada", PASSWORD).await, 60);
     }
 
-    async fn wrong_passwords_at_once_are_all_counted(engine: Engine) {
-        let app = start(engine, &["ada"], &["--database-pool-size=8", "--login-failures=20"]).await;
-        join_all((0..19).map(|_| try_login(&app, "ada", WRONG))).await;
-        assert_eq!(row(&app, "ada").await.failed_logins, 19);
-        login_refused(&app, "ada", WRONG).await;
-        assert_eq!(login_refused(&app, "ada", PASSWORD).await["code"], "ACCOUNT_LOCKED");
+    async fn waits_and_failures_are_settings(engine: Engine) {
+        let flags = ["--login-failures=1", "--login-wait-seconds=70", "--lock-out-seconds=200"];
+        let app = start(engine, &["ada"], &flags).await;
+        for wait in [70, 140, 200, 200] {
+            assert_eq!(outcome(&app, "ada", WRONG).await, Outcome::Wrong, "{wait}");
+            assert_waits(outcome(&app, "ada", PASSWORD).await, wait);
+            advance(&app, TimeDelta::seconds(wait));
+        }
+        assert_eq!(outcome(&app, "ada", PASSWORD).await, Outcome::Right);
+    }
+
+    /// Neither the answers nor their times tell the names of one account from names of nobody.
+    async fn two_names_of_an_account_look_like_two_names_of_nobody(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let account = ["ada@example.com", "ada"];
+        let nobody = ["nobody@example.com", "nobody"];
+        // 0 is the e-mail address and 1 the username; a pause lets each lock end.
+        let mut rng = StdRng::seed_from_u64(3);
+        let mut locked = 0_i32;
+        for step in 0..120 {
+            let name = rng.random_range(0..2);
+            let one = outcome(&app, account[name], WRONG).await;
+            match (one, outcome(&app, nobody[name], WRONG).await) {
+                (Outcome::Wrong, Outcome::Wrong) => {}
+                (Outcome::Waits(one), Outcome::Waits(other)) => {
+                    locked += 1;
+                    assert!((one - other).abs() < PASSED, "{one} and {other}, step {step}");
+                }
+                other => panic!("{other:?}, step {step}"),
+            }
+            if step % 20 == 19 {
+                advance(&app, TimeDelta::seconds([30, 100, 500, 7_200][rng.random_range(0..4)]));
+            }
+        }
+        assert!(locked > 20, "{locked}");
+    }
+
+    async fn a_second_name_gives_no_further_attempts(engine: Engine) {
+        let app = start(engine, &["ada"], &[BEHIND_PROXY]).await;
+        for login in ["ada@example.com", "ada", "ada@example.com", "ada", "ada"] {
+            assert_eq!(outcome_from(&app, HERE, login, WRONG).await, Outcome::Wrong);
+        }
+        // The account is locked, neither name is: the right password is not known to be right.
+        assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Wrong);
+        assert_eq!(outcome_from(&app, HERE, "ada@example.com", PASSWORD).await, Outcome::Wrong);
+        assert_eq!(outcome_from(&app, ELSEWHERE, "ada", PASSWORD).await, Outcome::Right);
+        advance(&app, TimeDelta::seconds(60));
+        assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Right);
+    }
+
+    async fn of_wrong_passwords_at_once_five_are_told(engine: Engine) {
+        let app = start(engine, &["ada"], &["--database-pool-size=8"]).await;
+        let all = join_all((0..20).map(|_| outcome(&app, "ada", WRONG))).await;
+        let told = all.iter().filter(|outcome| **outcome == Outcome::Wrong).count();
+        assert_eq!(told, 5, "{all:?}");
+        assert_waits(outcome(&app, "ada", PASSWORD).await, 60);
+    }
+
+    async fn too_many_failures_everywhere_delay_clients_of_unknown_networks(engine: Engine) {
+        let flags = [BEHIND_PROXY, "--login-failure-rate=3", "--login-failures=100"];
+        let app = start(engine, &["ada"], &flags).await;
+        let known = ["198.51.100.77", "2001:db8:0:7::1"];
+        for address in known {
+            assert_eq!(outcome_from(&app, address, "ada", PASSWORD).await, Outcome::Right);
+        }
+        let attack = async |app: &TestApp| {
+            for host in 0..3 {
+                let address = format!("203.0.113.{host}");
+                assert_eq!(outcome_from(app, &address, "ada", WRONG).await, Outcome::Wrong);
+            }
+            for address in ["203.0.113.9", "2001:db8:0:8::1"] {
+                let delayed = outcome_from(app, address, "ada", PASSWORD).await;
+                // One more every twenty minutes.
+                assert!(matches!(delayed, Outcome::Waits(1_100..=1_200)), "{delayed:?}");
+            }
+            // Another address of the same IPv6 network is known.
+            for address in ["198.51.100.77", "2001:db8:0:7::ffff"] {
+                assert_eq!(outcome_from(app, address, "ada", PASSWORD).await, Outcome::Right);
+            }
+            // Counted by the typed name: two names of an account look like two names of nobody.
+            let other_name = outcome_from(app, "203.0.113.8", "ada@example.com", WRONG).await;
+            assert_eq!(other_name, Outcome::Wrong);
+        };
+        attack(&app).await;
+        // Known networks outlast the process, and the end of their logins.
+        let everywhere = json!({ "everywhere": true });
+        log_out(&app, Some(&app.token_of(id("ada"))), &everywhere).await;
+        attack(&TestApp::start_on(TestDatabase::at(app.database.url.clone()), &flags).await).await;
     }
 
     async fn a_request_checks_one_password(engine: Engine) {
@@ -453,7 +607,7 @@ on_both_databases! {
             assert_eq!(failure_code(&response), "UNAUTHENTICATED");
         }
         let share = share_of(grant);
-        let as_share = services.tokens.issue_access_token(AccessClaims { user: share, login: None }, now());
+        let as_share = services.tokens.issue_access_token(AccessClaims { user: share, login: None, epoch: 0 }, now());
         let as_share = as_share.expect("a token").token;
         for (given, status) in [
             (grant, "OPEN"),
@@ -480,7 +634,7 @@ fn share_of(grant: &str) -> Uuid {
 /// `authorization` headers that are not good: an expired token, a forged one, and none at all.
 fn bad_headers(app: &TestApp) -> [String; 4] {
     let tokens = &app.app.services.tokens;
-    let access = AccessClaims { user: id("ada"), login: None };
+    let access = AccessClaims { user: id("ada"), login: None, epoch: 0 };
     let expired =
         tokens.issue_access_token(access, now() - TimeDelta::hours(1)).expect("a token").token;
     let claims = json!({
@@ -488,7 +642,7 @@ fn bad_headers(app: &TestApp) -> [String; 4] {
         "iat": now().timestamp(), "exp": now().timestamp() + 900,
     });
     let good = forge(&claims, SECRET);
-    assert!(tokens.verify_access_token(&good).is_ok(), "the forger knows how");
+    assert!(tokens.verify_access_token(&good, now()).is_ok(), "the forger knows how");
     let forged = forge(&claims, "another secret that is long enough as well");
     [
         format!("Bearer {expired}"),
@@ -616,8 +770,11 @@ on_both_databases! {
             assert_eq!(log_out(&app, token.as_deref(), &input).await, done);
             assert!(is_over(&app, &first.refresh).await);
             assert!(is_over(&app, &second.refresh).await);
+            assert!(!is_accepted(&app, &first.access).await);
+            assert!(!is_accepted(&app, &second.access).await);
         }
         assert!(!is_over(&app, &of_bob.refresh).await);
+        assert!(is_accepted(&app, &of_bob.access).await);
         let nothing = json!({ "loggedOut": false, "userErrors": [] });
         let token = app.token_of(id("ada"));
         assert_eq!(log_out(&app, Some(&token), &json!({ "everywhere": true })).await, nothing);
@@ -643,8 +800,10 @@ on_both_databases! {
         let begun = Pair::of(&done["session"]);
         for ended in [&first, &second] {
             assert!(is_over(&app, &ended.refresh).await);
+            assert!(!is_accepted(&app, &ended.access).await);
         }
-        assert!(!is_over(&app, &begun.refresh).await);
+        assert!(is_accepted(&app, &begun.access).await);
+        assert!(is_accepted(&app, &refreshed(&app, &begun.refresh).await.access).await);
         assert!(!is_over(&app, &of_bob.refresh).await);
         assert_eq!(login_refused(&app, "ada", PASSWORD).await, bad_credentials());
         let done = payload("login", try_login(&app, "ada", new).await);
@@ -654,28 +813,89 @@ on_both_databases! {
     }
 
     async fn wrong_passwords_at_a_change_count_as_at_a_login(engine: Engine) {
-        let app = start(engine, &["ada"], &[]).await;
-        let session = log_in(&app, "ada").await;
+        let app = start(engine, &["ada"], &[BEHIND_PROXY]).await;
+        let token = app.token_of(id("ada"));
+        let give = async |address: &str, name: &str, input: &Value| {
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", &*bearer), ("x-forwarded-for", address)];
+            Outcome::of(name, &post(&app, &headers, &body(name, "__typename", input)).await)
+        };
         let wrong = json!({ "currentPassword": WRONG, "newPassword": WRONG });
-        let delete = ("deleteAccount", "deletedUserId");
         for _ in 0..4 {
-            change_password(&app, &session.access, &wrong).await;
+            assert_eq!(give(HERE, "changePassword", &wrong).await, Outcome::Wrong);
         }
-        let input = json!({ "password": WRONG });
-        payload("deleteAccount", mutate(&app, Some(&session.access), delete, &input).await);
-        assert_eq!(login_refused(&app, "ada", PASSWORD).await["code"], "ACCOUNT_LOCKED");
+        assert_eq!(give(HERE, "deleteAccount", &json!({ "password": WRONG })).await, Outcome::Wrong);
+        // Who has a token knows the account, and is told of its lock.
         let right = json!({ "currentPassword": PASSWORD, "newPassword": WRONG });
-        let refused = change_password(&app, &session.access, &right).await;
-        assert_eq!(refused["userErrors"][0]["code"], "ACCOUNT_LOCKED");
-        assert!(refused["userErrors"][0]["lockedUntil"].is_string());
-        let input = json!({ "password": PASSWORD });
-        let refused = mutate(&app, Some(&session.access), delete, &input).await;
-        let refused = payload("deleteAccount", refused);
-        assert_eq!(refused["deletedUserId"], Value::Null);
-        assert_eq!(refused["userErrors"][0]["code"], "ACCOUNT_LOCKED");
-        // An attempt with a wrong password learns nothing of it.
-        let refused = change_password(&app, &session.access, &wrong).await;
-        assert_eq!(refused["userErrors"][0]["code"], "BAD_CREDENTIALS");
+        for input in [&wrong, &right] {
+            assert_waits(give(HERE, "changePassword", input).await, 60);
+        }
+        let password = json!({ "password": PASSWORD });
+        assert_waits(give(HERE, "deleteAccount", &password).await, 60);
+        // A login without a token is not, and gets no further attempts.
+        assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Wrong);
+        assert_eq!(outcome_from(&app, ELSEWHERE, "ada", PASSWORD).await, Outcome::Right);
+        assert_eq!(give(ELSEWHERE, "changePassword", &right).await, Outcome::Right);
+    }
+
+    async fn a_flood_of_passwords_delays_no_owner(engine: Engine) {
+        let flags = [BEHIND_PROXY, "--password-queue=4", "--database-pool-size=8"];
+        let app = start(engine, &["ada"], &flags).await;
+        assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Right);
+        let server = &app;
+        let attempt = |number: usize| async move {
+            let input = json!({ "login": format!("nobody{number}"), "password": WRONG });
+            let sent = body("login", "viewer { id }", &input);
+            post(server, &[("x-forwarded-for", ELSEWHERE)], &sent).await
+        };
+        let flood = join_all((0..60).map(attempt));
+        let owner = async {
+            for _ in 0..5 {
+                assert_eq!(outcome_from(&app, HERE, "ada", PASSWORD).await, Outcome::Right);
+            }
+        };
+        let (flood, ()) = join(flood, owner).await;
+        let refused = flood.iter().filter(|response| response.body["data"]["login"].is_null());
+        let mut count = 0_u64;
+        for response in refused {
+            count += 1;
+            let mut body = response.body_without_request_id();
+            body["errors"][0].as_object_mut().expect("an error").remove("locations");
+            assert_eq!(
+                body,
+                json!({ "data": { "login": null }, "errors": [{
+                    "message": "the server is busy; try again in a moment", "path": ["login"],
+                    "extensions": {
+                        "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000, "requestId": "ID",
+                    },
+                }] })
+            );
+        }
+        assert!((1..60).contains(&count), "{count}");
+        // A refused attempt was no failure.
+        let counted = app.database.connect().await;
+        let counted = login_throttles::Entity::find().count(&counted).await.expect("a count");
+        assert_eq!(counted, 2 * (60 - count));
+    }
+
+    async fn forgotten_failures_are_swept(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let connection = app.database.connect().await;
+        let left = async || {
+            let swept = sweep(&app.app.services, &app.app.database.session()).await;
+            swept.expect("what is forgotten is deleted");
+            login_throttles::Entity::find().count(&connection).await.expect("a count")
+        };
+        outcome(&app, "ada", WRONG).await;
+        // One by name and one by account.
+        assert_eq!(left().await, 2);
+        advance(&app, TimeDelta::hours(6) - TimeDelta::seconds(PASSED));
+        outcome(&app, "nobody", WRONG).await;
+        assert_eq!(left().await, 4);
+        advance(&app, TimeDelta::seconds(PASSED));
+        assert_eq!(left().await, 2);
+        advance(&app, TimeDelta::hours(6));
+        assert_eq!(left().await, 0);
     }
 
     async fn expired_rows_are_swept_and_nothing_else(engine: Engine) {
@@ -719,6 +939,30 @@ on_both_databases! {
     }
 }
 
+/// True if an access token is accepted; a revoked one is refused with the whole request.
+async fn is_accepted(app: &TestApp, token: &str) -> bool {
+    let response = app.send(Some(token), &json!({ "query": "{ viewer { id } }" })).await;
+    if response.status == 200 {
+        assert_eq!(response.body.get("errors"), None, "{}", response.text);
+        return true;
+    }
+    assert_is_revoked(&response);
+    false
+}
+
+/// Asserts that a request was refused because of its revoked access token.
+pub fn assert_is_revoked(response: &TestResponse) {
+    assert_eq!(response.status, 401, "{}", response.text);
+    assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+    assert_eq!(
+        response.body_without_request_id(),
+        json!({ "errors": [{
+            "message": "the access token was revoked",
+            "extensions": { "code": "UNAUTHENTICATED", "requestId": "ID" },
+        }] })
+    );
+}
+
 /// A refresh token as it is to be stored.
 pub fn hash(token: &str) -> String {
     Sha256::digest(token).iter().fold(String::new(), |mut text, byte| {
@@ -739,7 +983,6 @@ async fn change_password(app: &TestApp, token: &str, input: &Value) -> Value {
 #[tokio::test]
 async fn a_new_password_has_its_limits() {
     let app = start(Engine::Sqlite, &["ada"], &[]).await;
-    let token = app.token_of(id("ada"));
     let mut current = PASSWORD.to_owned();
     for (length, code) in [
         (7, Some("TOO_SHORT")),
@@ -750,7 +993,7 @@ async fn a_new_password_has_its_limits() {
     ] {
         let new = "愛".repeat(length);
         let input = json!({ "currentPassword": current, "newPassword": new });
-        let done = change_password(&app, &token, &input).await;
+        let done = change_password(&app, &app.token_of(id("ada")), &input).await;
         if let Some(code) = code {
             let error = &done["userErrors"][0];
             assert_eq!(error["code"], code, "{length}");

@@ -117,7 +117,10 @@ impl Bench {
     }
 
     pub fn token(&self, user: Uuid) -> Outcome<String> {
-        Ok(self.tokens.issue_access_token(AccessClaims { user, login: None }, now())?.token)
+        Ok(self
+            .tokens
+            .issue_access_token(AccessClaims { user, login: None, epoch: 0 }, now())?
+            .token)
     }
 
     /// A name for a new file of this run.

@@ -241,6 +241,9 @@ impl RedisTier {
     pub async fn purge(&self, events: &[InvalidationEvent]) -> Result<(), RedisUnavailable> {
         let connection = self.connection().ok_or(RedisUnavailable)?;
         let mut transaction = purge_transaction(&connection.namespace, events);
+        if transaction.cmd_iter().next().is_none() {
+            return Ok(());
+        }
         self.run(&connection, &mut transaction).await.ok_or(RedisUnavailable)
     }
 

@@ -31,7 +31,8 @@ impl AccountMutation {
     }
 
     /// Log in by e-mail address or username. A wrong name and a wrong password give the same
-    /// response after the same work; five wrong passwords lock the account for an hour. One
+    /// response after the same work. After five wrong passwords the client's network waits before it
+    /// may try this account again, from a minute to an hour (`RATE_LIMITED` with `retryAfterMs`). One
     /// password per request. An `Authorization` header is ignored.
     async fn login(
         &self,
@@ -54,8 +55,8 @@ impl AccountMutation {
     }
 
     /// End a session: that of the refresh token, of the cookie, or of the access token; or all
-    /// sessions of that user. Issued access tokens stay valid until they expire. An invalid
-    /// `Authorization` header is ignored.
+    /// sessions of that user. Its access token stays valid until it expires; with `everywhere` all access
+    /// tokens of the user end at once. An invalid `Authorization` header is ignored.
     async fn logout(
         &self,
         context: &Context<'_>,
@@ -64,7 +65,7 @@ impl AccountMutation {
         Some(logout(begin_mutation(context), input).await)
     }
 
-    /// Change the viewer's password, end all of their sessions, and start a new one.
+    /// Change the viewer's password, end all of their sessions and access tokens, and start a new session.
     async fn change_password(
         &self,
         context: &Context<'_>,

@@ -7,6 +7,7 @@ mod formats;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -24,7 +25,7 @@ use super::graphql::error::{ErrorChain, HttpError};
 use super::graphql::response::GraphqlResponse;
 use super::request_log::{RequestId, RequestMetrics};
 use super::state::App;
-use super::viewer::access_token;
+use super::viewer::{access_token, check_revocation};
 use crate::config::export::EXPORT_CHUNK_BYTES;
 use crate::db::exports::ReadingExport;
 use crate::db::users::users_by_id;
@@ -91,7 +92,7 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
         return Err(HttpError::method_not_allowed("GET, HEAD", "the method must be GET or HEAD"));
     }
     let services = &app.services;
-    let access = access_token(&parts.headers, &services.tokens);
+    let access = access_token(&parts.headers, services);
     let key = match &access {
         Ok(Some(access)) => RateLimitKey::Account(access.user),
         Ok(None) | Err(_) => {
@@ -99,7 +100,10 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
         }
     };
     without_user_errors(services.rate_limits.check_request(key))?;
-    let owner = access?.ok_or(ApiError::SignInRequired)?.user;
+    let access = access?.ok_or(ApiError::SignInRequired)?;
+    let owner = access.user;
+    let until = Instant::now() + services.settings.limits.request_timeout;
+    check_revocation(app, &access, until).await?;
     let session = app.database.session();
     let viewer = users_by_id(&session, &[owner]).await.map_err(ApiError::from)?;
     session.release().await;

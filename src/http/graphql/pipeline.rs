@@ -29,7 +29,7 @@ use crate::http::consistency_token::parse_token;
 use crate::http::negotiation::{MediaType, is_json_content_type};
 use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
 use crate::http::state::App;
-use crate::http::viewer::{access_token, caller};
+use crate::http::viewer::{access_token, caller, check_revocation};
 use crate::services::rate_limits::RateLimitKey;
 use crate::services::tokens::AccessClaims;
 
@@ -76,7 +76,8 @@ pub(super) async fn respond(
     let steps = async {
         let request = parse(&http.parts, body, &app.services.settings.limits).await?;
         let document = app.documents.find(&request.document);
-        let client = authenticate(client, &request, document.as_deref())?;
+        let client =
+            authenticate(app, client, &request, document.as_deref(), http.deadline).await?;
         let operation = plan(app, http, client, request, document?)?;
         match operation.strategy {
             Strategy::ResponseCache(hints) => get_or_execute(app, hints, operation).await,
@@ -91,7 +92,7 @@ pub(super) async fn respond(
 fn identify(app: &App, parts: &Parts) -> Client {
     let address = app.client_addresses.find(&parts.extensions, &parts.headers);
     let caller = caller(parts, address, &app.services.settings);
-    let access = access_token(&parts.headers, &app.services.tokens);
+    let access = access_token(&parts.headers, &app.services);
     let rate_limit_key = match &access {
         Ok(Some(access)) => RateLimitKey::Account(access.user),
         Ok(None) | Err(_) => RateLimitKey::address(caller.address),
@@ -137,13 +138,19 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
 }
 
 /// Applies the access token. An invalid one is ignored by mutations that issue a new one or end the session.
-fn authenticate(
+async fn authenticate(
+    app: &App,
     client: Client,
     request: &GraphqlRequest,
     document: Result<&CheckedDocument, &DocumentError>,
+    deadline: Instant,
 ) -> Result<AuthenticatedClient, HttpError> {
     let Client { mut caller, access, rate_limit_key } = client;
     let name = request.operation_name.as_deref();
+    let access = match access {
+        Ok(Some(access)) => check_revocation(app, &access, deadline).await.map(|()| Some(access)),
+        access => access,
+    };
     let ignores_access_token = || match document {
         Ok(document) => {
             document.operation(name).is_ok_and(|operation| ignores_access_token(&operation))

@@ -405,8 +405,10 @@ impl TestApp {
 
     /// An access token for that user.
     pub fn token_of(&self, user: Uuid) -> String {
-        let access = AccessClaims { user, login: None };
-        self.app.services.tokens.issue_access_token(access, now()).expect("a token").token
+        let epoch = self.app.services.token_revocations.epoch(user);
+        let access = AccessClaims { user, login: None, epoch };
+        let services = &self.app.services;
+        services.tokens.issue_access_token(access, services.clock.now()).expect("a token").token
     }
 
     /// Sends a query as that user.

@@ -1,8 +1,6 @@
 //! One object of each visibility: Ada's readings of each kind, her folder and
 //! her links, and somebody who was deactivated.
 
-use std::sync::Arc;
-
 use sea_orm::{EntityTrait, IntoActiveModel};
 
 use wasteland_tarot::db::entities::columns::TextList;
@@ -11,6 +9,7 @@ use wasteland_tarot::db::seed::SeedRows;
 use wasteland_tarot::domain::faction::FactionKey;
 use wasteland_tarot::domain::reading::PrivacyLevel;
 use wasteland_tarot::graphql::id::GlobalId;
+use wasteland_tarot::services::passwords::hash_password;
 
 use crate::support::app::{TestApp, at};
 use crate::support::fixtures::{category, drawn_card, id, reading, user};
@@ -142,7 +141,6 @@ impl World {
 
 /// Inserts a world whose users can log in with [`PASSWORD`].
 pub async fn write_world(app: &TestApp) {
-    let services = Arc::clone(&app.app.services);
-    let hash = services.passwords.hash(PASSWORD.to_owned()).await.expect("a hash");
+    let hash = hash_password(PASSWORD.to_owned()).await.expect("a hash");
     World::new(app, &hash).write(app).await;
 }
