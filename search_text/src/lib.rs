@@ -90,6 +90,28 @@ pub fn has_trigram(term: &str) -> bool {
     fold_for_trigrams(term).chars().nth(TRIGRAM - 1).is_some()
 }
 
+/// True if an index of the trigrams of words finds a term, as PostgreSQL's does. A word is a run of letters and
+/// digits, with two spaces before it and one after it.
+///
+/// ```
+/// use search_text::has_trigram_of_words;
+///
+/// assert!(has_trigram_of_words("caravan?") && has_trigram_of_words("愛"));
+/// assert!(!has_trigram_of_words("???"));
+/// ```
+#[must_use]
+pub fn has_trigram_of_words(term: &str) -> bool {
+    let term = fold_for_trigrams(term);
+    let words: Vec<&str> = term.split(|character: char| !character.is_alphanumeric()).collect();
+    // The term may go on before its first word and after its last one.
+    let last = words.len() - 1;
+    words.iter().enumerate().any(|(at, word)| {
+        let before = if at == 0 { 0 } else { 2 };
+        let after = usize::from(at < last);
+        !word.is_empty() && before + word.chars().count() + after >= TRIGRAM
+    })
+}
+
 /// True for characters of Chinese, Japanese and Korean, whose words are often one or two characters.
 const fn is_cjk(character: char) -> bool {
     matches!(
@@ -214,6 +236,16 @@ mod tests {
             let text: String = text.replace('ı', "").nfd().collect();
             prop_assert_eq!(fold_case(&text.to_lowercase()), fold_case(&text));
             prop_assert_eq!(fold_case(&text.to_uppercase()), fold_case(&text));
+        }
+    }
+
+    #[test]
+    fn terms_of_signs_have_no_trigrams_of_words() {
+        for term in ["abc", "愛", "愛情", "a b", "?a", "ab?", "a-b-c", "100%", "é ü"] {
+            assert!(has_trigram_of_words(term), "{term}");
+        }
+        for term in ["", "a", "ab", "???", "a??", "...", "50", "\u{1f600}\u{1f600}\u{1f600}"] {
+            assert!(!has_trigram_of_words(term), "{term}");
         }
     }
 }

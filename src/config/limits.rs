@@ -20,8 +20,17 @@ pub const MESSAGE_CHARACTERS: usize = 200;
 /// Maximum characters of a client's value in an error message; longer ones are truncated.
 pub const QUOTED_CHARACTERS: usize = 40;
 
-/// Cost points of a statistic over all readings of a user.
-pub const STATISTICS_COST: u64 = 200;
+/// Cost points of an SQL statement.
+pub const STATEMENT_COST: u64 = 10;
+
+/// Cost points of `__schema`, which describes all types.
+pub const SCHEMA_COST: u64 = 1_000;
+
+/// Cost points of `__type`.
+pub const TYPE_COST: u64 = 100;
+
+/// Cost points of an operation that is validated and not executed.
+pub const VALIDATION_COST: u64 = 1;
 
 /// Limits of one document, checked before the GraphQL library parses it.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +75,7 @@ pub struct DocumentLimits {
     #[arg(id = "max_field_merges", long = "max-field-merges", env = "MAX_FIELD_MERGES", value_parser = count::<usize>, default_value = "20000", global = true, hide_env_values = true)]
     pub field_merges: usize,
 
-    /// Maximum cost of an operation: one point for each object that it can return
+    /// Maximum cost of an operation: one point for each object that it can return, and surcharges for searches, filters, counts and statistics
     #[arg(id = "max_query_cost", long = "max-query-cost", env = "MAX_QUERY_COST", value_parser = count::<u64>, default_value = "20000", global = true, hide_env_values = true)]
     pub cost: u64,
 
@@ -113,6 +122,10 @@ pub struct DocumentLimits {
     /// Page size if a query has none
     #[arg(id = "default_page_size", long = "default-page-size", env = "DEFAULT_PAGE_SIZE", value_parser = count::<u64>, default_value = "20", global = true, hide_env_values = true)]
     pub default_page_size: u64,
+
+    /// Bound of counts of public readings; a longer list has this count, which is not exact
+    #[arg(id = "max_public_count", long = "max-public-count", env = "MAX_PUBLIC_COUNT", value_parser = count::<u64>, default_value = "10000", global = true, hide_env_values = true)]
+    pub public_count: u64,
 
     /// Maximum page size
     #[arg(id = "max_page_size", long = "max-page-size", env = "MAX_PAGE_SIZE", value_parser = count::<u64>, default_value = "100", global = true, hide_env_values = true)]

@@ -26,9 +26,9 @@ use super::query::text::SearchIndex;
 use super::query::{Dialect, constant};
 use super::session::PlanMode;
 use super::{DbError, Session};
-use crate::config::database::SEARCH_PROBE_ROWS;
+use crate::config::database::FEED_PROBE_ROWS;
 use crate::domain::locale::Locale;
-use crate::domain::page::{Order, Page, PageRequest};
+use crate::domain::page::{Order, Page, PageRequest, Total};
 use crate::domain::reading::{Karma, PrivacyLevel};
 use crate::domain::reading_list::{
     ArchiveFilter, OwnFilter, ReadingFilter, ReadingList, ReadingOrder, ReadingOrderField,
@@ -223,7 +223,7 @@ pub async fn readings_by_id(
 }
 
 /// A page of all public readings that are not archived and match the filter, newest first. The part of
-/// the filter on private columns is ignored.
+/// the filter on private columns is ignored. The readings are counted up to the limit.
 ///
 /// SQL: `public_readings*.snap`.
 pub async fn readings_page_public(
@@ -231,6 +231,7 @@ pub async fn readings_page_public(
     filter: &ReadingFilter,
     request: &PageRequest<ReadingKey>,
     columns: Columns,
+    count_limit: u64,
 ) -> Result<Page<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_page_public";
     let dialect = session.dialect();
@@ -242,17 +243,21 @@ pub async fn readings_page_public(
         .add_option(searched.map(|text| SEARCH.contains(dialect, &[SEARCH_QUESTION], text)));
     let order = ReadingOrder::default();
     let mut list = ordered_readings(columns, condition, order);
-    if searched.is_some() && !dialect.is_sqlite() {
+    list.count_limit = Some(count_limit);
+    let has_rare_matches = searched.is_some() || filter.tags_any.is_some();
+    if has_rare_matches && !dialect.is_sqlite() {
         list.access =
-            AccessPath::Probe(Probe { table: TABLE, condition: in_feed, rows: SEARCH_PROBE_ROWS });
+            AccessPath::Probe(Probe { table: TABLE, condition: in_feed, rows: FEED_PROBE_ROWS });
     }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));
     // The search itself has one generic plan for all terms.
     let others = ReadingFilter { search: None, ..filter.clone() };
     let rows = session.rows_planned(STATEMENT, &query, plan_mode_for(&others)).await?;
-    page_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
-        .map_err(|error| DbError::of(STATEMENT, error))
+    let page = page_of_rows(request, &rows, |row, first| decode_reading(columns, row, first))
+        .map_err(|error| DbError::of(STATEMENT, error))?;
+    let total = page.total.map(|total| Total::bounded(total.count, count_limit));
+    Ok(Page { total, ..page })
 }
 
 /// A page of the readings of each user that the viewer may see and that match the filter, in one
@@ -479,5 +484,5 @@ pub(super) fn ordered_readings(
     };
     let id = ((Entity, Column::Id).into_column_ref(), "id");
     let keyset = Keyset { columns: vec![sort], id, order };
-    KeysetList { rows, condition, keyset, access: AccessPath::Ordered }
+    KeysetList { rows, condition, keyset, access: AccessPath::Ordered, count_limit: None }
 }

@@ -459,6 +459,7 @@ pub async fn admin_users_page(
             order: Order::Desc,
         },
         access: AccessPath::Ordered,
+        count_limit: None,
     };
     let key = request.key.map(|key| [key.created_at.into(), key.id.into()]);
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));

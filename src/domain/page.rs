@@ -75,7 +75,30 @@ pub struct Page<T> {
     /// `true` if the list has rows before the first one of the page.
     pub has_previous: bool,
     /// Length of the whole list, if it was requested.
-    pub total: Option<u64>,
+    pub total: Option<Total>,
+}
+
+/// Length of a list, which may be counted up to a bound only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// Counted rows.
+    pub count: u64,
+    /// False if the list has more rows than that.
+    pub is_exact: bool,
+}
+
+impl Total {
+    /// Length of a list that was counted to its end.
+    #[must_use]
+    pub const fn exact(count: u64) -> Self {
+        Self { count, is_exact: true }
+    }
+
+    /// Length of a list of which at most one row more than the bound was counted.
+    #[must_use]
+    pub const fn bounded(count: u64, bound: u64) -> Self {
+        if count > bound { Self { count: bound, is_exact: false } } else { Self::exact(count) }
+    }
 }
 
 /// Rows that were fetched for a page, in the direction of its request.
@@ -86,7 +109,7 @@ pub struct FetchedRows<T> {
     /// `true` if the list has rows on the other side of the request's key.
     pub has_other_side: bool,
     /// Length of the whole list, if it was requested.
-    pub total: Option<u64>,
+    pub total: Option<Total>,
 }
 
 impl<K> PageRequest<K> {
@@ -143,7 +166,7 @@ impl<K> PageRequest<K> {
                 before < list.len(),
             ),
         };
-        let total = self.with_total.then_some(list.len() as u64);
+        let total = self.with_total.then_some(Total::exact(list.len() as u64));
         self.page(FetchedRows { rows, has_other_side, total })
     }
 }

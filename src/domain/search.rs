@@ -1,6 +1,6 @@
 //! Text search in memory, with the same case folding as in the databases.
 
-pub use search_text::{fold_case, has_trigram};
+pub use search_text::{fold_case, has_trigram_of_words};
 
 /// A case-insensitive search term without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 
 use super::cache_hints::{CacheHints, CacheHintsError};
 use super::document_hash::DocumentHash;
-use super::field_costs::{SURCHARGES, list_bounds};
+use super::field_costs::{STATEMENTS, SURCHARGES, list_bounds};
 use super::guard::{
     CheckedDocument, CostTable, CostTableError, ErrorReporting, MeasuredDocument, Refusal,
 };
@@ -116,7 +116,8 @@ impl Documents {
         let types = TypeSystem::served().map_err(CostTableError::Schema)?;
         let schema_document = schema_document()?;
         let costs = CostTable::from_schema(schema_document, &list_bounds(&limits.document))?
-            .with_surcharges(&SURCHARGES)?;
+            .with_surcharges(&SURCHARGES)?
+            .with_statements(&STATEMENTS)?;
         let hints = CacheHints::from_schema(schema_document)?;
         let trusted = match &settings.server.trusted_documents {
             None => TrustedDocuments::default(),

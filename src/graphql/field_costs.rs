@@ -1,9 +1,9 @@
 //! Stated costs of fields: the maximum length of lists that are not connections, and surcharges. A
 //! list without a bound here stops the program from starting, and a test from passing.
 
-use super::guard::{Bound, ListBound, Surcharge};
+use super::guard::{Bound, ListBound, Parents, StatementCount, Surcharge, When};
 use crate::config::content::{CHART_DAYS, POPULAR_SPREADS, RECOMMENDED_SPREADS, TOP_CARDS};
-use crate::config::limits::{DocumentLimits, STATISTICS_COST};
+use crate::config::limits::DocumentLimits;
 use crate::config::monitor::SLOW_QUERIES_LISTED;
 
 /// Maximum length of lists, by type and field.
@@ -63,21 +63,112 @@ fn largest(range: &std::ops::RangeInclusive<i32>) -> u64 {
     range.end().unsigned_abs().into()
 }
 
-/// Surcharges of the fields that read all readings of a user: without them, a hundred of these
-/// fields would cost as little as a hundred objects.
-pub const SURCHARGES: [Surcharge<'static>; 10] = [
-    reads_all("User", "stats"),
-    reads_all("Analytics", "summary"),
-    reads_all("Analytics", "frequency"),
-    reads_all("Analytics", "spreads"),
-    reads_all("Analytics", "voices"),
-    reads_all("Analytics", "karma"),
-    reads_all("Analytics", "satisfaction"),
-    reads_all("Analytics", "patterns"),
-    reads_all("Analytics", "topCards"),
-    reads_all("Analytics", "comparison"),
+/// Surcharges of the fields whose statements take more time than their objects tell, at 20 points for each
+/// millisecond of SQL of the heaviest user among 1,000,000 readings: `scripts/bench cost` compares all of them
+/// with what they cost. Whatever an operation buys, its statements take about as long for a point.
+pub const SURCHARGES: [Surcharge<'static>; 19] = [
+    surcharge("Query", "publicReadings", When::Argument("search"), 1_000),
+    surcharge("Query", "publicReadings", When::Argument("filter"), 2_000),
+    surcharge("Query", "publicReadings", When::Count, 200),
+    surcharge("Query", "publicReadings", When::CountOf(&["search", "filter"]), 1_500),
+    surcharge("User", "readings", When::Argument("search"), 200),
+    surcharge("User", "readings", When::Argument("filter"), 400),
+    surcharge("User", "readings", When::Count, 40),
+    surcharge("User", "readings", When::CountOf(&["search", "filter"]), 600),
+    surcharge("User", "tags", When::Always, 700),
+    surcharge("User", "stats", When::Always, 300),
+    surcharge("Analytics", "summary", When::Always, 300),
+    surcharge("Analytics", "frequency", When::Always, 200),
+    surcharge("Analytics", "spreads", When::Always, 200),
+    surcharge("Analytics", "voices", When::Always, 200),
+    surcharge("Analytics", "karma", When::Always, 200),
+    surcharge("Analytics", "satisfaction", When::Always, 200),
+    surcharge("Analytics", "patterns", When::Always, 200),
+    surcharge("Analytics", "topCards", When::Always, 200),
+    surcharge("Analytics", "comparison", When::Always, 200),
 ];
 
-const fn reads_all(type_name: &'static str, field: &'static str) -> Surcharge<'static> {
-    Surcharge { type_name, field, objects: STATISTICS_COST }
+/// Fields of queries that execute SQL statements. A test compares them with the statements of generated
+/// queries.
+pub const STATEMENTS: [StatementCount<'static>; 37] = [
+    statement("Query", "viewer", "user_by_id"),
+    statement("Query", "admin", "user_by_id"),
+    statement("Query", "user", "user_by_username"),
+    statement("Query", "reading", "reading_by_id"),
+    statement("Query", "publicReadings", "readings_page_public"),
+    statement("Query", "publicStats", "public_counts"),
+    statement("Query", "popularSpreads", "spread_stats_by_spread_id"),
+    statement("Query", "recommendedSpreads", "spread_stats_by_spread_id"),
+    statement("Query", "spreads", "spread_stats_by_spread_id"),
+    // Their order by draws.
+    StatementCount {
+        when: When::Argument("orderBy"),
+        ..statement("Query", "cards", "card_stats_by_card_id")
+    },
+    statement("Query", "sharedReading", "shared_reading"),
+    // One for each kind of id: user, reading, category, share link.
+    statements_of("Query", "nodes", "nodes", 4),
+    statement("Query", "node", "nodes"),
+    statement("Admin", "databaseHealth", "health"),
+    statement("Admin", "users", "admin_users_page"),
+    statement("Card", "drawCount", "card_stats_by_card_id"),
+    statement("Spread", "usageCount", "spread_stats_by_spread_id"),
+    statement("Spread", "meanRating", "spread_stats_by_spread_id"),
+    statement("Reading", "user", "user_by_id"),
+    statement("Reading", "cards", "drawn_cards_by_reading_id"),
+    statement("Reading", "category", "category_by_id"),
+    statement("Reading", "shareLinks", "open_shares_by_reading_id"),
+    statement("Category", "readingCount", "reading_count_by_category_id"),
+    statement("User", "readings", "readings_page_by_user_id"),
+    statement("User", "readingQuota", "usage_today_by_user_id"),
+    statement("User", "categories", "categories_by_user_id"),
+    statement("User", "tags", "tags_by_user_id"),
+    // Groups of readings, and days with their draws.
+    statements_of("User", "stats", "user_stats_by_user_id", 2),
+    chart("summary", "reading_groups"),
+    chart("frequency", "readings_by_date"),
+    chart("spreads", "readings_by_spread_type"),
+    chart("voices", "readings_by_voice"),
+    chart("karma", "readings_by_karma"),
+    chart("satisfaction", "readings_by_rating"),
+    chart("patterns", "reading_patterns"),
+    chart("topCards", "user_cards"),
+    chart("comparison", "readings_before_and_since"),
+];
+
+const fn statement(
+    type_name: &'static str,
+    field: &'static str,
+    source: &'static str,
+) -> StatementCount<'static> {
+    statements_of(type_name, field, source, 1)
+}
+
+const fn chart(field: &'static str, source: &'static str) -> StatementCount<'static> {
+    StatementCount { parents: Parents::Each, ..statement("Analytics", field, source) }
+}
+
+const fn statements_of(
+    type_name: &'static str,
+    field: &'static str,
+    source: &'static str,
+    statements: u64,
+) -> StatementCount<'static> {
+    StatementCount {
+        type_name,
+        field,
+        source,
+        when: When::Always,
+        parents: Parents::All,
+        statements,
+    }
+}
+
+const fn surcharge(
+    type_name: &'static str,
+    field: &'static str,
+    when: When,
+    points: u64,
+) -> Surcharge<'static> {
+    Surcharge { type_name, field, when, points }
 }

@@ -9,7 +9,7 @@ use super::scalars::DateTime;
 use crate::config::content;
 use crate::domain::page::Order;
 use crate::domain::range::Range;
-use crate::domain::search::has_trigram;
+use crate::domain::search::has_trigram_of_words;
 use crate::services::validation::normalized;
 
 /// Sort direction. Items without a value come last in both directions.
@@ -105,9 +105,9 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
 pub enum PublicSearch {
     /// Nothing to search for.
     None,
-    /// A term that the index finds.
+    /// A term that the index of each database finds.
     Term(String),
-    /// A term that the index does not find.
+    /// A term that the index of one of the databases does not find.
     TooShort,
 }
 
@@ -120,7 +120,7 @@ impl PublicSearch {
     pub fn parse(search: Option<String>) -> Result<Self, ApiError> {
         Ok(match search_text(search)? {
             None => Self::None,
-            Some(term) if has_trigram(&term) => Self::Term(term),
+            Some(term) if has_trigram_of_words(&term) => Self::Term(term),
             Some(_) => Self::TooShort,
         })
     }

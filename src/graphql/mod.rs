@@ -19,6 +19,7 @@ pub mod enums;
 pub mod errors;
 pub mod faction;
 pub mod fast_json;
+pub mod field_collection;
 pub mod field_costs;
 pub mod guard;
 pub mod id;

@@ -27,6 +27,9 @@ pub struct PageArguments {
     pub before: Option<String>,
 }
 
+/// Fields of connections that take a count of the whole list.
+pub const COUNT_FIELDS: [&str; 2] = ["totalCount", "totalCountIsExact"];
+
 /// Position of a page in its list.
 #[derive(SimpleObject, Debug, Clone)]
 pub struct PageInfo {
@@ -123,7 +126,8 @@ impl PageArguments {
                     .ok_or(ApiError::InvalidCursor { argument: direction.cursor_argument() })
             })
             .transpose()?;
-        let with_total = context.look_ahead().field("totalCount").exists();
+        let selected = context.look_ahead();
+        let with_total = COUNT_FIELDS.into_iter().any(|name| selected.field(name).exists());
         Ok(PageRequest { direction, limit, key, with_total })
     }
 
@@ -166,7 +170,7 @@ impl<T: Paginated + Clone> Connection<T> {
         node_of: impl Fn(R) -> T,
     ) -> Self {
         let (has_next_page, has_previous_page, total_count) =
-            (page.has_next, page.has_previous, page.total);
+            (page.has_next, page.has_previous, page.total.map(|total| total.count));
         let edges: Vec<Edge<T>> = page
             .rows
             .into_iter()

@@ -65,7 +65,7 @@ impl ReadingQuery {
             PublicReadingFilter,
         >,
         #[graphql(
-            desc = "Substring of the question; case-insensitive, at most 100 characters. At least 3 characters, or one that is Chinese, Japanese or Korean; a shorter one finds nothing, see `searchNotice`. An empty text matches all."
+            desc = "Substring of the question; case-insensitive, at most 100 characters. At least 3 letters or digits in a row, or one character that is Chinese, Japanese or Korean; a shorter one finds nothing, see `searchNotice`. An empty text matches all."
         )]
         search: Option<String>,
     ) -> Result<ReadingPage, ApiError> {
@@ -80,7 +80,9 @@ impl ReadingQuery {
         };
         let columns = Reading::columns_of_connection(&context.look_ahead());
         let session = request(context).session.for_field("Query.publicReadings");
-        let page = readings_page_public(&session, &filter, &page, columns).await?.map(Arc::new);
+        let count_limit = request(context).limits.public_count;
+        let page = readings_page_public(&session, &filter, &page, columns, count_limit).await?;
+        let page = page.map(Arc::new);
         Ok(ReadingPage { list: name, page, search_notice: None })
     }
 }

@@ -58,8 +58,9 @@ fn page_fields<'a>(
             Field::new(move |page, context, json| info.write(page, context, json))
         }
         "totalCount" => Field::infallible(|page, _, json| {
-            json.optional(page.page.total, |json, total| json.raw(&total.to_string()));
+            json.optional(page.page.total, |json, total| json.raw(&total.count.to_string()));
         }),
+        "totalCountIsExact" => Field::infallible(|page, _, json| json.bool(page.total_is_exact())),
         "searchNotice" => Field::infallible(|page, _, json| {
             json.optional(page.search_notice, |json, notice| json.unescaped(notice.name()));
         }),

@@ -21,7 +21,7 @@ use super::reading::Reading;
 use super::reading_json::page_of_readings;
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
-use crate::domain::page::{FetchedRows, Order, Page, PageRequest};
+use crate::domain::page::{FetchedRows, Order, Page, PageRequest, Total};
 use crate::domain::reading_list::{self, ArchiveFilter, OwnFilter};
 
 /// Filter of a user's readings. All given fields must match; of a list, one item must match, so an
@@ -313,8 +313,8 @@ impl CursorKey for ReadingKey {
 /// Reason why a search was not executed.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchNotice {
-    /// The term is too short for a search in the readings of all users: it must have 3 characters, or
-    /// one that is Chinese, Japanese or Korean.
+    /// The term is too short for a search in the readings of all users: it must have 3 letters or digits
+    /// in a row, or one character that is Chinese, Japanese or Korean.
     TermTooShort,
 }
 
@@ -333,6 +333,9 @@ impl SearchNotice {
 pub struct ReadingConnection {
     #[graphql(flatten)]
     page: Connection<Reading>,
+    /// False if the list has more readings than `totalCount`, which is counted up to 10,000 in
+    /// `publicReadings`.
+    total_count_is_exact: bool,
     /// Reason why the search was not executed and the page is empty; null if it was executed, or
     /// if there is no search.
     search_notice: Option<SearchNotice>,
@@ -352,7 +355,8 @@ impl ReadingPage {
     /// The empty page of a search for a term that is too short.
     #[must_use]
     pub fn of_short_term(list: ListName, request: &PageRequest<ReadingKey>) -> Self {
-        let nothing = FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(0) };
+        let nothing =
+            FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(Total::exact(0)) };
         let page = request.page(nothing);
         Self { list, page, search_notice: Some(SearchNotice::TermTooShort) }
     }
@@ -363,10 +367,17 @@ impl ReadingPage {
         self.list.cursor_of(reading)
     }
 
+    /// False if the list has more readings than were counted.
+    #[must_use]
+    pub fn total_is_exact(&self) -> bool {
+        self.page.total.is_none_or(|total| total.is_exact)
+    }
+
     fn connection(&self) -> ReadingConnection {
         let key_of = |row: &Arc<ReadingRow>| self.list.key_of(row);
         ReadingConnection {
             page: Connection::new(self.list.as_str(), self.page.clone(), key_of, Reading),
+            total_count_is_exact: self.total_is_exact(),
             search_notice: self.search_notice,
         }
     }

@@ -21,7 +21,7 @@ use crate::cache::cache_tag::CacheTag;
 use crate::db::categories::CategoryRow;
 use crate::db::reading_writes::TagRow;
 use crate::db::users::{UserRow, user_by_username};
-use crate::domain::page::FetchedRows;
+use crate::domain::page::{FetchedRows, Total};
 use crate::domain::reading;
 use crate::domain::reading_list::{
     ReadingList, ReadingOrder as ReadingListOrder, ReadingOrderField,
@@ -185,7 +185,11 @@ impl User {
         };
         let loaded = request.loaders.readings_page_by_user_id.load_one(key).await?;
         let page = loaded.unwrap_or_else(|| {
-            page.page(FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(0) })
+            page.page(FetchedRows {
+                rows: Vec::new(),
+                has_other_side: false,
+                total: Some(Total::exact(0)),
+            })
         });
         Ok(ReadingPage { list: name, page, search_notice: None })
     }

@@ -18,6 +18,7 @@ use tower::ServiceExt;
 
 use super::consistency_token::CONSISTENCY_TOKEN;
 use super::graphql::cache_headers::{CacheHeaders, if_none_match, if_none_match_values};
+use super::graphql::cost_report::GRAPHQL_COST;
 use super::graphql::request_memo::{
     KEY_HEADER_COUNT, KEY_HEADERS, MemoEntry, RequestKey, Transport,
 };
@@ -159,6 +160,7 @@ fn is_memoizable(app: &App, request: &Request) -> bool {
         && !request.headers().contains_key(header::TRANSFER_ENCODING)
         && !request.headers().contains_key(header::AUTHORIZATION)
         && !request.headers().contains_key(CONSISTENCY_TOKEN)
+        && !request.headers().contains_key(GRAPHQL_COST)
         && app.services.cache.responses().is_available()
 }
 

@@ -169,13 +169,18 @@ impl RateLimits {
         self.requests.take(key, 1, "requests")
     }
 
-    /// Counts the cost points of an operation.
+    /// Counts the cost points of an operation and returns the state of the limit; `None` where it is turned
+    /// off.
     ///
     /// # Errors
     ///
     /// `RateLimited` above the limit.
-    pub fn check_cost(&self, key: RateLimitKey, cost: u64) -> Result<(), ServiceError> {
-        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points").map(drop)
+    pub fn check_cost(
+        &self,
+        key: RateLimitKey,
+        cost: u64,
+    ) -> Result<Option<LimitStatus>, ServiceError> {
+        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points")
     }
 
     /// Counts an attempt to log in or to unlock a share link.

@@ -145,7 +145,7 @@ fn every_statement_on_readings_takes_the_viewer() {
 }
 
 /// Files and folders of `graphql/` that know no type of the schema. Each other file there is a noun's.
-const GRAPHQL_INFRASTRUCTURE: [&str; 20] = [
+const GRAPHQL_INFRASTRUCTURE: [&str; 21] = [
     "cache_hints",
     "context",
     "document_hash",
@@ -154,6 +154,7 @@ const GRAPHQL_INFRASTRUCTURE: [&str; 20] = [
     "errors",
     "fast_json",
     "field_costs",
+    "field_collection",
     "guard",
     "id",
     "input_coercion",

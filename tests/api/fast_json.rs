@@ -42,6 +42,7 @@ const TYPES: &[(&str, &[FieldOf])] = &[
             object("nodes", "Reading"),
             object("pageInfo", "PageInfo"),
             plain("totalCount"),
+            plain("totalCountIsExact"),
             plain("searchNotice"),
         ],
     ),

@@ -13,6 +13,7 @@ mod authorization;
 mod card_lists;
 mod cards;
 mod categories;
+mod cost_report;
 mod draws;
 mod exports;
 mod nodes;

@@ -202,7 +202,7 @@ async fn a_request_after_the_retry_delay_is_allowed() {
 #[tokio::test]
 async fn queries_cost_points() {
     let app = start(&["--rate-limit=100", "--rate-limit-cost=25"]).await;
-    let ten = "{ spreads(first: 10) { nodes { name } } }";
+    let ten = "{ cards(first: 10) { nodes { name } } }";
     for user in [None, Some(id("ada"))] {
         for _ in 0..2 {
             data_of(app.query_as_viewer(user, ten).await);
@@ -213,7 +213,7 @@ async fn queries_cost_points() {
         assert!((1_001..=12_001).contains(&wait), "{wait}");
         assert_eq!(refused.statements(), 0);
         // A query within the rest of the limit passes, and a free one in any case.
-        data_of(app.query_as_viewer(user, "{ spreads(first: 5) { nodes { name } } }").await);
+        data_of(app.query_as_viewer(user, "{ cards(first: 5) { nodes { name } } }").await);
         data_of(app.query_as_viewer(user, QUERY).await);
         assert_eq!(app.query_as_viewer(user, ten).await.status, 429);
     }
@@ -222,9 +222,9 @@ async fn queries_cost_points() {
 #[tokio::test]
 async fn a_query_that_costs_more_than_a_minute_allows_passes_on_a_full_limit() {
     let app = start(&["--rate-limit=100", "--rate-limit-cost=5"]).await;
-    let ten = "{ spreads(first: 10) { nodes { name } } }";
+    let ten = "{ cards(first: 10) { nodes { name } } }";
     data_of(app.query(ten).await);
-    refused_request(&app.query("{ spreads(first: 1) { nodes { name } } }").await, "cost points");
+    refused_request(&app.query("{ cards(first: 1) { nodes { name } } }").await, "cost points");
 }
 
 #[tokio::test]

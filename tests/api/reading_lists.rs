@@ -6,7 +6,7 @@ use std::cmp::{Ordering, Reverse};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use search_text::{fold_case, has_trigram};
+use search_text::{fold_case, has_trigram_of_words};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -307,7 +307,7 @@ impl ListQuery {
         };
         let text = self.search.map(trimmed);
         let is_searched = self.list != List::Public
-            || text.as_deref().is_none_or(|text| text.is_empty() || has_trigram(text));
+            || text.as_deref().is_none_or(|text| text.is_empty() || has_trigram_of_words(text));
         let text = text.as_deref().map(fold_case);
         let holds = |text: &str, whole: &str| fold_case(whole).contains(text);
         let is_found = text.is_none_or(|text| {

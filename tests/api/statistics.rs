@@ -988,14 +988,16 @@ on_both_databases! {
             let ids = vec![user_id("ada"); count];
             format!("{{ nodes(ids: {ids:?}) {{ ... on User {{ analytics {{ patterns {{ busiestHour }} }} }} }} }}")
         };
-        // A user, the charts, and one with its surcharge.
-        let each = 1 + 1 + 200 + 1;
-        let limit = 20_000 / each;
+        // A user, the charts, and one with its surcharge and its statement.
+        let each = 1 + 1 + 200 + 1 + 10;
+        // Of four kinds of ids.
+        let statements = 4 * 10;
+        let limit = (20_000 - statements) / each;
         assert_eq!(app.query_as(id("ada"), &query(limit)).await.body.get("errors"), None);
         let response = app.query_as(id("ada"), &query(limit + 1)).await;
         let extensions = &response.body["errors"][0]["extensions"];
         assert_eq!(extensions["code"], "COST_LIMIT_EXCEEDED", "{}", response.text);
-        assert_eq!(extensions["cost"], (limit + 1) * each);
+        assert_eq!(extensions["cost"], (limit + 1) * each + statements);
         // The one of the larger limit.
         let response = app.query_as(id("admin"), &query(limit + 1)).await;
         assert_eq!(response.body.get("errors"), None, "{}", response.text);

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use search_text::{fold_case, has_trigram};
+use search_text::{fold_case, has_trigram_of_words};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-use wasteland_tarot::config::database::SEARCH_PROBE_ROWS;
+use wasteland_tarot::config::database::FEED_PROBE_ROWS;
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::graphql::id::GlobalId;
 
@@ -144,7 +144,7 @@ on_both_databases! {
             assert_eq!(own["totalCount"], of_both.len(), "{term:?}");
             assert_eq!(own["searchNotice"], Value::Null, "{term:?}");
             found += of_question.len();
-            if has_trigram(&normalized(&term)) {
+            if has_trigram_of_words(&normalized(&term)) {
                 assert_eq!(ids_of(&public), of_question, "{term:?}");
                 assert_eq!(public["totalCount"], of_question.len(), "{term:?}");
                 assert_eq!(public["searchNotice"], Value::Null, "{term:?}");
@@ -203,15 +203,20 @@ on_both_databases! {
             ("嗎？", &["chinese"]),
             ("愛會", &[]),
             ("人人", &[]),
-            // Punctuation has no trigrams on PostgreSQL.
-            ("?!?", &["punctuation"]),
-            ("%_%", &["punctuation"]),
-            ("o?!", &["punctuation"]),
-            ("!!!", &[]),
         ] {
             let expected: BTreeSet<_> = names.iter().map(|name| reading_id(name)).collect();
             let (public, own) = search(&app, term).await;
             assert_eq!(ids_of(&public), expected, "{term}");
+            assert_eq!(ids_of(&own), expected, "{term}");
+        }
+        // PostgreSQL's index has no punctuation, so a search of all readings would read them all.
+        for (term, names) in
+            [("?!?", &["punctuation"] as &[_]), ("%_%", &["punctuation"]), ("o?!", &["punctuation"]), ("!!!", &[])]
+        {
+            let expected: BTreeSet<_> = names.iter().map(|name| reading_id(name)).collect();
+            let (public, own) = search(&app, term).await;
+            assert_eq!(public["searchNotice"], "TERM_TOO_SHORT", "{term}");
+            assert_eq!(ids_of(&public), BTreeSet::new(), "{term}");
             assert_eq!(ids_of(&own), expected, "{term}");
         }
     }
@@ -256,7 +261,7 @@ on_both_databases! {
 
     /// PostgreSQL compares the readings next to the cursor first, and uses the index for the others.
     async fn pages_of_a_rare_word_go_on_beyond_the_probe(engine: Engine) {
-        const READINGS: u64 = 2 * SEARCH_PROBE_ROWS + 300;
+        const READINGS: u64 = 2 * FEED_PROBE_ROWS + 300;
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let has_needle = |number: u64| number % 97 == 7 || (1_500..1_520).contains(&number);

@@ -167,6 +167,12 @@ impl HttpResponse {
         text.split_once("\"userErrors\":").is_some_and(|(_, errors)| !errors.starts_with("[]"))
     }
 
+    /// Time of all statements in milliseconds; `None` without `Server-Timing`.
+    pub fn sql_milliseconds(&self) -> Option<f64> {
+        let (_, after) = self.header("server-timing")?.split_once("sql;dur=")?;
+        after.split(';').next()?.parse().ok()
+    }
+
     /// `None` without `Server-Timing`.
     pub fn cost(&self) -> Option<Cost> {
         let timing = self.header("server-timing")?;

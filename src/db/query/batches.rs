@@ -29,6 +29,7 @@ impl KeysetBatches {
     ///         condition: Condition::all(),
     ///         keyset: Keyset { columns: Vec::new(), id: (id(), "id"), order: Order::Asc },
     ///         access: AccessPath::Ordered,
+    ///         count_limit: None,
     ///     },
     ///     500,
     /// );

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::count::{count, exists};
 use super::membership::uuid_array;
 use super::{Dialect, constant};
-use crate::domain::page::{Direction, FetchedRows, Page, PageRequest};
+use crate::domain::page::{Direction, FetchedRows, Page, PageRequest, Total};
 
 const PARENT: &str = "parent";
 const FLAGS: &str = "flags";
@@ -51,6 +51,8 @@ pub struct KeysetList {
     pub keyset: Keyset,
     /// Access path to the rows of a page.
     pub access: AccessPath,
+    /// Maximum rows that a count of the list reads; none to count them all.
+    pub count_limit: Option<u64>,
 }
 
 /// Access path to the rows of a page.
@@ -266,6 +268,16 @@ impl KeysetList {
         SimpleExpr::SubQuery(None, Box::new(nearest.into())).is_not_null()
     }
 
+    /// Number of the list's rows; at most one more than the limit.
+    fn total(&self) -> SimpleExpr {
+        let mut all = self.find(None).0;
+        let Some(limit) = self.count_limit else { return count(&all) };
+        all.clear_selects().expr(constant(1)).limit(limit.saturating_add(1));
+        let mut bounded = Query::select();
+        bounded.from_subquery(all, Alias::new(FOUND));
+        count(&bounded)
+    }
+
     /// The statement of one page of the whole list. `key` holds a value for each column of the order,
     /// the id last.
     ///
@@ -284,6 +296,7 @@ impl KeysetList {
     ///         order: Order::Desc,
     ///     },
     ///     access: AccessPath::Ordered,
+    ///     count_limit: None,
     /// };
     /// let request = PageRequest {
     ///     direction: Direction::Forward,
@@ -305,7 +318,7 @@ impl KeysetList {
         let mut flags = Query::select();
         flags.expr_as(self.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(count(&self.find(None).0), TOTAL);
+            flags.expr_as(self.total(), TOTAL);
         }
         let mut statement = Query::select();
         statement
@@ -341,6 +354,7 @@ impl KeysetList {
     ///         order: Order::Asc,
     ///     },
     ///     access: AccessPath::Ordered,
+    ///     count_limit: None,
     /// };
     /// let top: PageRequest<()> =
     ///     PageRequest { direction: Direction::Forward, limit: 3, key: None, with_total: false };
@@ -373,7 +387,7 @@ impl KeysetList {
             .expr_as(parent(PARENT), PARENT)
             .expr_as(list.has_other_side(request, key), HAS_OTHER_SIDE);
         if request.with_total {
-            flags.expr_as(count(&list.find(None).0), TOTAL);
+            flags.expr_as(list.total(), TOTAL);
         }
         if dialect.is_sqlite() {
             let all = parents.len() as u64;
@@ -476,7 +490,7 @@ fn page<'a, K, T>(
     if let Some(row) = rows.clone().next() {
         has_other_side = row.try_get_by_index(flags)?;
         if request.with_total {
-            length = u64::try_from(row.try_get_by_index::<i64>(total)?).ok();
+            length = u64::try_from(row.try_get_by_index::<i64>(total)?).ok().map(Total::exact);
         }
     }
     let mut read = Vec::with_capacity(request.fetch_limit());

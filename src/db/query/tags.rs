@@ -2,7 +2,9 @@
 //! tags and rows beside it, which triggers maintain.
 
 use sea_orm::sea_query::extension::postgres::PgExpr;
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, IntoColumnRef, Query, SimpleExpr};
+use sea_orm::sea_query::{
+    Alias, BinOper, Expr, ExprTrait, IntoColumnRef, Query, SimpleExpr, Value,
+};
 use serde_json::json;
 
 use super::{Dialect, constant};
@@ -49,7 +51,7 @@ impl TagIndex {
     ///     .and_where(index.has_any(Dialect::Postgres, TagLookup::ByTag, &tags))
     ///     .to_owned();
     /// // `= ANY` would not use the index.
-    /// assert!(query.to_string(PostgresQueryBuilder).contains(r#""tags" @> '["愛情"]'"#));
+    /// assert!(query.to_string(PostgresQueryBuilder).contains(r#""tags" ?| ARRAY ['愛情']"#));
     /// ```
     #[must_use]
     pub fn has_any(&self, dialect: Dialect, lookup: TagLookup, tags: &[String]) -> SimpleExpr {
@@ -59,8 +61,9 @@ impl TagIndex {
         if dialect.is_sqlite() {
             return self.is_listed(lookup, tags);
         }
-        let each = tags.iter().map(|tag| self.holds(std::slice::from_ref(tag)));
-        each.reduce(ExprTrait::or).unwrap_or_else(|| constant(false))
+        // One condition for any number of tags: of twenty, PostgreSQL plans each for longer than it reads.
+        let tags = Value::from(tags.to_vec());
+        Expr::col((self.table, self.column)).binary(BinOper::Custom("?|"), Expr::value(tags))
     }
 
     /// True for rows with all of these tags; true for all rows if the list is empty.

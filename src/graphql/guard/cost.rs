@@ -1,8 +1,8 @@
 //! Cost of an operation, computed before it is executed: one for each object that it could return,
 //! nothing for leaves, connections, edges and page infos; a list costs its page size or stated bound
-//! times one item. Fields with more work than results have a stated surcharge.
-//! Fragments of all types under an interface or union are summed. Introspection and unknown fields cost
-//! nothing. Values (resolved fields and given arguments) are counted too: by objects alone, 9,000 items
+//! times one item. Fields with more work than results have stated surcharges, by their arguments.
+//! Fragments of all types under an interface or union are summed. Introspection costs the same whatever it
+//! selects, and unknown fields nothing. Values (resolved fields and given arguments) are counted too: by objects alone, 9,000 items
 //! of 2,000 repeated leaves each would be cheap.
 
 use std::collections::HashMap;
@@ -11,19 +11,24 @@ use async_graphql::parser::types::{ExecutableDocument, Field, Selection, Selecti
 use async_graphql::{Name, Number, Value as Constant, Variables};
 use async_graphql_value::Value as Literal;
 
-use super::cost_table::{Bound, CostTable, Items, TypeCosts, is_connection};
+use super::super::pagination::COUNT_FIELDS;
+use super::cost_table::{
+    Bound, CostTable, FieldCost, Items, Parents, Statements, TypeCosts, When, is_connection,
+};
 use super::document::CheckedOperation;
 use super::refusal::{Refusal, saturated};
 use super::values::{constant_size, literal_size};
-use crate::config::limits::DocumentLimits;
+use crate::config::limits::{DocumentLimits, SCHEMA_COST, STATEMENT_COST, TYPE_COST};
 
 /// Upper bounds of one execution of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Number of returned objects: the cost.
-    pub objects: u64,
+    /// Cost points: returned objects and surcharges.
+    pub points: u64,
     /// Number of resolved fields and their arguments.
     pub values: u64,
+    /// Number of SQL statements of a query, if nothing is cached.
+    pub statements: u64,
     /// Number of steps of the estimate.
     pub work: u64,
 }
@@ -36,7 +41,7 @@ impl Cost {
     ///
     /// [`Refusal::CostExceeded`], or [`Refusal::TooLarge`] with `what` "values".
     pub fn allowed(&self, maximum: u64, limits: &DocumentLimits) -> Result<u64, Refusal> {
-        let cost = self.objects;
+        let cost = self.points;
         if cost > maximum {
             return Err(Refusal::CostExceeded { cost, maximum });
         }
@@ -78,26 +83,33 @@ impl<'a> CheckedOperation<'a> {
             estimate.variables.insert(name, Variable { value, weight });
         }
         let set = &self.definition.selection_set.node;
-        let Amount { objects, values } = estimate.selection_set(set, table.root(self.kind())).fixed;
-        Cost { objects, values, work: estimate.work }
+        let share = estimate.selection_set(set, table.root(self.kind()));
+        let Amount { points, values, statements } = share.fixed;
+        let statements = statements.saturating_add(share.statements);
+        let points = points.saturating_add(statements.saturating_mul(STATEMENT_COST));
+        Cost { points, values, statements, work: estimate.work }
     }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Amount {
-    objects: u64,
+    points: u64,
     values: u64,
+    /// SQL statements for each parent.
+    statements: u64,
 }
 
 impl Amount {
     fn add(&mut self, other: Self) {
-        self.objects = self.objects.saturating_add(other.objects);
+        self.points = self.points.saturating_add(other.points);
+        self.statements = self.statements.saturating_add(other.statements);
         self.values = self.values.saturating_add(other.values);
     }
 
     fn times(self, count: u64) -> Self {
         Self {
-            objects: self.objects.saturating_mul(count),
+            points: self.points.saturating_mul(count),
+            statements: self.statements.saturating_mul(count),
             values: self.values.saturating_mul(count),
         }
     }
@@ -110,12 +122,18 @@ impl Amount {
 struct Share {
     fixed: Amount,
     for_each_item: Amount,
+    /// True if `totalCount` is selected.
+    has_count: bool,
+    /// SQL statements that load for all items of a list at once.
+    statements: u64,
 }
 
 impl Share {
     fn add(&mut self, other: Self) {
         self.fixed.add(other.fixed);
         self.for_each_item.add(other.for_each_item);
+        self.has_count |= other.has_count;
+        self.statements = self.statements.saturating_add(other.statements);
     }
 }
 
@@ -138,10 +156,23 @@ impl<'a, 't> Estimate<'a, 't> {
     /// The recursion ends because a checked document has no cycles and a bounded nesting.
     fn selection_set(&mut self, set: &'a SelectionSet, parent: Option<&'t TypeCosts>) -> Share {
         let mut share = Share::default();
+        let mut sources = Vec::new();
         for selection in &set.items {
             self.work += 1;
-            share.add(match &selection.node {
-                Selection::Field(field) => self.field(&field.node, parent),
+            let found = match &selection.node {
+                Selection::Field(field) => {
+                    let mut found = self.field(&field.node, parent);
+                    match self.statements(&field.node, parent, &mut sources) {
+                        Some(Statements { parents: Parents::All, count, .. }) => {
+                            found.statements += count;
+                        }
+                        Some(Statements { parents: Parents::Each, count, .. }) => {
+                            found.fixed.statements += count;
+                        }
+                        None => {}
+                    }
+                    found
+                }
                 Selection::InlineFragment(inline) => {
                     let inline = &inline.node;
                     let on = inline.type_condition.as_ref();
@@ -149,7 +180,8 @@ impl<'a, 't> Estimate<'a, 't> {
                     self.selection_set(&inline.selection_set.node, parent)
                 }
                 Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
-            });
+            };
+            share.add(found);
         }
         share
     }
@@ -170,6 +202,11 @@ impl<'a, 't> Estimate<'a, 't> {
     fn field(&mut self, field: &'a Field, parent: Option<&'t TypeCosts>) -> Share {
         let mut share = Share::default();
         if field.name.node.starts_with("__") {
+            share.fixed.points = match field.name.node.as_str() {
+                "__schema" => SCHEMA_COST,
+                "__type" => TYPE_COST,
+                _ => 0,
+            };
             return share;
         }
         share.fixed.values = self.arguments(field).saturating_add(1);
@@ -177,12 +214,15 @@ impl<'a, 't> Estimate<'a, 't> {
             return share;
         };
         let inner = self.selection_set(&field.selection_set.node, self.table.fields(&cost.returns));
-        let mut each = Amount { objects: cost.objects, values: 0 };
+        let mut each = Amount { points: cost.objects, ..Amount::default() };
         each.add(inner.fixed);
         if is_connection(&cost.returns) {
             each.add(inner.for_each_item.times(self.page_size(field)));
         }
-        share.fixed.objects = share.fixed.objects.saturating_add(cost.surcharge);
+        let surcharge = self.surcharge(field, cost, inner.has_count);
+        share.fixed.points = share.fixed.points.saturating_add(surcharge);
+        share.has_count = COUNT_FIELDS.contains(&field.name.node.as_str());
+        share.statements = inner.statements;
         match cost.items {
             Items::One => share.fixed.add(each),
             Items::Bounded { bound, default } => {
@@ -191,6 +231,52 @@ impl<'a, 't> Estimate<'a, 't> {
             Items::Page => share.for_each_item = each,
         }
         share
+    }
+
+    fn surcharge(&self, field: &Field, cost: &FieldCost, has_count: bool) -> u64 {
+        let paid = cost.surcharges.iter().filter(|(when, _)| self.holds(*when, field, has_count));
+        paid.map(|(_, points)| points).sum()
+    }
+
+    /// Statements of a field itself. Without arguments, fields of one selection set share what they load.
+    fn statements(
+        &self,
+        field: &Field,
+        parent: Option<&'t TypeCosts>,
+        sources: &mut Vec<&'static str>,
+    ) -> Option<Statements> {
+        let statements = parent?.get(field.name.node.as_str())?.statements?;
+        if !self.holds(statements.when, field, false) {
+            return None;
+        }
+        if field.arguments.is_empty() {
+            if sources.contains(&statements.source) {
+                return None;
+            }
+            sources.push(statements.source);
+        }
+        Some(statements)
+    }
+
+    fn holds(&self, condition: When, field: &Field, has_count: bool) -> bool {
+        let is_given = |argument: &&str| self.is_given(field, argument);
+        match condition {
+            When::Always => true,
+            When::Argument(argument) => self.is_given(field, argument),
+            When::CountOf(arguments) => has_count && arguments.iter().any(is_given),
+            When::Count => has_count,
+        }
+    }
+
+    /// True if the argument has a value that is not null.
+    fn is_given(&self, field: &Field, argument: &str) -> bool {
+        match field.get_argument(argument).map(|value| &value.node) {
+            None | Some(Literal::Null) => false,
+            Some(Literal::Variable(name)) => {
+                self.variables.get(name).is_some_and(|given| *given.value != Constant::Null)
+            }
+            Some(_) => true,
+        }
     }
 
     /// Weight of a field's arguments, with the values of their variables.

@@ -42,15 +42,56 @@ pub enum Bound {
     },
 }
 
-/// Surcharge of a field whose objects take more work than others.
+/// Surcharge of a field that takes more work than its objects tell, for each parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Surcharge<'a> {
     /// Object type.
     pub type_name: &'a str,
-    /// Name of the field, which returns objects.
+    /// Name of the field.
     pub field: &'a str,
-    /// Surcharge in objects.
-    pub objects: u64,
+    /// Uses of the field that pay it.
+    pub when: When,
+    /// Cost points.
+    pub points: u64,
+}
+
+/// Condition of a surcharge or of statements. All surcharges of a field whose conditions hold are added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Each use.
+    Always,
+    /// The argument is given and not null.
+    Argument(&'static str),
+    /// One of the arguments is given and not null, and `totalCount` is selected.
+    CountOf(&'static [&'static str]),
+    /// `totalCount` is selected, whatever the arguments.
+    Count,
+}
+
+/// SQL statements of a field that none of its values is cached for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatementCount<'a> {
+    /// Object type.
+    pub type_name: &'a str,
+    /// Name of the field.
+    pub field: &'a str,
+    /// What the statements load. Fields of a selection set that load the same are counted once.
+    pub source: &'static str,
+    /// Uses of the field that need the statements.
+    pub when: When,
+    /// Parents that the statements load for.
+    pub parents: Parents,
+    /// Maximum number of statements.
+    pub statements: u64,
+}
+
+/// Parents of a field that its statements load for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parents {
+    /// All of them: the statements of a loader.
+    All,
+    /// Each by statements of its own.
+    Each,
 }
 
 /// Reason why no cost table can be built.
@@ -65,8 +106,8 @@ pub enum CostTableError {
     /// Bounds of fields that are not lists of objects, or by arguments that they do not have.
     #[error("bounds that fit no list field: {}", .0.join(", "))]
     Unfitting(Vec<String>),
-    /// Surcharges of fields that return no objects.
-    #[error("surcharges that fit no field: {}", .0.join(", "))]
+    /// Surcharges or statements of fields that do not exist.
+    #[error("surcharges or statements that fit no field: {}", .0.join(", "))]
     Overcharged(Vec<String>),
 }
 
@@ -83,8 +124,19 @@ pub(super) struct FieldCost {
     pub(super) returns: String,
     pub(super) objects: u64,
     /// Once, for any number of items.
-    pub(super) surcharge: u64,
+    pub(super) surcharges: Vec<(When, u64)>,
+    /// Its SQL statements.
+    pub(super) statements: Option<Statements>,
     pub(super) items: Items,
+}
+
+/// SQL statements of a field.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Statements {
+    pub(super) source: &'static str,
+    pub(super) when: When,
+    pub(super) parents: Parents,
+    pub(super) count: u64,
 }
 
 #[derive(Debug)]
@@ -140,11 +192,9 @@ impl CostTable {
             let type_name = definition.name.node.as_str();
             for field in fields_of(definition) {
                 let (returns, is_list) = returned(&field.ty.node);
-                if !objects.contains(returns) {
-                    continue;
-                }
+                let returns_objects = objects.contains(returns);
                 let name = field.name.node.as_str();
-                let items = if !is_list {
+                let items = if !is_list || !returns_objects {
                     Items::One
                 } else if is_connection(type_name) && matches!(name, "edges" | "nodes") {
                     Items::Page
@@ -157,8 +207,9 @@ impl CostTable {
                 };
                 let cost = FieldCost {
                     returns: returns.to_owned(),
-                    objects: u64::from(!is_wrapper(returns)),
-                    surcharge: 0,
+                    objects: u64::from(returns_objects && !is_wrapper(returns)),
+                    surcharges: Vec::new(),
+                    statements: None,
                     items,
                 };
                 types.entry(type_name.to_owned()).or_default().insert(name.to_owned(), cost);
@@ -184,19 +235,44 @@ impl CostTable {
     ///
     /// # Errors
     ///
-    /// A field with a surcharge returns no objects.
+    /// A field with a surcharge does not exist.
     pub fn with_surcharges(mut self, surcharges: &[Surcharge<'_>]) -> Result<Self, CostTableError> {
         let mut unfitting = Vec::new();
-        for Surcharge { type_name, field, objects } in surcharges {
-            match self.types.get_mut(*type_name).and_then(|fields| fields.get_mut(*field)) {
-                Some(cost) => cost.surcharge = *objects,
+        for Surcharge { type_name, field, when, points } in surcharges {
+            match self.field_mut(type_name, field) {
+                Some(cost) => cost.surcharges.push((*when, *points)),
                 None => unfitting.push(format!("{type_name}.{field}")),
             }
         }
         if unfitting.is_empty() { Ok(self) } else { Err(CostTableError::Overcharged(unfitting)) }
     }
 
-    /// Fields of an object or interface type that return objects.
+    /// The table with the numbers of SQL statements.
+    ///
+    /// # Errors
+    ///
+    /// A field with statements does not exist.
+    pub fn with_statements(
+        mut self,
+        counts: &[StatementCount<'_>],
+    ) -> Result<Self, CostTableError> {
+        let mut unfitting = Vec::new();
+        for &StatementCount { type_name, field, source, when, parents, statements } in counts {
+            match self.field_mut(type_name, field) {
+                Some(cost) => {
+                    cost.statements = Some(Statements { source, when, parents, count: statements });
+                }
+                None => unfitting.push(format!("{type_name}.{field}")),
+            }
+        }
+        if unfitting.is_empty() { Ok(self) } else { Err(CostTableError::Overcharged(unfitting)) }
+    }
+
+    fn field_mut(&mut self, type_name: &str, field: &str) -> Option<&mut FieldCost> {
+        self.types.get_mut(type_name)?.get_mut(field)
+    }
+
+    /// Fields of an object or interface type.
     pub(super) fn fields(&self, type_name: &str) -> Option<&TypeCosts> {
         self.types.get(type_name)
     }

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::cache_hints::{CacheHints, Hints};
 use super::super::errors::ApiError;
+use super::super::field_collection::merge_fields;
 use super::super::type_system::TypeSystem;
 use super::super::variables::OperationInputs;
 use super::hints::hints_of;
@@ -62,6 +63,8 @@ pub struct CheckedOperation<'a> {
     inputs: Option<&'a OperationInputs>,
     hints: Option<&'a Hints>,
     introspection: Option<&'a Valid<TypedDocument>>,
+    /// True if fields with the same response key select objects, which are merged.
+    merges_objects: bool,
 }
 
 impl<'t> MeasuredDocument<'t> {
@@ -132,12 +135,6 @@ impl CheckedDocument {
         self
     }
 
-    /// True if fields with the same response key select objects, which are merged.
-    #[must_use]
-    pub fn merges_objects(&self) -> bool {
-        self.merges_objects
-    }
-
     /// The operation of a request with this `operationName`.
     ///
     /// # Errors
@@ -166,6 +163,7 @@ impl CheckedDocument {
             name: name.map(Name::as_str),
             counts: *counts,
             inputs: self.inputs.get(&name.cloned()),
+            merges_objects: self.merges_objects,
             hints: self.hints.get(&name.cloned()),
             introspection: self.introspection.as_ref(),
         })
@@ -251,13 +249,17 @@ impl<'a> CheckedOperation<'a> {
         }
     }
 
-    /// The operation with its fragments and these values in place of its variables, for
-    /// `Request::set_parsed_query`.
+    /// The operation with its fragments, with these values in place of its variables, and with one field for
+    /// each response key, for `Request::set_parsed_query`.
     #[must_use]
-    pub fn executable(&self, variables: &Variables) -> ExecutableDocument {
+    pub fn executable(&self, variables: &Variables, types: &TypeSystem) -> ExecutableDocument {
         let executable =
             self.inputs.and_then(|inputs| inputs.executable(self.document, self.name, variables));
-        executable.unwrap_or_else(|| self.document.clone())
+        let mut executable = executable.unwrap_or_else(|| self.document.clone());
+        if self.merges_objects {
+            merge_fields(&mut executable, types);
+        }
+        executable
     }
 
     /// Typed document, if an operation selects the schema.

@@ -23,7 +23,9 @@ mod walk;
 mod tests;
 
 pub use cost::Cost;
-pub use cost_table::{Bound, CostTable, CostTableError, ListBound, Surcharge};
+pub use cost_table::{
+    Bound, CostTable, CostTableError, ListBound, Parents, StatementCount, Surcharge, When,
+};
 pub use document::{CheckedDocument, CheckedOperation, MeasuredDocument};
 pub use refusal::{Refusal, ValidationError};
 pub use scan::{Scanned, scan_document, scan_json};

@@ -9,18 +9,20 @@ use async_graphql::{Request, Response, Value, Variables};
 use axum::http::{HeaderValue, header};
 
 use super::cache_headers::CacheHeaders;
+use super::cost_report::{CostReport, CostReporting};
 use super::error::HttpError;
 use super::operation_request::{OperationRequest, hints_for, reader_of};
 use super::response::{CacheMetadata, GraphqlResponse};
 use crate::cache::ReadSource;
 use crate::cache::cache_tag::{key_prefixes, surrogate_keys};
+use crate::config::limits::VALIDATION_COST;
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Revalidation};
 use crate::graphql::context::{RequestContext, source_of};
 use crate::graphql::errors::without_user_errors;
 use crate::graphql::fast_json::FastJsonPlans;
-use crate::graphql::guard::CheckedOperation;
+use crate::graphql::guard::{CheckedOperation, Cost};
 use crate::graphql::introspection::{introspect, merge, remove_introspection, selects_data};
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::request_log::RequestMetrics;
@@ -49,7 +51,7 @@ pub(super) async fn execute(
         app.database.session_for_reader(reader, request.consistency_token, request.deadline)
     };
     let session = session.for_operation(operation.name());
-    let use_fast_json = app.services.settings.server.fast_json_pages && !document.merges_objects();
+    let use_fast_json = app.services.settings.server.fast_json_pages;
     let mut context = RequestContext::new(
         request.caller,
         app.database.clone(),
@@ -62,13 +64,19 @@ pub(super) async fn execute(
 
     let (context, plans) = (Arc::new(context), Arc::new(plans));
     let execution = Execution { app, operation, reader, context, plans };
-    let cost_limit = execution.check_cost(&variables, request.rate_limit_key).await?;
+    let Charge { limit, report } =
+        execution.charge(&variables, request.rate_limit_key, request.cost_reporting).await?;
+    if request.cost_reporting == CostReporting::Validate {
+        let response = GraphqlResponse::of_cost(report, request.media_type);
+        return Ok(response.with_metrics(execution.metrics()));
+    }
     let response = execution.run(&variables).await?;
     let limits = &app.services.settings.limits;
     let response = GraphqlResponse::of_execution(response, limits, request.media_type);
-    let response = match hints {
-        Some(hints) => execution.publish(response, hints, cost_limit),
-        None => response,
+    let response = match (request.cost_reporting, hints) {
+        (CostReporting::Report, _) => response.with_cost(report),
+        (_, Some(hints)) => execution.publish(response, hints, limit),
+        (_, None) => response,
     };
     let response = response.with_metrics(execution.metrics());
     let response = execution.record(response).await;
@@ -93,34 +101,59 @@ enum CostLimit {
     Admins,
 }
 
+/// Cost of an operation that the client's limit has paid.
+struct Charge {
+    limit: CostLimit,
+    report: CostReport,
+}
+
 impl Execution<'_> {
-    /// Compares the cost with the limit of one operation, and takes it from the limit of the client.
-    async fn check_cost(
+    /// Compares the cost with the limit of one operation, and takes it from the limit of the client. An
+    /// operation that is not executed costs [`VALIDATION_COST`], whatever its own cost.
+    async fn charge(
         &self,
         variables: &Variables,
         key: RateLimitKey,
-    ) -> Result<CostLimit, HttpError> {
+        reporting: CostReporting,
+    ) -> Result<Charge, HttpError> {
         let documents = &self.app.documents;
         let limits = documents.limits();
         let cost = self.operation.cost(documents.costs(), variables, limits);
-        let mut cost_limit = CostLimit::Everybody;
-        // Loading the viewer's role costs a statement, so only an operation that needs it pays.
-        if let Err(refusal) = cost.allowed(limits.cost, limits) {
-            let viewer = self.context.loaders.batch_queue.drive(self.context.viewer_row()).await?;
-            if !viewer.is_some_and(|viewer| viewer.is_admin) {
-                return Err(refusal.into());
-            }
-            cost.allowed(limits.admin_cost, limits)?;
-            cost_limit = CostLimit::Admins;
+        let limit = self.limit_for(&cost).await?;
+        let maximum = match limit {
+            CostLimit::Everybody => limits.cost,
+            CostLimit::Admins => limits.admin_cost,
+        };
+        let points = match reporting {
+            CostReporting::Validate => VALIDATION_COST,
+            CostReporting::Off | CostReporting::Report => cost.allowed(maximum, limits)?,
+        };
+        let status = without_user_errors(self.app.services.rate_limits.check_cost(key, points))?;
+        let report = CostReport {
+            cost: cost.points,
+            limit: maximum,
+            remaining: status.map(|status| status.remaining),
+            statements: (self.operation.kind() == OperationType::Query).then_some(cost.statements),
+        };
+        Ok(Charge { limit, report })
+    }
+
+    /// Limit of an operation with this cost. Loading the viewer's role costs a statement, so only an operation
+    /// that needs it pays.
+    async fn limit_for(&self, cost: &Cost) -> Result<CostLimit, HttpError> {
+        let limits = self.app.documents.limits();
+        if cost.allowed(limits.cost, limits).is_ok() {
+            return Ok(CostLimit::Everybody);
         }
-        without_user_errors(self.app.services.rate_limits.check_cost(key, cost.objects))?;
-        Ok(cost_limit)
+        let viewer = self.context.loaders.batch_queue.drive(self.context.viewer_row()).await?;
+        let is_admin = viewer.is_some_and(|viewer| viewer.is_admin);
+        Ok(if is_admin { CostLimit::Admins } else { CostLimit::Everybody })
     }
 
     /// Executes the operation. Its introspection is executed separately.
     async fn run(&self, variables: &Variables) -> Result<Response, HttpError> {
-        let mut document = self.operation.executable(variables);
         let types = self.app.documents.types();
+        let mut document = self.operation.executable(variables, types);
         let introspection = self.operation.introspection();
         let introspection = introspection.filter(|_| self.operation.selects_schema());
         let Some(typed_document) = introspection else {

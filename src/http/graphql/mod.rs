@@ -6,6 +6,7 @@
 
 pub(super) mod cache_headers;
 mod cached_execution;
+pub(super) mod cost_report;
 pub(super) mod error;
 mod execution;
 pub(super) mod handler;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_graphql::Variables;
 
+use super::cost_report::CostReporting;
 use crate::db::WalPosition;
 use crate::domain::viewer::{ReaderId, Viewer};
 use crate::graphql::cache_hints::{Audience, Hints, Revalidation};
@@ -37,6 +38,8 @@ pub(super) struct OperationRequest {
     pub(super) media_type: MediaType,
     /// Negotiated encoding of a response from the cache.
     pub(super) encoding: Option<&'static str>,
+    /// Requested report of the cost.
+    pub(super) cost_reporting: CostReporting,
     /// True if the document came with its hash, to be registered under it.
     pub(super) registers_document: bool,
 }

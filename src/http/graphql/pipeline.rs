@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::cache_headers::if_none_match_values;
 use super::cached_execution::get_or_execute;
+use super::cost_report::CostReporting;
 use super::error::HttpError;
 use super::execution::execute;
 use super::operation_request::{OperationRequest, Strategy, hints_for};
@@ -191,12 +192,15 @@ fn plan(
         return Err(HttpError::introspection_disabled());
     }
     document.check_variables(&request.variables, app.documents.limits())?;
+    let cost_reporting = CostReporting::of(&parts.headers)?;
     let consistency_token = parse_token(&parts.headers);
     let staleness = settings.cache.coherence.staleness;
     let bypass_cache =
         consistency_token.is_some_and(|token| !app.database.primary_reached(token, staleness));
     let may_use_cache = app.services.cache.responses().is_available() && !bypass_cache;
-    let hints = hints_for(&operation, client.caller.viewer()).filter(|_| may_use_cache);
+    // The points that remain are those of one client.
+    let is_shareable = may_use_cache && cost_reporting == CostReporting::Off;
+    let hints = hints_for(&operation, client.caller.viewer()).filter(|_| is_shareable);
     let strategy = match (hints, operation.kind()) {
         (Some(hints), _) => Strategy::ResponseCache(hints.into()),
         (None, OperationType::Mutation) => Strategy::ExecuteDetached,
@@ -214,6 +218,7 @@ fn plan(
         bypass_cache,
         media_type,
         encoding: preferred_encoding(&parts.headers),
+        cost_reporting,
         document,
     })
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
 use super::cache_headers::{CacheHeaders, entity_tag, if_none_match};
+use super::cost_report::CostReport;
 use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND};
 use super::request_memo::CacheHit;
 use crate::cache::Cache;
@@ -39,11 +40,21 @@ enum Body {
     /// Errors alone: nothing was executed.
     Refused { errors: Vec<ServerError>, maximum_bytes: usize },
     /// Result for this client alone.
-    Private { data: Value, errors: Vec<ServerError>, maximum_bytes: usize },
+    Private(PrivateBody),
+    /// Cost alone: the operation was not executed.
+    Cost(CostReport),
     /// Result without errors for all clients that send the same request.
     Public(PublicBody),
     /// Public result as bytes, from the response cache or on the way to it.
     Serialized(SerializedBody),
+}
+
+struct PrivateBody {
+    data: Value,
+    errors: Vec<ServerError>,
+    maximum_bytes: usize,
+    /// Present if the request asks for it.
+    cost: Option<CostReport>,
 }
 
 struct PublicBody {
@@ -144,8 +155,12 @@ impl GraphqlResponse {
         let mut errors = response.errors;
         errors.sort_by_cached_key(sort_key);
         let errors = errors.into_iter().take(limits.errors).map(present_field_error).collect();
-        let body =
-            Body::Private { data: response.data, errors, maximum_bytes: limits.response_bytes };
+        let body = Body::Private(PrivateBody {
+            data: response.data,
+            errors,
+            maximum_bytes: limits.response_bytes,
+            cost: None,
+        });
         Self {
             status: StatusCode::OK,
             media_type,
@@ -161,11 +176,22 @@ impl GraphqlResponse {
         let response = Self::from(HttpError::response_too_large(too_large.maximum_bytes));
         let body = match response.body {
             Body::Refused { errors, maximum_bytes } => {
-                Body::Private { data: Value::Null, errors, maximum_bytes }
+                Body::Private(PrivateBody { data: Value::Null, errors, maximum_bytes, cost: None })
             }
             body => body,
         };
         Self { body, ..response }
+    }
+
+    /// The response to a request for the cost of an operation that is not executed.
+    pub(super) fn of_cost(report: CostReport, media_type: MediaType) -> Self {
+        Self {
+            status: StatusCode::OK,
+            media_type,
+            headers: Vec::new(),
+            metrics: RequestMetrics::default(),
+            body: Body::Cost(report),
+        }
     }
 
     /// The response to a request that the response cache serves.
@@ -197,6 +223,14 @@ impl GraphqlResponse {
         self
     }
 
+    /// Adds the cost to a response that is not public.
+    pub(super) fn with_cost(mut self, report: CostReport) -> Self {
+        if let Body::Private(body) = &mut self.body {
+            body.cost = Some(report);
+        }
+        self
+    }
+
     /// Makes a response public. One with errors stays private: errors belong to one request.
     pub(super) fn into_public(
         mut self,
@@ -204,11 +238,11 @@ impl GraphqlResponse {
         cache_metadata: Option<CacheMetadata>,
     ) -> Self {
         self.body = match self.body {
-            Body::Private { data, errors, maximum_bytes } if errors.is_empty() => {
+            Body::Private(body) if body.errors.is_empty() && body.cost.is_none() => {
                 let if_none_match = Vec::new();
                 Body::Public(PublicBody {
-                    data,
-                    maximum_bytes,
+                    data: body.data,
+                    maximum_bytes: body.maximum_bytes,
                     cache_headers,
                     if_none_match,
                     cache_metadata,
@@ -222,7 +256,7 @@ impl GraphqlResponse {
     /// Sets the values of `If-None-Match`. A private response has no entity tag and ignores them.
     pub(super) fn if_none_match(mut self, values: Vec<HeaderValue>) -> Self {
         match &mut self.body {
-            Body::Refused { .. } | Body::Private { .. } => {}
+            Body::Refused { .. } | Body::Private(_) | Body::Cost(_) => {}
             Body::Public(PublicBody { if_none_match, .. })
             | Body::Serialized(SerializedBody { if_none_match, .. }) => *if_none_match = values,
         }
@@ -245,7 +279,8 @@ impl GraphqlResponse {
     /// The HTTP response, with the request id in every error.
     pub fn into_response(self, id: &RequestId) -> Response {
         let Self { status, media_type, headers, mut metrics, mut body } = self;
-        if let Body::Refused { errors, .. } | Body::Private { errors, .. } = &mut body {
+        if let Body::Refused { errors, .. } | Body::Private(PrivateBody { errors, .. }) = &mut body
+        {
             for error in errors.iter_mut() {
                 finish_error(error, id);
             }
@@ -275,15 +310,19 @@ impl Body {
         match self {
             Self::Refused { mut errors, maximum_bytes } => {
                 errors.truncate(count_that_fits(&errors));
-                let bytes = serialize(&errors, None, maximum_bytes)?;
-                Ok(response_of(status, media_type, bytes))
+                let members = Members { errors: &errors, ..Members::default() };
+                Ok(response_of(status, media_type, members.serialize(maximum_bytes)?))
             }
-            Self::Private { data, errors, maximum_bytes } => {
-                let bytes = serialize(&errors, Some(&data), maximum_bytes)?;
-                Ok(response_of(status, media_type, bytes))
+            Self::Private(PrivateBody { data, errors, maximum_bytes, cost }) => {
+                let members = Members { errors: &errors, data: Some(&data), cost: cost.as_ref() };
+                Ok(response_of(status, media_type, members.serialize(maximum_bytes)?))
+            }
+            Self::Cost(report) => {
+                let members = Members { cost: Some(&report), ..Members::default() };
+                Ok(response_of(status, media_type, members.serialize(usize::MAX)?))
             }
             Self::Public(body) => {
-                let bytes = serialize(&[], Some(&body.data), body.maximum_bytes)?;
+                let bytes = Members::of_data(&body.data).serialize(body.maximum_bytes)?;
                 Ok(body.into_serialized(bytes, media_type).into_response(status, media_type))
             }
             Self::Serialized(body) => Ok(body.into_response(status, media_type)),
@@ -302,7 +341,7 @@ impl PublicBody {
         let Some(CacheMetadata { prefixes, epoch, ttl }) = self.cache_metadata.take() else {
             return (Body::Public(self), None);
         };
-        let Ok(bytes) = serialize(&[], Some(&self.data), self.maximum_bytes) else {
+        let Ok(bytes) = Members::of_data(&self.data).serialize(self.maximum_bytes) else {
             return (Body::Public(self), None);
         };
         let mut body = self.into_serialized(bytes, media_type);
@@ -359,34 +398,49 @@ fn response_of(status: StatusCode, media_type: MediaType, bytes: Bytes) -> Respo
     response
 }
 
-/// The body as clients read it: `data` is absent when nothing was executed, `errors` when there are none.
-fn serialize(
-    errors: &[ServerError],
-    data: Option<&Value>,
-    maximum_bytes: usize,
-) -> Result<Bytes, TooLarge> {
-    let mut writer = BoundedWriter { bytes: Vec::new(), maximum_bytes };
-    match write_body(errors, data, &mut writer) {
-        Ok(()) => Ok(writer.bytes.into()),
-        Err(_) => Err(TooLarge { maximum_bytes }),
-    }
+/// Members of the body: `data` is absent when nothing was executed, `errors` when there are none, and
+/// `extensions` when the request does not ask for its cost.
+#[derive(Default)]
+struct Members<'a> {
+    errors: &'a [ServerError],
+    data: Option<&'a Value>,
+    cost: Option<&'a CostReport>,
 }
 
-fn write_body(
-    errors: &[ServerError],
-    data: Option<&Value>,
-    writer: &mut BoundedWriter,
-) -> io::Result<()> {
-    writer.write_all(b"{")?;
-    if !errors.is_empty() {
-        writer.write_all(b"\"errors\":")?;
-        serde_json::to_writer(&mut *writer, errors)?;
+impl<'a> Members<'a> {
+    fn of_data(data: &'a Value) -> Self {
+        Self { data: Some(data), ..Self::default() }
     }
-    if let Some(data) = data {
-        writer.write_all(if errors.is_empty() { b"\"data\":" } else { b",\"data\":" })?;
-        write_value(data, writer)?;
+
+    fn serialize(&self, maximum_bytes: usize) -> Result<Bytes, TooLarge> {
+        let mut writer = BoundedWriter { bytes: Vec::new(), maximum_bytes };
+        match self.write(&mut writer) {
+            Ok(()) => Ok(writer.bytes.into()),
+            Err(_) => Err(TooLarge { maximum_bytes }),
+        }
     }
-    writer.write_all(b"}")
+
+    fn write(&self, writer: &mut BoundedWriter) -> io::Result<()> {
+        let mut separator: &[u8] = b"{";
+        if !self.errors.is_empty() {
+            writer.write_all(b"{\"errors\":")?;
+            serde_json::to_writer(&mut *writer, self.errors)?;
+            separator = b",";
+        }
+        if let Some(data) = self.data {
+            writer.write_all(separator)?;
+            writer.write_all(b"\"data\":")?;
+            write_value(data, writer)?;
+            separator = b",";
+        }
+        if let Some(cost) = self.cost {
+            writer.write_all(separator)?;
+            writer.write_all(b"\"extensions\":{\"cost\":")?;
+            serde_json::to_writer(&mut *writer, cost)?;
+            writer.write_all(b"}")?;
+        }
+        writer.write_all(b"}")
+    }
 }
 
 /// Writer that fails above its maximum, so that a response that is too large is not written to its end.

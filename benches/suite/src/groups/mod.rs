@@ -1,6 +1,7 @@
 //! Groups of measurements, a file a group.
 
 mod cache;
+mod cost;
 mod deep;
 mod eager;
 mod growth;
@@ -23,7 +24,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 10] = [
+const ALL: [Group; 11] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -33,6 +34,7 @@ const ALL: [Group; 10] = [
     Group { name: "memory", run: memory::run },
     Group { name: "logins", run: logins::run },
     Group { name: "queries", run: queries::run },
+    Group { name: "cost", run: cost::run },
     Group { name: "cache", run: cache::run },
 ];
 
