@@ -22,10 +22,14 @@ pub const MIGRATION_LOCK_PAUSE: Duration = Duration::from_secs(1);
 /// Maximum number of bound values of a statement; SQLite's limit is the lower one.
 pub const BOUND_VALUES_MAXIMUM: usize = 32_000;
 
-/// Number of public readings next to a cursor that a search or a filter by tags on PostgreSQL compares one by
-/// one, before it uses the index of trigrams or tags. With fewer, more
-/// searches for common words read all matches from the index; with more, each search for a rare word takes longer.
-pub const FEED_PROBE_ROWS: u64 = 1_000;
+/// Number of public readings next to a cursor that a search on PostgreSQL compares one by one, before it uses
+/// the index of trigrams. With fewer, more searches for common words read all matches from the index; with more,
+/// each search for a rare word takes longer.
+pub const SEARCH_PROBE_ROWS: u64 = 1_000;
+
+/// The same of a filter by tags. Tags are rarer than words: among a million readings of 160 common tags each fills
+/// a page by a probe of 5,000 in 8 ms, and without it took 110 ms; an absent one takes 5 ms more.
+pub const TAG_PROBE_ROWS: u64 = 5_000;
 
 /// Lifetime of the connection of readiness probes: a failover may lead new connections to another server.
 pub const READINESS_CONNECTION_LIFETIME: Duration = Duration::from_secs(5);

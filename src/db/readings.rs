@@ -26,7 +26,7 @@ use super::query::text::SearchIndex;
 use super::query::{Dialect, constant};
 use super::session::PlanMode;
 use super::{DbError, Session};
-use crate::config::database::FEED_PROBE_ROWS;
+use crate::config::database::{SEARCH_PROBE_ROWS, TAG_PROBE_ROWS};
 use crate::domain::locale::Locale;
 use crate::domain::page::{Order, Page, PageRequest, Total};
 use crate::domain::reading::{Karma, PrivacyLevel};
@@ -244,10 +244,13 @@ pub async fn readings_page_public(
     let order = ReadingOrder::default();
     let mut list = ordered_readings(columns, condition, order);
     list.count_limit = Some(count_limit);
-    let has_rare_matches = searched.is_some() || filter.tags_any.is_some();
-    if has_rare_matches && !dialect.is_sqlite() {
-        list.access =
-            AccessPath::Probe(Probe { table: TABLE, condition: in_feed, rows: FEED_PROBE_ROWS });
+    let probe_rows = match (searched, &filter.tags_any) {
+        (Some(_), _) => Some(SEARCH_PROBE_ROWS),
+        (None, Some(_)) => Some(TAG_PROBE_ROWS),
+        (None, None) => None,
+    };
+    if let Some(rows) = probe_rows.filter(|_| !dialect.is_sqlite()) {
+        list.access = AccessPath::Probe(Probe { table: TABLE, condition: in_feed, rows });
     }
     let key = request.key.map(|key| key.values(order.order));
     let query = list.select_page(request, key.as_ref().map(AsRef::as_ref));

@@ -9,7 +9,7 @@ use search_text::{fold_case, has_trigram_of_words};
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization;
 
-use wasteland_tarot::config::database::FEED_PROBE_ROWS;
+use wasteland_tarot::config::database::SEARCH_PROBE_ROWS;
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::graphql::id::GlobalId;
 
@@ -261,7 +261,7 @@ on_both_databases! {
 
     /// PostgreSQL compares the readings next to the cursor first, and uses the index for the others.
     async fn pages_of_a_rare_word_go_on_beyond_the_probe(engine: Engine) {
-        const READINGS: u64 = 2 * FEED_PROBE_ROWS + 300;
+        const READINGS: u64 = 2 * SEARCH_PROBE_ROWS + 300;
         let app = TestApp::start(engine).await;
         let ada = user("ada");
         let has_needle = |number: u64| number % 97 == 7 || (1_500..1_520).contains(&number);
