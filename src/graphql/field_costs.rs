@@ -63,27 +63,27 @@ fn largest(range: &std::ops::RangeInclusive<i32>) -> u64 {
     range.end().unsigned_abs().into()
 }
 
-/// Surcharges of the fields whose statements take more time than their objects tell, at 20 points for each
+/// Surcharges of the fields whose statements take more time than their objects tell, at 33 points for each
 /// millisecond of SQL of the heaviest user among 1,000,000 readings: `scripts/bench cost` compares all of them
 /// with what they cost. Whatever an operation buys, its statements take about as long for a point.
 pub const SURCHARGES: [Surcharge<'static>; 19] = [
-    surcharge("Query", "publicReadings", When::Argument("search"), 1_000),
-    surcharge("Query", "publicReadings", When::Argument("filter"), 2_000),
-    surcharge("Query", "publicReadings", When::Count, 200),
-    surcharge("Query", "publicReadings", When::CountOf(&["search", "filter"]), 1_500),
+    surcharge("Query", "publicReadings", When::Argument("search"), 1_500),
+    surcharge("Query", "publicReadings", When::Argument("filter"), 3_000),
+    surcharge("Query", "publicReadings", When::Count, 250),
+    surcharge("Query", "publicReadings", When::CountOf(&["search", "filter"]), 3_000),
     surcharge("User", "readings", When::Argument("search"), 200),
-    surcharge("User", "readings", When::Argument("filter"), 400),
+    surcharge("User", "readings", When::Argument("filter"), 600),
     surcharge("User", "readings", When::Count, 40),
-    surcharge("User", "readings", When::CountOf(&["search", "filter"]), 600),
-    surcharge("User", "tags", When::Always, 700),
-    surcharge("User", "stats", When::Always, 300),
-    surcharge("Analytics", "summary", When::Always, 300),
+    surcharge("User", "readings", When::CountOf(&["search", "filter"]), 1_000),
+    surcharge("User", "tags", When::Always, 1_100),
+    surcharge("User", "stats", When::Always, 450),
+    surcharge("Analytics", "summary", When::Always, 450),
     surcharge("Analytics", "frequency", When::Always, 200),
     surcharge("Analytics", "spreads", When::Always, 200),
-    surcharge("Analytics", "voices", When::Always, 200),
-    surcharge("Analytics", "karma", When::Always, 200),
+    surcharge("Analytics", "voices", When::Always, 350),
+    surcharge("Analytics", "karma", When::Always, 250),
     surcharge("Analytics", "satisfaction", When::Always, 200),
-    surcharge("Analytics", "patterns", When::Always, 200),
+    surcharge("Analytics", "patterns", When::Always, 350),
     surcharge("Analytics", "topCards", When::Always, 200),
     surcharge("Analytics", "comparison", When::Always, 200),
 ];

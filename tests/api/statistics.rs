@@ -989,7 +989,7 @@ on_both_databases! {
             format!("{{ nodes(ids: {ids:?}) {{ ... on User {{ analytics {{ patterns {{ busiestHour }} }} }} }} }}")
         };
         // A user, the charts, and one with its surcharge and its statement.
-        let each = 1 + 1 + 200 + 1 + 10;
+        let each = 1 + 1 + 350 + 1 + 10;
         // Of four kinds of ids.
         let statements = 4 * 10;
         let limit = (20_000 - statements) / each;
