@@ -373,6 +373,9 @@ fn is_open(policy: Policy, viewer: Option<&str>) -> bool {
     }
 }
 
+/// All fields of many objects at once cost more than a request may.
+const EVERY_FIELD: [&str; 1] = ["--max-query-cost=1000000"];
+
 /// Selects these fields of a type.
 fn selection(holder: &str, fields: &BTreeSet<&str>) -> String {
     let selects = |field: Field| {
@@ -410,7 +413,7 @@ async fn assert_policies(app: &TestApp, holder: &str, ways: &[(&str, String)]) {
 
 on_both_databases! {
     async fn fields_of_a_user_are_authorized_as_the_table_says(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &EVERY_FIELD).await;
         write_world(&app).await;
         let (ada, reading) = (user_id("ada"), reading_id("q:pub"));
         assert_policies(
@@ -433,7 +436,7 @@ on_both_databases! {
     }
 
     async fn fields_of_a_reading_are_authorized_as_the_table_says(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &EVERY_FIELD).await;
         write_world(&app).await;
         // Archived, because then no field of the owner's is null for them.
         let reading = reading_id("q:arch-pub");
@@ -450,7 +453,7 @@ on_both_databases! {
     }
 
     async fn fields_of_readings_in_lists_are_null_for_others(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &EVERY_FIELD).await;
         write_world(&app).await;
         let hidden = fields_with("Reading", Owner).collect();
         let fields = selection("Reading", &hidden);
@@ -524,7 +527,7 @@ fn root_query(app: &TestApp, name: &str) -> String {
 
 on_both_databases! {
     async fn root_fields_are_authorized_as_the_table_says(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &EVERY_FIELD).await;
         write_world(&app).await;
         for field in all_fields().iter().filter(|field| field.holder == "Query") {
             let policy = of_field("Query", &field.name).expect("a policy");
@@ -612,7 +615,7 @@ async fn change(app: &TestApp, viewer: Option<Uuid>, mutation: &str, is_there: b
 on_both_databases! {
     async fn mutations_are_authorized_as_the_table_says(engine: Engine) {
         const SIGN_IN: &str = "this needs an access token; log in first";
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &EVERY_FIELD).await;
         write_world(&app).await;
         let access = Access::open(&app.database).await;
         let before = access.all().await;

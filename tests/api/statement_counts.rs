@@ -151,7 +151,7 @@ on_both_databases! {
 
     /// However many of the readings are the viewer's, whose newest is the first.
     async fn viewer_only_fields_take_one_statement_each(engine: Engine) {
-        let app = TestApp::start(engine).await;
+        let app = TestApp::start_with(engine, &["--max-query-cost=1000000"]).await;
         fill(&app).await;
         let fields = "shareLinks { url }
             user { categories { name } tags { nodes { name } } readingQuota { used } }";
