@@ -1,8 +1,8 @@
 //! Throttles of guesses at a password: wrong passwords are counted by account and client network together, and from
 //! the fifth on each leads to a longer wait. Nobody locks a user out who is elsewhere.
 //!
-//! No answer may reveal that an e-mail address and a username belong to one account. Therefore two counters are
-//! kept: one by the name as it was typed, whose lock is answered with its time, and one by account, whose lock
+//! No answer may reveal that an e-mail address and a username belong to one account. Therefore there are two
+//! counters: one by the name as it was typed, whose lock is answered with its time, and one by account, whose lock
 //! makes every password wrong while the typed name is not locked itself. To a client that does not know the
 //! password, the two names of an account look like two names of nobody; `docs/security.md` has the reasons.
 
@@ -24,7 +24,7 @@ use crate::db::login_throttles::{
 use crate::db::users::user_login_failed;
 use crate::db::{Session, Transaction};
 
-/// What an attempt is locked by.
+/// Reason of a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lock {
     /// The name as it was typed: the client is told.

@@ -75,7 +75,7 @@ pub struct StatementCount<'a> {
     pub type_name: &'a str,
     /// Name of the field.
     pub field: &'a str,
-    /// What the statements load. Fields of a selection set that load the same are counted once.
+    /// Name of the loaded data. Fields of a selection set with the same source are counted once.
     pub source: &'static str,
     /// Uses of the field that need the statements.
     pub when: When,
