@@ -64,8 +64,8 @@ fn largest(range: &std::ops::RangeInclusive<i32>) -> u64 {
 }
 
 /// Surcharges of the fields whose statements take more time than their objects tell, at 33 points for each
-/// millisecond of SQL of the heaviest user among 1,000,000 readings: `scripts/bench cost` compares all of them
-/// with what they cost. Whatever an operation buys, its statements take about as long for a point.
+/// millisecond of SQL of the heaviest user among 1,000,000 readings: `scripts/bench cost` compares
+/// them with the time of SQL. Their aim: the same time for a point, whatever the operation.
 pub const SURCHARGES: [Surcharge<'static>; 19] = [
     surcharge("Query", "publicReadings", When::Argument("search"), 1_500),
     surcharge("Query", "publicReadings", When::Argument("filter"), 3_000),

@@ -1,4 +1,4 @@
-//! What one client may hold: connections, streams, and responses that it does not take. Others are served
+//! Limits of one client: connections, streams, and responses that it does not take. Others are served
 //! meanwhile.
 
 use std::time::Duration;
@@ -321,7 +321,7 @@ async fn responses_of_one_connection_hold_no_more_bytes_than_they_may() {
     client.assert_refused(5, LIVE).await;
     // Another connection of the same address has bytes of its own.
     Http2Client::open(&app).await.assert_ok(1, LIVE).await;
-    // What was taken, or given up, is there again.
+    // Bytes of responses that were taken or cancelled are free again.
     assert_eq!(client.take(1, LIVE_BODY.len()).await, LIVE_BODY);
     client.assert_ok(7, LIVE).await;
     client.assert_refused(9, LIVE).await;

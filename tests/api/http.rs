@@ -336,7 +336,7 @@ async fn the_response_has_the_media_type_that_the_client_prefers() {
         // An empty list says nothing (RFC 9110, section 12.5.1).
         ("", JSON),
         (" , ", JSON),
-        // What is no text says nothing of the rest.
+        // An element that is no text does not affect the others.
         ("text/\u{fc}, application/graphql-response+json", RESPONSE),
         // An invalid weight counts as none.
         ("application/json;q=abc, application/graphql-response+json;q=0.5", JSON),

@@ -825,7 +825,7 @@ on_both_databases! {
             assert_eq!(give(HERE, "changePassword", &wrong).await, Outcome::Wrong);
         }
         assert_eq!(give(HERE, "deleteAccount", &json!({ "password": WRONG })).await, Outcome::Wrong);
-        // Who has a token knows the account, and is told of its lock.
+        // The owner of a token knows the account, and is told of its lock.
         let right = json!({ "currentPassword": PASSWORD, "newPassword": WRONG });
         for input in [&wrong, &right] {
             assert_waits(give(HERE, "changePassword", input).await, 60);

@@ -2,8 +2,8 @@
 //! nothing for leaves, connections, edges and page infos; a list costs its page size or stated bound
 //! times one item. Fields with more work than results have stated surcharges, by their arguments.
 //! Fragments of all types under an interface or union are summed. Introspection costs the same whatever it
-//! selects, and unknown fields nothing. Values (resolved fields and given arguments) are counted too: by objects alone, 9,000 items
-//! of 2,000 repeated leaves each would be cheap.
+//! selects, and unknown fields nothing. Values (resolved fields and given arguments) are counted too: by
+//! objects alone, 9,000 items of 2,000 repeated leaves each would be cheap.
 
 use std::collections::HashMap;
 

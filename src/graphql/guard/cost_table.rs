@@ -68,7 +68,7 @@ pub enum When {
     Count,
 }
 
-/// SQL statements of a field that none of its values is cached for.
+/// SQL statements of a field without cached values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatementCount<'a> {
     /// Object type.
