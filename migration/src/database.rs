@@ -34,9 +34,12 @@ pub async fn connect(
     Database::connect(options).await
 }
 
-/// Creates the folder of an embedded database: SQLite creates a missing file, but not its folder.
+/// Creates the folder of an embedded database whose URL has `mode=rwc`: SQLite creates the missing file then, but
+/// not its folder.
 pub fn create_folder_of_embedded(url: &str) -> std::io::Result<()> {
-    let Some(path) = url.strip_prefix("sqlite:") else { return Ok(()) };
+    let Some(path) = url.strip_prefix("sqlite:").filter(|_| url.contains("mode=rwc")) else {
+        return Ok(());
+    };
     let path = path.trim_start_matches("//").split('?').next().unwrap_or_default();
     match Path::new(path).parent() {
         Some(folder) if !path.starts_with(":memory:") => std::fs::create_dir_all(folder),

@@ -26,8 +26,12 @@ pub(super) struct SeedArguments {
 
     /// Time of the last readings, as 2026-11-01T12:00:00Z; the same sizes, seed and time make the same
     /// rows [default: now]
-    #[arg(long)]
+    #[arg(long, value_parser = time)]
     until: Option<DateTime<Utc>>,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| "a time such as 2026-11-01T12:00:00Z".to_owned())
 }
 
 /// Applies migrations, inserts the reference data and then the demonstration data, with a progress bar.

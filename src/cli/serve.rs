@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::Failure;
 use super::startup::{DemoData, Migrations, prepare};
 use crate::config::Settings;
+use crate::config::server::ACCEPT_BACKLOG;
 use crate::db::{Database, users};
 use crate::graphql::documents::Documents;
 use crate::http::connections::Connections;
@@ -48,6 +49,8 @@ pub(super) async fn run(
     // Registered before anything is written, because a signal can arrive at any time.
     let mut signals = StopSignals::register()?;
     ignore_other_signals()?;
+    // Before anything is written: data would be loaded for a server that does not start.
+    let socket = bind(&mut settings)?;
     let migrations = if arguments.migrate { Migrations::Apply } else { Migrations::Require };
     let demo_data = if arguments.demo { DemoData::Load } else { DemoData::Skip };
     let (database, catalogue) = tokio::select! {
@@ -56,11 +59,14 @@ pub(super) async fn run(
     };
 
     if !users::has_users(&database.session()).await? {
-        telemetry::print_line(
-            "The database has no users. `serve --demo` loads 50 users and 2,000 readings.",
-        );
+        telemetry::print_line(&format!("The database has no users. {}", first_users(&settings)));
     }
-    let listener = bind(&mut settings).await?;
+    let listener =
+        socket.listen(ACCEPT_BACKLOG).map_err(|error| bind_failure(&settings, &error))?;
+    if settings.server.public_url.is_none() && settings.server.listen.ip().is_unspecified() {
+        let url = settings.public_url();
+        tracing::warn!("PUBLIC_URL is not set: links to shared readings begin with {url}");
+    }
     let internal_listener = bind_internal(&settings).await?;
     let poller_database = database.with_dedicated_pool(&settings).await?;
     let address = settings.server.listen;
@@ -93,13 +99,33 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Binds the configured address, and stores the effective one in the settings.
-async fn bind(settings: &mut Settings) -> Result<TcpListener, Failure> {
-    let listener = TcpListener::bind(settings.server.listen)
-        .await
-        .map_err(|error| format!("LISTEN={}: {error}", settings.server.listen))?;
-    settings.server.listen = listener.local_addr()?;
-    Ok(listener)
+/// Command that makes users of an empty database.
+fn first_users(settings: &Settings) -> &'static str {
+    if settings.is_production() {
+        "`user create` makes one."
+    } else {
+        "`serve --demo` loads 50 users and 2,000 readings."
+    }
+}
+
+/// Binds the configured address, and stores the effective one in the settings. Connections are refused until
+/// the socket listens.
+fn bind(settings: &mut Settings) -> Result<TcpSocket, Failure> {
+    let address = settings.server.listen;
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Connections of a server before this one may still be closing.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    let socket = bind().map_err(|error| bind_failure(settings, &error))?;
+    settings.server.listen = socket.local_addr()?;
+    Ok(socket)
+}
+
+fn bind_failure(settings: &Settings, error: &std::io::Error) -> Failure {
+    format!("LISTEN={}: {error}", settings.server.listen).into()
 }
 
 /// Binds the address of health checks, if there is one.

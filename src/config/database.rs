@@ -159,6 +159,13 @@ impl DatabaseUrl {
         &self.0
     }
 
+    /// `true` for an embedded database whose missing file is created.
+    #[must_use]
+    pub fn creates_file(&self) -> bool {
+        let parameters = self.0.split_once('?').map_or("", |(_, parameters)| parameters);
+        self.is_embedded() && parameters.split('&').any(|parameter| parameter == "mode=rwc")
+    }
+
     /// `true` for SQLite.
     #[must_use]
     pub fn is_embedded(&self) -> bool {

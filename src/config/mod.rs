@@ -198,8 +198,13 @@ impl Settings {
     /// Public URL of the server, without a trailing slash.
     #[must_use]
     pub fn public_url(&self) -> String {
-        let listen = || format!("http://{}", self.server.listen);
-        self.server.public_url.clone().unwrap_or_else(listen)
+        let listen = self.server.listen;
+        match &self.server.public_url {
+            Some(url) => url.clone(),
+            // No browser can open 0.0.0.0 everywhere.
+            None if listen.ip().is_unspecified() => format!("http://localhost:{}", listen.port()),
+            None => format!("http://{listen}"),
+        }
     }
 
     /// Effective value of `GRAPHIQL`.

@@ -11,6 +11,8 @@ use crate::domain::web_origin::WebOrigin;
 
 /// Path of the API.
 pub const GRAPHQL_PATH: &str = "/graphql";
+/// Connections that wait to be accepted; further ones are refused.
+pub const ACCEPT_BACKLOG: u32 = 1024;
 /// Minimum bytes of a compressed body; shorter ones would grow.
 pub const COMPRESSED_FROM: u64 = 128;
 /// `Access-Control-Max-Age` of preflight responses: the maximum that Chrome honours.
@@ -27,7 +29,7 @@ pub struct ServerSettings {
     #[arg(long, env = "METRICS_LISTEN", value_parser = listen, global = true, hide_env_values = true)]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// Public URL of the server (default: http:// and LISTEN)
+    /// Public URL of the server (default: http:// and LISTEN; localhost and its port if that is 0.0.0.0 or [::])
     #[arg(long, env = "PUBLIC_URL", value_parser = public_url, global = true, hide_env_values = true)]
     pub public_url: Option<String>,
 

@@ -1,10 +1,12 @@
 //! Sources of settings: the command line, the environment, a settings file.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, Parser};
+use clap::{Arg, Command, Parser};
+use toml::Spanned;
 
 /// Path of the optional settings file if `SETTINGS_FILE` is not set.
 const DEFAULT_SETTINGS_FILE: &str = "wasteland-tarot.toml";
@@ -67,14 +69,34 @@ pub fn parse_command_line<C: Parser>(arguments: Vec<OsString>) -> Result<C, Sett
     let mut all = arguments;
     let flags_at = 1.min(all.len());
     all.splice(flags_at..flags_at, from_file.iter().map(|argument| argument.flag.clone()));
-    let matches = override_self(C::command())
+    let mut command_line = C::command().args_override_self(true);
+    // Copies the settings to the subcommands.
+    command_line.build();
+    command_line
+        .get_subcommands_mut()
+        .filter(|command| !lists_settings(command))
+        .for_each(hide_settings);
+    let matches = command_line
         .try_get_matches_from(all)
         .map_err(|error| explain(&command, &from_file, error))?;
     C::from_arg_matches(&matches).map_err(SettingsError::CommandLine)
 }
 
-fn override_self(command: Command) -> Command {
-    command.args_override_self(true)
+/// True for the subcommand whose help lists the settings.
+fn lists_settings(command: &Command) -> bool {
+    command.get_name() == "serve"
+}
+
+/// Hides the settings in the help of a subcommand, which has few arguments of its own.
+fn hide_settings(command: &mut Command) {
+    command.get_subcommands_mut().for_each(hide_settings);
+    let hide = |argument: Arg| {
+        let is_setting = argument.get_env().is_some();
+        argument.hide(is_setting)
+    };
+    *command = std::mem::take(command).mut_args(hide).after_help(
+        "All settings are options as well: see `wasteland-tarot serve --help` and docs/settings.md.",
+    );
 }
 
 /// Values of secrets whose files the environment names.
@@ -126,10 +148,19 @@ fn arguments_from_file(command: &Command) -> Result<Vec<FileArgument>, SettingsE
     }
     let refuse = |reason: String| SettingsError::File { path: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let table: toml::Table =
-        toml::from_str(&text).map_err(|error| refuse(error.message().replace('\n', " ")))?;
+    let line_of = |offset: usize| {
+        let before = text.get(..offset).unwrap_or(&text);
+        before.matches('\n').count() + 1
+    };
+    let table: BTreeMap<Spanned<String>, toml::Value> = toml::from_str(&text).map_err(|error| {
+        let line = line_of(error.span().map_or(0, |span| span.start));
+        refuse(format!("line {line}: {}", error.message().replace('\n', " ")))
+    })?;
     let mut arguments = Vec::new();
     for (name, value) in &table {
+        let line = line_of(name.span().start);
+        let name = name.as_ref().as_str();
+        let refuse = |reason: String| refuse(format!("line {line}: {reason}"));
         let setting = secret_of_file(name).unwrap_or(name);
         let value = match value {
             toml::Value::String(text) => text.clone(),
@@ -144,18 +175,34 @@ fn arguments_from_file(command: &Command) -> Result<Vec<FileArgument>, SettingsE
         let is_in_environment = std::env::var_os(setting).is_some()
             || std::env::var_os(format!("{setting}{FILE_SUFFIX}")).is_some();
         let (value, source) = if is_in_environment || setting == name {
-            (value, "settings file")
+            (value, format!("settings file, line {line}"))
         } else {
             let secret = read_secret(&value);
-            (secret.map_err(|reason| refuse(format!("{name}: {reason}")))?, name.as_str())
+            (secret.map_err(|reason| refuse(format!("{name}: {reason}")))?, name.to_owned())
         };
-        let argument = argument_of(command, setting, &value, source)
-            .ok_or_else(|| refuse(format!("{name} is no setting")))?;
+        let argument = argument_of(command, setting, &value, &source)
+            .ok_or_else(|| refuse(unknown_setting(command, name)))?;
         if !is_in_environment {
             arguments.push(argument);
         }
     }
     Ok(arguments)
+}
+
+/// Message about an unknown setting, with the name that it resembles. Names are in upper case.
+fn unknown_setting(command: &Command, name: &str) -> String {
+    const RESEMBLANCE: f64 = 0.9;
+    let wanted = name.to_ascii_uppercase().replace('-', "_");
+    let nearest = command
+        .get_arguments()
+        .filter_map(|argument| argument.get_env()?.to_str())
+        .map(|known| (strsim::jaro_winkler(known, &wanted), known))
+        .filter(|(resemblance, _)| *resemblance >= RESEMBLANCE)
+        .max_by(|one, other| one.0.total_cmp(&other.0));
+    match nearest {
+        Some((_, known)) => format!("{name} is no setting; did you mean {known}?"),
+        None => format!("{name} is no setting"),
+    }
 }
 
 /// Converts clap's several lines about an invalid value to one line with the documented name of the
@@ -166,7 +213,9 @@ fn explain(command: &Command, from_file: &[FileArgument], error: clap::Error) ->
     }
     let text_of = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(format!("one of {}", texts.join(", "))),
+        Some(ContextValue::Strings(texts)) if !texts.is_empty() => {
+            Some(format!("one of {}", texts.join(", ")))
+        }
         _ => None,
     };
     let argument = text_of(ContextKind::InvalidArg).unwrap_or_default();
@@ -183,7 +232,8 @@ fn explain(command: &Command, from_file: &[FileArgument], error: clap::Error) ->
         if SECRET_SETTINGS.contains(&name.as_str()) { "…".to_owned() } else { value.clone() };
     let expected = text_of(ContextKind::ValidValue)
         .or_else(|| std::error::Error::source(&error).map(ToString::to_string))
-        .unwrap_or_else(|| "another value".to_owned());
+        // A flag at the end of the command line, or before another flag.
+        .unwrap_or_else(|| "a value is missing".to_owned());
     // The value may be one item of a list.
     let in_environment = std::env::var(&name)
         .is_ok_and(|set| set == value || set.split(',').any(|item| item == value));

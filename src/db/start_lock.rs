@@ -71,6 +71,12 @@ impl LockHandle {
             return Ok(Self::Server(Box::new(connect_directly(settings).await?)));
         }
         let file = file_of_embedded(&settings.url)?;
+        // Before its folder is created, which may be a typing error as well.
+        if !settings.url.creates_file() && !file.exists() {
+            let message = "there is no such file; end the URL with `?mode=rwc` to create it";
+            let cause = RuntimeErr::Internal(message.to_owned());
+            return Err(DbError::of("start_lock", DbErr::Conn(cause)));
+        }
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
         let open = std::fs::create_dir_all(folder).and_then(|()| File::open(folder));

@@ -197,6 +197,35 @@ fn help_names_every_setting_and_shows_no_value_of_the_environment() {
     assert!(!help.contains(secret) && !help.contains(url), "{help}");
 }
 
+#[test]
+fn help_of_a_subcommand_has_its_own_arguments_and_points_to_the_settings() {
+    for (arguments, own) in [
+        (&["seed", "--help"][..], "--readings <READINGS>"),
+        (&["help", "seed"], "--until <UNTIL>"),
+        (&["seed", "-h"], "--readings <READINGS>"),
+        (&["migrate", "--help"], "down"),
+        (&["migrate", "down", "--help"], "--steps <STEPS>"),
+        (&["user", "create", "--help"], "--admin"),
+        (&["schema", "--help"], "--help"),
+    ] {
+        let help = succeeded(&execute(folder().path(), &[], arguments));
+        assert!(help.contains(own), "{help}");
+        assert!(!help.contains("[env: "), "{help}");
+        let hint = "see `wasteland-tarot serve --help` and docs/settings.md.";
+        assert_eq!(help.matches(hint).count(), 1, "{help}");
+    }
+    let serve = succeeded(&execute(folder().path(), &[], &["serve", "--help"]));
+    for setting in settings() {
+        assert!(serve.contains(&format!("[env: {}]", setting.name)), "{}", setting.name);
+    }
+    // They are options of each command all the same.
+    let output = execute(folder().path(), &[], &["schema", "--max-page-size=0"]);
+    assert_eq!(
+        refusal(&output),
+        "MAX_PAGE_SIZE=\"0\" (command line): a whole number of at least 1"
+    );
+}
+
 on_both_databases! {
     async fn migrations_are_applied_taken_back_and_listed(engine: Engine) {
         let database = TestDatabase::new(engine, Content::Empty).await;
@@ -304,6 +333,12 @@ fn seed_is_rejected_in_production_and_needs_its_numbers() {
     assert_eq!(line, "seed: demonstration data is refused in production");
     for wrong in [&["seed"][..], &["seed", "--users=1", "--readings=1"], &["seed", "--users=2"]] {
         assert!(!execute(folder.path(), &[], wrong).status.success(), "{wrong:?}");
+    }
+    for until in ["yesterday", "2026-11-01", "2026-11-01T12:00:00"] {
+        let arguments = ["seed", "--users=2", "--readings=1", "--until", until];
+        let complaint = text(&execute(folder.path(), &[], &arguments).stderr);
+        let expected = "'--until <UNTIL>': a time such as 2026-11-01T12:00:00Z";
+        assert!(complaint.contains(expected), "{complaint}");
     }
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
 }
@@ -463,6 +498,30 @@ fn replicas_are_those_of_a_postgres() {
 }
 
 #[test]
+fn a_missing_file_of_an_embedded_database_is_made_only_if_the_url_says_so() {
+    let folder = folder();
+    for url in
+        ["sqlite://new/x.db", "sqlite:new/x.db", "sqlite://x.db?mode=rw", "sqlite://x.db?mode=ro"]
+    {
+        for arguments in [&["serve"][..], &["migrate"], &["migrate", "status"]] {
+            let line = refusal(&execute(folder.path(), &[("DATABASE_URL", url)], arguments));
+            let expected = format!(
+                "DATABASE_URL={url}: the database cannot be reached: Connection Error: there is no such \
+                 file; end the URL with `?mode=rwc` to create it"
+            );
+            assert_eq!(line, expected);
+        }
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "something was made");
+    }
+    let url = "sqlite://new/x.db?mode=rwc";
+    succeeded(&execute(folder.path(), &[("DATABASE_URL", url)], &["migrate"]));
+    assert!(folder.path().join("new/x.db").is_file());
+    // A file that is there needs no `mode=rwc`.
+    let url = "sqlite://new/x.db";
+    succeeded(&execute(folder.path(), &[("DATABASE_URL", url)], &["migrate", "status"]));
+}
+
+#[test]
 fn an_embedded_database_needs_a_file() {
     for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite://x.db?mode=memory"] {
         let line = refusal(&execute(folder().path(), &[("DATABASE_URL", url)], &[]));
@@ -531,10 +590,15 @@ async fn a_second_server_at_the_same_address_says_so() {
     let (first, second) = (folder(), folder());
     let server = Server::start(first.path(), &[], &[]);
     let address = server.url.strip_prefix("http://").expect("an address");
-    // Besides the log, which reports the migrations of the new database.
-    let environment = [("LISTEN", address), ("LOG", "error")];
-    let line = refusal(&execute(second.path(), &environment, &[]));
-    assert_eq!(line, format!("LISTEN={address}: Address already in use (os error 98)"));
+    let environment = [("LISTEN", address)];
+    for arguments in [&[][..], &["serve", "--demo"]] {
+        let output = execute(second.path(), &environment, arguments);
+        let expected = format!("LISTEN={address}: Address already in use (os error 98)");
+        assert_eq!(refusal(&output), expected);
+        // Before anything was loaded, with a password that is shown once.
+        assert_eq!(text(&output.stdout), "");
+        assert_eq!(fs::read_dir(second.path()).expect("a folder").count(), 0, "something was made");
+    }
     assert_eq!(server.query("", QUERY).await, json!({ "data": { "__typename": "Query" } }));
 }
 
@@ -544,6 +608,32 @@ async fn a_second_server_at_the_same_address_says_so() {
 struct SettingsOnly {
     #[command(flatten)]
     settings: Settings,
+}
+
+#[test]
+fn a_server_on_all_addresses_calls_itself_localhost() {
+    for (flags, url) in [
+        (&["--listen=0.0.0.0:8000"][..], "http://localhost:8000"),
+        (&["--listen=[::]:9000"], "http://localhost:9000"),
+        (&["--listen=127.0.0.1:8000"], "http://127.0.0.1:8000"),
+        (&["--listen=[::1]:8000"], "http://[::1]:8000"),
+        (&["--listen=0.0.0.0:8000", "--public-url=https://tarot.example"], "https://tarot.example"),
+    ] {
+        let command_line = SettingsOnly::try_parse_from([&["test"], flags].concat());
+        assert_eq!(command_line.expect("valid").settings.public_url(), url, "{flags:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_on_all_addresses_asks_for_its_public_url() {
+    let folder = folder();
+    let all = [("LISTEN", "0.0.0.0:0")];
+    let (code, log) = Server::start(folder.path(), &all, &[]).stop();
+    let warning = "PUBLIC_URL is not set: links to shared readings begin with http://localhost:";
+    assert_eq!((code, log.matches(warning).count()), (Some(0), 1), "{log}");
+    let flag = "--public-url=http://localhost:8000";
+    let (code, log) = Server::start(folder.path(), &all, &["serve", flag]).stop();
+    assert_eq!((code, log.contains("PUBLIC_URL")), (Some(0), false), "{log}");
 }
 
 struct Setting {
@@ -605,13 +695,31 @@ fn a_wrong_flag_is_one_line() {
 }
 
 #[test]
+fn a_flag_without_its_value_is_one_line() {
+    let folder = folder();
+    for (arguments, name) in [
+        (&["serve", "--max-page-size"][..], "MAX_PAGE_SIZE"),
+        (&["--max-page-size"], "MAX_PAGE_SIZE"),
+        (&["serve", "--max-page-size", "--log=error"], "MAX_PAGE_SIZE"),
+        (&["--database-url"], "DATABASE_URL"),
+    ] {
+        let line = refusal(&execute(folder.path(), &[], arguments));
+        let shown = if name == "DATABASE_URL" { "…" } else { "" };
+        assert_eq!(line, format!("{name}={shown:?} (command line): a value is missing"));
+    }
+    let line = refusal(&execute(folder.path(), &[], &["serve", "--app-env"]));
+    let expected = "APP_ENV=\"\" (command line): one of development, production, testing";
+    assert_eq!(line, expected);
+}
+
+#[test]
 fn a_wrong_setting_in_the_settings_file_is_one_line() {
     let folder = folder();
     for setting in settings() {
-        let file = format!("{} = {WRONG:?}\n", setting.name);
+        let file = format!("# A comment.\n\n{} = {WRONG:?}\n", setting.name);
         fs::write(folder.path().join("wasteland-tarot.toml"), file).expect("written");
         let line = refusal(&execute(folder.path(), &[], &["serve"]));
-        assert_is_refused(&setting, &line, "settings file");
+        assert_is_refused(&setting, &line, "settings file, line 3");
     }
 }
 
@@ -752,14 +860,31 @@ fn a_settings_file_that_cannot_be_used_is_one_line() {
         let reason = line.strip_prefix(&format!("settings file {name}: "));
         reason.unwrap_or_else(|| panic!("{line}")).to_owned()
     };
-    assert_eq!(refused("NO_SUCH = 1"), "NO_SUCH is no setting");
-    assert_eq!(refused("listen = \"127.0.0.1:0\""), "listen is no setting");
-    let wrong_kind = "LISTEN is neither text, number nor true or false";
+    assert_eq!(refused("NO_SUCH = 1"), "line 1: NO_SUCH is no setting");
+    for (wrong, meant) in [
+        ("listen", "LISTEN"),
+        ("max_page_size", "MAX_PAGE_SIZE"),
+        ("max-page-size", "MAX_PAGE_SIZE"),
+        ("MAX_PAGE_SIZES", "MAX_PAGE_SIZE"),
+    ] {
+        assert_eq!(
+            refused(&format!("LOG = \"error\"\n# 愛\r\n{wrong} = 1")),
+            format!("line 3: {wrong} is no setting; did you mean {meant}?")
+        );
+    }
+    let wrong_kind = "line 1: LISTEN is neither text, number nor true or false";
     assert_eq!(refused("LISTEN = [\"127.0.0.1:0\"]"), wrong_kind);
     assert_eq!(refused("[LISTEN]\nport = 1"), wrong_kind);
-    for broken in ["LISTEN", "LISTEN = ", "= 1", "LISTEN = \"a", "LOG = 1\nLOG = 2"] {
+    for (broken, at) in [
+        ("LISTEN", "line 1: "),
+        ("LISTEN = ", "line 1: "),
+        ("\n= 1", "line 2: "),
+        ("LISTEN = \"a", "line 1: "),
+        ("LOG = 1\nLOG = 2", "line 2: "),
+    ] {
         let reason = refused(broken);
-        assert!(!reason.is_empty() && reason.len() < 200, "{reason}");
+        assert!(reason.starts_with(at) && reason.len() > at.len(), "{reason}");
+        assert!(reason.len() < 200, "{reason}");
     }
     let missing = folder.path().join("missing.toml");
     let missing = missing.to_str().expect("a plain path");
@@ -814,6 +939,26 @@ fn production_wants_a_secret_of_its_own() {
     let short = [("APP_ENV", "production"), ("JWT_SECRET", "0123456789012345678901234567890")];
     let line = refusal(&execute(folder.path(), &short, &[]));
     assert_eq!(line, "JWT_SECRET=\"…\" (environment): at least 32 bytes");
+}
+
+#[tokio::test]
+async fn an_empty_database_hints_at_a_command_that_makes_users() {
+    let folder = folder();
+    for (environment, command) in [
+        (&[][..], "`serve --demo` loads 50 users and 2,000 readings."),
+        (&[("APP_ENV", "production"), ("JWT_SECRET", SECRET)], "`user create` makes one."),
+    ] {
+        let environment = [&[("LISTEN", "127.0.0.1:0"), ("LOG", "error")], environment].concat();
+        let mut child = self::command(folder.path(), &environment, &[])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let line = lines.next().expect("a line").expect("text");
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+        assert_eq!(line, format!("The database has no users. {command}"));
+    }
 }
 
 #[test]
