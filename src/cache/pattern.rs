@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::cache::PATTERN;
+use crate::domain::counted::counted;
 
 /// Separator between the parts of a key.
 pub(super) const SEPARATOR: char = ':';
@@ -89,7 +90,7 @@ impl fmt::Display for Pattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// Length in characters, out of bounds.
-    #[error("the pattern has {0} characters; it must have {min} to {max}", min = PATTERN.start(), max = PATTERN.end())]
+    #[error("the pattern has {}; it must have {min} to {max}", counted(*.0, "character"), min = PATTERN.start(), max = PATTERN.end())]
     Length(usize),
     /// Two separators with nothing between them.
     #[error("a part of the pattern is empty")]

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod card_list;
+pub mod counted;
 pub mod enums;
 pub mod error_code;
 pub mod faction;

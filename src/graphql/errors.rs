@@ -119,6 +119,18 @@ pub fn without_user_errors<T>(result: Result<T, ServiceError>) -> Result<T, ApiE
 }
 
 impl ApiError {
+    /// The error with the place of an item of the list that is the argument.
+    #[must_use]
+    pub fn of_item(self, index: usize) -> Self {
+        match self {
+            Self::BadInput { argument, message } => {
+                let (list, item) = (format!("`{argument}`"), format!("`{argument}[{index}]`"));
+                Self::BadInput { argument, message: message.replacen(&list, &item, 1) }
+            }
+            other => other,
+        }
+    }
+
     /// Code of the error, for clients to switch on.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {

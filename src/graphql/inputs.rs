@@ -7,6 +7,7 @@ use async_graphql::{Enum, InputObject};
 use super::errors::ApiError;
 use super::scalars::DateTime;
 use crate::config::content;
+use crate::domain::counted::counted;
 use crate::domain::page::Order;
 use crate::domain::range::Range;
 use crate::domain::search::has_trigram_of_words;
@@ -70,7 +71,11 @@ pub fn list_limit(limit: i32, bounds: &RangeInclusive<i32>) -> Result<usize, Api
     let within = bounds.contains(&limit).then(|| usize::try_from(limit).ok()).flatten();
     within.ok_or_else(|| ApiError::BadInput {
         argument: "limit",
-        message: format!("`limit` is {limit}; it must be {} to {}", bounds.start(), bounds.end()),
+        message: format!(
+            "`limit` is {limit}; it must be from {} to {}",
+            bounds.start(),
+            bounds.end()
+        ),
     })
 }
 
@@ -92,7 +97,8 @@ pub fn search_text(search: Option<String>) -> Result<Option<String>, ApiError> {
         return Err(ApiError::BadInput {
             argument: "search",
             message: format!(
-                "`search` has {characters} characters; it may have at most {}",
+                "`search` has {}; it must have at most {}",
+                counted(characters, "character"),
                 content::SEARCH
             ),
         });

@@ -20,6 +20,7 @@ use super::spread::Spread;
 use super::user::User;
 use super::voice::Voice;
 use crate::db::shares::ShareRow;
+use crate::domain::counted::counted;
 
 /// An object that `node` returns by its id.
 #[derive(Interface)]
@@ -73,10 +74,15 @@ impl NodeQuery {
         if ids.len() > maximum {
             return Err(ApiError::BadInput {
                 argument: "ids",
-                message: format!("`ids` has {} ids; it may have {maximum}", ids.len()),
+                message: format!(
+                    "`ids` has {}; it must have at most {maximum}",
+                    counted(ids.len(), "id")
+                ),
             });
         }
-        let ids = ids.iter().map(|id| parse_node("ids", id)).collect::<Result<Vec<_>, _>>()?;
+        let parse =
+            |(index, id): (usize, &ID)| parse_node("ids", id).map_err(|error| error.of_item(index));
+        let ids = ids.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
         futures_util::future::try_join_all(
             ids.into_iter().map(|id| find(request, "Query.nodes", id)),
         )

@@ -153,7 +153,7 @@ impl PageArguments {
 fn page_size(argument: &'static str, count: i32, maximum: u64) -> Result<usize, ApiError> {
     let size = usize::try_from(count).map_err(|_| ApiError::BadInput {
         argument,
-        message: format!("`{argument}` is {count}; it must be 0 or more"),
+        message: format!("`{argument}` is {count}; it must be at least 0"),
     })?;
     if size as u64 > maximum {
         return Err(ApiError::PageSizeExceeded { argument, requested: count, maximum });

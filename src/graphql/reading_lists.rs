@@ -21,6 +21,7 @@ use super::reading::Reading;
 use super::reading_json::page_of_readings;
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
+use crate::domain::counted::counted;
 use crate::domain::page::{FetchedRows, Order, Page, PageRequest, Total};
 use crate::domain::reading_list::{self, ArchiveFilter, OwnFilter};
 
@@ -184,8 +185,8 @@ fn tags(field: &str, tags: Option<Vec<String>>) -> Result<Option<Vec<String>>, A
         return Err(ApiError::BadInput {
             argument: FILTER,
             message: format!(
-                "`{field}` has {} tags; it may have at most {}",
-                tags.len(),
+                "`{field}` has {}; it must have at most {}",
+                counted(tags.len(), "tag"),
                 content::TAGS
             ),
         });
@@ -198,7 +199,7 @@ fn rating(rating: i32) -> Result<i16, ApiError> {
     found.ok_or_else(|| ApiError::BadInput {
         argument: FILTER,
         message: format!(
-            "`minSatisfaction` is {rating}; it must be {} to {}",
+            "`minSatisfaction` is {rating}; it must be from {} to {}",
             content::RATING.start(),
             content::RATING.end()
         ),

@@ -15,6 +15,7 @@ use super::list::List;
 use super::spread::{Spread, usage_of};
 use super::spread_lists;
 use crate::config::content::{POPULAR_SPREADS, RECOMMENDED_SPREADS};
+use crate::domain::counted::counted;
 use crate::domain::popular_spreads::{self, SpreadWithUsage};
 use crate::domain::recommendation::{self, Preferences, Recommendation, recommend};
 use crate::domain::spread;
@@ -140,14 +141,18 @@ fn read_ids(ids: &[ID], maximum: usize) -> Result<HashSet<Uuid>, ApiError> {
     if ids.len() > maximum {
         return Err(ApiError::BadInput {
             argument: RECENT,
-            message: format!("`{RECENT}` has {} ids; it may have {maximum}", ids.len()),
+            message: format!(
+                "`{RECENT}` has {}; it must have at most {maximum}",
+                counted(ids.len(), "id")
+            ),
         });
     }
     let read = |id: &ID| match GlobalId::parse(RECENT, id)? {
         GlobalId::Spread(id) => Ok(id),
         other => Err(other.refuse(RECENT, "Spread")),
     };
-    ids.iter().map(read).collect()
+    let read = |(index, id): (usize, &ID)| read(id).map_err(|error| error.of_item(index));
+    ids.iter().enumerate().map(read).collect()
 }
 
 /// Reason of a recommendation, with the value that it adds to the score.

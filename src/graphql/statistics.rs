@@ -98,7 +98,7 @@ fn number_within(
         return Ok(number);
     }
     let message =
-        format!("`{argument}` is {number}; it may be {} to {}", range.start(), range.end());
+        format!("`{argument}` is {number}; it must be from {} to {}", range.start(), range.end());
     Err(ApiError::BadInput { argument, message })
 }
 

@@ -31,6 +31,7 @@ use crate::db::users::{
     user_login_succeeded, user_password_change, user_profile_change, user_promote, viewer_locked,
 };
 use crate::db::{Session, Transaction};
+use crate::domain::counted::counted;
 use crate::domain::faction::FactionKey;
 use crate::domain::user::fold_username;
 use crate::domain::user_error::{UserError, UserErrorCode};
@@ -248,12 +249,12 @@ fn checked_password(validator: &mut Validator, field: &str, password: &str) {
     } else if count < min {
         (
             UserErrorCode::TooShort,
-            format!("{field} has {count} characters; it must have at least {min}"),
+            format!("{field} has {}; it must have at least {min}", counted(count, "character")),
         )
     } else if count > max {
         (
             UserErrorCode::TooLong,
-            format!("{field} has {count} characters; it may have at most {max}"),
+            format!("{field} has {}; it must have at most {max}", counted(count, "character")),
         )
     } else {
         if is_common(password) {
@@ -269,7 +270,7 @@ fn checked_password(validator: &mut Validator, field: &str, password: &str) {
 fn checked_display_name(validator: &mut Validator, name: Option<&str>) -> Option<String> {
     let name = validator.optional_text("displayName", name, &DISPLAY_NAME, Lines::Single)?;
     if name.contains(|character| FORBIDDEN_IN_DISPLAY_NAMES.contains(character)) {
-        let message = format!("displayName may have none of {FORBIDDEN_IN_DISPLAY_NAMES}");
+        let message = format!("displayName must have none of {FORBIDDEN_IN_DISPLAY_NAMES}");
         validator.reject(UserError::new("displayName", UserErrorCode::Invalid, message));
     }
     Some(name)

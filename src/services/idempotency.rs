@@ -11,6 +11,7 @@ use super::validation::normalized;
 use crate::config::content::IDEMPOTENCY_KEY;
 use crate::db::Transaction;
 use crate::db::idempotency_keys::{IdempotencyKeyRow, idempotency_key_claim};
+use crate::domain::counted::counted;
 
 /// A request with an idempotency key.
 #[derive(Debug)]
@@ -39,10 +40,11 @@ impl IdempotentRequest {
         let characters = key.chars().count();
         if !IDEMPOTENCY_KEY.contains(&characters) || key.chars().any(char::is_control) {
             let (min, max) = (IDEMPOTENCY_KEY.start(), IDEMPOTENCY_KEY.end());
+            let counted = counted(characters, "character");
             return Err(ServiceError::BadInput {
                 argument: "idempotencyKey",
                 message: format!(
-                    "`idempotencyKey` has {characters} characters; it must have {min} to {max}, none of them a control character"
+                    "`idempotencyKey` has {counted}; it must have {min} to {max}, none of them a control character"
                 ),
             });
         }

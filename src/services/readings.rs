@@ -31,6 +31,7 @@ use crate::db::user_card_stats::{self, user_cards_add, user_cards_subtract};
 use crate::db::users::{UserRow, ViewerLock};
 use crate::db::{Session, Transaction};
 use crate::domain::card::{Card, Orientation, Suit};
+use crate::domain::counted::counted;
 use crate::domain::interpretation::{PlacedCard, interpret_reading};
 use crate::domain::locale::Locale;
 use crate::domain::reading::{Karma, PrivacyLevel, ReadingStatus};
@@ -269,7 +270,10 @@ async fn consume_daily_quota(
     if daily_usage_increment(transaction, user.id, now, limit).await? {
         return Ok(());
     }
-    let message = format!("you have made {limit} readings today, which is the most a day");
+    let message = format!(
+        "you have made {} today, which is the most a day",
+        counted(limit.into(), "reading")
+    );
     let mut error = UserError::whole_input(UserErrorCode::ReadingLimit, message);
     error.max = Some(limit.into());
     error.resets_at = Some(next_day(now.date_naive()));

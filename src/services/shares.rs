@@ -29,6 +29,7 @@ use crate::db::shares::{
     share_insert, share_revoke, shared_reading_by_token,
 };
 use crate::db::users::ViewerLock;
+use crate::domain::counted::counted;
 use crate::domain::lock::lock;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
@@ -143,7 +144,8 @@ fn checked(
             (passwords::length(password), *SHARE_PASSWORD.start(), *SHARE_PASSWORD.end());
         if !SHARE_PASSWORD.contains(&count) {
             let code = if count < min { UserErrorCode::TooShort } else { UserErrorCode::TooLong };
-            let message = format!("password has {count} characters; it must have {min} to {max}");
+            let counted = counted(count, "character");
+            let message = format!("password has {counted}; it must have {min} to {max}");
             let error = UserError::new("password", code, message);
             validator.reject(error.within_count(&SHARE_PASSWORD));
         }

@@ -9,6 +9,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::error::ServiceError;
 use crate::config::content::{RATING, TAG, TAGS, USER_ERRORS};
 use crate::config::limits::QUOTED_CHARACTERS;
+use crate::domain::counted::counted;
 use crate::domain::truncated::truncated;
 use crate::domain::user_error::{UserError, UserErrorCode};
 
@@ -68,14 +69,14 @@ impl Validator {
     ) -> String {
         let text = normalized(text);
         let (count, min, max) = (text.chars().count(), *characters.start(), *characters.end());
-        let name = name_of(path);
+        let (name, counted) = (name_of(path), counted(count, "character"));
         if is_blank(&text) && min > 0 {
             self.reject_at(path, UserErrorCode::Required, format!("{name} is missing"), None);
         } else if count < min {
-            let message = format!("{name} has {count} characters; it must have at least {min}");
+            let message = format!("{name} has {counted}; it must have at least {min}");
             self.reject_at(path, UserErrorCode::TooShort, message, Some(characters));
         } else if count > max {
-            let message = format!("{name} has {count} characters; it may have at most {max}");
+            let message = format!("{name} has {counted}; it must have at most {max}");
             self.reject_at(path, UserErrorCode::TooLong, message, Some(characters));
         } else if text.chars().any(|character| !is_allowed(character, lines)) {
             let message = format!("{name} has characters that cannot be shown");
@@ -99,7 +100,8 @@ impl Validator {
             return;
         }
         let (min, max) = (bounds.start(), bounds.end());
-        let message = format!("{field} has {count}; it must have {min} to {max}");
+        let message =
+            format!("{field} has {}; it must have {min} to {max}", counted(count, "item"));
         let code = if count == 0 { UserErrorCode::Required } else { UserErrorCode::TooMany };
         self.reject(UserError::new(field, code, message).within_count(bounds));
     }
@@ -148,7 +150,8 @@ impl Validator {
             }
         }
         if all.len() > TAGS {
-            let message = format!("{field} has {} tags; there may be {TAGS}", all.len());
+            let message =
+                format!("{field} has {}; it must have at most {TAGS}", counted(all.len(), "tag"));
             let error = UserError::new(field, UserErrorCode::TooMany, message);
             self.reject(error.within(None, i32::try_from(TAGS).ok()));
         }

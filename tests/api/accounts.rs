@@ -681,7 +681,7 @@ async fn each_input_of_a_registration_has_its_limits() {
         || plain_refusal("email", "INVALID", "email must be an address such as ada@example.com");
     let too_long = |field: &str, length: usize, bounds: (i32, i32)| {
         let max = bounds.1;
-        let message = format!("{field} has {length} characters; it may have at most {max}");
+        let message = format!("{field} has {length} characters; it must have at most {max}");
         refusal(field, "TOO_LONG", &message, Some(bounds))
     };
     let too_short = |field: &str, length: usize, bounds: (i32, i32)| {
@@ -752,7 +752,7 @@ async fn each_input_of_a_registration_has_its_limits() {
         ),
     ];
     let forbidden = r"<>{}\|^~[]`".chars().map(|character| {
-        let message = r"displayName may have none of <>{}\|^~[]`";
+        let message = r"displayName must have none of <>{}\|^~[]`";
         let refusal = plain_refusal("displayName", "INVALID", message);
         ("displayName", json!(format!("a{character}b")), Some(refusal))
     });

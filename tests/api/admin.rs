@@ -188,7 +188,7 @@ on_both_databases! {
         };
         for (field, max) in [("name", 100), ("uprightMeaning", 2000), ("reversedMeaning", 2000)] {
             assert_eq!(update(field, "輻".repeat(max).into()).await, json!([]));
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             let bounds = [Some(1), i32::try_from(max).ok()];
             assert_eq!(
                 update(field, "輻".repeat(max + 1).into()).await,
@@ -225,21 +225,21 @@ on_both_databases! {
             assert_eq!(update("keywords", words(count)).await, json!([]));
         }
         for (count, code) in [(0, "REQUIRED"), (21, "TOO_MANY")] {
-            let message = format!("keywords has {count}; it must have 1 to 20");
+            let message = format!("keywords has {count} items; it must have 1 to 20");
             assert_eq!(
                 update("keywords", words(count)).await,
                 refusal(&["keywords"], code, &message, [Some(1), Some(20)])
             );
         }
         assert_eq!(update("keywords", json!(["輻".repeat(50)])).await, json!([]));
-        let message = "keywords[1] has 51 characters; it may have at most 50";
+        let message = "keywords[1] has 51 characters; it must have at most 50";
         assert_eq!(
             update("keywords", json!(["a", "輻".repeat(51)])).await,
             refusal(&["keywords", "1"], "TOO_LONG", message, [Some(1), Some(50)])
         );
         let url = |length: usize| format!("https://{}", "a".repeat(length - 8));
         assert_eq!(update("imageUrl", url(2000).into()).await, json!([]));
-        let message = "imageUrl has 2001 characters; it may have at most 2000";
+        let message = "imageUrl has 2001 characters; it must have at most 2000";
         assert_eq!(
             update("imageUrl", url(2001).into()).await,
             refusal(&["imageUrl"], "TOO_LONG", message, [Some(1), Some(2000)])
@@ -319,7 +319,7 @@ on_both_databases! {
             for length in [min, max] {
                 assert_eq!(update(field, length).await, json!([]), "{field} {length}");
             }
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             assert_eq!(
                 update(field, max + 1).await,
                 refusal(&[field], "TOO_LONG", &message, bounds)
@@ -413,7 +413,7 @@ on_both_databases! {
         };
         for (numbers, code) in [(0..0, "REQUIRED"), (1..17, "TOO_MANY")] {
             let positions: Vec<Value> = numbers.map(place).collect();
-            let message = format!("positions has {}; it must have 1 to 15", positions.len());
+            let message = format!("positions has {} items; it must have 1 to 15", positions.len());
             assert_eq!(
                 refused("EN", &json!(positions)).await,
                 refusal(&["positions"], code, &message, [Some(1), Some(15)])
@@ -440,7 +440,7 @@ on_both_databases! {
                 "name",
                 json!("輻".repeat(101)),
                 "TOO_LONG",
-                "positions[1].name has 101 characters; it may have at most 100",
+                "positions[1].name has 101 characters; it must have at most 100",
                 [Some(1), Some(100)],
             ),
             ("name", json!(" "), "REQUIRED", "positions[1].name is missing", [None, None]),
@@ -448,7 +448,7 @@ on_both_databases! {
                 "meaning",
                 json!("輻".repeat(501)),
                 "TOO_LONG",
-                "positions[1].meaning has 501 characters; it may have at most 500",
+                "positions[1].meaning has 501 characters; it must have at most 500",
                 [Some(1), Some(500)],
             ),
             ("x", json!(-0.01), "OUT_OF_RANGE", "positions[1].x is -0.01; it must be from 0 to 1", [None, None]),

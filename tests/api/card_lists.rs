@@ -224,7 +224,7 @@ on_both_databases! {
         app.data(&query(100)).await;
         assert_eq!(
             refusal(&app, None, &query(101)).await,
-            error("`search` has 101 characters; it may have at most 100", "search")
+            error("`search` has 101 characters; it must have at most 100", "search")
         );
     }
 

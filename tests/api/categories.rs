@@ -139,7 +139,7 @@ on_both_databases! {
             input[field] = longest.as_str().into();
             assert_eq!(create(&app, input.clone()).await["category"][field], longest);
             input[field] = "輻".repeat(max + 1).into();
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             let refused =
                 refusal(&[field], "TOO_LONG", &message, [Some(min), i32::try_from(max).ok()]);
             assert_eq!(refusals(&app, id("ada"), "createCategory", input).await, refused);

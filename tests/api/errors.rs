@@ -101,10 +101,12 @@ on_both_databases! {
                 )
             );
         }
-        let response = app.query("{ nodes(ids: [\"123\"]) { id } }").await;
+        // Of a list, the first that is none.
+        let good = card_id(&app, "major_arcana_00");
+        let response = app.query(&format!("{{ nodes(ids: [{good:?}, \"123\", \"4\"]) {{ id }} }}")).await;
         let mut expected = field_error(
             "nodes",
-            "`ids` is \"123\", which is no id of this server",
+            "`ids[1]` is \"123\", which is no id of this server",
             &json!({ "code": "BAD_USER_INPUT", "argument": "ids" }),
         );
         expected["data"] = Value::Null;

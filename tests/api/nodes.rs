@@ -102,7 +102,7 @@ on_both_databases! {
             json!({
                 "data": null,
                 "errors": [{
-                    "message": "`ids` has 101 ids; it may have 100",
+                    "message": "`ids` has 101 ids; it must have at most 100",
                     "locations": [{ "line": 1, "column": 24 }],
                     "path": ["nodes"],
                     "extensions": {

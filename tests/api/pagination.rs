@@ -249,7 +249,7 @@ on_both_databases! {
                     assert_eq!(
                         list.refusal(&app, &format!("{argument}: {number}")).await,
                         json!({
-                            "message": format!("`{argument}` is {number}; it must be 0 or more"),
+                            "message": format!("`{argument}` is {number}; it must be at least 0"),
                             "extensions": { "code": "BAD_USER_INPUT", "argument": argument },
                         })
                     );

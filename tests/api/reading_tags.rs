@@ -218,7 +218,7 @@ on_both_databases! {
             );
         }
         let bounds = [Some(1), Some(50)];
-        let message = "to has 51 characters; it may have at most 50";
+        let message = "to has 51 characters; it must have at most 50";
         for (mutation, from) in [("renameTag", json!("a")), ("mergeTags", json!(["a"]))] {
             let input = json!({ "from": from, "to": "輻".repeat(51) });
             assert_eq!(

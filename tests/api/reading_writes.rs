@@ -257,7 +257,7 @@ on_both_databases! {
             let text = |length: usize| json!({ field: "輻".repeat(length) });
             let made = read(&app, &make(&app, &text(max)).await).await;
             assert_eq!(made[field], "輻".repeat(max));
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             assert_eq!(
                 refusals(&app, id("ada"), "createReading", with(least(&app), &text(max + 1))).await,
                 refusal(&[field], "TOO_LONG", &message, [Some(min), i32::try_from(max).ok()])
@@ -289,14 +289,14 @@ on_both_databases! {
         };
         assert_eq!(
             refused(json!(tags(21))).await,
-            refusal(&["tags"], "TOO_MANY", "tags has 21 tags; there may be 20", [None, Some(20)])
+            refusal(&["tags"], "TOO_MANY", "tags has 21 tags; it must have at most 20", [None, Some(20)])
         );
         assert_eq!(
             refused(json!(["a", "輻".repeat(51)])).await,
             refusal(
                 &["tags", "1"],
                 "TOO_LONG",
-                "tags[1] has 51 characters; it may have at most 50",
+                "tags[1] has 51 characters; it must have at most 50",
                 [Some(1), Some(50)]
             )
         );
@@ -547,7 +547,8 @@ async fn used(app: &TestApp) -> Value {
 
 /// The user error where the day's limit is reached.
 fn at_limit(limit: i32, now: DateTime<Utc>) -> Value {
-    let message = format!("you have made {limit} readings today, which is the most a day");
+    let readings = if limit == 1 { "1 reading".to_owned() } else { format!("{limit} readings") };
+    let message = format!("you have made {readings} today, which is the most a day");
     let mut refused = refusal(&[], "READING_LIMIT", &message, [None, Some(limit)]);
     refused[0]["resetsAt"] = midnight_after(now).into();
     refused
@@ -866,7 +867,7 @@ on_both_databases! {
                 update(&app, &made, &json!({ field: longest })).await["reading"][field],
                 longest
             );
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             assert_eq!(
                 update(&app, &made, &json!({ field: "輻".repeat(max + 1) })).await["userErrors"],
                 refusal(&[field], "TOO_LONG", &message, [Some(min), i32::try_from(max).ok()])
@@ -889,7 +890,7 @@ on_both_databases! {
         }
         let tags: Vec<String> = (0..21).map(|n| format!("t{n}")).collect();
         let refused =
-            refusal(&["tags"], "TOO_MANY", "tags has 21 tags; there may be 20", [None, Some(20)]);
+            refusal(&["tags"], "TOO_MANY", "tags has 21 tags; it must have at most 20", [None, Some(20)]);
         for mutation in ["updateReading", "setReadingTags"] {
             let input = json!({ "id": made, "tags": tags });
             assert_eq!(refusals(&app, id("ada"), mutation, input).await, refused);

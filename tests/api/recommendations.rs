@@ -113,22 +113,22 @@ on_both_databases! {
         for limit in [-1, 0, 11] {
             assert_eq!(
                 refusal(&app, None, &query(&format!("limit: {limit}"))).await,
-                error(&format!("`limit` is {limit}; it must be 1 to 10"), "limit")
+                error(&format!("`limit` is {limit}; it must be from 1 to 10"), "limit")
             );
         }
         let recent = |ids: &[String]| query(&format!("input: {{ recentSpreadIds: {ids:?} }}"));
         assert_eq!(
             refusal(&app, None, &recent(&[card_id(&app, "major_arcana_00")])).await,
-            error("`recentSpreadIds` must be the id of a Spread; it is the id of a Card", "recentSpreadIds")
+            error("`recentSpreadIds[0]` must be the id of a Spread; it is the id of a Card", "recentSpreadIds")
         );
         assert_eq!(
             refusal(&app, None, &recent(&["x".to_owned()])).await,
-            error("`recentSpreadIds` is \"x\", which is no id of this server", "recentSpreadIds")
+            error("`recentSpreadIds[0]` is \"x\", which is no id of this server", "recentSpreadIds")
         );
         let ids = vec![spread_id(&app, "celtic_cross"); 101];
         assert_eq!(
             refusal(&app, None, &recent(&ids)).await,
-            error("`recentSpreadIds` has 101 ids; it may have 100", "recentSpreadIds")
+            error("`recentSpreadIds` has 101 ids; it must have at most 100", "recentSpreadIds")
         );
         app.data(&recent(&ids[..100])).await;
     }

@@ -276,7 +276,7 @@ on_both_databases! {
         for (field, max) in [("title", 100), ("description", 300)] {
             let longest = "輻".repeat(max);
             assert_eq!(share(&app, &json!({ field: longest })).await[field], longest);
-            let message = format!("{field} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{field} has {} characters; it must have at most {max}", max + 1);
             assert_eq!(
                 refused(json!({ field: "輻".repeat(max + 1) })).await,
                 refusal(&[field], "TOO_LONG", &message, [Some(0), i32::try_from(max).ok()])
@@ -295,8 +295,12 @@ on_both_databases! {
         // An empty field of a form is no password.
         let open = token_of(&share(&app, &json!({ "password": "" })).await);
         assert_eq!(shared(&app, &open, None).await["status"], "OPEN");
-        for (length, code) in [(1, "TOO_SHORT"), (5, "TOO_SHORT"), (129, "TOO_LONG")] {
-            let message = format!("password has {length} characters; it must have 6 to 128");
+        for (length, counted, code) in [
+            (1, "1 character", "TOO_SHORT"),
+            (5, "5 characters", "TOO_SHORT"),
+            (129, "129 characters", "TOO_LONG"),
+        ] {
+            let message = format!("password has {counted}; it must have 6 to 128");
             assert_eq!(
                 refused(json!({ "password": "密".repeat(length) })).await,
                 refusal(&["password"], code, &message, [Some(6), Some(128)])

@@ -435,7 +435,7 @@ on_both_databases! {
                 json!({
                     "data": { "admin": null },
                     "errors": [{
-                        "message": format!("`limit` is {limit}; it must be 0 to 100"),
+                        "message": format!("`limit` is {limit}; it must be from 0 to 100"),
                         "locations": [{ "line": 1, "column": 11 }],
                         "path": ["admin", "slowQueries"],
                         "extensions": {

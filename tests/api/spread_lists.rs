@@ -216,7 +216,7 @@ on_both_databases! {
         assert_eq!(names(&app, "search: \" \"").await.len(), 6);
         assert_eq!(
             refusal(&app, None, &format!("{{ spreads(search: {:?}) {{ totalCount }} }}", "a".repeat(101))).await,
-            error("`search` has 101 characters; it may have at most 100", "search")
+            error("`search` has 101 characters; it must have at most 100", "search")
         );
     }
 
@@ -323,7 +323,7 @@ on_both_databases! {
             let query = format!("{{ popularSpreads(limit: {limit}) {{ newest {{ name }} }} }}");
             assert_eq!(
                 refusal(&app, None, &query).await,
-                error(&format!("`limit` is {limit}; it must be 1 to 20"), "limit")
+                error(&format!("`limit` is {limit}; it must be from 1 to 20"), "limit")
             );
         }
     }

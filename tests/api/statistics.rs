@@ -887,7 +887,7 @@ on_both_databases! {
                 let expected = json!({
                     "data": { "viewer": data },
                     "errors": [{
-                        "message": format!("`{argument}` is {number}; it may be {range}"),
+                        "message": format!("`{argument}` is {number}; it must be from {range}"),
                         "locations": [{ "line": 1, "column": column }],
                         "path": path,
                         "extensions": {

@@ -178,7 +178,7 @@ on_both_databases! {
         for text in texts(&app).await {
             let (min, max) = text.bounds;
             let name = name_of(text.path);
-            let message = format!("{name} has {} characters; it may have at most {max}", max + 1);
+            let message = format!("{name} has {} characters; it must have at most {max}", max + 1);
             assert_eq!(
                 text.errors(&app, max + 1).await,
                 refusal(text.path, "TOO_LONG", &message, [Some(min), Some(max)]),
@@ -231,7 +231,7 @@ on_both_databases! {
 
     async fn passwords_are_counted_after_composition(engine: Engine) {
         let app = start(engine).await;
-        let long = |field: &str, max: i32| format!("{field} has 129 characters; it may have at most {max}");
+        let long = |field: &str, max: i32| format!("{field} has 129 characters; it must have at most {max}");
         let short = |field: &str, count: i32| format!("{field} has {count} characters; it must have at least 8");
         let link = |count: i32| format!("password has {count} characters; it must have 6 to 128");
         let registration = json!({ "email": "p@example.com", "username": "p" });
@@ -279,7 +279,7 @@ on_both_databases! {
         // U+0958 is excluded from composition: NFC writes it as two characters.
         let question = "\u{958}".repeat(251);
         let input = json!({ "question": question, "spreadId": spread_id(&app, "single_wasteland") });
-        let message = "question has 502 characters; it may have at most 500";
+        let message = "question has 502 characters; it must have at most 500";
         let response = mutate(&app, Some(id("ada")), "createReading", &input, USER_ERRORS).await;
         assert_eq!(
             response.body["data"]["createReading"]["userErrors"],

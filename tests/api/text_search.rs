@@ -256,7 +256,7 @@ on_both_databases! {
         // Other invalid arguments are refused as ever.
         let query = "{ publicReadings(search: \"no\", first: -1) { totalCount } }";
         let body = app.query(query).await.body;
-        assert_eq!(body["errors"][0]["message"], "`first` is -1; it must be 0 or more");
+        assert_eq!(body["errors"][0]["message"], "`first` is -1; it must be at least 0");
     }
 
     /// PostgreSQL compares the readings next to the cursor first, and uses the index for the others.
