@@ -26,7 +26,7 @@ use crate::config::content::{BIO, DISPLAY_NAME, EMAIL, PASSWORD, USERNAME};
 use crate::db::counters::{CounterDelta, counter_delta_insert, counter_delta_of_user};
 use crate::db::entities::users;
 use crate::db::users::{
-    CredentialsRow, ProfileChange, Role, UserRow, ViewerLock, credentials_by_id,
+    CredentialsRow, ProfileChange, Role, TakenNames, UserRow, ViewerLock, credentials_by_id,
     credentials_by_login, has_look_alike, taken_names, user_delete, user_insert,
     user_login_succeeded, user_password_change, user_profile_change, user_promote, viewer_locked,
 };
@@ -74,7 +74,10 @@ pub async fn register(
     registration: Registration,
 ) -> Result<(TokenPair, Uuid), ServiceError> {
     services.rate_limits.check_registration(address)?;
-    let (user, idempotent) = checked_registration(services, &registration)?;
+    let (user, idempotent) = match checked_registration(services, &registration) {
+        Ok(checked) => checked,
+        Err(error) => return Err(with_taken_username(session, &registration, error).await?),
+    };
     let password = registration.password;
     let hash = services.passwords.hash(HashClient::unknown(address), password.clone()).await?;
     let user = users::Model { password_hash: hash, ..user };
@@ -140,23 +143,45 @@ async fn insert_user(
     transaction.invalidate(InvalidationEvent::UserRegistered { username: username.clone() });
     if !user_insert(transaction, user).await? {
         let taken = taken_names(transaction, &email, &username).await?;
+        let username_error = taken_username_error(&taken);
         let mut validator = Validator::default();
-        let mut refuse = |field: &str, message: &str| {
-            validator.reject(UserError::new(field, UserErrorCode::Taken, message));
-        };
-        if taken.email || !(taken.username || taken.look_alike) {
-            refuse("email", "this e-mail address is taken");
+        if taken.email || username_error.is_none() {
+            let message = "this e-mail address is taken";
+            validator.reject(UserError::new("email", UserErrorCode::Taken, message));
         }
-        if taken.username {
-            refuse("username", "this username is taken");
-        } else if taken.look_alike {
-            refuse("username", LOOK_ALIKE);
+        if let Some(error) = username_error {
+            validator.reject(error);
         }
         validator.finish()?;
     }
     let delta = CounterDelta { users: 1, ..CounterDelta::default() };
     counter_delta_insert(transaction, delta, services.clock.now()).await?;
     Ok((id, true))
+}
+
+/// Adds a taken username to the user errors of a registration, so that a form shows all of them at once.
+/// Usernames are public. E-mail addresses are not: of these only an attempt tells that has no other error.
+async fn with_taken_username(
+    session: &Session,
+    registration: &Registration,
+    error: ServiceError,
+) -> Result<ServiceError, ServiceError> {
+    let ServiceError::UserErrors(mut errors) = error else { return Ok(error) };
+    let username = normalized(&fold_username(&registration.username));
+    let is_valid = errors.iter().all(|error| error.field != ["username"]);
+    if is_valid {
+        errors.extend(taken_username_error(&taken_names(session, "", &username).await?));
+    }
+    Ok(ServiceError::UserErrors(errors))
+}
+
+fn taken_username_error(taken: &TakenNames) -> Option<UserError> {
+    let message = match taken {
+        TakenNames { username: true, .. } => "this username is taken",
+        TakenNames { look_alike: true, .. } => LOOK_ALIKE,
+        _ => return None,
+    };
+    Some(UserError::new("username", UserErrorCode::Taken, message))
 }
 
 fn checked_registration(

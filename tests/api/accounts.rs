@@ -246,6 +246,29 @@ on_both_databases! {
         assert_eq!(count_users(&app).await, 1);
     }
 
+    async fn a_taken_name_is_reported_beside_other_errors_and_a_taken_address_is_not(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        registered(&app, &registration("ada")).await;
+        let short = refusal(
+            "password",
+            "TOO_SHORT",
+            "password has 5 characters; it must have at least 8",
+            Some((8, 128)),
+        );
+        let no_address = plain_refusal("email", "INVALID", "email must be an address such as ada@example.com");
+        let look_alike = plain_refusal("username", "TAKEN", LOOK_ALIKE);
+        for (input, expected) in [
+            (json!({ "username": " ADA", "password": "short" }), json!([short, username_taken()])),
+            (json!({ "email": "ada@example.com", "password": "short" }), json!([short])),
+            (json!({ "email": "ada", "username": "ada" }), json!([no_address, username_taken()])),
+            (json!({ "email": "ada", "username": "\u{430}\u{501}\u{430}" }), json!([no_address, look_alike])),
+        ] {
+            let input = with(registration("bob"), input);
+            assert_eq!(refused(&app, &input).await, expected, "{input}");
+        }
+        assert_eq!(count_users(&app).await, 1);
+    }
+
     async fn one_of_many_concurrent_registrations_gets_the_name(engine: Engine) {
         let app = TestApp::start_with(engine, &["--database-pool-size=8"]).await;
         let inputs: Vec<Value> = (0..20)
