@@ -25,7 +25,8 @@ pub struct ShareQuery;
 
 #[Object]
 impl ShareQuery {
-    /// The shared reading of a link; null if the link never existed.
+    /// The shared reading of a link; null if there is no such link. A link is deleted with its reading, with
+    /// its owner's account, and some time after it was closed.
     async fn shared_reading(
         &self,
         context: &Context<'_>,

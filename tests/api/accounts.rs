@@ -605,7 +605,6 @@ on_both_databases! {
                 "viewer { id }",
                 json!({ "currentPassword": PASSWORD, "newPassword": PASSWORD }),
             ),
-            ("logout", "loggedOut", json!({})),
         ] {
             let response = mutate(&app, None, (name, selection), &input).await;
             assert_eq!(response.status, 200);

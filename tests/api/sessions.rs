@@ -29,7 +29,6 @@ use crate::support::app::{
     send_request,
 };
 use crate::support::fixtures::{id, reading, reading_id, rows, user};
-use crate::support::mutations::unauthenticated;
 
 /// Selection of both tokens.
 pub const SESSION: &str =
@@ -59,6 +58,11 @@ impl Pair {
         let text = |name: &str| session[name].as_str().expect("a token").to_owned();
         Self { access: text("accessToken"), refresh: text("refreshToken") }
     }
+}
+
+/// Body of a logout that found no session.
+fn nothing_ended() -> Value {
+    json!({ "data": { "logout": { "loggedOut": false, "userErrors": [] } } })
 }
 
 async fn try_login(app: &TestApp, login: &str, password: &str) -> TestResponse {
@@ -545,8 +549,18 @@ on_both_databases! {
             // Nothing else names the session: an expired token is no proof of one.
             let sent = body("logout", "loggedOut", &json!({}));
             let response = post(&app, &with_header, &sent).await;
-            assert_eq!(response.body_without_request_id(), unauthenticated("logout"), "{header}");
+            assert_eq!(response.body, nothing_ended(), "{header}");
         }
+    }
+
+    async fn a_logout_without_a_session_succeeds_and_ends_none(engine: Engine) {
+        let app = start(engine, &["ada"], &[]).await;
+        let session = log_in(&app, "ada").await;
+        for input in [json!({}), json!({ "everywhere": true }), json!({ "refreshToken": "none of ours" })] {
+            let response = post(&app, &[], &body("logout", "loggedOut", &input)).await;
+            assert_eq!((response.status, response.body), (200, nothing_ended()), "{input}");
+        }
+        assert!(!is_over(&app, &session.refresh).await);
     }
 
     async fn a_bad_access_token_is_rejected_everywhere_else(engine: Engine) {

@@ -15,6 +15,7 @@ const TOTAL_MS = 300_000;
 const EXPIRED_MS = 11_000;
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const USER = { login: 'ada', password: 'a password of tests' };
+const OTHER = { ...USER, login: 'bob' };
 const CLIENTS = ['apollo', 'urql'];
 
 const { strict, none, proxied, ports } = JSON.parse(process.argv[2]);
@@ -74,17 +75,18 @@ async function writeApp() {
       import { accessToken, logIn, logOut, refresh } from './session.js';
       import { client as apollo } from './apollo.js';
       import { client as urql } from './urql.js';
-      const query = gql\`query Viewer { viewer { username } }\`;
+      const query = gql\`query Viewer { viewer { username bio } }\`;
       const change = gql\`mutation Change($bio: String) {
         updateProfile(input: { bio: $bio }) { user { bio } userErrors { code } }
       }\`;
       const clients = {
         apollo: {
-          query: () => apollo.query({ query, fetchPolicy: 'network-only' }),
+          query: (fetchPolicy) => apollo.query({ query, fetchPolicy: fetchPolicy ?? 'network-only' }),
           change: (bio) => apollo.mutate({ mutation: change, variables: { bio } }),
         },
         urql: {
-          query: () => urql.query(query, {}, { requestPolicy: 'network-only' }).toPromise(),
+          query: (requestPolicy) =>
+            urql.query(query, {}, { requestPolicy: requestPolicy ?? 'network-only' }).toPromise(),
           change: (bio) => urql.mutation(change, { bio }).toPromise(),
         },
       };
@@ -92,6 +94,9 @@ async function writeApp() {
       globalThis.app = {
         accessToken, logIn, logOut, refresh,
         viewer: async (client) => data(await clients[client].query()).viewer?.username ?? null,
+        // From the cache, if it is there.
+        cached: async (client) => data(await clients[client].query('cache-first')).viewer?.username ?? null,
+        bio: async (client) => data(await clients[client].query()).viewer.bio,
         change: async (client, bio) => data(await clients[client].change(bio)).updateProfile.user.bio,
       };`,
     ],
@@ -215,14 +220,48 @@ async function usesSession(place, url, client, opened) {
     await first.page.waitForFunction(() => globalThis.app);
     assert.ok(await first.call('refresh'));
   });
+  await claim(named('after a login of somebody else in another tab, nothing of the first user is left'), async () => {
+    assert.equal(await first.call('viewer', client), USER.login);
+    const known = await first.during(() => first.call('cached', client));
+    assert.deepEqual(known, { result: USER.login, sent: [] });
+    assert.deepEqual(await second.call('logIn', OTHER.login, OTHER.password), []);
+    await expire();
+    const change = await first.during(() =>
+      first.call('change', client, 'A bio of the first user.').catch(({ message }) => message),
+    );
+    assert.match(change.result, /the session is over; log in|the access token has expired/);
+    assert.deepEqual(change.sent, ['Change 401', 'refreshSession 200']);
+    const read = await first.during(() => first.call('cached', client));
+    assert.deepEqual(read, { result: OTHER.login, sent: ['Viewer 200'] });
+    assert.equal(await first.call('bio', client), null);
+  });
+  await claim(named('a login in the same tab clears the cache as well'), async () => {
+    assert.deepEqual(await first.call('logIn', USER.login, 'a wrong password').then(([{ code }]) => code), 'BAD_CREDENTIALS');
+    assert.equal(await first.call('cached', client), OTHER.login);
+    assert.deepEqual(await first.call('logIn', USER.login, USER.password), []);
+    const read = await first.during(() => first.call('cached', client));
+    assert.deepEqual(read, { result: USER.login, sent: ['Viewer 200'] });
+    assert.ok(await second.call('refresh'));
+    assert.equal(await second.call('cached', client), USER.login);
+  });
   await claim(named('a logout with an expired token ends the session in all tabs'), async () => {
+    const third = await openTab(context, url);
+    assert.ok(await third.call('refresh'));
     await expire();
     await first.call('logOut');
     assert.deepEqual(await context.cookies(), []);
+    assert.equal(await first.call('cached', client), null);
+    // A tab whose session has ended elsewhere.
+    await third.call('logOut');
+    assert.equal(await third.call('accessToken'), null);
     const { result, sent } = await second.during(() =>
       second.call('viewer', client).catch(({ message }) => message),
     );
-    assert.match(result, /the session is over; log in|the access token has expired/);
+    // Apollo cancels the query when its cache is cleared. Its production build has an address in place of the text.
+    assert.match(
+      result,
+      /the session is over; log in|the access token has expired|Store reset while query|go\.apollo\.dev\/c\/err/,
+    );
     assert.deepEqual(sent, ['Viewer 401', 'refreshSession 200']);
     assert.equal(await second.call('viewer', client), null);
     assert.equal(await second.call('refresh'), null);

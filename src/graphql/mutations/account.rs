@@ -336,7 +336,7 @@ struct LogoutInput {
 /// Result of logout.
 #[derive(SimpleObject, Default)]
 struct LogoutPayload {
-    /// True if an active session was ended.
+    /// True if an active session was ended; false if there was none.
     logged_out: bool,
     /// Errors that a person can fix; empty on success. At most 10.
     user_errors: Vec<UserError>,
@@ -347,7 +347,8 @@ async fn logout(request: &RequestContext, input: LogoutInput) -> Result<LogoutPa
     let target = match (&token, request.caller.access) {
         (Some((token, _)), _) => LogoutTarget::RefreshToken(token),
         (None, Some(access)) => LogoutTarget::AccessToken(access),
-        (None, None) => return Err(ApiError::SignInRequired),
+        // A tab whose session was ended in another tab: it has nothing left to end.
+        (None, None) => return Ok(LogoutPayload::default()),
     };
     let (session, services) = (&request.session, &request.services);
     let scope = if input.everywhere { LogoutScope::AllLogins } else { LogoutScope::ThisLogin };
