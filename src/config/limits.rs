@@ -17,8 +17,11 @@ pub const REQUEST_ID_BYTES_MAXIMUM: usize = 64;
 /// Maximum characters of an error message, and of a header in the log; longer ones are truncated.
 pub const MESSAGE_CHARACTERS: usize = 200;
 
-/// Maximum characters of a client's value in an error message; longer ones are truncated.
+/// Maximum characters of a client's value or name in an error message; longer ones are truncated.
 pub const QUOTED_CHARACTERS: usize = 40;
+
+/// Maximum characters of names that an error message lists: operations, values of an enum.
+pub const LISTED_CHARACTERS: usize = 100;
 
 /// Cost points of an SQL statement.
 pub const STATEMENT_COST: u64 = 10;

@@ -14,10 +14,9 @@ use moka::sync::Cache;
 
 use super::cache_hints::{CacheHints, CacheHintsError};
 use super::document_hash::DocumentHash;
+use super::error_reporting::ErrorReporting;
 use super::field_costs::{STATEMENTS, SURCHARGES, list_bounds};
-use super::guard::{
-    CheckedDocument, CostTable, CostTableError, ErrorReporting, MeasuredDocument, Refusal,
-};
+use super::guard::{CheckedDocument, CostTable, CostTableError, MeasuredDocument, Refusal};
 use super::sdl;
 use super::trusted_documents::{TrustedDocuments, TrustedDocumentsError};
 use super::type_system::TypeSystem;
@@ -112,7 +111,7 @@ impl Documents {
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let reporting =
-            ErrorReporting { maximum: limits.errors, suggests_names: settings.introspection() };
+            ErrorReporting { maximum: limits.errors, names_schema: settings.introspection() };
         let types = TypeSystem::served().map_err(CostTableError::Schema)?;
         let schema_document = schema_document()?;
         let costs = CostTable::from_schema(schema_document, &list_bounds(&limits.document))?

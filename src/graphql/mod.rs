@@ -16,6 +16,7 @@ pub mod database;
 pub mod document_hash;
 pub mod documents;
 pub mod enums;
+pub mod error_reporting;
 pub mod errors;
 pub mod faction;
 pub mod fast_json;

@@ -11,8 +11,8 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Positioned, Value as Constant, Variables};
 use async_graphql_value::Value;
 
-use super::errors::ApiError;
-use super::input_coercion::{InputCoercion, InputSource};
+use super::error_reporting::ErrorReporting;
+use super::input_coercion::{InputCoercion, InputError, InputSource};
 use super::type_system::TypeSystem;
 
 /// Variables and fragments of an operation.
@@ -44,36 +44,43 @@ impl OperationInputs {
     ///
     /// # Errors
     ///
-    /// A value does not fit its type, or a required value is absent.
+    /// All values that do not fit their types, or are absent where one is required, in the order of the
+    /// declarations.
     pub fn coerce(
         &self,
         mut variables: Variables,
         types: &TypeSystem,
-    ) -> Result<Variables, ApiError> {
+        reporting: ErrorReporting,
+    ) -> Result<Variables, Vec<InputError>> {
         let mut coerced = Variables::default();
+        let mut errors = Vec::new();
         for VariableInput { name, ty, default } in &self.variables {
+            let path = format!("${name}");
             let sent = variables.remove(name.as_str());
             let value = match (sent, default) {
                 (None, Some(default)) => default.clone(),
                 (None | Some(Constant::Null), _) if ty.is_non_null() => {
-                    return Err(invalid(format!("the variable `${name}` must have a value")));
+                    errors.push(InputError { path, expectation: "must have a value".to_owned() });
+                    continue;
                 }
                 (None, None) => continue,
                 (Some(value), _) => {
                     let mut value = value.into_value();
-                    let mut coercion =
-                        InputCoercion::new(types, InputSource::Variable, &format!("${name}"));
-                    coercion.coerce(ty, &mut value).map_err(|error| invalid(error.to_string()))?;
+                    let coercion =
+                        InputCoercion::new(types, InputSource::Variable, reporting, &path);
+                    errors.extend(coercion.coerce(ty, &mut value).errors);
                     // JSON has no variables, so the value is a constant.
                     value.into_const().unwrap_or_default()
                 }
             };
             if value == Constant::Null && self.non_null_variables.contains(name) {
-                return Err(invalid(format!("`${name}` must not be null where it is used")));
+                let expectation = "must not be null where it is used".to_owned();
+                errors.push(InputError { path, expectation });
             }
             coerced.insert(name.clone(), value);
         }
-        Ok(coerced)
+        errors.truncate(reporting.maximum);
+        if errors.is_empty() { Ok(coerced) } else { Err(errors) }
     }
 
     /// Document of the operation of this name and its fragments, with values in place of variables.
@@ -104,10 +111,6 @@ impl OperationInputs {
         }
         Some(ExecutableDocument { operations: DocumentOperations::Single(operation), fragments })
     }
-}
-
-fn invalid(message: String) -> ApiError {
-    ApiError::BadInput { argument: "variables", message }
 }
 
 /// Replacement of variables by their values.

@@ -145,12 +145,13 @@ fn every_statement_on_readings_takes_the_viewer() {
 }
 
 /// Files and folders of `graphql/` that know no type of the schema. Each other file there is a noun's.
-const GRAPHQL_INFRASTRUCTURE: [&str; 21] = [
+const GRAPHQL_INFRASTRUCTURE: [&str; 22] = [
     "cache_hints",
     "context",
     "document_hash",
     "documents",
     "enums",
+    "error_reporting",
     "errors",
     "fast_json",
     "field_costs",

@@ -157,10 +157,8 @@ on_both_databases! {
                 r#"{"query":"#,
                 body("the body is not JSON: EOF while parsing a value at line 1 column 9", "body"),
             ),
-            (
-                "",
-                body("the body is not JSON: EOF while parsing a value at line 1 column 0", "body"),
-            ),
+            ("", body("the body is empty: send a JSON object with a `query`", "body")),
+            (" \r\n", body("the body is empty: send a JSON object with a `query`", "body")),
             ("query", body("the body is not JSON: expected value at line 1 column 1", "body")),
         ] {
             let response = send_text(&app, text).await;
@@ -184,22 +182,34 @@ on_both_databases! {
                 assert_eq!(message(&response), format!("`id` {id}"), "{field}");
             }
             let response = app.query(&format!("{{ nodes(ids: [{sent:?}]) {{ id }} }}")).await;
-            assert_eq!(message(&response), format!("`ids` {id}"));
+            assert_eq!(message(&response), format!("`ids[0]` {id}"));
             let body = json!({ "query": "query A { __typename }", "operationName": sent });
             let response = app.send(None, &body).await;
-            assert_eq!(message(&response), format!("no operation is named \"{repeated}\""));
+            let expected = format!("no operation is named \"{repeated}\"; the document has A");
+            assert_eq!(message(&response), expected);
         }
     }
 
     async fn an_operation_that_is_not_there_is_rejected(engine: Engine) {
         let app = TestApp::start(engine).await;
         let two = "query A { suits { id } } query B { voices { id } }";
+        let (a, b) = ("A".repeat(80), "B".repeat(80));
+        let long = format!("query {a} {{ suits {{ id }} }} query {b} {{ voices {{ id }} }}");
         for (body, message) in [
-            (json!({ "query": two, "operationName": "C" }), "no operation is named \"C\""),
-            (json!({ "query": two }), "several operations: operationName must say which to run"),
+            (json!({ "query": two, "operationName": "C" }), "no operation is named \"C\"; the document has A, B"),
+            (json!({ "query": two }), "several operations: operationName must be one of A, B"),
             (
                 json!({ "query": "query A { suits { id } }", "operationName": "B" }),
-                "no operation is named \"B\"",
+                "no operation is named \"B\"; the document has A",
+            ),
+            (
+                json!({ "query": "{ suits { id } }", "operationName": "A" }),
+                "no operation is named \"A\": the only one has no name",
+            ),
+            // As many names as fit.
+            (
+                json!({ "query": long, "operationName": "D" }),
+                &format!("no operation is named \"D\"; the document has {}, …", "A".repeat(80)),
             ),
         ] {
             let response = app.send(None, &body).await;
@@ -222,6 +232,18 @@ on_both_databases! {
             error["extensions"],
             json!({ "code": "GRAPHQL_PARSE_FAILED", "requestId": "ID" })
         );
+        // The bracket that is open, not the end of the document.
+        for (document, message, column) in [
+            ("{ suits { id }", "`{` is not closed by `}`", 1),
+            ("{ suits { id ", "`{` is not closed by `}`", 9),
+            ("{ cards(first: 1 { nodes { code } } }", "`(` is not closed by `)`", 8),
+            ("{ nodes(ids: [\"a\") { id } }", "`[` is not closed by `]`", 14),
+            ("{ suits { id } } }", "closing bracket without an opening one", 18),
+        ] {
+            let body = app.query(document).await.body_without_request_id();
+            let extensions = json!({ "code": "GRAPHQL_PARSE_FAILED" });
+            assert_eq!(body, only_error(message, &extensions, Some((1, column))), "{document}");
+        }
     }
 
     async fn a_field_that_does_not_exist_is_rejected_with_its_place(engine: Engine) {
@@ -248,7 +270,7 @@ on_both_databases! {
             assert_eq!(
                 response.body_without_request_id(),
                 only_error(
-                    "the variable `$id` must have a value",
+                    "`$id` must have a value",
                     &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
                     None
                 )
@@ -278,7 +300,7 @@ on_both_databases! {
         assert_eq!(
             response.body_without_request_id(),
             only_error(
-                "`$locale` must be a value of the enum `Locale`",
+                "`$locale` must be a value of the enum `Locale`: EN, ZH_HANT",
                 &json!({ "code": "BAD_USER_INPUT", "argument": "variables" }),
                 None
             )

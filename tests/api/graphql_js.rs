@@ -11,7 +11,8 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 use wasteland_tarot::config::limits::DocumentLimits;
-use wasteland_tarot::graphql::guard::{ErrorReporting, MeasuredDocument, Refusal};
+use wasteland_tarot::graphql::error_reporting::ErrorReporting;
+use wasteland_tarot::graphql::guard::{MeasuredDocument, Refusal};
 use wasteland_tarot::graphql::sdl;
 use wasteland_tarot::graphql::type_system::TypeSystem;
 
@@ -22,7 +23,7 @@ use crate::support::app::{Engine, TestApp, run_script, settings_with};
 const DOCUMENTS: usize = 2_000;
 
 /// Errors as a server in production reports them.
-pub const REPORTING: ErrorReporting = ErrorReporting { maximum: 10, suggests_names: false };
+pub const REPORTING: ErrorReporting = ErrorReporting { maximum: 10, names_schema: false };
 
 /// Verdict on one document: the error message, or `None` if it is valid.
 pub type Verdict = Option<String>;

@@ -11,6 +11,8 @@ use crate::support::app::{
 
 const RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
 const JSON: &str = "application/json; charset=utf-8";
+/// Message about an empty body.
+const EMPTY: &str = "the body is empty: send a JSON object with a `query`";
 const HTML: &str = "text/html; charset=utf-8";
 
 async fn start(flags: &[&str]) -> TestApp {
@@ -561,7 +563,7 @@ async fn a_byte_order_mark_before_the_json_is_ignored() {
     assert_eq!((response.status, response.body), (200, typename()));
     let not_json = |why: &str| bad("body", &format!("the body is not JSON: {why}"));
     for (body, expected) in [
-        ("\u{FEFF}", not_json("EOF while parsing a value at line 1 column 0")),
+        ("\u{FEFF}", bad("body", EMPTY)),
         ("\u{FEFF}\u{FEFF}{}", not_json("expected value at line 1 column 1")),
         (" \u{FEFF}{}", not_json("expected value at line 1 column 2")),
         ("{}\u{FEFF}", not_json("trailing characters at line 1 column 3")),
@@ -576,7 +578,7 @@ async fn bodies_that_are_no_request_are_rejected() {
     let app = start(&[]).await;
     let not_json = |why: &str| bad("body", &format!("the body is not JSON: {why}"));
     let cases: [(&[u8], Value); 14] = [
-        (b"", not_json("EOF while parsing a value at line 1 column 0")),
+        (b"", bad("body", EMPTY)),
         (b"{ \"not a JSON", not_json("EOF while parsing a string at line 1 column 13")),
         (b"{\"query\":\"{ __typename }\"} {}", not_json("trailing characters at line 1 column 28")),
         (b"{\"query\":\"\xFF\"}", not_json("invalid unicode code point at line 1 column 11")),
@@ -662,7 +664,7 @@ async fn an_empty_operation_name_counts_as_absent() {
             [post(&app, body).await, get(&app, &[("query", query), ("operationName", "")]).await]
         {
             if query == several {
-                let message = "several operations: operationName must say which to run";
+                let message = "several operations: operationName must be one of A, B";
                 let expected = bad("operationName", message);
                 assert_eq!(response.body_without_request_id(), expected);
             } else {

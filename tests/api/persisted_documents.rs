@@ -175,7 +175,7 @@ async fn variables_and_an_operation_name_go_with_a_hash() {
         }
     }
     let without_name = json!({ "extensions": extensions(&hash_of(text)) });
-    let message = "several operations: operationName must say which to run";
+    let message = "several operations: operationName must be one of A, B";
     assert_eq!(
         outcome(&send(&app, WAYS[0], &without_name).await),
         (400, bad("operationName", message))
@@ -799,7 +799,7 @@ fn a_document_that_cannot_be_trusted_is_one_line_that_names_it() {
     let aliases = format!("{{ {} }}", aliases.join(" "));
     for (text, expected) in [
         ("", ": a document needs an operation"),
-        ("{ __typename", ", at line 1 and column 13: document ends inside a bracket"),
+        ("{ __typename", ", at line 1 and column 1: `{` is not closed by `}`"),
         ("fragment A on Card { id }", ": a document needs an operation"),
         (
             &aliases,

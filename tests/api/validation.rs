@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Engine, TestApp, on_both_databases};
+use crate::support::app::{Engine, TestApp, TestResponse, on_both_databases};
 use crate::support::fixtures::{rows, user};
 
 /// Body of a request error in the document.
@@ -62,7 +62,7 @@ on_both_databases! {
             (
                 format!("mutation ($name: String!) {{ {first} b: createCategory(input: {{ name: $name, color: \"#bb0000\" }}) {{ __typename }} }}"),
                 json!({ "name": null }),
-                "the variable `$name` must have a value",
+                "`$name` must have a value",
             ),
         ] {
             let body = json!({ "query": document, "variables": variables });
@@ -154,20 +154,20 @@ async fn values_of_another_kind_are_refused_without_being_repeated() {
         ("{ login: \"ada\", password: null }", "`input.password` must not be null"),
         ("{ login: \"ada\" }", "`input.password` is required"),
         (
-            "{ login: \"ada\", password: \"hunter2\", hunter2: 1 }",
-            "`input` has a field that `LoginInput` does not have",
+            "{ login: \"ada\", password: \"hunter2\", second: \"hunter2\" }",
+            "`input.second` is not a field of `LoginInput`",
         ),
         (
             "{ login: \"ada\", password: \"hunter2\", password: \"hunter3\" }",
             "`input` has a field that is given twice",
         ),
         (
-            "{ login: \"ada\", password: \"hunter2\", tokenDelivery: \"BODY\" }",
-            "`input.tokenDelivery` must be a value of the enum `TokenDelivery`",
+            "{ login: \"ada\", password: \"hunter2\", tokenDelivery: \"hunter2\" }",
+            "`input.tokenDelivery` must be a value of the enum `TokenDelivery`, written without quotes: BODY, COOKIE",
         ),
         (
             "{ login: \"ada\", password: \"hunter2\", tokenDelivery: HUNTER2 }",
-            "`input.tokenDelivery` must be a value of the enum `TokenDelivery`",
+            "`input.tokenDelivery` must be a value of the enum `TokenDelivery`: BODY, COOKIE",
         ),
     ] {
         let response = app.query(&login(input)).await;
@@ -189,12 +189,21 @@ async fn values_of_another_kind_are_refused_without_being_repeated() {
         (json!({ "login": "ada", "password": null }), "`$input.password` must not be null"),
         (json!({ "login": "ada" }), "`$input.password` is required"),
         (
-            json!({ "login": "ada", "password": "x", "hunter2": 1 }),
+            json!({ "login": "ada", "password": "x", "second": "hunter2" }),
+            "`$input.second` is not a field of `LoginInput`",
+        ),
+        // No name, and perhaps a value in the wrong place.
+        (
+            json!({ "login": "ada", "password": "x", "hunter 2": 1 }),
+            "`$input` has a field that `LoginInput` does not have",
+        ),
+        (
+            json!({ "login": "ada", "password": "x", "hunter2".repeat(6): 1 }),
             "`$input` has a field that `LoginInput` does not have",
         ),
         (
             json!({ "login": "ada", "password": "x", "tokenDelivery": "HUNTER2" }),
-            "`$input.tokenDelivery` must be a value of the enum `TokenDelivery`",
+            "`$input.tokenDelivery` must be a value of the enum `TokenDelivery`: BODY, COOKIE",
         ),
         (
             json!({ "login": "ada", "password": "x", "tokenDelivery": null }),
@@ -233,7 +242,7 @@ async fn documents_are_validated_whole() {
     for (document, message, column) in [
         (
             "{ voices { displayName(locale: \"EN\") } }",
-            "`locale` must be a value of the enum `Locale`",
+            "`locale` must be a value of the enum `Locale`, written without quotes: EN, ZH_HANT",
             32,
         ),
         (
@@ -251,14 +260,15 @@ async fn documents_are_validated_whole() {
             "fields with the response name `a` differ in name or arguments: give one of them an alias",
             27,
         ),
-        (
-            "{ cards @nothing { totalCount } }",
-            "cannot find directive `@nothing` in this document",
-            9,
-        ),
+        ("{ cards @nothing { totalCount } }", "the schema has no directive `@nothing`", 9),
         (
             "query ($f: Nothing) { cards(first: $f) { totalCount } }",
-            "cannot find type `Nothing` in this document",
+            "the schema has no type `Nothing`",
+            8,
+        ),
+        (
+            "query ($c: Strin!) { cardByCode(code: $c) { id } }",
+            "the schema has no type `Strin`; did you mean `String`?",
             8,
         ),
         ("{ __typename(a: 1) }", "the argument `a` is not supported by `Query.__typename`", 14),
@@ -267,7 +277,12 @@ async fn documents_are_validated_whole() {
             "field selection of scalar type `String` must not have subselections",
             3,
         ),
-        ("{ voices }", "interface, union and object types must have a subselection set", 3),
+        ("{ voices }", "`voices` is of type `[Voice!]!`: select fields of it, `voices { … }`", 3),
+        (
+            "{ a: cards(first: 1) }",
+            "`cards` is of type `CardConnection!`: select fields of it, `cards { … }`",
+            3,
+        ),
         ("query ($f: Int) { __typename }", "unused variable: `$f`", 8),
         (
             "{ __typename } fragment F on Query { __typename }",
@@ -305,6 +320,131 @@ async fn errors_in_literals_are_in_the_order_of_the_document() {
     let errors = response.body["errors"].as_array().expect("errors");
     let lines: Vec<_> = errors.iter().map(|error| &error["locations"][0]["line"]).collect();
     assert_eq!(lines, [1, 2], "{}", response.text);
+}
+
+/// Message and column of each error of a response.
+fn mistakes(response: &TestResponse) -> Vec<(&str, Option<u64>)> {
+    let errors = response.body["errors"].as_array().expect("errors").iter();
+    errors
+        .map(|error| {
+            let message = error["message"].as_str().expect("a text");
+            (message, error["locations"][0]["column"].as_u64())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn all_unknown_fields_and_wrong_values_of_a_document_are_reported() {
+    let app = start().await;
+    let response = app
+        .query("{ cards(first: \"x\", last: \"y\") { totalCoun } voices { displayName(locale: DE) } nothing }")
+        .await;
+    let integer = "must be an integer of 32 bits";
+    assert_eq!(
+        mistakes(&response),
+        [
+            (&*format!("`first` {integer}"), Some(16)),
+            (&*format!("`last` {integer}"), Some(27)),
+            (
+                "type `CardConnection` does not have a field `totalCoun`; did you mean `totalCount`?",
+                Some(34)
+            ),
+            ("`locale` must be a value of the enum `Locale`: EN, ZH_HANT", Some(75)),
+            ("type `Query` does not have a field `nothing`", Some(81)),
+        ]
+    );
+    // Of one input, a missing field beside one that does not exist.
+    let input = "{ question: 3, spreadID: \"x\", tags: [1, \"a\", 2] }";
+    let response =
+        app.query(&format!("mutation {{ createReading(input: {input}) {{ __typename }} }}")).await;
+    assert_eq!(
+        mistakes(&response),
+        [
+            (
+                "`input.spreadID` is not a field of `CreateReadingInput`; did you mean `spreadId`?",
+                Some(33)
+            ),
+            ("`input.question` must be a string", Some(33)),
+            ("`input.spreadId` is required", Some(33)),
+            ("`input.tags[0]` must be a string", Some(33)),
+            ("`input.tags[2]` must be a string", Some(33)),
+        ]
+    );
+    for error in response.body["errors"].as_array().expect("errors") {
+        assert_eq!(error["extensions"]["code"], "GRAPHQL_VALIDATION_FAILED");
+    }
+}
+
+#[tokio::test]
+async fn all_mistakes_in_variables_are_reported() {
+    let app = start().await;
+    let query = "mutation ($a: Int, $b: Int!, $i: CreateReadingInput!, $l: Locale) {
+        createReading(input: $i) { __typename }
+        drawCards(input: { count: $a }) { __typename }
+        other: drawCards(input: { count: $b }) { draws { meaning(locale: $l) } } }";
+    let input = json!({ "question": "?", "spreadID": "x", "tags": ["a", null] });
+    let variables = json!({ "a": "x", "i": input, "l": null });
+    let response = app.query_with_variables(query, variables).await;
+    assert_eq!(
+        mistakes(&response),
+        [
+            ("`$a` must be an integer of 32 bits", None),
+            ("`$b` must have a value", None),
+            (
+                "`$i.spreadID` is not a field of `CreateReadingInput`; did you mean `spreadId`?",
+                None
+            ),
+            ("`$i.spreadId` is required", None),
+            ("`$i.tags[1]` must not be null", None),
+            ("`$l` must not be null where it is used", None),
+        ]
+    );
+    for error in response.body["errors"].as_array().expect("errors") {
+        assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT");
+        assert_eq!(error["extensions"]["argument"], "variables");
+    }
+    assert_eq!(response.body.get("data"), None);
+}
+
+#[tokio::test]
+async fn mistakes_above_the_maximum_are_not_reported() {
+    let app = TestApp::start_with(Engine::Sqlite, &["--max-errors=3"]).await;
+    let query = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    for (count, reported) in [(3, 3), (4, 3), (200, 3)] {
+        let response = app.query_with_variables(query, json!({ "ids": vec![1.5; count] })).await;
+        assert_eq!(mistakes(&response).len(), reported, "{count}");
+        let list = vec!["1.5"; count].join(" ");
+        let response = app.query(&format!("{{ nodes(ids: [{list}]) {{ id }} }}")).await;
+        assert_eq!(mistakes(&response).len(), reported, "{count}");
+        let fields = (0..count).fold(String::new(), |fields, number| format!("{fields} f{number}"));
+        let response = app.query(&format!("{{ suits {{ {fields} }} }}")).await;
+        assert_eq!(mistakes(&response).len(), reported, "{count}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_name_nothing_of_the_schema_without_introspection() {
+    let app = TestApp::start_with(Engine::Sqlite, &["--introspection=false"]).await;
+    for (document, messages) in [
+        (
+            "mutation { createReading(input: { question: \"?\", spreadID: \"x\", locale: DE }) { __typename } }",
+            [
+                "`input.spreadID` is not a field of `CreateReadingInput`",
+                "`input.spreadId` is required",
+                "`input.locale` must be a value of the enum `Locale`",
+            ]
+            .as_slice(),
+        ),
+        (
+            "{ voices { displayName(locale: \"EN\") } }",
+            &["`locale` must be a value of the enum `Locale`, written without quotes"],
+        ),
+        ("query ($c: Strin!) { cardByCode(code: $c) { id } }", &["the schema has no type `Strin`"]),
+    ] {
+        let response = app.query(document).await;
+        let found: Vec<_> = mistakes(&response).iter().map(|(message, _)| *message).collect();
+        assert_eq!(found, messages, "{document}");
+    }
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ on_both_databases! {
                 response.body_without_request_id(),
                 json!({
                     "errors": [{
-                        "message": "the variable `$x` must have a value",
+                        "message": "`$x` must have a value",
                         "extensions": {
                             "code": "BAD_USER_INPUT", "argument": "variables", "requestId": "ID"
                         },

@@ -13,15 +13,15 @@ use async_graphql::{Name, Variables};
 use sha2::{Digest, Sha256};
 
 use super::super::cache_hints::{CacheHints, Hints};
-use super::super::errors::ApiError;
+use super::super::error_reporting::{ErrorReporting, listed};
 use super::super::field_collection::merge_fields;
 use super::super::type_system::TypeSystem;
 use super::super::variables::OperationInputs;
 use super::hints::hints_of;
 use super::parse::{ParsedDocument, parse_document};
-use super::refusal::{Refusal, at_most, saturated};
+use super::refusal::{Refusal, ValidationError, at_most, saturated};
 use super::scan::scan_document;
-use super::validation::{ErrorReporting, validate};
+use super::validation::validate;
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
 use crate::config::limits::{
@@ -45,6 +45,8 @@ pub struct CheckedDocument {
     variable_uses: HashMap<Name, u64>,
     inputs: HashMap<Option<Name>, OperationInputs>,
     hints: HashMap<Option<Name>, Hints>,
+    /// Extent of the errors of its variables.
+    reporting: ErrorReporting,
     /// Typed document for introspection; only if an operation selects the schema.
     introspection: Option<Valid<TypedDocument>>,
     hash: [u8; 32],
@@ -65,6 +67,7 @@ pub struct CheckedOperation<'a> {
     introspection: Option<&'a Valid<TypedDocument>>,
     /// True if fields with the same response key select objects, which are merged.
     merges_objects: bool,
+    reporting: ErrorReporting,
 }
 
 impl<'t> MeasuredDocument<'t> {
@@ -93,6 +96,7 @@ impl<'t> MeasuredDocument<'t> {
             variable_uses,
             inputs: HashMap::new(),
             hints: HashMap::new(),
+            reporting: ErrorReporting { maximum: 1, names_schema: false },
             introspection: None,
             hash: Sha256::digest(text).into(),
             merges_objects,
@@ -115,6 +119,7 @@ impl<'t> MeasuredDocument<'t> {
         let valid = validate(&self.syntax_tree, self.text, types, reporting)?;
         let mut document = self.document;
         document.inputs = valid.inputs;
+        document.reporting = reporting;
         let selects_schema = document.operations.values().any(|counts| counts.selects_schema);
         document.introspection = selects_schema.then_some(valid.document);
         Ok(document)
@@ -151,11 +156,7 @@ impl CheckedDocument {
         let counted =
             found.and_then(|found| Some((found, self.operations.get(&found.0.cloned())?)));
         let Some(((name, definition), counts)) = counted else {
-            let message = name.map_or_else(
-                || "several operations: operationName must say which to run".to_owned(),
-                |name| format!("no operation is named {:?}", truncated(name, QUOTED_CHARACTERS)),
-            );
-            return Err(Refusal::bad_operation_name(&message));
+            return Err(Refusal::bad_operation_name(&self.unknown_operation(name)));
         };
         Ok(CheckedOperation {
             document: &self.document,
@@ -166,7 +167,25 @@ impl CheckedDocument {
             merges_objects: self.merges_objects,
             hints: self.hints.get(&name.cloned()),
             introspection: self.introspection.as_ref(),
+            reporting: self.reporting,
         })
+    }
+
+    /// Message about an operation that is not there.
+    fn unknown_operation(&self, name: Option<&str>) -> String {
+        let operations = self.document.operations.iter();
+        let mut names: Vec<&str> =
+            operations.filter_map(|(name, _)| name.map(Name::as_str)).collect();
+        names.sort_unstable();
+        match name.map(|name| truncated(name, QUOTED_CHARACTERS)) {
+            None => format!("several operations: operationName must be one of {}", listed(names)),
+            Some(name) if names.is_empty() => {
+                format!("no operation is named {name:?}: the only one has no name")
+            }
+            Some(name) => {
+                format!("no operation is named {name:?}; the document has {}", listed(names))
+            }
+        }
     }
 
     /// Rejects variables that are too large for their uses in the document.
@@ -237,16 +256,17 @@ impl<'a> CheckedOperation<'a> {
     ///
     /// # Errors
     ///
-    /// A value does not fit its type, or a required value is absent.
+    /// [`Refusal::BadVariables`]: values that do not fit, or are absent where one is required.
     pub fn coerce_variables(
         &self,
         variables: Variables,
         types: &TypeSystem,
-    ) -> Result<Variables, ApiError> {
-        match self.inputs {
-            Some(inputs) => inputs.coerce(variables, types),
-            None => Ok(variables),
-        }
+    ) -> Result<Variables, Refusal> {
+        let Some(inputs) = self.inputs else { return Ok(variables) };
+        inputs.coerce(variables, types, self.reporting).map_err(|errors| {
+            let errors = errors.iter().map(|error| ValidationError::new(&error.to_string(), None));
+            Refusal::BadVariables { errors: errors.collect() }
+        })
     }
 
     /// The operation with its fragments, with these values in place of its variables, and with one field for

@@ -29,4 +29,3 @@ pub use cost_table::{
 pub use document::{CheckedDocument, CheckedOperation, MeasuredDocument};
 pub use refusal::{Refusal, ValidationError};
 pub use scan::{Scanned, scan_document, scan_json};
-pub use validation::ErrorReporting;

@@ -53,6 +53,12 @@ pub enum Refusal {
         /// Errors in the order of the text, at least one.
         errors: Vec<ValidationError>,
     },
+    /// Variables that do not fit the types that the operation declares.
+    #[error("{}", errors.first().map_or("a variable is not valid", |error| &error.message))]
+    BadVariables {
+        /// Errors in the order of the declarations, at least one.
+        errors: Vec<ValidationError>,
+    },
     /// Unknown operation name, or none with several operations.
     #[error("{message}")]
     BadOperationName {
@@ -86,7 +92,7 @@ impl Refusal {
             Self::CostExceeded { .. } => ErrorCode::CostLimitExceeded,
             Self::ParseFailed { .. } => ErrorCode::GraphqlParseFailed,
             Self::ValidationFailed { .. } => ErrorCode::GraphqlValidationFailed,
-            Self::BadOperationName { .. } => ErrorCode::BadUserInput,
+            Self::BadVariables { .. } | Self::BadOperationName { .. } => ErrorCode::BadUserInput,
         }
     }
 
@@ -103,6 +109,7 @@ impl Refusal {
             Self::CostExceeded { cost, maximum } => {
                 vec![("cost", (*cost).into()), ("maximum", (*maximum).into())]
             }
+            Self::BadVariables { .. } => vec![("argument", "variables".into())],
             Self::BadOperationName { .. } => vec![("argument", "operationName".into())],
             Self::ParseFailed { .. } | Self::ValidationFailed { .. } => Vec::new(),
         }
@@ -115,7 +122,24 @@ impl Refusal {
             Self::TooLarge { at, .. } | Self::ParseFailed { at, .. } => *at,
             Self::TooDeep { at, .. } => Some(*at),
             Self::ValidationFailed { errors } => errors.first().and_then(|error| error.at),
-            Self::CostExceeded { .. } | Self::BadOperationName { .. } => None,
+            Self::CostExceeded { .. }
+            | Self::BadVariables { .. }
+            | Self::BadOperationName { .. } => None,
+        }
+    }
+
+    /// Errors of the same code after the first.
+    #[must_use]
+    pub fn further(&self) -> &[ValidationError] {
+        match self {
+            Self::ValidationFailed { errors } | Self::BadVariables { errors } => {
+                errors.get(1..).unwrap_or_default()
+            }
+            Self::TooLarge { .. }
+            | Self::TooDeep { .. }
+            | Self::CostExceeded { .. }
+            | Self::ParseFailed { .. }
+            | Self::BadOperationName { .. } => &[],
         }
     }
 

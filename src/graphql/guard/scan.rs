@@ -70,7 +70,9 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
         Err(Refusal::too_large(what, found, maximum, at))
     };
 
-    let (mut end, mut tokens, mut open, mut nesting) = (0, 0, 0_usize, 0);
+    let (mut end, mut tokens, mut nesting) = (0, 0, 0);
+    // Positions of the brackets that are open.
+    let mut open: Vec<usize> = Vec::new();
     while let Some(&byte) = bytes.get(end) {
         let start = end;
         end += 1;
@@ -90,16 +92,19 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
                 None => return refused("unterminated string", start),
             },
             b'{' | b'(' | b'[' => {
-                open += 1;
-                nesting = nesting.max(open);
-                if open > limits.nesting {
-                    return too_large("nesting", open, limits.nesting, start);
+                open.push(start);
+                nesting = nesting.max(open.len());
+                if open.len() > limits.nesting {
+                    return too_large("nesting", open.len(), limits.nesting, start);
                 }
             }
-            b'}' | b')' | b']' if open == 0 => {
-                return refused("closing bracket without an opening one", start);
-            }
-            b'}' | b')' | b']' => open -= 1,
+            b'}' | b')' | b']' => match open.pop() {
+                None => return refused("closing bracket without an opening one", start),
+                Some(opening) if closing_of(bytes[opening]) != byte => {
+                    return refused(&unclosed(bytes[opening]), opening);
+                }
+                Some(_) => {}
+            },
             b'.' if bytes[end..].starts_with(b"..") => end += 2,
             b'-' | b'0'..=b'9' => {
                 end += number_tail(&bytes[end..]);
@@ -124,10 +129,22 @@ pub fn scan_document(text: &str, limits: &DocumentLimits) -> Result<Scanned, Ref
             return too_large("tokens", tokens, limits.tokens, start);
         }
     }
-    if open > 0 {
-        return refused("document ends inside a bracket", text.len());
+    if let Some(opening) = open.pop() {
+        return refused(&unclosed(bytes[opening]), opening);
     }
     Ok(Scanned { tokens, nesting, work: saturated(bytes.len() * 2) })
+}
+
+fn closing_of(bracket: u8) -> u8 {
+    match bracket {
+        b'{' => b'}',
+        b'(' => b')',
+        _ => b']',
+    }
+}
+
+fn unclosed(bracket: u8) -> String {
+    format!("`{}` is not closed by `{}`", char::from(bracket), char::from(closing_of(bracket)))
 }
 
 /// End of the string that starts at `start`; none if it is unterminated. A plain string ends at the

@@ -3,34 +3,26 @@
 //! resolver for a mistake in its text.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{self, InputValueDefinition};
 use apollo_compiler::diagnostic::ToCliReport;
 use apollo_compiler::executable::{
-    DirectiveList, ExecutableDocument, Operation, Selection, SelectionSet, VariableDefinition,
+    DirectiveList, ExecutableDocument, Field, Operation, Selection, SelectionSet,
+    VariableDefinition,
 };
 use apollo_compiler::parser::SourceSpan;
 use apollo_compiler::schema::{ExtendedType, FieldDefinition};
 use apollo_compiler::validation::{DiagnosticList, Valid};
 use async_graphql::Name;
 
+use super::super::error_reporting::ErrorReporting;
 use super::super::input_coercion::{InputCoercion, InputSource};
 use super::super::type_system::TypeSystem;
 use super::super::variables::{OperationInputs, VariableInput};
 use super::parse::value_of;
 use super::positions::Positions;
 use super::refusal::{Refusal, ValidationError};
-
-/// Reporting of validation errors.
-#[derive(Debug, Clone, Copy)]
-pub struct ErrorReporting {
-    /// Maximum number of errors.
-    pub maximum: usize,
-    /// True to suggest a similar name for an unknown one ("did you mean"), which reveals the schema.
-    pub suggests_names: bool,
-}
 
 /// A valid document.
 pub(super) struct ValidDocument {
@@ -44,48 +36,36 @@ pub(super) struct ValidDocument {
 ///
 /// # Errors
 ///
-/// The errors in the order of the document, up to the maximum. Errors in literals are reported before all others.
+/// All unknown fields and wrong values in the order of the text; if there are none, all violations of the
+/// other rules. As many as are reported.
 pub(super) fn validate(
     tree: &ast::Document,
     text: &str,
     types: &TypeSystem,
     reporting: ErrorReporting,
 ) -> Result<ValidDocument, Refusal> {
-    let refuse = |errors: &DiagnosticList| refusal(errors, text, types, reporting);
     let schema = types.schema();
-    let mut document = tree.to_executable(schema).map_err(|failed| refuse(&failed.errors))?;
-    // Before the other rules, whose messages would contain the values.
-    let mut walk = LiteralWalk { types, positions: Positions::new(text), errors: Vec::new() };
-    let operations: Vec<(&Node<Operation>, DefinitionInputs)> = document
-        .operations
-        .iter()
-        .map(|operation| {
-            let mut inputs = DefinitionInputs::default();
-            walk.defaults(operation);
-            walk.directives(&operation.directives, &mut inputs);
-            walk.selection_set(&operation.selection_set, &mut inputs);
-            (operation, inputs)
-        })
-        .collect();
-    let mut fragments = HashMap::new();
-    for (name, fragment) in &document.fragments {
-        let mut inputs = DefinitionInputs::default();
-        walk.directives(&fragment.directives, &mut inputs);
-        walk.selection_set(&fragment.selection_set, &mut inputs);
-        fragments.insert(Name::new(name), inputs);
+    let presentation = Presentation { text, types, reporting };
+    let (mut document, mut errors) = match tree.to_executable(schema) {
+        Ok(document) => (document, Vec::new()),
+        // Without the unknown fields, whose arguments have no type.
+        Err(failed) => (failed.partial, presentation.errors(&failed.errors)),
+    };
+    // Before the other rules: their messages about values repeat the value.
+    let mut walk =
+        LiteralWalk { presentation, positions: Positions::new(text), errors: Vec::new() };
+    let inputs = walk.document(&document);
+    errors.append(&mut walk.errors);
+    if !errors.is_empty() {
+        // Stable: errors of one value keep their order.
+        errors.sort_by_key(|error| error.at.map(|at| (at.line, at.column)));
+        errors.truncate(reporting.maximum);
+        return Err(Refusal::ValidationFailed { errors });
     }
-    if !walk.errors.is_empty() {
-        walk.errors.sort_by_key(|error| error.at.map(|at| (at.line, at.column)));
-        walk.errors.truncate(reporting.maximum);
-        return Err(Refusal::ValidationFailed { errors: walk.errors });
-    }
-    let inputs = operations.into_iter().map(|(operation, inputs)| {
-        let name = operation.name.as_ref().map(Name::new);
-        (name, inputs.of_operation(operation, &fragments))
-    });
-    let inputs = inputs.collect();
     remove_null_defaults(&mut document);
-    let document = document.validate(schema).map_err(|failed| refuse(&failed.errors))?;
+    let document = document.validate(schema).map_err(|failed| Refusal::ValidationFailed {
+        errors: presentation.errors(&failed.errors),
+    })?;
     Ok(ValidDocument { document, inputs })
 }
 
@@ -107,57 +87,63 @@ fn remove_null_defaults(document: &mut ExecutableDocument) {
     }
 }
 
-fn refusal(
-    diagnostics: &DiagnosticList,
-    text: &str,
-    types: &TypeSystem,
+/// Presentation of diagnostics of the library, which have no parts but their message.
+#[derive(Clone, Copy)]
+struct Presentation<'a> {
+    text: &'a str,
+    types: &'a TypeSystem,
     reporting: ErrorReporting,
-) -> Refusal {
-    let mut positions = Positions::new(text);
-    let errors = diagnostics.iter().take(reporting.maximum).map(|diagnostic| {
-        let at = diagnostic.error.location().map(|span| positions.at(span.offset()));
-        let mut message = diagnostic.error.to_string();
-        if reporting.suggests_names
-            && let Some(name) = suggestion(&message, types)
-        {
-            let _ = write!(message, "; did you mean `{name}`?");
-        }
-        ValidationError::new(&message, at)
-    });
-    Refusal::ValidationFailed { errors: errors.collect() }
 }
 
-/// Most similar name to the unknown field or argument of a diagnostic, whose only public part is its message.
-fn suggestion<'a>(message: &str, types: &'a TypeSystem) -> Option<&'a str> {
-    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let fields_of = |type_name: &str| -> Vec<&'a Node<FieldDefinition>> {
-        match types.schema().types.get(type_name) {
+impl<'a> Presentation<'a> {
+    fn errors(self, diagnostics: &DiagnosticList) -> Vec<ValidationError> {
+        let mut positions = Positions::new(self.text);
+        let errors = diagnostics.iter().take(self.reporting.maximum).map(|diagnostic| {
+            let at = diagnostic.error.location().map(|span| positions.at(span.offset()));
+            ValidationError::new(&self.message(diagnostic.error.to_string()), at)
+        });
+        errors.collect()
+    }
+
+    /// The message with the name that an unknown one resembles. An unknown directive is one of the schema: a
+    /// document defines none.
+    fn message(self, message: String) -> String {
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        match *names.as_slice() {
+            [type_name, field] if message.contains("does not have a field") => {
+                let fields = self.fields_of(type_name);
+                let candidates = fields.iter().map(|field| field.name.as_str());
+                self.reporting.with_suggestion(message.clone(), field, candidates)
+            }
+            [argument, coordinate] if message.starts_with("the argument") => {
+                let candidates = self.arguments_of(coordinate);
+                self.reporting.with_suggestion(message.clone(), argument, candidates)
+            }
+            [directive] if message.starts_with("cannot find directive") => {
+                format!("the schema has no directive `{directive}`")
+            }
+            _ => message,
+        }
+    }
+
+    fn fields_of(self, type_name: &str) -> Vec<&'a Node<FieldDefinition>> {
+        match self.types.schema().types.get(type_name) {
             Some(ExtendedType::Object(found)) => found.fields.values().collect(),
             Some(ExtendedType::Interface(found)) => found.fields.values().collect(),
             _ => Vec::new(),
         }
-    };
-    let (unknown, candidates): (&str, Vec<&'a str>) = match *names.as_slice() {
-        [type_name, field] if message.contains("does not have a field") => {
-            (field, fields_of(type_name).iter().map(|field| field.name.as_str()).collect())
-        }
-        [argument, coordinate] if message.starts_with("the argument") => {
-            let (type_name, field) = coordinate.split_once('.')?;
-            let fields = fields_of(type_name);
-            let found = fields.iter().find(|found| found.name == field)?;
-            (argument, found.arguments.iter().map(|argument| argument.name.as_str()).collect())
-        }
-        _ => return None,
-    };
-    let nearest = candidates
-        .into_iter()
-        .map(|name| (strsim::jaro_winkler(name, unknown), name))
-        .max_by(|one, other| one.0.total_cmp(&other.0))?;
-    (nearest.0 >= SUGGESTION_SIMILARITY).then_some(nearest.1)
-}
+    }
 
-/// Minimum Jaro-Winkler similarity of a suggested name: one wrong or missing letter, or another case.
-const SUGGESTION_SIMILARITY: f64 = 0.8;
+    /// Names of the arguments of `Type.field`.
+    fn arguments_of(self, coordinate: &str) -> Vec<&'a str> {
+        let (type_name, name) = coordinate.split_once('.').unwrap_or_default();
+        let fields = self.fields_of(type_name);
+        let found = fields.into_iter().find(|field| field.name == name);
+        found.map_or_else(Vec::new, |field| {
+            field.arguments.iter().map(|argument| argument.name.as_str()).collect()
+        })
+    }
+}
 
 /// Variables and spreads of one operation or fragment, without those of its fragments.
 #[derive(Debug, Default)]
@@ -203,19 +189,54 @@ impl DefinitionInputs {
 
 /// Walk over all literals of a document; each fragment is walked once.
 struct LiteralWalk<'a> {
-    types: &'a TypeSystem,
+    presentation: Presentation<'a>,
     positions: Positions<'a>,
     errors: Vec<ValidationError>,
 }
 
 impl LiteralWalk<'_> {
-    fn defaults(&mut self, operation: &Operation) {
+    /// Variables and fragments of each operation. Meaningless if there are errors.
+    fn document(
+        &mut self,
+        document: &ExecutableDocument,
+    ) -> HashMap<Option<Name>, OperationInputs> {
+        let mut fragments = HashMap::new();
+        for (name, fragment) in &document.fragments {
+            let mut inputs = DefinitionInputs::default();
+            self.directives(&fragment.directives, &mut inputs);
+            self.selection_set(&fragment.selection_set, &mut inputs);
+            fragments.insert(Name::new(name), inputs);
+        }
+        let operations = document.operations.iter().map(|operation| {
+            let mut inputs = DefinitionInputs::default();
+            self.variables(operation);
+            self.directives(&operation.directives, &mut inputs);
+            self.selection_set(&operation.selection_set, &mut inputs);
+            let name = operation.name.as_ref().map(Name::new);
+            (name, inputs.of_operation(operation, &fragments))
+        });
+        operations.collect()
+    }
+
+    fn variables(&mut self, operation: &Operation) {
         for variable in &operation.variables {
-            if let Some(default) = &variable.default_value {
+            let name = variable.ty.inner_named_type();
+            if !self.presentation.types.schema().types.contains_key(name) {
+                self.unknown_type(name, variable.location());
+            } else if let Some(default) = &variable.default_value {
                 let name = format!("${}", variable.name);
                 self.literal(&name, &variable.ty, default, &mut DefinitionInputs::default());
             }
         }
+    }
+
+    /// Rejects an unknown type. The rule would reject the uses of the variable as well.
+    fn unknown_type(&mut self, name: &str, span: Option<SourceSpan>) {
+        let Presentation { types, reporting, .. } = self.presentation;
+        let known = types.schema().types.values().filter(|known| known.is_input_type());
+        let message = format!("the schema has no type `{name}`");
+        let known = known.map(|known| known.name().as_str());
+        self.fail(&reporting.with_suggestion(message, name, known), span);
     }
 
     fn selection_set(&mut self, set: &SelectionSet, inputs: &mut DefinitionInputs) {
@@ -224,8 +245,9 @@ impl LiteralWalk<'_> {
                 Selection::Field(field) => {
                     self.arguments(&field.definition.arguments, &field.arguments, inputs);
                     self.directives(&field.directives, inputs);
-                    if let Some(set) = &field.selection_set {
-                        self.selection_set(set, inputs);
+                    match &field.selection_set {
+                        Some(set) => self.selection_set(set, inputs),
+                        None => self.leaf(field),
                     }
                 }
                 Selection::InlineFragment(inline) => {
@@ -240,8 +262,20 @@ impl LiteralWalk<'_> {
         }
     }
 
+    /// Rejects an object without a selection. The message of the rule names neither the field nor its type.
+    fn leaf(&mut self, field: &Node<Field>) {
+        let types = &self.presentation.types.schema().types;
+        let named = types.get(field.definition.ty.inner_named_type());
+        if named.is_some_and(|named| !named.is_leaf()) {
+            let (name, ty) = (&field.name, &field.definition.ty);
+            let message =
+                format!("`{name}` is of type `{ty}`: select fields of it, `{name} {{ … }}`");
+            self.fail(&message, field.location());
+        }
+    }
+
     fn directives(&mut self, directives: &DirectiveList, inputs: &mut DefinitionInputs) {
-        let types = self.types;
+        let types = self.presentation.types;
         for directive in directives {
             if let Some(definition) = types.schema().directive_definitions.get(&directive.name) {
                 self.arguments(&definition.arguments, &directive.arguments, inputs);
@@ -277,10 +311,11 @@ impl LiteralWalk<'_> {
         }
         // The parser has rejected numbers out of range.
         let Some(mut value) = value_of(literal) else { return };
-        let mut coercion = InputCoercion::new(self.types, InputSource::Literal, name);
-        let result = coercion.coerce(ty, &mut value);
-        inputs.non_null_variables.extend(coercion.into_non_null_variables());
-        if let Err(error) = result {
+        let Presentation { types, reporting, .. } = self.presentation;
+        let coercion = InputCoercion::new(types, InputSource::Literal, reporting, name);
+        let coerced = coercion.coerce(ty, &mut value);
+        inputs.non_null_variables.extend(coerced.non_null_variables);
+        for error in coerced.errors {
             self.fail(&error.to_string(), literal.location());
         }
     }

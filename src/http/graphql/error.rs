@@ -21,7 +21,7 @@ pub struct HttpError {
     pub(super) message: String,
     pub(super) details: Vec<(&'static str, Value)>,
     pub(super) location: Option<Pos>,
-    /// Errors after the first, in the same document and with the same code.
+    /// Errors after the first, with the same code and details.
     pub(super) further: Box<[ValidationError]>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// True if the request was well formed and only its document is refused. Clients of
@@ -158,14 +158,10 @@ impl HttpError {
 
 impl From<Refusal> for HttpError {
     fn from(refusal: Refusal) -> Self {
-        let further = match &refusal {
-            Refusal::ValidationFailed { errors } => errors.iter().skip(1).cloned().collect(),
-            _ => Box::default(),
-        };
         Self {
             details: refusal.details(),
             location: refusal.location(),
-            further,
+            further: refusal.further().into(),
             ..Self::new(StatusCode::BAD_REQUEST, refusal.code(), refusal.to_string()).of_document()
         }
     }

@@ -80,6 +80,9 @@ fn compressed_body() -> HttpError {
 /// The body is no GraphQL request, or its JSON is too deep.
 pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if body.trim_ascii().is_empty() {
+        return Err(HttpError::bad("body", "the body is empty: send a JSON object with a `query`"));
+    }
     scan_json(body, &limits.document)?;
     let body: Json = serde_json::from_slice(body)
         .map_err(|error| HttpError::bad("body", format!("the body is not JSON: {error}")))?;

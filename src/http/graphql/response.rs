@@ -114,14 +114,14 @@ impl From<HttpError> for GraphqlResponse {
         let code = error.code.as_str();
         let server_error = |message: String, location: Option<Pos>| {
             let mut server_error = ServerError::new(message, location);
-            server_error.extensions.get_or_insert_default().set("code", code);
+            let extensions = server_error.extensions.get_or_insert_default();
+            extensions.set("code", code);
+            for (name, value) in &error.details {
+                extensions.set(*name, value.clone());
+            }
             server_error
         };
-        let mut first = server_error(error.message, error.location);
-        let extensions = first.extensions.get_or_insert_default();
-        for (name, value) in error.details {
-            extensions.set(name, value);
-        }
+        let first = server_error(error.message, error.location);
         let further = error.further.into_iter().map(|error| server_error(error.message, error.at));
         let errors = std::iter::once(first).chain(further).collect();
         Self {
