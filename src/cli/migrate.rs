@@ -60,7 +60,13 @@ async fn migrate(database: &DatabaseSettings, command: &MigrateCommand) -> Resul
     };
     if let Some(lock) = &lock {
         match command {
-            MigrateCommand::Up => migrations::up(database, lock).await?,
+            MigrateCommand::Up => {
+                let status = migrations::status(database).await?;
+                if status.known.iter().all(|migration| migration.is_applied) {
+                    tracing::info!("nothing to do: all migrations are applied");
+                }
+                migrations::up(database, lock).await?;
+            }
             MigrateCommand::Down { steps } => migrations::down(database, lock, *steps).await?,
             MigrateCommand::Status => {}
         }

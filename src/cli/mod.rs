@@ -91,10 +91,13 @@ async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
 /// Writes the result of a command that ends. A server prints through [`telemetry`], which never blocks.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| format!("standard output: {error}").into())
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // A reader such as `head`, which has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn fail(error: &dyn std::error::Error) -> ExitCode {

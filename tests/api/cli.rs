@@ -177,6 +177,23 @@ fn schema_prints_schema_graphql() {
 }
 
 #[test]
+fn a_reader_that_has_read_enough_of_the_schema_is_no_failure() {
+    let folder = folder();
+    let mut child = command(folder.path(), &[], &["schema"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    // Before the rest, which is larger than the buffer of a pipe, is written.
+    drop(stdout);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn help_and_version_are_printed_without_a_complaint() {
     for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help"]] {
         let output = execute(folder().path(), &[], arguments);
@@ -248,10 +265,16 @@ on_both_databases! {
         assert!(all > 1);
         assert_eq!(applied(&before), 0);
         assert_eq!(applied(&migrate(&["up"])), all);
-        // Again is nothing new.
+        // Again is nothing new, and says so.
         assert_eq!(applied(&migrate(&[])), all);
+        let output = execute(folder.path(), &environment, &["migrate"]);
+        let log = text(&output.stderr);
+        assert!(log.contains("nothing to do: all migrations are applied"), "{log}");
         let down = migrate(&["down"]);
         assert_eq!(applied(&down), all - 1);
+        let again = execute(folder.path(), &environment, &["migrate"]);
+        assert!(!text(&again.stderr).contains("nothing to do"), "{again:?}");
+        assert_eq!(applied(&migrate(&["down"])), all - 1);
         assert_eq!(down.last().map(|(state, _)| state.as_str()), Some("pending"));
         assert_eq!(applied(&migrate(&["down", "--steps", &(all - 1).to_string()])), 0);
         assert_eq!(applied(&migrate(&["up"])), all);

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines, PipeReader, Write as _, pipe};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -261,20 +261,29 @@ async fn panics_of_tasks_are_logged_or_dropped_and_never_end_the_process() {
     assert_eq!(lengthy["truncated"], true);
 }
 
+/// Output of commands that print their result to this standard output. Their log has errors only.
+fn results_printed_to(broken: Broken) -> [Output; 2] {
+    let folder = folder();
+    [&["schema"][..], &["migrate"]].map(|arguments| {
+        let mut command = command(folder.path(), &[("LOG", "error")], arguments);
+        command.stdout(broken.open().0).output().expect("the program runs")
+    })
+}
+
 #[test]
 fn a_command_that_cannot_print_its_result_fails() {
-    let folder = folder();
-    for (broken, reason) in [
-        (Broken::FullDisk, "No space left on device (os error 28)"),
-        (Broken::ClosedPipe, "Broken pipe (os error 32)"),
-    ] {
-        for arguments in [&["schema"][..], &["migrate"]] {
-            // Besides the log, which reports the migrations.
-            let mut command = command(folder.path(), &[("LOG", "error")], arguments);
-            let output = command.stdout(broken.open().0).output().expect("the program runs");
-            assert_eq!(refusal(&output), format!("standard output: {reason}"), "{arguments:?}");
-            assert_eq!(output.status.code(), Some(1));
-        }
+    for output in results_printed_to(Broken::FullDisk) {
+        assert_eq!(output.status.code(), Some(1));
+        let expected = "standard output: No space left on device (os error 28)";
+        assert_eq!(refusal(&output), expected);
+    }
+}
+
+#[test]
+fn a_command_whose_reader_has_read_enough_ends_quietly() {
+    for output in results_printed_to(Broken::ClosedPipe) {
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty(), "{output:?}");
     }
 }
 
