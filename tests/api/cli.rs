@@ -1311,7 +1311,10 @@ async fn a_proxy_that_reports_no_client_is_in_the_log_once() {
     let (_, log) = server.stop();
     let lines: Vec<Value> =
         log.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
-    let warnings: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    // Not those about statements that were slow because the machine was busy.
+    let is_about_clients =
+        |line: &&Value| line["target"] == "wasteland_tarot::http::client_address";
+    let warnings: Vec<_> = lines.iter().filter(is_about_clients).collect();
     let [unreadable, ambiguous] = warnings[..] else { panic!("{log}") };
     assert_eq!(
         [
