@@ -7,7 +7,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::cache::PATTERN;
+use crate::config::limits::QUOTED_CHARACTERS;
 use crate::domain::counted::counted;
+use crate::domain::truncated::truncated;
 
 /// Separator between the parts of a key.
 pub(super) const SEPARATOR: char = ':';
@@ -35,7 +37,7 @@ impl Pattern {
                 return Err(PatternError::EmptyPart);
             }
             if part != ANY && part.contains(ANY) {
-                return Err(PatternError::PieceOfPart(part.to_owned()));
+                return Err(PatternError::PieceOfPart(truncated(part, QUOTED_CHARACTERS)));
             }
         }
         Ok(Self(text.to_owned()))
@@ -95,7 +97,7 @@ pub enum PatternError {
     /// Two separators with nothing between them.
     #[error("a part of the pattern is empty")]
     EmptyPart,
-    /// A part with a `*` and other characters.
+    /// A part with a `*` and other characters, truncated for the message.
     #[error("{0:?} holds a `*`; a `*` stands for a whole part")]
     PieceOfPart(String),
 }
@@ -129,8 +131,15 @@ mod tests {
         assert!(Pattern::parse(&"a".repeat(200)).is_ok());
         assert_eq!(Pattern::parse(&"a".repeat(201)), Err(PatternError::Length(201)));
         assert_eq!(Pattern::parse("user::1"), Err(PatternError::EmptyPart));
-        let piece = Pattern::parse("user:1*").expect_err("a piece of a part");
-        assert_eq!(piece.to_string(), "\"1*\" holds a `*`; a `*` stands for a whole part");
+        for (part, repeated) in [
+            ("1*".to_owned(), "1*".to_owned()),
+            ("*".repeat(40), "*".repeat(40)),
+            ("*".repeat(41), "*".repeat(39) + "…"),
+        ] {
+            let piece = Pattern::parse(&format!("user:{part}")).expect_err("a piece of a part");
+            let expected = format!("{repeated:?} holds a `*`; a `*` stands for a whole part");
+            assert_eq!(piece.to_string(), expected);
+        }
     }
 
     #[test]

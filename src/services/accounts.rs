@@ -241,7 +241,7 @@ fn checked_email(validator: &mut Validator, email: &str) -> String {
     let is_address = email.split_once('@').is_some_and(|(name, host)| {
         !name.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
     });
-    if EMAIL.contains(&email.chars().count())
+    if validator.is_valid("email")
         && (!is_address || email.contains(char::is_whitespace) || email.contains(is_invisible))
     {
         let message = "email must be an address such as ada@example.com";
@@ -252,6 +252,9 @@ fn checked_email(validator: &mut Validator, email: &str) -> String {
 
 fn checked_username(validator: &mut Validator, username: &str) -> String {
     let username = validator.text("username", &fold_username(username), &USERNAME, Lines::Single);
+    if !validator.is_valid("username") {
+        return username;
+    }
     if username.contains('@') {
         let message = "username may not have an @, which e-mail addresses have";
         validator.reject(UserError::new("username", UserErrorCode::Invalid, message));

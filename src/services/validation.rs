@@ -33,6 +33,12 @@ impl Validator {
         self.0.push(error);
     }
 
+    /// True if nothing of a field is rejected so far.
+    #[must_use]
+    pub fn is_valid(&self, field: &str) -> bool {
+        self.0.iter().all(|error| error.field != [field])
+    }
+
     /// A required text.
     pub fn text(
         &mut self,

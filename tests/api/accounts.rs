@@ -788,6 +788,21 @@ async fn each_input_of_a_registration_has_its_limits() {
 }
 
 #[tokio::test]
+async fn a_name_that_shows_nothing_has_one_error() {
+    let app = TestApp::start(Engine::Sqlite).await;
+    for (field, value, code, problem) in [
+        ("username", "\u{200b}\u{3164}", "REQUIRED", "is missing"),
+        ("username", "a\u{202e}b", "INVALID", "has characters that cannot be shown"),
+        ("username", "a\u{200b}b", "INVALID", "may not have characters that show nothing"),
+        ("email", "\u{200b}\u{200b}\u{200b}", "REQUIRED", "is missing"),
+    ] {
+        let input = with(registration("ada"), json!({ field: value }));
+        let expected = plain_refusal(field, code, &format!("{field} {problem}"));
+        assert_eq!(refused(&app, &input).await, json!([expected]), "{field}: {value:?}");
+    }
+}
+
+#[tokio::test]
 async fn everything_that_is_wrong_is_said_at_once() {
     let app = TestApp::start(Engine::Sqlite).await;
     let input =
