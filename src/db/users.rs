@@ -7,7 +7,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{
     ColumnTrait, Condition, DerivePartialModel, EntityTrait, FromQueryResult, PartialModelTrait,
-    QueryFilter, QuerySelect, QueryTrait, Select,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 use search_text::{fold_case, skeleton};
 use uuid::Uuid;
@@ -112,15 +112,28 @@ pub struct CredentialsRow {
     pub locked_until: Option<DateTime<Utc>>,
 }
 
-/// The credentials of the active user with a folded e-mail address or username.
+/// The credentials of the active user with a folded e-mail address, or with a username that differs from a folded one
+/// in case only.
 pub async fn credentials_by_login(
     session: &Session,
     login: &str,
 ) -> Result<Option<CredentialsRow>, DbError> {
     // A username has no `@`, so the login is unambiguous.
-    let of_login = if login.contains('@') { Column::Email } else { Column::Username };
-    let query = credentials().filter(of_login.eq(login)).into_query();
-    session.one("credentials_by_login", &query).await
+    let query = if login.contains('@') {
+        credentials().filter(Column::Email.eq(login))
+    } else {
+        // Some names have two lower cases, in which they are stored: `ΝΙΚΟΣ7` is `νικοσ7` and `νικος7`. The unique
+        // skeleton finds the user with either. Older look-alikes have none, and only their own form.
+        let is_own_form = Column::Username.eq(login);
+        let is_spelling = Expr::col(USERNAME_SKELETON)
+            .eq(skeleton(login))
+            .and(Expr::col(SEARCH_USERNAME).eq(fold_case(login)));
+        credentials()
+            .filter(is_own_form.clone().or(is_spelling))
+            .order_by(is_own_form, Order::Desc)
+            .limit(1)
+    };
+    session.one("credentials_by_login", &query.into_query()).await
 }
 
 /// The credentials of an active user.

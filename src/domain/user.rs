@@ -23,8 +23,8 @@ impl Karma {
     }
 }
 
-/// Canonical form of a username, in which it is stored and compared: NFC and lower case, so that `Zoë` is
-/// one person however it is typed.
+/// Canonical form of a username, in which it is stored and shown: NFC and lower case, so that `Zoë` is one person however
+/// it is typed. It is not case-folded, because that would misspell names (`νικος` as `νικοσ`, `straße` as `strasse`).
 #[must_use]
 pub fn fold_username(username: &str) -> String {
     // Normalized again, because some letters compose in lower case only.

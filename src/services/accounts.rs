@@ -33,6 +33,7 @@ use crate::db::users::{
 use crate::db::{Session, Transaction};
 use crate::domain::counted::counted;
 use crate::domain::faction::FactionKey;
+use crate::domain::search::fold_case;
 use crate::domain::user::fold_username;
 use crate::domain::user_error::{UserError, UserErrorCode};
 use crate::domain::voice::VoiceKey;
@@ -322,7 +323,9 @@ pub async fn log_in(
     // PostgreSQL rejects texts with NUL as parameters.
     let credentials =
         if login.contains('\0') { None } else { credentials_by_login(session, &login).await? };
-    let attempt = LoginAttempt::by_name(&login, credentials.as_ref().map(|row| row.id), address);
+    // All spellings of a username that find one account are throttled as one name.
+    let name = if login.contains('@') { login } else { fold_case(&login) };
+    let attempt = LoginAttempt::by_name(&name, credentials.as_ref().map(|row| row.id), address);
     let credentials = verified(session, services, &attempt, credentials, password).await?;
     begin_login(session, services, credentials, address).await
 }

@@ -419,6 +419,50 @@ on_both_databases! {
         );
     }
 
+    async fn a_username_is_one_in_all_spellings_that_differ_in_case(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        for (number, (typed, stored, others)) in [
+            // A small sigma at the end, and before a digit.
+            ("ΖΟΔΟΣ", "ζοδος", &["ζοδοσ", "Ζοδος"][..]),
+            ("νικοσ7", "νικοσ7", &["ΝΙΚΟΣ7", "νικος7"]),
+            ("Straße", "straße", &["STRASSE", "STRAẞE", "strasse"]),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let first = with(registration(&format!("u{number}")), json!({ "username": typed }));
+            assert_eq!(registered(&app, &first).await["viewer"]["username"], stored);
+            for spelling in others.iter().chain(&[typed, stored]) {
+                let input = with(registration("other"), json!({ "username": spelling }));
+                let errors = refused(&app, &input).await;
+                assert_eq!(errors[0]["field"], json!(["input", "username"]), "{spelling}: {errors}");
+                assert_eq!(errors[0]["code"], "TAKEN", "{spelling}");
+                let done = json!({ "viewer": { "username": stored }, "userErrors": [] });
+                assert_eq!(log_in(&app, spelling).await, done, "{spelling}");
+            }
+        }
+        // A look-alike is another name.
+        registered(&app, &registration("bill")).await;
+        assert_eq!(log_in(&app, "bi1l").await["userErrors"][0]["code"], "BAD_CREDENTIALS");
+    }
+
+    async fn an_older_look_alike_logs_in_by_its_own_spelling(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        registered(&app, &registration("strasse")).await;
+        // As the migration leaves it that adds the skeletons.
+        registered(&app, &registration("other")).await;
+        let connection = app.database.connect().await;
+        let rename = "UPDATE users SET username = 'straße', search_username = 'strasse', \
+            username_skeleton = NULL WHERE username = 'other'";
+        connection.execute_unprepared(rename).await.expect("the name changes");
+        for (spelling, stored) in
+            [("strasse", "strasse"), ("straße", "straße"), ("STRAẞE", "straße"), ("STRASSE", "strasse")]
+        {
+            let done = json!({ "viewer": { "username": stored }, "userErrors": [] });
+            assert_eq!(log_in(&app, spelling).await, done, "{spelling}");
+        }
+    }
+
     async fn a_username_may_not_mix_scripts(engine: Engine) {
         let app = TestApp::start(engine).await;
         let message = "username may not mix letters of several scripts";

@@ -440,6 +440,19 @@ on_both_databases! {
         attack(&TestApp::start_on(TestDatabase::at(app.database.url.clone()), &flags).await).await;
     }
 
+    async fn spellings_of_a_username_are_throttled_as_one_name(engine: Engine) {
+        let flags = [BEHIND_PROXY, "--login-failure-rate=3", "--login-failures=100"];
+        let app = start(engine, &["straße"], &flags).await;
+        for (host, spelling) in ["straße", "STRASSE", "strasse"].into_iter().enumerate() {
+            let address = format!("203.0.113.{host}");
+            assert_eq!(outcome_from(&app, &address, spelling, WRONG).await, Outcome::Wrong);
+        }
+        for spelling in ["straße", "Strasse"] {
+            let delayed = outcome_from(&app, "203.0.113.9", spelling, PASSWORD).await;
+            assert!(matches!(delayed, Outcome::Waits(1_100..=1_200)), "{delayed:?}");
+        }
+    }
+
     async fn a_request_checks_one_password(engine: Engine) {
         let app = start(engine, &["ada"], &[]).await;
         let aliased = |count: usize, password: &str| {
