@@ -13,6 +13,8 @@ pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 pub const WRITE_RETRY: Duration = Duration::from_millis(100);
 /// Maximum bytes of one write. It ends at the end of a line.
 pub const WRITE_BYTES: usize = LINE_BYTES_MAXIMUM;
+/// Bytes of the queue that are left for the line about dropped lines.
+pub const NOTICE_BYTES: usize = 256;
 /// Bytes to which the strings of a line are truncated at most; a timestamp is shorter.
 pub const FIELD_BYTES_MINIMUM: usize = 32;
 /// Maximum characters of a text from a client in a line of the log.

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::line::LineFormat;
-use crate::config::log::{WRITE_BYTES, WRITE_RETRY};
+use crate::config::log::{NOTICE_BYTES, WRITE_BYTES, WRITE_RETRY};
 
 /// Output that never blocks those who write to it.
 pub(super) struct Output {
@@ -66,26 +66,35 @@ impl Output {
         // A descriptor of its own: the standard library's streams have locks and buffers, for which the
         // end of the process would wait.
         let file = File::from(descriptor.try_clone_to_owned()?);
-        let output = Arc::new(Self {
-            format,
-            max_bytes,
-            queue: Mutex::default(),
-            work: Condvar::new(),
-            ended: Condvar::new(),
-        });
+        let output = Arc::new(Self::new(max_bytes, format));
         let of_thread = Arc::clone(&output);
         thread::Builder::new().name("output".to_owned()).spawn(move || of_thread.run(file))?;
         Ok(output)
     }
 
+    fn new(max_bytes: usize, format: LineFormat) -> Self {
+        Self {
+            format,
+            max_bytes,
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+        }
+    }
+
     /// Queues a line, or drops it if the queue is full.
     pub(super) fn push(&self, line: &str) {
         let mut queue = self.queue();
-        if queue.in_flight + queue.lines.len() + line.len() + 1 > self.max_bytes {
+        let notice_bytes = if queue.dropped == 0 { 0 } else { NOTICE_BYTES };
+        let needed = notice_bytes + line.len() + 1;
+        if queue.in_flight + queue.lines.len() + needed > self.max_bytes {
             queue.dropped += 1;
             queue.dropped_total += 1;
             return;
         }
+        // In the place of the lines before this one that were dropped.
+        let dropped = std::mem::take(&mut queue.dropped);
+        queue.lines.extend_from_slice(self.notice(dropped).as_bytes());
         queue.lines.extend_from_slice(line.as_bytes());
         queue.lines.push(b'\n');
         // Waking a thread is a system call, and under load it is awake.
@@ -121,7 +130,7 @@ impl Output {
         self.ended.notify_all();
     }
 
-    /// Takes the queued lines, with a notice in the place of those that were dropped after them.
+    /// Takes the queued lines, with a notice of those that were dropped after them.
     fn next_batch(&self) -> Option<Vec<u8>> {
         let mut queue = self.queue();
         while queue.lines.is_empty() && queue.dropped == 0 {
@@ -133,12 +142,14 @@ impl Output {
         }
         let mut batch = std::mem::take(&mut queue.lines);
         let dropped = std::mem::take(&mut queue.dropped);
-        if dropped > 0 {
-            batch.extend_from_slice(self.format.dropped_notice(dropped).as_bytes());
-            batch.push(b'\n');
-        }
+        batch.extend_from_slice(self.notice(dropped).as_bytes());
         queue.in_flight = batch.len();
         Some(batch)
+    }
+
+    /// Line about dropped ones, with its end; empty if there are none.
+    fn notice(&self, dropped: u64) -> String {
+        if dropped == 0 { String::new() } else { self.format.dropped_notice(dropped) + "\n" }
     }
 
     /// Writes all bytes, however long that takes.
@@ -213,6 +224,36 @@ mod tests {
         // Long before the deadline.
         output.finish(Instant::now() + FLUSH_TIMEOUT * 1_000);
         assert!(output.queue().thread == ThreadState::Ended);
+    }
+
+    #[test]
+    fn a_notice_is_no_longer_than_the_room_that_is_left_for_it() {
+        for format in [LineFormat::Text, LineFormat::ColouredText, LineFormat::Json] {
+            let output = Output::new(20, format);
+            assert_eq!(output.notice(0), "");
+            let length = output.notice(u64::MAX).len();
+            assert!(length > 20 && length <= NOTICE_BYTES, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_notice_stands_in_the_place_of_the_dropped_lines() {
+        let output = Output::new(600, LineFormat::Text);
+        let long = "x".repeat(300);
+        // The second does not fit, and the third does.
+        output.push(&long);
+        output.push(&long);
+        output.push("short");
+        let batch = String::from_utf8(output.next_batch().expect("lines")).expect("text");
+        let lines: Vec<&str> = batch.lines().collect();
+        let [first, notice, last] = lines[..] else { panic!("{batch}") };
+        assert_eq!([first, last], [&long, "short"]);
+        assert!(notice.ends_with(" WARN log lines dropped dropped=1"), "{notice}");
+        // The batch is still in flight.
+        output.push(&long);
+        let batch = String::from_utf8(output.next_batch().expect("lines")).expect("text");
+        assert!(batch.ends_with(" WARN log lines dropped dropped=1\n"), "{batch}");
+        assert_eq!(output.dropped_lines(), 2);
     }
 
     #[test]

@@ -180,27 +180,30 @@ async fn a_standard_output_that_takes_no_lines_stops_neither_start_nor_shutdown(
     }
 }
 
+/// The thread that writes may take some lines of a full queue while others are dropped, so there may be several
+/// notices.
 #[tokio::test]
-async fn dropped_lines_are_counted_and_reported_once_the_reader_reads_again() {
+async fn dropped_lines_are_counted_in_their_places_once_the_reader_reads_again() {
+    const SENT: u64 = 1_000;
     let folder = folder();
     let (mut server, mut log) = logged_server(folder.path(), &[SMALL_BUFFER]).await;
     server.send_numbered(1_000).await;
-    let mut lines = Vec::new();
-    let notice = loop {
+    let (mut accounted, mut dropped) = (0, 0);
+    while accounted < SENT {
         let line = parse(&log.next().expect("a line").expect("text"));
         if line["message"] == "log lines dropped" {
-            break line;
+            assert_eq!(line["level"], "WARN");
+            let lines = line["dropped"].as_u64().expect("a number");
+            (accounted, dropped) = (accounted + lines, dropped + lines);
+        } else if line["message"] == "request" {
+            // The lines before it were logged, or are in a notice.
+            assert_eq!(line["request_id"], accounted.to_string(), "{line}");
+            accounted += 1;
         }
-        lines.push(line);
-    };
-    let ids: Vec<_> = with_message(&lines, "request")
-        .iter()
-        .map(|line| line["request_id"].as_str().expect("an id").to_owned())
-        .collect();
-    // The oldest lines were in the queue, without a gap.
-    assert_eq!(ids, (0..ids.len()).map(|number| number.to_string()).collect::<Vec<_>>());
-    assert_eq!(notice["dropped"], 1_000 - ids.len(), "{notice}");
-    assert_eq!(notice["level"], "WARN");
+    }
+    assert_eq!(accounted, SENT);
+    // More than the queue and the pipe hold.
+    assert!(dropped > 0, "all lines were logged");
 
     server.send_numbered(3).await;
     let later = server.stop_and_read(log);
