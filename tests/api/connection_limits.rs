@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::app::{Engine, RawConnection, TestApp, raw_post};
-use crate::tcp_connections::{assert_serves, connect_with_a_small_window, http2, large_asset};
+use crate::tcp_connections::{assert_serves, connect_with_window, http2, large_asset};
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
 const ANSWER: &[u8] = br#"{"data":{"__typename":"Query"}}"#;
@@ -269,24 +270,41 @@ async fn a_client_that_takes_the_minimum_in_each_period_gets_its_whole_response(
     assert!(taken == whole, "other bytes");
 }
 
-#[tokio::test]
-async fn a_client_of_http_1_that_reads_byte_by_byte_is_cut_off() {
-    let app = start(&["--max-connections=1", "--write-timeout-ms=300"]).await;
-    let path = large_asset(&app).await;
-    let slow = connect_with_a_small_window(&app).await;
-    let requests = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n").repeat(8);
-    slow.writable().await.expect("an open connection");
-    assert_eq!(slow.try_write(requests.as_bytes()).expect("room for it"), requests.len());
-    let read_slowly = async {
-        loop {
-            let _ = slow.try_read(&mut [0]);
-            tokio::time::sleep(PAUSE).await;
+/// Reads responses of HTTP/1 for several write timeouts, a part after each pause, until the server closes the
+/// connection. Returns the number of bytes.
+async fn bytes_taken_slowly(app: &TestApp, path: &str, responses: usize) -> usize {
+    let mut client = connect_with_window(app, 131_072).await;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n");
+    let last = format!("{request}connection: close\r\n\r\n");
+    let requests = format!("{request}\r\n").repeat(responses - 1) + &last;
+    client.write_all(requests.as_bytes()).await.expect("room for the requests");
+    let (mut part, mut taken) = (vec![0; 131_072], 0);
+    loop {
+        match client.read(&mut part).await {
+            Ok(0) | Err(_) => return taken,
+            Ok(bytes) => taken += bytes,
         }
-    };
-    tokio::select! {
-        () = assert_serves(&app) => {}
-        () = read_slowly => {}
+        tokio::time::sleep(PAUSE * 3).await;
     }
+}
+
+/// The client takes bytes all the time, at most 2 MB each second, so a response of 4 MB takes longer than the timeout.
+/// Only the minimum cuts it off.
+#[tokio::test]
+async fn a_client_of_http_1_has_to_take_the_minimum_in_each_period() {
+    const RESPONSES: usize = 3;
+    let minimum = |bytes: usize| format!("--write-minimum-bytes={bytes}");
+    let timeout = "--write-timeout-ms=1000";
+    let app = start(&[timeout, &minimum(1)]).await;
+    let path = large_asset(&app).await;
+    let response = app.request(reqwest::Method::GET, &path).send().await.expect("a response");
+    let length = response.bytes().await.expect("the whole asset").len();
+    assert!(length > 4_000_000, "too small an asset: {length}");
+    assert!(bytes_taken_slowly(&app, &path, RESPONSES).await > RESPONSES * length);
+    // More than all responses.
+    let app = start(&[timeout, &minimum(RESPONSES * length * 2)]).await;
+    let taken = bytes_taken_slowly(&app, &path, RESPONSES).await;
+    assert!(taken > 0 && taken < RESPONSES * length, "{taken} of {RESPONSES} * {length}");
 }
 
 #[tokio::test]

@@ -206,9 +206,14 @@ async fn a_client_that_does_not_end_after_its_response_is_cut_off() {
 
 /// Connects with a small window, so that little of a response fits into the kernel's buffers.
 pub async fn connect_with_a_small_window(app: &TestApp) -> tokio::net::TcpStream {
+    connect_with_window(app, 4_096).await
+}
+
+/// Connects with a window of about so many bytes, which does not grow.
+pub async fn connect_with_window(app: &TestApp, bytes: u32) -> tokio::net::TcpStream {
     let address = app.url.strip_prefix("http://").expect("an address of ours");
     let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    socket.set_recv_buffer_size(bytes).expect("a buffer");
     socket.connect(address.parse().expect("an address")).await.expect("the server accepts")
 }
 
