@@ -79,7 +79,7 @@ pub async fn main() -> ExitCode {
 async fn run(command_line: CommandLine) -> Result<ExitCode, Failure> {
     let settings = command_line.settings;
     match command_line.command.unwrap_or_else(|| Command::Serve(ServeArguments::default())) {
-        Command::Serve(arguments) => return serve::run(settings, &arguments).await,
+        Command::Serve(arguments) => return Box::pin(serve::run(settings, &arguments)).await,
         Command::Migrate { command } => migrate::run(&settings, command).await?,
         Command::Seed(arguments) => seed::run(&settings, &arguments).await?,
         Command::Schema => print(graphql::sdl())?,

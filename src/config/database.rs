@@ -36,8 +36,8 @@ pub const READINESS_CONNECTION_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
-/// Minimum interval between two warnings of an overflowing pool.
-pub const OVERFLOW_WARNING_INTERVAL: Duration = Duration::from_mins(1);
+/// Minimum interval between two warnings of an overflowing pool, and of a database without free connections.
+pub const POOL_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 /// Part of the request timeout that is reserved for the error response when no connection is acquired.
 pub const RESPONSE_RESERVE: Duration = Duration::from_millis(250);
 /// Upper bound of the pool size: the pool allocates a slot for each connection at the start.

@@ -11,6 +11,7 @@ use super::pool::{AcquireTimeout, Pool, PoolRole, PoolSize, PoolStats};
 use super::readiness::{PrimaryStatus, ReadinessProbe};
 use super::replicas::{ReadTarget, Replicas, WalPosition};
 use super::session::{Observer, Route, SessionOptions};
+use super::shortages::Shortages;
 use super::{DbError, Session};
 use crate::config::Settings;
 use crate::config::database::DatabaseUrl;
@@ -22,6 +23,7 @@ pub struct Database {
     pool: Pool,
     replicas: Option<Arc<Replicas>>,
     readiness: Arc<ReadinessProbe>,
+    shortages: Arc<Shortages>,
     url: DatabaseUrl,
     deadline: Duration,
     pool_timeout: Duration,
@@ -41,15 +43,21 @@ impl Database {
         let database = &settings.database;
         check_reachable(database).await?;
         let limits = PoolSize { size: settings.pool_size(), max_overflow: settings.max_overflow() };
+        let shortages = Arc::<Shortages>::default();
+        let of_primary = || Arc::clone(&shortages);
+        let monitor = Arc::new(Monitor::new(&settings.monitor));
+        let readiness = ReadinessProbe::open(database, of_primary(), Arc::clone(&monitor)).await?;
         Ok(Self {
-            pool: Pool::open(database, &database.url, PoolRole::Primary, limits).await?,
+            pool: Pool::open(database, &database.url, PoolRole::Primary, limits, of_primary())
+                .await?,
             replicas: Replicas::open(database, limits).await?,
-            readiness: Arc::new(ReadinessProbe::open(database).await?),
+            readiness: Arc::new(readiness),
+            shortages,
             url: database.url.clone(),
             deadline: database.deadline,
             pool_timeout: database.pool_timeout,
             observer: None,
-            monitor: Arc::new(Monitor::new(&settings.monitor)),
+            monitor,
         })
     }
 
@@ -62,7 +70,9 @@ impl Database {
     pub async fn with_dedicated_pool(&self, settings: &Settings) -> Result<Self, DbError> {
         let database = &settings.database;
         let limits = PoolSize { size: 1, max_overflow: 0 };
-        let pool = Pool::open(database, &database.url, PoolRole::Primary, limits).await?;
+        let shortages = Arc::clone(&self.shortages);
+        let pool =
+            Pool::open(database, &database.url, PoolRole::Primary, limits, shortages).await?;
         Ok(Self { pool, observer: None, ..self.clone() })
     }
 
@@ -183,7 +193,7 @@ impl Database {
     ///
     /// The database cannot be reached or does not respond in time, or no migration was ever applied.
     pub async fn primary_status(&self, limit: Duration) -> Result<PrimaryStatus, DbError> {
-        self.readiness.run(&self.monitor, limit).await
+        self.readiness.run(limit).await
     }
 
     /// Health of the primary, by a ping on the session's own connection: a request that waits for a

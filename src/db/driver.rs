@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -15,7 +16,9 @@ use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection, Row, q
 use sea_query_sqlx::SqlxValues;
 
 use super::DbError;
+use super::error::is_shortage;
 use super::query::Dialect;
+use super::shortages::Shortages;
 use crate::config::database::{
     CONNECT_BACKOFF, CONNECT_BACKOFF_MAXIMUM, DatabaseSettings, DatabaseUrl,
 };
@@ -31,6 +34,7 @@ pub(super) struct ConnectionManager {
     options: ConnectOptions,
     /// Age at which an idle connection is replaced.
     max_lifetime: Duration,
+    shortages: Arc<Shortages>,
 }
 
 enum ConnectOptions {
@@ -42,13 +46,17 @@ impl ConnectionManager {
     /// # Errors
     ///
     /// The address is wrong, or the folder of an embedded database cannot be created.
-    pub(super) fn new(database: &DatabaseSettings, url: &DatabaseUrl) -> Result<Self, DbError> {
+    pub(super) fn new(
+        database: &DatabaseSettings,
+        url: &DatabaseUrl,
+        shortages: Arc<Shortages>,
+    ) -> Result<Self, DbError> {
         let options = if url.is_embedded() {
             ConnectOptions::Sqlite(Box::new(sqlite_options(database, url)?))
         } else {
             ConnectOptions::Postgres(Box::new(postgres_options(database, url)?))
         };
-        Ok(Self { options, max_lifetime: database.pool_recycle })
+        Ok(Self { options, max_lifetime: database.pool_recycle, shortages })
     }
 
     pub(super) const fn dialect(&self) -> Dialect {
@@ -74,14 +82,26 @@ impl Manager for ConnectionManager {
     type Type = DriverConnection;
     type Error = sqlx::Error;
 
-    /// Opens a connection. Repeated while the database is starting up or has no connection left, until
-    /// the pool's timeout for creation ends it.
+    /// Opens a connection. Repeated while the database is starting up, until the pool's timeout for creation
+    /// ends it. [`sqlx::Error::PoolTimedOut`] at once where the database has no connection left: a returned one
+    /// may come first.
     async fn create(&self) -> Result<DriverConnection, sqlx::Error> {
         let mut backoff = CONNECT_BACKOFF;
         loop {
+            if !self.shortages.connections.permits_connect() {
+                return Err(sqlx::Error::PoolTimedOut);
+            }
             match self.connect().await {
+                Ok(connection) => {
+                    self.shortages.connections.record_connection();
+                    return Ok(connection);
+                }
+                Err(error) if is_shortage(&error) => {
+                    self.shortages.connections.record_refusal(&error);
+                    return Err(sqlx::Error::PoolTimedOut);
+                }
                 Err(error) if is_transient(&error) => tokio::time::sleep(backoff).await,
-                result => return result,
+                Err(error) => return Err(error),
             }
             backoff = CONNECT_BACKOFF_MAXIMUM.min(backoff * 2);
         }
@@ -94,7 +114,8 @@ impl Manager for ConnectionManager {
         _connection: &mut DriverConnection,
         metrics: &Metrics,
     ) -> RecycleResult<sqlx::Error> {
-        if metrics.age() < self.max_lifetime {
+        // Once closed, it might not be replaced during a shortage.
+        if metrics.age() < self.max_lifetime || self.shortages.connections.is_there() {
             Ok(())
         } else {
             Err(RecycleError::message("older than the maximum lifetime"))

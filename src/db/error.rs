@@ -12,6 +12,9 @@ pub enum DbError {
     /// The database refuses writes: it is a replica, or was made read-only.
     #[error("the database is read-only")]
     ReadOnly(#[source] std::sync::Arc<DbErr>),
+    /// The database has no space left on its disk. The transaction was rolled back.
+    #[error("the database has no space left")]
+    StorageFull(#[source] std::sync::Arc<DbErr>),
     /// The statement exceeded its deadline.
     #[error("statement {statement} took longer than it may")]
     Deadline {
@@ -52,6 +55,9 @@ impl DbError {
                 Self::Unavailable(error.into())
             }
             error if cause_of(&error).is_some_and(is_read_only) => Self::ReadOnly(error.into()),
+            error if cause_of(&error).is_some_and(is_storage_full) => {
+                Self::StorageFull(error.into())
+            }
             error if cause_of(&error).is_some_and(is_out_of_time) => Self::Deadline { statement },
             error => Self::Failed { statement, cause: error.into() },
         }
@@ -61,6 +67,13 @@ impl DbError {
     pub(super) fn is_unique_violation(&self) -> bool {
         let Self::Failed { cause, .. } = self else { return false };
         matches!(cause_of(cause), Some(sqlx::Error::Database(cause)) if cause.is_unique_violation())
+    }
+
+    /// True if the database accepts no further connection, and none of the pool was free in time.
+    pub(super) fn is_shortage(&self) -> bool {
+        let Self::Unavailable(cause) = self else { return false };
+        matches!(&**cause, DbErr::Conn(RuntimeErr::SqlxError(cause))
+            if matches!(**cause, sqlx::Error::PoolTimedOut))
     }
 
     /// The error of a failed connect or acquisition.
@@ -110,6 +123,19 @@ pub(super) fn is_read_only(cause: &sqlx::Error) -> bool {
     let sqlx::Error::Database(cause) = cause else { return false };
     // PostgreSQL's read_only_sql_transaction, and SQLITE_READONLY.
     matches!(cause.code().as_deref(), Some("25006" | "8"))
+}
+
+/// True if all connections that the database accepts are in use.
+pub(super) fn is_shortage(error: &sqlx::Error) -> bool {
+    // PostgreSQL's too_many_connections.
+    matches!(error, sqlx::Error::Database(error) if error.code().as_deref() == Some("53300"))
+}
+
+/// True if the database has no space left.
+fn is_storage_full(cause: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(cause) = cause else { return false };
+    // PostgreSQL's disk_full, and SQLITE_FULL.
+    matches!(cause.code().as_deref(), Some("53100" | "13"))
 }
 
 /// True if the database cancelled the statement because of its statement timeout or lock timeout.

@@ -42,6 +42,7 @@ mod pooled_connection;
 mod readiness;
 mod replicas;
 mod session;
+mod shortages;
 mod sql;
 mod start_lock;
 

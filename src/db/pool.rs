@@ -20,8 +20,9 @@ use super::DbError;
 use super::driver::ConnectionManager;
 use super::pooled_connection::{OpenTransaction, PooledConnection, ReleasePolicy};
 use super::query::Dialect;
+use super::shortages::{Shortages, WaitingLine};
 use crate::config::database::{
-    ACQUIRES_REMEMBERED, DatabaseSettings, DatabaseUrl, OVERFLOW_WARNING_INTERVAL,
+    ACQUIRES_REMEMBERED, DatabaseSettings, DatabaseUrl, POOL_WARNING_INTERVAL,
 };
 use crate::domain::lock::lock;
 
@@ -86,6 +87,9 @@ struct PoolState {
     connections: managed::Pool<ConnectionManager>,
     role: PoolRole,
     limits: PoolSize,
+    shortages: Arc<Shortages>,
+    /// Requests that wait because of a shortage of connections.
+    line: Arc<WaitingLine>,
     release: ReleasePolicy,
     /// SQLite's one writer. SQLite itself would let the others retry until one of them is lucky; here
     /// they wait in line.
@@ -114,8 +118,9 @@ impl Pool {
         url: &DatabaseUrl,
         role: PoolRole,
         limits: PoolSize,
+        shortages: Arc<Shortages>,
     ) -> Result<Self, DbError> {
-        let manager = ConnectionManager::new(database, url)?;
+        let manager = ConnectionManager::new(database, url, Arc::clone(&shortages))?;
         let is_sqlite = manager.dialect().is_sqlite();
         let maximum = usize::try_from(limits.size + limits.max_overflow).unwrap_or(usize::MAX);
         let connections = managed::Pool::builder(manager)
@@ -123,13 +128,17 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| DbError::unavailable(sqlx::Error::Configuration(error.into())))?;
+        let line = Arc::new(WaitingLine::default());
         let pool = Self(Arc::new(PoolState {
             connections,
             role,
             limits,
+            shortages,
+            line: Arc::clone(&line),
             release: ReleasePolicy {
                 pool_size: usize::try_from(limits.size).unwrap_or(usize::MAX),
                 response_timeout: database.deadline,
+                line,
             },
             writer: is_sqlite.then(|| Arc::new(Semaphore::new(1))),
             acquire_times: Mutex::default(),
@@ -165,15 +174,58 @@ impl Pool {
         Ok(connection)
     }
 
+    /// An idle connection, or a new one. Where the database accepts none, waits in line for a returned one.
     async fn get(
         &self,
         wait: Duration,
         connect_timeout: Duration,
     ) -> Result<PooledConnection, DbError> {
+        let started = Instant::now();
+        // Those in line are first.
+        if self.0.line.len() == 0
+            && let Some(connection) = self.get_or_connect(wait, connect_timeout).await?
+        {
+            return Ok(connection);
+        }
+        Box::pin(self.get_in_line(started, wait, connect_timeout)).await
+    }
+
+    async fn get_in_line(
+        &self,
+        started: Instant,
+        wait: Duration,
+        connect_timeout: Duration,
+    ) -> Result<PooledConnection, DbError> {
+        // While the pool has no connection, none can be returned.
+        let give_up_at = || {
+            let is_empty = self.0.connections.status().size == 0;
+            started + if is_empty { wait.min(connect_timeout) } else { wait }
+        };
+        if let Some(head) = self.0.line.enter(give_up_at()).await {
+            while Instant::now() < give_up_at() {
+                let wait = give_up_at().saturating_duration_since(Instant::now());
+                if let Some(connection) = self.get_or_connect(wait, connect_timeout).await? {
+                    return Ok(connection);
+                }
+                let until = self.0.shortages.connections.next_connect().min(give_up_at());
+                head.wait_for_release(until).await;
+            }
+        }
+        Err(DbError::unavailable(sqlx::Error::PoolTimedOut))
+    }
+
+    /// An idle connection, or a new one; `None` if there is none and the database accepts none.
+    async fn get_or_connect(
+        &self,
+        wait: Duration,
+        connect_timeout: Duration,
+    ) -> Result<Option<PooledConnection>, DbError> {
         let timeouts = Timeouts { wait: Some(wait), create: Some(connect_timeout), recycle: None };
-        let object = self.0.connections.timeout_get(&timeouts).await;
-        let object = object.map_err(|error| DbError::unavailable(acquire_error(error)))?;
-        Ok(PooledConnection::new(object, self.0.release))
+        match self.0.connections.timeout_get(&timeouts).await {
+            Ok(object) => Ok(Some(PooledConnection::new(object, self.0.release.clone()))),
+            Err(PoolError::Backend(sqlx::Error::PoolTimedOut)) => Ok(None),
+            Err(error) => Err(DbError::unavailable(acquire_error(error))),
+        }
     }
 
     /// Acquires a connection that responds to a ping. Connections that do not are closed.
@@ -217,9 +269,14 @@ impl Pool {
         self.0.connections.manager().dialect()
     }
 
+    /// Records that a statement failed because the database has no space left.
+    pub(super) fn record_full_storage(&self) {
+        self.0.shortages.storage.record_failure();
+    }
+
     /// Current figures.
     pub(super) fn stats(&self) -> PoolStats {
-        let PoolState { connections, role, limits, acquire_times, .. } = &*self.0;
+        let PoolState { connections, role, limits, line, acquire_times, .. } = &*self.0;
         let status = connections.status();
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let open = number(status.size);
@@ -231,7 +288,7 @@ impl Pool {
             checked_out: open - checked_in,
             overflow: open.saturating_sub(limits.size),
             max_overflow: limits.max_overflow,
-            waiting: status.waiting,
+            waiting: status.waiting + line.len(),
             acquire_p95: lock(acquire_times).p95(),
         }
     }
@@ -257,7 +314,7 @@ impl PoolState {
             return;
         }
         let mut logged_at = lock(&self.overflow_logged_at);
-        if logged_at.is_some_and(|logged| logged.elapsed() < OVERFLOW_WARNING_INTERVAL) {
+        if logged_at.is_some_and(|logged| logged.elapsed() < POOL_WARNING_INTERVAL) {
             return;
         }
         *logged_at = Some(Instant::now());

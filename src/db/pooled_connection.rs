@@ -3,6 +3,7 @@
 //! transaction back. A connection whose statement was cancelled is not used again, and holds its permit,
 //! until the response has come: the database executes the statement to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Object, Pool};
@@ -14,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::driver::{ConnectionManager, DriverConnection};
+use super::shortages::WaitingLine;
 
 /// A connection out of the pool. When dropped it is released to the pool, or closed if a transaction is
 /// open on it; first its outstanding response is received, if there is one.
@@ -27,12 +29,14 @@ pub(super) struct PooledConnection {
 }
 
 /// Settings for the release of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct ReleasePolicy {
     /// Idle connections that the pool retains.
     pub(super) pool_size: usize,
     /// Maximum wait for the response of a cancelled statement.
     pub(super) response_timeout: Duration,
+    /// Notified of each release.
+    pub(super) line: Arc<WaitingLine>,
 }
 
 /// The transaction that is open on a connection.
@@ -160,10 +164,10 @@ impl PooledConnection {
 impl Drop for PooledConnection {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
-        let (transaction, release) = (self.transaction.take(), self.release);
+        let (transaction, release) = (self.transaction.take(), &self.release);
         match Handle::try_current() {
             Ok(runtime) if self.is_busy => {
-                runtime.spawn(release_when_idle(object, transaction, release));
+                runtime.spawn(release_when_idle(object, transaction, release.clone()));
             }
             _ if self.is_busy || transaction.is_some() => drop(Object::take(object)),
             _ => release_to_pool(object, release),
@@ -180,7 +184,7 @@ async fn release_when_idle(
 ) {
     let response = timeout(release.response_timeout, object.ping()).await;
     if transaction.is_none() && matches!(response, Ok(Ok(()))) {
-        release_to_pool(object, release);
+        release_to_pool(object, &release);
     } else {
         drop(Object::take(object));
     }
@@ -188,9 +192,10 @@ async fn release_when_idle(
     drop(transaction);
 }
 
-fn release_to_pool(object: Object<ConnectionManager>, release: ReleasePolicy) {
+fn release_to_pool(object: Object<ConnectionManager>, release: &ReleasePolicy) {
     let pool = Object::pool(&object);
     drop(object);
+    release.line.notify_release();
     if let Some(pool) = pool {
         close_surplus(&pool, release.pool_size);
     }

@@ -116,7 +116,7 @@ impl Replicas {
         }
         let mut all = Vec::with_capacity(database.replicas.urls.len());
         for url in &database.replicas.urls {
-            let pool = Pool::open(database, url, PoolRole::Replica, limits).await?;
+            let pool = Pool::open(database, url, PoolRole::Replica, limits, Arc::default()).await?;
             all.push(Replica { pool, url: url.clone(), state: Mutex::default() });
         }
         let probe = |url: &DatabaseUrl, role| Probe::new(url, role, database.deadline);

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     Timeout,
     /// Database or password hashing unavailable or overloaded.
     ServiceUnavailable,
+    /// The database has no space left. Nothing was written.
+    StorageFull,
     /// Unexpected failure; the cause is in the log alone.
     InternalServerError,
 }

@@ -146,6 +146,7 @@ impl ApiError {
                 ErrorCode::ServiceUnavailable
             }
             Self::Database(DbError::Deadline { .. }) => ErrorCode::Timeout,
+            Self::Database(DbError::StorageFull(_)) => ErrorCode::StorageFull,
             Self::Secret(_)
             | Self::Database(
                 DbError::Failed { .. }
@@ -162,6 +163,7 @@ impl ApiError {
             Self::Database(DbError::Unavailable(_)) => "the database cannot be reached".to_owned(),
             Self::Database(DbError::ReadOnly(_)) => "the database is read-only".to_owned(),
             Self::Database(DbError::Deadline { .. }) => "the database took too long".to_owned(),
+            Self::Database(DbError::StorageFull(_)) => "the database has no space left".to_owned(),
             Self::Secret(_) | Self::Database(_) => "something went wrong on our side".to_owned(),
             Self::BadInput { .. }
             | Self::PageSizeExceeded { .. }

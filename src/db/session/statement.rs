@@ -133,7 +133,11 @@ impl Execution<'_> {
             }
             _ => *slot = Some(connection),
         }
-        result.map_err(|error| DbError::of_driver(name, error))
+        result.map_err(|error| DbError::of_driver(name, error)).inspect_err(|error| {
+            if matches!(error, DbError::StorageFull(_)) {
+                self.pool.record_full_storage();
+            }
+        })
     }
 
     async fn run_on(

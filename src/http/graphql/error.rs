@@ -199,7 +199,10 @@ impl From<ApiError> for HttpError {
             }
             ApiError::Busy
             | ApiError::Database(
-                DbError::Unavailable(_) | DbError::ReadOnly(_) | DbError::Deadline { .. },
+                DbError::Unavailable(_)
+                | DbError::ReadOnly(_)
+                | DbError::StorageFull(_)
+                | DbError::Deadline { .. },
             ) => Self::of_api(&error, StatusCode::SERVICE_UNAVAILABLE),
             ApiError::Secret(_) | ApiError::Database(_) => {
                 Self::of_api(&error, StatusCode::INTERNAL_SERVER_ERROR)

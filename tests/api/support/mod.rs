@@ -5,6 +5,8 @@ pub mod fixtures;
 pub mod mutations;
 pub mod page_walks;
 pub mod postgres_cluster;
+pub mod program;
 pub mod redis_server;
+pub mod small_disk;
 pub mod tables;
 pub mod world;
