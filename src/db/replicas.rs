@@ -19,8 +19,9 @@ use sea_orm::sqlx::{self, ConnectOptions, Row};
 use tokio::time::timeout;
 
 use super::DbError;
+use super::error::{is_lost_connection, is_shortage};
 use super::pool::{Pool, PoolRole, PoolSize, PoolStats};
-use crate::config::database::{DatabaseSettings, DatabaseUrl, ReplicaSettings};
+use crate::config::database::{CONNECT_BACKOFF, DatabaseSettings, DatabaseUrl, ReplicaSettings};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 
@@ -248,7 +249,7 @@ impl Replicas {
     }
 
     /// Applies the results of a health check that began at `checked_at`.
-    fn apply(&self, checked_at: Instant, primary: Option<WalPosition>, replicas: &[ProbeResult]) {
+    fn apply(&self, checked_at: Instant, primary: &ProbeResult, replicas: &[ProbeResult]) {
         let mut known = lock(&self.primary);
         known.record(checked_at, primary);
         for (replica, result) in self.all.iter().zip(replicas) {
@@ -259,17 +260,23 @@ impl Replicas {
 }
 
 impl PrimaryState {
-    fn record(&mut self, checked_at: Instant, position: Option<WalPosition>) {
-        if self.is_down != position.is_none() {
-            self.is_down = position.is_none();
-            if self.is_down {
-                tracing::warn!("the primary database does not respond; reads go on from replicas");
-            } else {
-                tracing::info!("the primary database responds again");
+    fn record(&mut self, checked_at: Instant, result: &ProbeResult) {
+        match result {
+            Ok(position) => {
+                if std::mem::take(&mut self.is_down) {
+                    tracing::info!("the primary database responds again");
+                }
+                self.positions.push_back((checked_at, *position));
             }
-        }
-        if let Some(position) = position {
-            self.positions.push_back((checked_at, position));
+            Err(ProbeFailure::NoFreeConnection) => {}
+            Err(ProbeFailure::Unhealthy(reason)) => {
+                if !std::mem::replace(&mut self.is_down, true) {
+                    tracing::warn!(
+                        reason,
+                        "the primary database does not respond; reads go on from replicas"
+                    );
+                }
+            }
         }
     }
 
@@ -303,7 +310,12 @@ impl Replica {
             (Some(_), None) => None,
             (None, _) => Some(Duration::ZERO),
         };
-        let is_healthy = replayed.is_some() && lag.is_some_and(|lag| lag <= max_lag);
+        let responds = match result {
+            Ok(_) => true,
+            Err(ProbeFailure::NoFreeConnection) => state.is_healthy,
+            Err(ProbeFailure::Unhealthy(_)) => false,
+        };
+        let is_healthy = responds && lag.is_some_and(|lag| lag <= max_lag);
         if is_healthy == state.is_healthy {
             return;
         }
@@ -311,14 +323,41 @@ impl Replica {
         let url = &self.url;
         match result {
             _ if is_healthy => tracing::info!(%url, "a replica is healthy and serves reads"),
-            Err(reason) => tracing::warn!(%url, reason, "a replica is unhealthy and excluded"),
-            Ok(_) => tracing::warn!(%url, ?lag, "a replica lags and is excluded"),
+            Err(ProbeFailure::Unhealthy(reason)) => {
+                tracing::warn!(%url, reason, "a replica is unhealthy and excluded");
+            }
+            Ok(_) | Err(ProbeFailure::NoFreeConnection) => {
+                tracing::warn!(%url, ?lag, "a replica lags and is excluded");
+            }
         }
     }
 }
 
 /// Position of a database, or the reason why it is unknown.
-type ProbeResult = Result<WalPosition, String>;
+type ProbeResult = Result<WalPosition, ProbeFailure>;
+
+enum ProbeFailure {
+    /// The database has no connection left for the probe. Those of the pool may be fine.
+    NoFreeConnection,
+    /// The database does not respond, or has the wrong role.
+    Unhealthy(String),
+}
+
+impl ProbeFailure {
+    fn unhealthy(reason: &str) -> Self {
+        Self::Unhealthy(reason.to_owned())
+    }
+}
+
+impl From<sqlx::Error> for ProbeFailure {
+    fn from(error: sqlx::Error) -> Self {
+        if is_shortage(&error) {
+            Self::NoFreeConnection
+        } else {
+            Self::Unhealthy(error.to_string())
+        }
+    }
+}
 
 /// Checks the health of all databases, on connections beside their pools: a busy pool is not an
 /// unhealthy database.
@@ -350,7 +389,7 @@ impl HealthChecker {
         let primary = self.primary.run().await;
         let results = self.replicas.iter_mut().map(Probe::run);
         let results = futures_util::future::join_all(results).await;
-        replicas.apply(checked_at, primary.ok(), &results);
+        replicas.apply(checked_at, &primary, &results);
     }
 }
 
@@ -361,28 +400,48 @@ impl Probe {
     }
 
     async fn run(&mut self) -> ProbeResult {
-        let (position, in_recovery) = match timeout(self.timeout, self.query()).await {
-            Err(_) => return Err("no response in time".to_owned()),
-            Ok(Err(error)) => return Err(error.to_string()),
-            Ok(Ok(row)) => row,
+        let Ok(queried) = timeout(self.timeout, self.query()).await else {
+            return Err(ProbeFailure::unhealthy("no response in time"));
         };
+        let (position, in_recovery) = queried?;
         match self.role {
-            PoolRole::Primary if in_recovery => return Err("it is itself a replica".to_owned()),
-            PoolRole::Replica if !in_recovery => return Err("it is not a replica".to_owned()),
+            PoolRole::Primary if in_recovery => {
+                return Err(ProbeFailure::unhealthy("it is itself a replica"));
+            }
+            PoolRole::Replica if !in_recovery => {
+                return Err(ProbeFailure::unhealthy("it is not a replica"));
+            }
             PoolRole::Primary | PoolRole::Replica => {}
         }
         let position = position.as_deref().and_then(WalPosition::parse_lsn);
-        position.ok_or_else(|| "it has replayed nothing yet".to_owned())
+        position.ok_or_else(|| ProbeFailure::unhealthy("it has replayed nothing yet"))
     }
 
+    /// Position and recovery state. A lost connection says nothing about the database: it is replaced at once, and
+    /// only a failed connect counts. Otherwise readers would miss their own writes until the next check, because
+    /// those who wrote lately are sent to a replica when the primary is down.
     async fn query(&mut self) -> Result<(Option<String>, bool), sqlx::Error> {
+        loop {
+            let connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.options.connect().await?,
+            };
+            match self.query_on(connection).await {
+                Err(error) if is_lost_connection(&error) => {
+                    tokio::time::sleep(CONNECT_BACKOFF).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn query_on(
+        &mut self,
+        mut connection: PgConnection,
+    ) -> Result<(Option<String>, bool), sqlx::Error> {
         let sql = match self.role {
             PoolRole::Primary => "SELECT pg_current_wal_lsn()::text, pg_is_in_recovery()",
             PoolRole::Replica => "SELECT pg_last_wal_replay_lsn()::text, pg_is_in_recovery()",
-        };
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.options.connect().await?,
         };
         let row = sqlx::query(sql).fetch_one(&mut connection).await?;
         self.connection = Some(connection);

@@ -1,6 +1,7 @@
 //! Read replicas, with real ones: routing of requests to the databases, and the effects when one of them
 //! lags, dies or comes back.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -191,6 +192,52 @@ async fn nobody_misses_what_they_have_written() {
     }
     let strange = world.query_with_token(FEED, "no token of ours").await;
     assert_eq!(strange.body.get("errors"), None, "{}", strange.text);
+}
+
+/// The loss of a connection says nothing about the primary, which then serves those who wrote lately.
+#[tokio::test]
+async fn nobody_misses_what_they_have_written_when_a_connection_of_the_health_checks_ends() {
+    const ROUNDS: u32 = 20;
+    // The text of the health check, and of no other statement.
+    const END: &str =
+        "SELECT count(pg_terminate_backend(pid, 60000)) AS number FROM pg_stat_activity
+        WHERE query LIKE 'SELECT pg_%_lsn()::text, pg_is_in_recovery()'";
+    let test = "nobody_misses_what_they_have_written_when_a_connection_of_the_health_checks_ends";
+    // The replica is an hour behind, and a check that failed holds for 200 ms.
+    let flags =
+        ["--replica-max-lag-ms=86400000", "--replica-check-ms=200", "--daily-readings=65535"];
+    let Some(world) = World::start(test, None, &flags).await else { return };
+    world.pause(true).await;
+    let own = "{ viewer { readings(first: 1) { nodes { question } } } }";
+    let has_ended = Cell::new(false);
+    let reader = async {
+        let mut number = 0;
+        while !has_ended.get() {
+            let question = format!("mine {number}");
+            assert_eq!(world.create(id("ada"), &question).await.body.get("errors"), None);
+            for _ in 0..5 {
+                let seen = world.app.data_as(id("ada"), own).await;
+                assert_eq!(seen["viewer"]["readings"]["nodes"][0]["question"], question.as_str());
+            }
+            number += 1;
+        }
+    };
+    let end_connections = async {
+        let primary = Access::open(&world.primary.database()).await;
+        let standby = Access::open(&world.standby.database()).await;
+        for _ in 0..ROUNDS {
+            for database in [&primary, &standby] {
+                while database.number(END).await == 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+        has_ended.set(true);
+        primary.close().await;
+        standby.close().await;
+    };
+    futures_util::join!(reader, end_connections);
+    world.pause(false).await;
 }
 
 #[tokio::test]
