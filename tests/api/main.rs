@@ -58,6 +58,7 @@ mod tcp_connections;
 mod cache_coherence;
 mod catalogue;
 mod multi_server;
+mod redis_versions;
 mod request_memo;
 mod response_cache;
 mod value_cache;

@@ -20,7 +20,8 @@ use crate::support::app::{
 };
 use crate::support::fixtures::{card_id, id, reading, rows, spread_id, user, user_id};
 use crate::support::mutations::{USER_ERRORS, payload};
-use crate::support::redis_server::{CuttableProxy, RedisServer, has_redis};
+use crate::support::postgres_cluster::free_port;
+use crate::support::redis_server::{CuttableProxy, RedisServer, has_redis, programs};
 
 const STATS: &str = "{ viewer { stats { totalReadings } } }";
 
@@ -357,6 +358,49 @@ on_both_databases! {
             for server in 0..3 {
                 world.wait_until_cached(server).await;
                 assert_eq!(world.total(server, "ada").await, total, "{way}");
+            }
+        }
+    }
+
+    /// Of one that cannot be reached, with the data that it had, and of another one, with that one's data.
+    async fn a_redis_that_became_a_replica_is_bypassed_until_it_is_a_primary_again(engine: Engine) {
+        if !has_redis("became_a_replica") {
+            return;
+        }
+        for program in programs() {
+            let redis = RedisServer::start_program(program.clone()).await;
+            let primary = RedisServer::start_program(program).await;
+            let world = World::start(engine, &[(); 3].map(|()| Some(redis.url()))).await;
+            let mut total = 1;
+            let (nobody, another) = (free_port().to_string(), primary.port().to_string());
+            for of in [&nobody, &another] {
+                for server in 0..3 {
+                    assert_eq!(world.total(server, "ada").await, total);
+                }
+                assert!(is_cached(&world.query(0, "ada").await));
+                redis.run::<()>(&["REPLICAOF", "127.0.0.1", of]).await;
+                for writer in 0..3 {
+                    world.create_reading(writer, "ada").await;
+                    total += 1;
+                    assert_eq!(world.total(writer, "ada").await, total, "{of}");
+                    world.wait_out_staleness().await;
+                    for server in 0..3 {
+                        assert_eq!(world.total(server, "ada").await, total, "{of}");
+                    }
+                }
+                assert!(!is_cached(&world.query(0, "ada").await));
+                redis.run::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+                for server in 0..3 {
+                    world.wait_until_cached(server).await;
+                    assert_eq!(world.total(server, "ada").await, total, "{of}");
+                }
+                // Shared again.
+                world.create_reading(0, "ada").await;
+                total += 1;
+                for server in 0..3 {
+                    world.wait_out_staleness().await;
+                    assert_eq!(world.total(server, "ada").await, total, "{of}");
+                }
             }
         }
     }

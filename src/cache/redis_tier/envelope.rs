@@ -37,9 +37,9 @@ pub fn decode<V: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<(EnvelopeHea
 #[derive(Debug)]
 pub struct RedisLookup {
     /// Tokens of the key's prefixes, under which a new value is stored.
-    pub(super) tokens: String,
+    pub tokens: String,
     /// The bytes at the key.
-    pub(super) bytes: Option<Vec<u8>>,
+    pub bytes: Option<Vec<u8>>,
 }
 
 impl RedisLookup {

@@ -19,7 +19,7 @@ use rand::RngExt;
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, FromRedisValue, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, RedisError, RedisResult, Value, cmd, pipe,
+    ProtocolVersion, PushInfo, RedisError, RedisResult, ServerErrorKind, Value, cmd, pipe,
 };
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -101,7 +101,7 @@ impl RedisTier {
     ///
     /// # Errors
     ///
-    /// Redis cannot be reached, is older than version 6, or rejects a command.
+    /// Redis cannot be reached, is older than version 6, is a replica, or rejects a command.
     pub async fn connect(&self) -> Result<UnboundedReceiver<PeerEvent>, RedisError> {
         let info = self.url.expose().into_connection_info()?;
         let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
@@ -122,6 +122,13 @@ impl RedisTier {
         let run = run.filter(|run| !run.is_empty()).ok_or_else(|| {
             RedisError::from((ErrorKind::UnexpectedReturnType, "INFO has no run_id"))
         })?;
+        let info: String = cmd("INFO").arg("replication").query_async(&mut multiplexed).await?;
+        if !info.lines().any(|line| line == "role:master") {
+            return Err(RedisError::from((
+                ErrorKind::Client,
+                "it is a replica, which takes no writes",
+            )));
+        }
         multiplexed.subscribe(self.channel()).await?;
         let namespace = format!("{}:{FORMAT}:{run}", self.prefix).into();
         self.failures.store(0, Ordering::Relaxed);
@@ -197,7 +204,9 @@ impl RedisTier {
         let _: Option<()> = self.run(&connection, &mut set).await;
     }
 
-    /// Purges Redis for the events of a write and publishes them to the other servers, both or neither.
+    /// Purges Redis for the events of a write, then publishes them to the other servers: who receives them finds Redis
+    /// purged. Not in one transaction: up to version 7.0 Redis inserts the message, which this subscribed connection
+    /// receives too, into the reply of EXEC, and the reply that is left over answers the next command.
     ///
     /// # Errors
     ///
@@ -209,9 +218,9 @@ impl RedisTier {
     ) -> Result<(), RedisUnavailable> {
         let connection = self.connection().ok_or(RedisUnavailable)?;
         let message = PeerMessage::Invalidated { entry_id, events: events.to_vec() };
-        let mut transaction = purge_transaction(&connection.namespace, events);
-        transaction.publish(self.channel(), self.encode_message(message)?).ignore();
-        self.run(&connection, &mut transaction).await.ok_or(RedisUnavailable)
+        let mut commands = purge_command(&connection.namespace, events);
+        commands.publish(self.channel(), self.encode_message(message)?).ignore();
+        self.run(&connection, &mut commands).await.ok_or(RedisUnavailable)
     }
 
     /// Publishes the clients that wrote something, so that other servers read the primary for them for a
@@ -240,11 +249,11 @@ impl RedisTier {
     /// Redis is not available. The purge may have been executed or not.
     pub async fn purge(&self, events: &[InvalidationEvent]) -> Result<(), RedisUnavailable> {
         let connection = self.connection().ok_or(RedisUnavailable)?;
-        let mut transaction = purge_transaction(&connection.namespace, events);
-        if transaction.cmd_iter().next().is_none() {
+        let mut commands = purge_command(&connection.namespace, events);
+        if commands.cmd_iter().next().is_none() {
             return Ok(());
         }
-        self.run(&connection, &mut transaction).await.ok_or(RedisUnavailable)
+        self.run(&connection, &mut commands).await.ok_or(RedisUnavailable)
     }
 
     /// Outbox position up to which invalidations were applied to this Redis; `None` if it is unknown.
@@ -307,7 +316,9 @@ impl RedisTier {
     }
 
     fn record_failure(&self, connection: &Connection, error: &RedisError) {
-        let is_lost = error.is_connection_dropped() || error.is_unrecoverable_error();
+        let is_lost = error.is_connection_dropped()
+            || error.is_unrecoverable_error()
+            || takes_no_writes(error);
         if !is_lost && !error.is_timeout() && !error.is_io_error() {
             // Redis replied, with an error.
             tracing::warn!(%error, "Redis rejected a command");
@@ -329,14 +340,26 @@ impl RedisTier {
     }
 }
 
-/// Deletes the tokens of everything that the events invalidate, atomically.
-fn purge_transaction(namespace: &str, events: &[InvalidationEvent]) -> Pipeline {
-    let mut transaction = pipe();
-    transaction.atomic();
-    for pattern in events.iter().flat_map(InvalidationEvent::key_patterns) {
-        transaction.del(purged_token_key(namespace, &pattern)).ignore();
+/// True if Redis became a replica, or loads its data. It holds values that no purge reaches, until it is connected
+/// again as the primary that it is then.
+fn takes_no_writes(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown | ServerErrorKind::BusyLoading
+        )
+    )
+}
+
+/// Deletes the tokens of everything that the events invalidate, atomically by one command. Empty if that is nothing.
+fn purge_command(namespace: &str, events: &[InvalidationEvent]) -> Pipeline {
+    let patterns = events.iter().flat_map(InvalidationEvent::key_patterns);
+    let keys: Vec<_> = patterns.map(|pattern| purged_token_key(namespace, &pattern)).collect();
+    let mut commands = pipe();
+    if !keys.is_empty() {
+        commands.del(keys).ignore();
     }
-    transaction
+    commands
 }
 
 /// Redis key of a value. All Redis keys have one hash tag, so that they share a slot in a cluster.
@@ -378,6 +401,17 @@ fn token_of(value: Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn purge_is_one_command_and_no_transaction() {
+        let events = [InvalidationEvent::Everything, InvalidationEvent::CountersFolded];
+        let mut commands = purge_command("n", &events);
+        commands.publish("channel", "message").ignore();
+        let packed = String::from_utf8(commands.get_packed_pipeline()).expect("text");
+        let names: Vec<&str> =
+            packed.lines().filter(|line| matches!(*line, "DEL" | "PUBLISH" | "MULTI")).collect();
+        assert_eq!(names, ["DEL", "PUBLISH"], "{packed}");
+    }
 
     #[test]
     fn purge_deletes_the_token_of_a_prefix_of_each_matching_key() {

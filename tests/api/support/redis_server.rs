@@ -2,7 +2,8 @@
 //! [`CuttableProxy`] to it.
 //!
 //! `TEST_REDIS_SERVER` is the program, as `scripts/test` sets it. Where it is not set, tests that need it
-//! are skipped with a note.
+//! are skipped with a note. `TEST_REDIS_SERVERS` names programs of several versions, for tests of what differs
+//! between them.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -23,6 +24,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running Redis, whose process and files go with it.
 pub struct RedisServer {
+    program: PathBuf,
     folder: TempDir,
     port: u16,
     /// `None` while it is stopped.
@@ -31,6 +33,15 @@ pub struct RedisServer {
 
 fn program() -> Option<PathBuf> {
     std::env::var_os("TEST_REDIS_SERVER").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Programs of several versions, separated by colons in `TEST_REDIS_SERVERS`; by default the one program.
+pub fn programs() -> Vec<PathBuf> {
+    let several = std::env::var_os("TEST_REDIS_SERVERS").filter(|paths| !paths.is_empty());
+    several.map_or_else(
+        || program().into_iter().collect(),
+        |paths| std::env::split_paths(&paths).collect(),
+    )
 }
 
 /// Availability of Redis; reports a skipped test otherwise.
@@ -44,8 +55,13 @@ pub fn has_redis(test: &str) -> bool {
 
 impl RedisServer {
     pub async fn start() -> Self {
+        Self::start_program(program().expect("checked before")).await
+    }
+
+    /// A server of that version.
+    pub async fn start_program(program: PathBuf) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let mut redis = Self { folder, port: 0, process: None };
+        let mut redis = Self { program, folder, port: 0, process: None };
         loop {
             redis.port = free_port();
             if redis.try_start().await {
@@ -61,7 +77,7 @@ impl RedisServer {
 
     async fn try_start(&mut self) -> bool {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program().expect("checked before"));
+        command.args(["--pdeathsig", "KILL"]).arg(&self.program);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.arg("--dir").arg(self.folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -85,6 +101,10 @@ impl RedisServer {
     /// Its address.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     async fn connect(&self) -> Option<MultiplexedConnection> {
