@@ -57,6 +57,7 @@ mod tcp_connections;
 // Caches.
 mod cache_coherence;
 mod catalogue;
+mod clock_jumps;
 mod multi_server;
 mod redis_versions;
 mod request_memo;
@@ -78,8 +79,10 @@ mod online_migrations;
 mod query_plans;
 mod readiness;
 mod replicas;
+mod server_kills;
 mod shutdown;
 mod slow_queries;
+mod soak;
 mod statement_counts;
 mod transactions;
 

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod fixtures;
+pub mod load;
 pub mod mutations;
 pub mod page_walks;
 pub mod postgres_cluster;
