@@ -90,50 +90,62 @@ pub const SURCHARGES: [Surcharge<'static>; 19] = [
 
 /// Fields of queries that execute SQL statements. A test compares them with the statements of generated
 /// queries.
-pub const STATEMENTS: [StatementCount<'static>; 37] = [
-    statement("Query", "viewer", "user_by_id"),
-    statement("Query", "admin", "user_by_id"),
+pub const STATEMENTS: [StatementCount<'static>; 46] = [
+    of_viewer("Query", "viewer"),
+    of_viewer("Query", "admin"),
     statement("Query", "user", "user_by_username"),
     statement("Query", "reading", "reading_by_id"),
-    statement("Query", "publicReadings", "readings_page_public"),
-    statement("Query", "publicStats", "public_counts"),
+    own_statement("Query", "publicReadings"),
+    own_statement("Query", "publicStats"),
     statement("Query", "popularSpreads", "spread_stats_by_spread_id"),
     statement("Query", "recommendedSpreads", "spread_stats_by_spread_id"),
     statement("Query", "spreads", "spread_stats_by_spread_id"),
-    // Their order by draws.
+    // The role of the viewer.
     StatementCount {
-        when: When::Argument("orderBy"),
-        ..statement("Query", "cards", "card_stats_by_card_id")
+        when: When::InputFlag { argument: "filter", field: "includeInactive" },
+        ..of_viewer("Query", "spreads")
     },
-    statement("Query", "sharedReading", "shared_reading"),
+    // Link, reading and author.
+    statements_of("Query", "sharedReading", "shared_reading", 3),
+    statement("SharedReadingContent", "cards", "drawn_cards_by_reading_id"),
     // One for each kind of id: user, reading, category, share link.
     statements_of("Query", "nodes", "nodes", 4),
     statement("Query", "node", "nodes"),
-    statement("Admin", "databaseHealth", "health"),
-    statement("Admin", "users", "admin_users_page"),
+    own_statement("Admin", "databaseHealth"),
+    own_statement("Admin", "users"),
+    StatementCount { parents: Parents::Each, ..own_statement("SlowQuery", "plan") },
     statement("Card", "drawCount", "card_stats_by_card_id"),
     statement("Spread", "usageCount", "spread_stats_by_spread_id"),
     statement("Spread", "meanRating", "spread_stats_by_spread_id"),
     statement("Reading", "user", "user_by_id"),
-    statement("Reading", "cards", "drawn_cards_by_reading_id"),
+    // With and without texts, by the selected fields.
+    own_statement("Reading", "cards"),
     statement("Reading", "category", "category_by_id"),
     statement("Reading", "shareLinks", "open_shares_by_reading_id"),
     statement("Category", "readingCount", "reading_count_by_category_id"),
     statement("User", "readings", "readings_page_by_user_id"),
     statement("User", "readingQuota", "usage_today_by_user_id"),
     statement("User", "categories", "categories_by_user_id"),
-    statement("User", "tags", "tags_by_user_id"),
+    own_statement("User", "tags"),
+    // The role of the viewer, if it is another user.
+    of_viewer("User", "email"),
+    of_viewer("User", "isAdmin"),
+    of_viewer("User", "isPremium"),
+    of_viewer("User", "karmaScore"),
+    of_viewer("User", "preferredVoice"),
+    of_viewer("User", "stats"),
+    of_viewer("User", "analytics"),
     // Groups of readings, and days with their draws.
     statements_of("User", "stats", "user_stats_by_user_id", 2),
-    chart("summary", "reading_groups"),
-    chart("frequency", "readings_by_date"),
-    chart("spreads", "readings_by_spread_type"),
-    chart("voices", "readings_by_voice"),
-    chart("karma", "readings_by_karma"),
-    chart("satisfaction", "readings_by_rating"),
-    chart("patterns", "reading_patterns"),
-    chart("topCards", "user_cards"),
-    chart("comparison", "readings_before_and_since"),
+    chart("summary"),
+    chart("frequency"),
+    chart("spreads"),
+    chart("voices"),
+    chart("karma"),
+    chart("satisfaction"),
+    chart("patterns"),
+    chart("topCards"),
+    chart("comparison"),
 ];
 
 const fn statement(
@@ -144,8 +156,13 @@ const fn statement(
     statements_of(type_name, field, source, 1)
 }
 
-const fn chart(field: &'static str, source: &'static str) -> StatementCount<'static> {
-    StatementCount { parents: Parents::Each, ..statement("Analytics", field, source) }
+/// The row of the viewer.
+const fn of_viewer(type_name: &'static str, field: &'static str) -> StatementCount<'static> {
+    StatementCount { parents: Parents::Viewer, ..own_statement(type_name, field) }
+}
+
+const fn chart(field: &'static str) -> StatementCount<'static> {
+    StatementCount { parents: Parents::Each, ..own_statement("Analytics", field) }
 }
 
 const fn statements_of(
@@ -154,13 +171,18 @@ const fn statements_of(
     source: &'static str,
     statements: u64,
 ) -> StatementCount<'static> {
+    StatementCount { source: Some(source), statements, ..own_statement(type_name, field) }
+}
+
+/// A statement that no other field shares, nor the same field with another response key.
+const fn own_statement(type_name: &'static str, field: &'static str) -> StatementCount<'static> {
     StatementCount {
         type_name,
         field,
-        source,
+        source: None,
         when: When::Always,
         parents: Parents::All,
-        statements,
+        statements: 1,
     }
 }
 

@@ -13,7 +13,7 @@ use async_graphql_value::Value as Literal;
 
 use super::super::pagination::COUNT_FIELDS;
 use super::cost_table::{
-    Bound, CostTable, FieldCost, Items, Parents, Statements, TypeCosts, When, is_connection,
+    Bound, CostTable, FieldCost, Items, Parents, TypeCosts, When, is_connection,
 };
 use super::document::CheckedOperation;
 use super::refusal::{Refusal, saturated};
@@ -85,7 +85,8 @@ impl<'a> CheckedOperation<'a> {
         let set = &self.definition.selection_set.node;
         let share = estimate.selection_set(set, table.root(self.kind()));
         let Amount { points, values, statements } = share.fixed;
-        let statements = statements.saturating_add(share.statements);
+        let shared = share.statements.saturating_add(share.viewer_statements);
+        let statements = statements.saturating_add(shared);
         let points = points.saturating_add(statements.saturating_mul(STATEMENT_COST));
         Cost { points, values, statements, work: estimate.work }
     }
@@ -126,6 +127,8 @@ struct Share {
     has_count: bool,
     /// SQL statements that load for all items of a list at once.
     statements: u64,
+    /// SQL statements about the viewer, for the whole operation.
+    viewer_statements: u64,
 }
 
 impl Share {
@@ -134,6 +137,7 @@ impl Share {
         self.for_each_item.add(other.for_each_item);
         self.has_count |= other.has_count;
         self.statements = self.statements.saturating_add(other.statements);
+        self.viewer_statements = self.viewer_statements.max(other.viewer_statements);
     }
 }
 
@@ -162,15 +166,7 @@ impl<'a, 't> Estimate<'a, 't> {
             let found = match &selection.node {
                 Selection::Field(field) => {
                     let mut found = self.field(&field.node, parent);
-                    match self.statements(&field.node, parent, &mut sources) {
-                        Some(Statements { parents: Parents::All, count, .. }) => {
-                            found.statements += count;
-                        }
-                        Some(Statements { parents: Parents::Each, count, .. }) => {
-                            found.fixed.statements += count;
-                        }
-                        None => {}
-                    }
+                    self.add_statements(&field.node, parent, &mut sources, &mut found);
                     found
                 }
                 Selection::InlineFragment(inline) => {
@@ -223,6 +219,7 @@ impl<'a, 't> Estimate<'a, 't> {
         share.fixed.points = share.fixed.points.saturating_add(surcharge);
         share.has_count = COUNT_FIELDS.contains(&field.name.node.as_str());
         share.statements = inner.statements;
+        share.viewer_statements = inner.viewer_statements;
         match cost.items {
             Items::One => share.fixed.add(each),
             Items::Bounded { bound, default } => {
@@ -238,24 +235,31 @@ impl<'a, 't> Estimate<'a, 't> {
         paid.map(|(_, points)| points).sum()
     }
 
-    /// Statements of a field itself. Without arguments, fields of one selection set share what they load.
-    fn statements(
+    /// Adds the statements of a field itself. Without arguments, fields of one selection set share what they load.
+    fn add_statements(
         &self,
         field: &Field,
         parent: Option<&'t TypeCosts>,
         sources: &mut Vec<&'static str>,
-    ) -> Option<Statements> {
-        let statements = parent?.get(field.name.node.as_str())?.statements?;
-        if !self.holds(statements.when, field, false) {
-            return None;
-        }
-        if field.arguments.is_empty() {
-            if sources.contains(&statements.source) {
-                return None;
+        share: &mut Share,
+    ) {
+        let cost = parent.and_then(|fields| fields.get(field.name.node.as_str()));
+        for statements in cost.map(|cost| cost.statements.as_slice()).unwrap_or_default() {
+            if !self.holds(statements.when, field, false) {
+                continue;
             }
-            sources.push(statements.source);
+            if let Some(source) = statements.source.filter(|_| field.arguments.is_empty()) {
+                if sources.contains(&source) {
+                    continue;
+                }
+                sources.push(source);
+            }
+            match statements.parents {
+                Parents::All => share.statements += statements.count,
+                Parents::Each => share.fixed.statements += statements.count,
+                Parents::Viewer => share.viewer_statements = statements.count,
+            }
         }
-        Some(statements)
     }
 
     fn holds(&self, condition: When, field: &Field, has_count: bool) -> bool {
@@ -265,6 +269,7 @@ impl<'a, 't> Estimate<'a, 't> {
             When::Argument(argument) => self.is_given(field, argument),
             When::CountOf(arguments) => has_count && arguments.iter().any(is_given),
             When::Count => has_count,
+            When::InputFlag { argument, field: flag } => self.is_set(field, argument, flag),
         }
     }
 
@@ -276,6 +281,24 @@ impl<'a, 't> Estimate<'a, 't> {
                 self.variables.get(name).is_some_and(|given| *given.value != Constant::Null)
             }
             Some(_) => true,
+        }
+    }
+
+    /// True if a boolean field of an input argument is true.
+    fn is_set(&self, field: &Field, argument: &str, flag: &str) -> bool {
+        let value_of = |name| self.variables.get(name).map(|variable| variable.value);
+        let is_true = |value: &Constant| *value == Constant::Boolean(true);
+        match field.get_argument(argument).map(|value| &value.node) {
+            Some(Literal::Object(fields)) => match fields.get(flag) {
+                Some(Literal::Variable(name)) => value_of(name).is_some_and(is_true),
+                Some(value) => *value == Literal::Boolean(true),
+                None => false,
+            },
+            Some(Literal::Variable(name)) => match value_of(name) {
+                Some(Constant::Object(fields)) => fields.get(flag).is_some_and(is_true),
+                _ => false,
+            },
+            _ => false,
         }
     }
 

@@ -66,6 +66,13 @@ pub enum When {
     CountOf(&'static [&'static str]),
     /// `totalCount` is selected, whatever the arguments.
     Count,
+    /// A boolean field of an input argument is true.
+    InputFlag {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Name of the field.
+        field: &'static str,
+    },
 }
 
 /// SQL statements of a field without cached values.
@@ -75,8 +82,8 @@ pub struct StatementCount<'a> {
     pub type_name: &'a str,
     /// Name of the field.
     pub field: &'a str,
-    /// Name of the loaded data. Fields of a selection set with the same source are counted once.
-    pub source: &'static str,
+    /// Name of the loaded data, which fields of a selection set share; none if each field loads its own.
+    pub source: Option<&'static str>,
     /// Uses of the field that need the statements.
     pub when: When,
     /// Parents that the statements load for.
@@ -92,6 +99,8 @@ pub enum Parents {
     All,
     /// Each by statements of its own.
     Each,
+    /// The whole operation: a loader reads the row of the viewer once.
+    Viewer,
 }
 
 /// Reason why no cost table can be built.
@@ -126,14 +135,14 @@ pub(super) struct FieldCost {
     /// Once, for any number of items.
     pub(super) surcharges: Vec<(When, u64)>,
     /// Its SQL statements.
-    pub(super) statements: Option<Statements>,
+    pub(super) statements: Vec<Statements>,
     pub(super) items: Items,
 }
 
 /// SQL statements of a field.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statements {
-    pub(super) source: &'static str,
+    pub(super) source: Option<&'static str>,
     pub(super) when: When,
     pub(super) parents: Parents,
     pub(super) count: u64,
@@ -209,7 +218,7 @@ impl CostTable {
                     returns: returns.to_owned(),
                     objects: u64::from(returns_objects && !is_wrapper(returns)),
                     surcharges: Vec::new(),
-                    statements: None,
+                    statements: Vec::new(),
                     items,
                 };
                 types.entry(type_name.to_owned()).or_default().insert(name.to_owned(), cost);
@@ -260,7 +269,7 @@ impl CostTable {
         for &StatementCount { type_name, field, source, when, parents, statements } in counts {
             match self.field_mut(type_name, field) {
                 Some(cost) => {
-                    cost.statements = Some(Statements { source, when, parents, count: statements });
+                    cost.statements.push(Statements { source, when, parents, count: statements });
                 }
                 None => unfitting.push(format!("{type_name}.{field}")),
             }
