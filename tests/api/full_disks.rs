@@ -108,10 +108,16 @@ impl FullDisk {
         Self { file, aside }
     }
 
-    /// Gives the table its file again, and ends the processes that have the other one open.
+    /// Gives the table its file again, and ends the processes that have the other one open. Under a lock: two
+    /// processes that write to different files of one table confuse PostgreSQL.
     pub async fn end(self, cluster: &PostgresCluster) {
+        let access = Access::open(&cluster.database()).await;
+        access.run("BEGIN; LOCK TABLE cache_outbox IN ACCESS EXCLUSIVE MODE").await;
         std::fs::rename(&self.aside, &self.file).expect("the link is replaced");
-        cluster.connection_killer().kill("TRUE");
+        let own = access.number("SELECT pg_backend_pid()::bigint AS number").await;
+        cluster.connection_killer().kill(&format!("pid <> {own}"));
+        access.run("COMMIT").await;
+        access.close().await;
     }
 }
 

@@ -134,7 +134,8 @@ impl<'a> Load<'a> {
                     let errors = errors.as_array().expect("a list");
                     let codes = errors.iter().map(|error| &error["extensions"]["code"]);
                     let mut codes = codes.map(|code| code.as_str().expect("a code"));
-                    assert!(codes.all(|code| EXPECTED_CODES.contains(&code)), "{text}");
+                    let is_expected = codes.all(|code| EXPECTED_CODES.contains(&code));
+                    assert!(is_expected, "{text}\n{}", self.server.log());
                     None
                 }
             },
