@@ -38,6 +38,9 @@ mod m20261101_000029_fold_names_of_users;
 mod m20261101_000030_create_login_throttles_since_000029;
 mod m20261101_000031_create_token_revocations_since_000029;
 mod m20261101_000032_add_skeletons_of_usernames_since_000029;
+mod m20261101_000033_create_audit_log_since_000029;
+mod m20261101_000034_create_hidden_readings_since_000029;
+mod m20261101_000035_index_inactive_users_since_000029;
 mod search_texts;
 mod versions;
 
@@ -86,6 +89,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000030_create_login_throttles_since_000029::Migration),
             Box::new(m20261101_000031_create_token_revocations_since_000029::Migration),
             Box::new(m20261101_000032_add_skeletons_of_usernames_since_000029::Migration),
+            Box::new(m20261101_000033_create_audit_log_since_000029::Migration),
+            Box::new(m20261101_000034_create_hidden_readings_since_000029::Migration),
+            Box::new(m20261101_000035_index_inactive_users_since_000029::Migration),
         ]
     }
 }

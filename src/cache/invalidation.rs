@@ -30,6 +30,15 @@ pub enum InvalidationEvent {
         /// Name before, folded.
         username: String,
     },
+    /// A user was deactivated. What belongs to them is seen by nobody any more.
+    UserDeactivated {
+        /// Id of the user.
+        user: Uuid,
+        /// Name, folded.
+        username: String,
+    },
+    /// A user was reactivated. Anything that is public may show what belongs to them, or its absence.
+    UserReactivated,
     /// A reading was created, changed or deleted.
     ReadingChanged {
         /// Id of the reading.
@@ -114,7 +123,7 @@ impl InvalidationEvent {
                 let names = [before, after].map(|name| CacheTag::Username(name.clone()));
                 with(&[&names[..], &[CacheTag::User(*user)]].concat(), &[own(*user)])
             }
-            Self::UserDeleted { user, username } => {
+            Self::UserDeleted { user, username } | Self::UserDeactivated { user, username } => {
                 let public = [
                     CacheTag::Username(username.clone()),
                     CacheTag::User(*user),
@@ -124,6 +133,8 @@ impl InvalidationEvent {
                 ];
                 with(&public, &of_user(*user))
             }
+            // Whose a missing reading was, no cached absence of it says.
+            Self::UserReactivated => with(&[], &[Pattern::of("public:*".to_owned())]),
             Self::ReadingChanged { owner, visibility: ReadingVisibility::Private, .. } => {
                 with(&[], &of_user(*owner))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{count, lifetime, seconds};
+use super::{count, days, lifetime, seconds};
 
 /// Maximum user errors in one payload.
 pub const USER_ERRORS: usize = 10;
@@ -103,6 +103,9 @@ pub const POSITION_NAME: RangeInclusive<usize> = 1..=100;
 /// Characters of a position's meaning.
 pub const POSITION_MEANING: RangeInclusive<usize> = 1..=500;
 
+/// Characters of the reason of a moderation.
+pub const REASON: RangeInclusive<usize> = 1..=500;
+
 /// Daily quotas, retention and maintenance intervals.
 #[derive(Debug, Clone, Args)]
 pub struct ContentSettings {
@@ -121,6 +124,10 @@ pub struct ContentSettings {
     /// Retention of a closed share link, in seconds
     #[arg(id = "closed_share_seconds", long = "closed-share-seconds", env = "CLOSED_SHARE_SECONDS", value_parser = lifetime, default_value = "2592000", global = true, hide_env_values = true)]
     pub closed_share_retention: Duration,
+
+    /// Retention of an entry of the audit log, in days
+    #[arg(id = "audit_log_retention_days", long = "audit-log-retention-days", env = "AUDIT_LOG_RETENTION_DAYS", value_parser = days, default_value = "365", global = true, hide_env_values = true)]
+    pub audit_log_retention: Duration,
 
     /// Interval between two updates of the counters, in seconds
     #[arg(id = "counters_seconds", long = "counters-seconds", env = "COUNTERS_SECONDS", value_parser = seconds, default_value = "3", global = true, hide_env_values = true)]

@@ -17,6 +17,8 @@ pub const WRITE_BYTES: usize = LINE_BYTES_MAXIMUM;
 pub const NOTICE_BYTES: usize = 256;
 /// Bytes to which the strings of a line are truncated at most; a timestamp is shorter.
 pub const FIELD_BYTES_MINIMUM: usize = 32;
+/// Target of the lines of the audit log, which `LOG` can name as it names crates.
+pub const AUDIT_TARGET: &str = "audit";
 /// Maximum characters of a text from a client in a line of the log.
 pub const CLIENT_TEXT_CHARACTERS: usize = 200;
 
@@ -66,7 +68,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A filter whose targets are crates of this program, or modules in them. Any word is a target for the
+/// A filter whose targets are crates of this program, modules in them, or the audit log. Any word is a target for the
 /// library, so that a misspelt level would log nothing.
 fn filter(text: &str) -> Result<Targets, String> {
     const EXPECTED: &str =
@@ -76,11 +78,15 @@ fn filter(text: &str) -> Result<Targets, String> {
     for directive in text.split(',') {
         let name = directive.split('=').next().unwrap_or_default();
         let is_level = !directive.contains('=') && name.parse::<LevelFilter>().is_ok();
-        if !is_level && !is_crate(name.split("::").next().unwrap_or_default()) {
+        if !is_level && !is_target(name.split("::").next().unwrap_or_default()) {
             return Err(format!("{EXPECTED}; {name:?} is no level, and no crate of this program"));
         }
     }
     Ok(targets)
+}
+
+fn is_target(name: &str) -> bool {
+    name == AUDIT_TARGET || is_crate(name)
 }
 
 fn is_crate(name: &str) -> bool {

@@ -283,6 +283,15 @@ fn lifetime(text: &str) -> Result<std::time::Duration, String> {
         .map_err(|_| "a whole number of seconds, from 1 to ten years".to_owned())
 }
 
+/// A retention in whole days, from 1 to ten years.
+fn days(text: &str) -> Result<std::time::Duration, String> {
+    const SECONDS: u64 = 86_400;
+    const MAXIMUM: u64 = 10 * 365;
+    whole_number(text, 1, MAXIMUM)
+        .map(|days| std::time::Duration::from_secs(days * SECONDS))
+        .map_err(|_| "a whole number of days, from 1 to ten years".to_owned())
+}
+
 /// A whole number of milliseconds, at least one.
 fn milliseconds(text: &str) -> Result<std::time::Duration, String> {
     duration(text, "milliseconds", std::time::Duration::from_millis)

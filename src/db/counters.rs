@@ -1,7 +1,7 @@
 //! Counters: draws of cards, uses of spreads, users and readings of the site.
 //!
-//! Invariant: after all deltas are folded, each counter equals a count of the rows. A write that adds or
-//! removes a reading inserts a delta in the same transaction; [`counters_fold`] deletes deltas and updates
+//! Invariant: after all deltas are folded, each counter equals a count of the rows of active users. A write that adds or
+//! removes a reading, or activates or deactivates a user, inserts a delta in the same transaction; [`counters_fold`] deletes deltas and updates
 //! the counters, in one transaction too. So each delta is folded once, and writers do not wait for each
 //! other at the counter of a popular card.
 
@@ -20,6 +20,7 @@ use super::entities::columns::{DrawDeltas, SpreadUsage, UsageDeltas};
 use super::entities::{
     card_stats, counter_deltas, reading_cards, reading_sessions, site_stats, spread_stats, users,
 };
+use super::users::is_of_active_user;
 use super::{DbError, Session, Transaction};
 use crate::domain::reading::ReadingStatus;
 
@@ -28,7 +29,7 @@ use crate::domain::reading::ReadingStatus;
 pub struct CounterDelta {
     /// Active users.
     pub users: i32,
-    /// Complete readings.
+    /// Complete readings of active users.
     pub readings: i32,
     /// Draws, by card.
     pub draws: BTreeMap<Uuid, i64>,
@@ -306,6 +307,7 @@ pub(super) fn recount_site(now: DateTime<Utc>) -> UpdateStatement {
         .expr(Expr::col(reading_sessions::Column::Id).count())
         .from(reading_sessions::Entity)
         .and_where(reading_sessions::Column::Status.eq(ReadingStatus::Complete))
+        .and_where(is_of_active_user((reading_sessions::Entity, reading_sessions::Column::UserId)))
         .to_owned();
     Query::update()
         .table(site_stats::Entity)
@@ -321,12 +323,23 @@ pub(super) fn recount_draws(now: DateTime<Utc>) -> UpdateStatement {
     use reading_cards::Column as Drawn;
     let drawn = |column: Drawn| (reading_cards::Entity, column);
     let of_card = || (card_stats::Entity, Stats::CardId);
+    let of_inactive = Query::select()
+        .column(reading_sessions::Column::Id)
+        .from(reading_sessions::Entity)
+        .and_where(
+            is_of_active_user((reading_sessions::Entity, reading_sessions::Column::UserId)).not(),
+        )
+        .to_owned();
+    let is_of_active_owner = Expr::col(drawn(Drawn::ReadingId)).not_in_subquery(of_inactive);
     let counted = Query::select()
         .column(of_card())
         .expr_as(Expr::col(drawn(Drawn::CardId)).count(), "draws")
         .expr_as(Expr::col(drawn(Drawn::CreatedAt)).max(), "last")
         .from(card_stats::Entity)
-        .left_join(reading_cards::Entity, Expr::col(drawn(Drawn::CardId)).equals(of_card()))
+        .left_join(
+            reading_cards::Entity,
+            Expr::col(drawn(Drawn::CardId)).equals(of_card()).and(is_of_active_owner),
+        )
         .group_by_col(of_card())
         .to_owned();
     Query::update()
@@ -355,7 +368,9 @@ pub(super) fn recount_uses(now: DateTime<Utc>) -> UpdateStatement {
         .from(spread_stats::Entity)
         .left_join(
             reading_sessions::Entity,
-            Expr::col(reading(Reading::SpreadTemplateId)).equals(of_spread()),
+            Expr::col(reading(Reading::SpreadTemplateId))
+                .equals(of_spread())
+                .and(is_of_active_user(reading(Reading::UserId))),
         )
         .group_by_col(of_spread())
         .to_owned();

@@ -58,6 +58,15 @@ pub async fn login_failures_exist(session: &Session, subjects: &[String]) -> Res
     Ok(!session.rows("login_failures_exist", &query).await?.is_empty())
 }
 
+/// A wrong password that was counted.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct LoginFailure {
+    /// Hash of the subject.
+    pub subject: String,
+    /// End of the lock that it leads to, if it does.
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
 /// Counts a wrong password for subjects that are not locked, and returns those. Concurrent calls for a subject
 /// wait for each other here, so that exactly as many are counted as lead to its lock.
 pub async fn login_failure_record(
@@ -65,11 +74,7 @@ pub async fn login_failure_record(
     subjects: &[String],
     schedule: &LockSchedule,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, DbError> {
-    #[derive(FromQueryResult)]
-    struct Row {
-        subject: String,
-    }
+) -> Result<Vec<LoginFailure>, DbError> {
     let column = |column| Expr::col((Entity, column));
     // Locks of the first failure too, where one failure locks.
     let first = |subject: &String| Model {
@@ -99,9 +104,8 @@ pub async fn login_failure_record(
                 .action_and_where(is_unlocked)
                 .to_owned(),
         )
-        .returning(Query::returning().column(Column::Subject));
-    let rows: Vec<Row> = transaction.returning("login_failure_record", &statement).await?;
-    Ok(rows.into_iter().map(|row| row.subject).collect())
+        .returning(Query::returning().columns([Column::Subject, Column::LockedUntil]));
+    transaction.returning("login_failure_record", &statement).await
 }
 
 /// End of the lock after that number of failures, or null.

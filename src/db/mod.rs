@@ -5,6 +5,7 @@
 //! and the verb; its statement has the same name in logs and spans (one of several has its own). Its SQL and plans, for both
 //! databases, are in `tests/api/golden/`.
 
+pub mod audit_log;
 pub mod cache_outbox;
 pub mod cards;
 pub mod categories;
@@ -14,6 +15,7 @@ pub mod drawn_cards;
 pub mod entities;
 pub mod exports;
 pub mod factions;
+pub mod hidden_readings;
 pub mod idempotency_keys;
 pub mod login_sessions;
 pub mod login_throttles;

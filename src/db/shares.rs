@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::bulk::insert;
 use super::entities::reading_shares::{Column, Entity, Model};
 use super::entities::{reading_sessions, users};
+use super::hidden_readings::is_hidden;
 use super::query::columns::Columns;
 use super::query::membership::is_one_of;
 use super::readings::{ReadingRow, decode_reading, select_readings};
@@ -114,7 +115,7 @@ pub struct SharedReadingRow {
 }
 
 /// The link with a token, revoked or expired ones included, and its reading. `None` if there is no such
-/// link, or its owner is deactivated.
+/// link, its reading is hidden, or its owner is deactivated.
 pub async fn shared_reading_by_token(
     session: &Session,
     token: &str,
@@ -131,6 +132,7 @@ pub async fn shared_reading_by_token(
     };
     let query = select_readings(Columns::WithTexts)
         .filter(reading_sessions::Column::Id.eq(share.reading_id))
+        .filter(is_hidden().not())
         .into_query();
     let rows = session.rows(READING, &query).await?;
     let Some(row) = rows.first() else { return Ok(None) };

@@ -74,6 +74,47 @@ pub async fn user_by_username(
     session.one("user_by_username", &query).await
 }
 
+/// True if that column, which is never null, is the id of a user who is not deactivated. The few deactivated ones
+/// are read once for a statement, from an index of their own, and each row is looked up among them in memory: an
+/// index of readings serves the rest of the condition as if this were not there, and one committed row changes
+/// what everybody sees of a user.
+pub(super) fn is_of_active_user(column: impl IntoColumnRef) -> SimpleExpr {
+    let inactive = Query::select()
+        .column((Entity, Column::Id))
+        .from(Entity)
+        // The same expression as in the index.
+        .and_where(Expr::col((Entity, Column::IsActive)).not())
+        .to_owned();
+    Expr::col(column).not_in_subquery(inactive)
+}
+
+/// The users with these ids, deactivated ones included, locked until the end of the transaction: in the order of
+/// their ids, so that two transactions that lock the same users do not deadlock.
+pub async fn users_locked(
+    transaction: &Transaction,
+    ids: &[Uuid],
+    lock: ViewerLock,
+) -> Result<Vec<UserRow>, DbError> {
+    let query = users()
+        .filter(is_one_of(transaction.dialect(), Column::Id, ids))
+        .order_by_asc(Column::Id)
+        .lock(lock.into())
+        .into_query();
+    transaction.all("users_locked", &query).await
+}
+
+/// Activates or deactivates a user.
+pub async fn user_set_active(
+    transaction: &Transaction,
+    id: Uuid,
+    is_active: bool,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let mut statement = update(id);
+    statement.value(Column::IsActive, is_active).value(Column::UpdatedAt, now);
+    transaction.execute("user_set_active", &statement).await.map(drop)
+}
+
 /// Strength of a lock on the viewer's row, until the end of the transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewerLock {
@@ -82,8 +123,18 @@ pub enum ViewerLock {
     /// As [`Self::Shared`], and one transaction at a time: a user's bulk writes run one after another,
     /// because two that lock the same rows in different orders would deadlock.
     Serialized,
-    /// No other lock at the same time: the user is about to be deleted.
+    /// No other lock at the same time: the user is about to be deleted or deactivated.
     Exclusive,
+}
+
+impl From<ViewerLock> for LockType {
+    fn from(lock: ViewerLock) -> Self {
+        match lock {
+            ViewerLock::Shared => Self::KeyShare,
+            ViewerLock::Serialized => Self::NoKeyUpdate,
+            ViewerLock::Exclusive => Self::Update,
+        }
+    }
 }
 
 /// The viewer of a mutation, if the account exists and is active. The first row that a transaction
@@ -93,13 +144,11 @@ pub async fn viewer_locked(
     id: Uuid,
     lock: ViewerLock,
 ) -> Result<Option<UserRow>, DbError> {
-    let lock = match lock {
-        ViewerLock::Shared => LockType::KeyShare,
-        ViewerLock::Serialized => LockType::NoKeyUpdate,
-        ViewerLock::Exclusive => LockType::Update,
-    };
-    let query =
-        users().filter(Column::Id.eq(id)).filter(Column::IsActive.eq(true)).lock(lock).into_query();
+    let query = users()
+        .filter(Column::Id.eq(id))
+        .filter(Column::IsActive.eq(true))
+        .lock(lock.into())
+        .into_query();
     transaction.one("viewer_locked", &query).await
 }
 

@@ -1,5 +1,6 @@
 //! Domain types and business rules. No I/O, and independent of the database and of GraphQL.
 
+pub mod audit;
 pub mod card;
 pub mod card_list;
 pub mod counted;

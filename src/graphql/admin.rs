@@ -5,18 +5,21 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
+use super::audit_log::{AuditEntry, AuditLogFilter, audit_log};
 use super::cache::CacheStats;
 use super::context::request;
 use super::database::{DatabaseHealth, PoolStats};
-use super::errors::ApiError;
-use super::id::opaque_id;
+use super::errors::{ApiError, without_user_errors};
+use super::id::{GlobalId, opaque_id};
 use super::inputs::{list_limit, search_text};
 use super::pagination::{Connection, CursorKey, PageArguments, Paginated, read_time};
+use super::reading::Reading;
 use super::scalars::{DateTime, milliseconds};
 use super::user::User;
 use crate::config::monitor::SLOW_QUERIES_LISTED;
 use crate::db::monitor::{self, plan_of_slow_query, slow_queries};
 use crate::db::users::{AdminUserFilter, AdminUserRow, UserKey, admin_users_page};
+use crate::services::moderation;
 
 /// Name of the list of users, which cursors are bound to.
 const USERS: &str = "Admin.users:CREATED_AT:DESC";
@@ -84,6 +87,39 @@ impl Admin {
             admin_users_page(&request.session.for_field("Admin.users"), &page, &filter).await?;
         let key = |row: &AdminUserRow| UserKey { created_at: row.user.created_at, id: row.user.id };
         Ok(Connection::new(USERS, page, key, AdminUser))
+    }
+
+    /// The audit log, the newest entry first: moderation, other changes by admins, roles, logins and
+    /// reused refresh tokens of the last `AUDIT_LOG_RETENTION_DAYS`.
+    async fn audit_log(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Page size, 0 to 100 (default 20).")] first: Option<i32>,
+        #[graphql(desc = "Return the items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Return the entries that match (default: all).")] filter: Option<
+            AuditLogFilter,
+        >,
+    ) -> Result<Connection<AuditEntry>, ApiError> {
+        let arguments = PageArguments { first, after, last: None, before: None };
+        audit_log(context, arguments, filter).await
+    }
+
+    /// The public or hidden reading with this id, also that of a deactivated user; null if there is
+    /// none, or its owner has not published it.
+    async fn reading(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Id of a reading.")] id: ID,
+    ) -> Option<Result<Reading, ApiError>> {
+        let request = request(context);
+        let id = match GlobalId::parse("id", &id) {
+            Ok(GlobalId::Reading(id)) => id,
+            Ok(other) => return Some(Err(other.refuse("id", "Reading"))),
+            Err(error) => return Some(Err(error)),
+        };
+        let session = request.session.for_field("Admin.reading");
+        let found = without_user_errors(moderation::reading(&session, id).await);
+        Some(found.transpose()?.map(|row| Reading(Arc::new(row))))
     }
 
     /// SQL statements that took `SLOW_QUERY_MS` or longer, failed and timed-out ones included, the

@@ -24,6 +24,7 @@ use crate::domain::statistics::Minute;
 use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
+use crate::services::accounts::Client;
 use crate::services::catalogue::Catalogue;
 use crate::services::session_cookie::RequestInitiator;
 use crate::services::tokens::AccessClaims;
@@ -173,6 +174,16 @@ impl RequestContext {
             Some(_) => Err(ApiError::Forbidden("only admins may see or do this")),
             None => Err(ApiError::SignInRequired),
         }
+    }
+
+    /// The viewer, who must be an admin, with the address of the request.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Self::require_admin`].
+    pub async fn require_admin_client(&self) -> Result<Client, ApiError> {
+        let viewer = self.require_admin().await?;
+        Ok(Client { viewer, address: self.caller.address })
     }
 
     /// The cached value of a key, or the computed one, which is cached. The computation must not

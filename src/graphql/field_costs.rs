@@ -90,7 +90,7 @@ pub const SURCHARGES: [Surcharge<'static>; 19] = [
 
 /// Fields of queries that execute SQL statements. A test compares them with the statements of generated
 /// queries.
-pub const STATEMENTS: [StatementCount<'static>; 46] = [
+pub const STATEMENTS: [StatementCount<'static>; 50] = [
     of_viewer("Query", "viewer"),
     of_viewer("Query", "admin"),
     statement("Query", "user", "user_by_username"),
@@ -113,6 +113,9 @@ pub const STATEMENTS: [StatementCount<'static>; 46] = [
     statement("Query", "node", "nodes"),
     own_statement("Admin", "databaseHealth"),
     own_statement("Admin", "users"),
+    own_statement("Admin", "auditLog"),
+    own_statement("Admin", "reading"),
+    statement("AuditEntry", "actor", "user_by_id"),
     StatementCount { parents: Parents::Each, ..own_statement("SlowQuery", "plan") },
     statement("Card", "drawCount", "card_stats_by_card_id"),
     statement("Spread", "usageCount", "spread_stats_by_spread_id"),
@@ -121,6 +124,7 @@ pub const STATEMENTS: [StatementCount<'static>; 46] = [
     // With and without texts, by the selected fields.
     own_statement("Reading", "cards"),
     statement("Reading", "category", "category_by_id"),
+    statement("Reading", "hidden", "hidden_reading_by_id"),
     statement("Reading", "shareLinks", "open_shares_by_reading_id"),
     statement("Category", "readingCount", "reading_count_by_category_id"),
     statement("User", "readings", "readings_page_by_user_id"),

@@ -160,8 +160,16 @@ impl GlobalId {
 }
 
 /// Types whose ids are for client caches only.
-const OPAQUE_KINDS: [&str; 7] =
-    ["AdminUser", "Analytics", "PublicStats", "ReadingQuota", "SlowQuery", "Tag", "UserStats"];
+const OPAQUE_KINDS: [&str; 8] = [
+    "AdminUser",
+    "AuditEntry",
+    "Analytics",
+    "PublicStats",
+    "ReadingQuota",
+    "SlowQuery",
+    "Tag",
+    "UserStats",
+];
 
 fn opaque_kind(id: &str) -> Option<&'static str> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Lookahead, Object};
+use async_graphql::{Context, ID, Lookahead, Object, SimpleObject};
 
 use super::card::Card;
 use super::category::Category;
@@ -23,7 +23,7 @@ use crate::db::DbError;
 use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
 use crate::db::query::columns::Columns;
 use crate::db::readings::{ReadingRow, ReadingTexts, readings_page_public};
-use crate::domain::card;
+use crate::domain::{card, reading};
 use crate::loaders::DrawnCardsOfReading;
 
 /// Query fields that return readings.
@@ -207,7 +207,7 @@ impl Reading {
         &self.0.tags.0
     }
 
-    /// Visibility of the reading.
+    /// Visibility of the reading. `PRIVATE` while an admin hides it.
     async fn privacy_level(&self) -> PrivacyLevel {
         self.0.privacy_level.into()
     }
@@ -314,6 +314,21 @@ impl Reading {
         self.own(context, |row| row.helpful_rating)
     }
 
+    /// Time and reason, if an admin has hidden the reading; otherwise null. Null for everyone but the
+    /// owner and admins.
+    async fn hidden(&self, context: &Context<'_>) -> Option<Result<HiddenReading, ApiError>> {
+        // Nobody but the owner and admins gets a reading that is not public.
+        if self.0.privacy_level == reading::PrivacyLevel::Public {
+            return None;
+        }
+        let loaded = request(context).loaders.hidden_reading_by_id.load_one(self.0.id).await;
+        let row = loaded.map_err(ApiError::from).transpose()?;
+        Some(row.map(|row| HiddenReading {
+            since: DateTime(row.created_at),
+            reason: row.reason.clone(),
+        }))
+    }
+
     /// Open share links of the reading, the newest first. At most 20. Null for everyone but the
     /// owner.
     async fn share_links(
@@ -329,6 +344,15 @@ impl Reading {
                 .map_err(ApiError::from),
         )
     }
+}
+
+/// Time and reason of a hidden reading. Its privacy level is `PRIVATE`, and its share links are closed.
+#[derive(SimpleObject)]
+pub struct HiddenReading {
+    /// Time since which it is hidden.
+    since: DateTime,
+    /// Reason of the admin, 1 to 500 characters.
+    reason: String,
 }
 
 /// A card drawn for a position of a reading.

@@ -8,6 +8,7 @@ mod card_stats_by_card_id;
 mod categories_by_user_id;
 mod category_by_id;
 mod drawn_cards_by_reading_id;
+mod hidden_reading_by_id;
 mod open_shares_by_reading_id;
 mod reading_by_id;
 mod reading_count_by_category_id;
@@ -33,6 +34,7 @@ pub use card_stats_by_card_id::CardStatsByCardId;
 pub use categories_by_user_id::CategoriesByUserId;
 pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
+pub use hidden_reading_by_id::HiddenReadingById;
 pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
@@ -76,6 +78,8 @@ pub struct Loaders {
     pub category_by_id: RequestLoader<CategoryById>,
     /// The cards drawn in readings.
     pub drawn_cards_by_reading_id: RequestLoader<DrawnCardsByReadingId>,
+    /// Hidden readings with their reasons.
+    pub hidden_reading_by_id: RequestLoader<HiddenReadingById>,
     /// Open share links of the viewer's readings.
     pub open_shares_by_reading_id: RequestLoader<OpenSharesByReadingId>,
     /// Readings that the viewer may see.
@@ -113,13 +117,14 @@ impl Loaders {
             batch_queue: BatchQueue::default(),
             session,
             cache_tags,
-            clearable: Vec::with_capacity(16),
+            clearable: Vec::with_capacity(17),
         };
         Self {
             card_stats_by_card_id: builder.loader("Card.drawCount", CardStatsByCardId),
             categories_by_user_id: builder.loader("User.categories", CategoriesByUserId(viewer())),
             category_by_id: builder.loader("Reading.category", CategoryById(viewer())),
             drawn_cards_by_reading_id: builder.loader("Reading.cards", DrawnCardsByReadingId),
+            hidden_reading_by_id: builder.loader("Reading.hidden", HiddenReadingById),
             open_shares_by_reading_id: builder
                 .loader("Reading.shareLinks", OpenSharesByReadingId(viewer(), now)),
             reading_by_id: builder.loader("Query.reading", ReadingById(viewer())),

@@ -11,6 +11,7 @@ use unicode_security::MixedScript;
 use uuid::Uuid;
 
 use super::Services;
+use super::audit::{AuditEntry, log_failed_login};
 use super::common_passwords::is_common;
 use super::error::ServiceError;
 use super::hash_queue::HashClient;
@@ -31,6 +32,7 @@ use crate::db::users::{
     user_login_succeeded, user_password_change, user_profile_change, user_promote, viewer_locked,
 };
 use crate::db::{Session, Transaction};
+use crate::domain::audit::{AuditAction, AuditActor, AuditTarget};
 use crate::domain::counted::counted;
 use crate::domain::faction::FactionKey;
 use crate::domain::search::fold_case;
@@ -124,9 +126,13 @@ pub async fn create(
         ..user
     };
     let made = services.write(session, |transaction| async move {
-        insert_user(&transaction, services, user, None).await
+        let (id, _) = insert_user(&transaction, services, user, None).await?;
+        if let Some(role) = role {
+            transaction.audit(role_granted(id, role), services.clock.now()).await?;
+        }
+        Ok(id)
     });
-    Ok(made.await?.0)
+    made.await
 }
 
 /// Inserts a user. Returns its id and `true`, or `false` and the id of the user that an earlier request
@@ -338,16 +344,24 @@ async fn begin_login(
     credentials: CredentialsRow,
     address: IpAddr,
 ) -> Result<(TokenPair, Uuid), ServiceError> {
-    let begun = session.transaction(|transaction| async move {
+    let user = credentials.id;
+    let begun = services.write(session, |transaction| async move {
         let CredentialsRow { id, password_hash, .. } = &credentials;
         let now = services.clock.now();
         if !user_login_succeeded(&transaction, *id, password_hash, now).await? {
             let is_now = credentials_by_id(&transaction, *id).await?;
             return Err(locked(is_now.and_then(|is_now| is_now.locked_until)));
         }
+        let actor = AuditActor::User { id: *id, address };
+        let entry = AuditEntry::new(AuditAction::LoggedIn, actor, AuditTarget::user(*id));
+        transaction.audit(entry, now).await?;
         Ok((logins::begin(&transaction, services, *id, address).await?, *id))
     });
-    begun.await
+    let begun = begun.await;
+    if matches!(begun, Err(ServiceError::UserErrors(_))) {
+        log_failed_login(Some(user), address);
+    }
+    begun
 }
 
 /// Error for a verified password of an account that is locked, or whose password changed meanwhile.
@@ -424,6 +438,14 @@ pub struct Client {
     pub viewer: Uuid,
     /// Client address, for rate limits.
     pub address: IpAddr,
+}
+
+impl Client {
+    /// The viewer as an actor of the audit log.
+    #[must_use]
+    pub const fn actor(self) -> AuditActor {
+        AuditActor::User { id: self.viewer, address: self.address }
+    }
 }
 
 /// A password with its input field, to which a user error refers. A secret, so it has no `Debug`.
@@ -563,6 +585,16 @@ pub(super) async fn lock_viewer(
     viewer_locked(transaction, viewer, lock).await?.ok_or(ServiceError::Unauthenticated)
 }
 
+/// Audit entry of a role that the command line has granted.
+fn role_granted(user: Uuid, role: Role) -> AuditEntry {
+    let detail = match role {
+        Role::Admin => "admin",
+        Role::Premium => "premium",
+    };
+    AuditEntry::new(AuditAction::RoleGranted, AuditActor::CommandLine, AuditTarget::user(user))
+        .with_detail(detail.to_owned())
+}
+
 /// Gives a user a role, from the command line, and revokes the access tokens that they have. Returns `false` if
 /// there is no such user.
 pub async fn promote(
@@ -576,6 +608,7 @@ pub async fn promote(
         let user = user_promote(&transaction, &username, role, now).await?;
         if let Some(user) = user {
             revoke_access_tokens(&transaction, user, now).await?;
+            transaction.audit(role_granted(user, role), now).await?;
         }
         Ok(user.is_some())
     });

@@ -1,13 +1,13 @@
-//! Mutations of admins: cards, spreads, locks of accounts, cache invalidation. Each is logged with the
-//! admin's id.
+//! Mutations of admins: cards, spreads, locks of accounts, cache invalidation. Each is in the audit log.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use super::Services;
-use super::accounts::lock_viewer;
+use super::accounts::{Client, lock_viewer};
+use super::audit::AuditEntry;
 use super::error::ServiceError;
 use super::logins;
 use super::maintenance::reload_catalogue;
@@ -24,8 +24,11 @@ use crate::db::spreads::{
     PositionChange, SpreadChange, SpreadTextChange, positions_replace, spread_change,
     spread_text_change,
 };
-use crate::db::users::{AdminUserRow, ViewerLock, admin_user_by_id, user_set_lock};
+use crate::db::users::{
+    AdminUserRow, UserRow, ViewerLock, admin_user_by_id, user_set_lock, users_locked,
+};
 use crate::db::{Session, Transaction};
+use crate::domain::audit::{AuditAction, AuditTarget, AuditTargetKind};
 use crate::domain::card::Card;
 use crate::domain::faction::FactionKey;
 use crate::domain::locale::Locale;
@@ -33,9 +36,32 @@ use crate::domain::spread::{Difficulty, Spread};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Locks the viewer's row and requires the admin role, which is read within the transaction that uses it.
-async fn lock_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), ServiceError> {
+pub(super) async fn lock_admin(
+    transaction: &Transaction,
+    viewer: Uuid,
+) -> Result<(), ServiceError> {
     let user = lock_viewer(transaction, viewer, ViewerLock::Shared).await?;
     if user.is_admin { Ok(()) } else { Err(ServiceError::Forbidden) }
+}
+
+/// Locks the rows of the viewer, whose admin role it requires, and of another user, and returns the latter. Both are
+/// locked by one statement in the order of their ids: two admins who lock or deactivate each other at the same time
+/// wait for one another, and do not deadlock.
+pub(super) async fn lock_admin_and(
+    transaction: &Transaction,
+    viewer: Uuid,
+    user: Option<Uuid>,
+    lock: ViewerLock,
+) -> Result<Option<UserRow>, ServiceError> {
+    let ids: Vec<Uuid> = std::iter::once(viewer).chain(user).collect();
+    let mut users = users_locked(transaction, &ids, lock).await?;
+    match users.iter().find(|row| row.id == viewer && row.is_active) {
+        None => return Err(ServiceError::Unauthenticated),
+        Some(row) if !row.is_admin => return Err(ServiceError::Forbidden),
+        Some(_) => {}
+    }
+    let place = users.iter().position(|row| Some(row.id) == user);
+    Ok(place.map(|place| users.swap_remove(place)))
 }
 
 /// Invalidates all cache entries whose keys match a pattern, on all servers. Returns the number of removed
@@ -47,22 +73,28 @@ async fn lock_admin(transaction: &Transaction, viewer: Uuid) -> Result<(), Servi
 pub async fn invalidate_cache(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     pattern: &str,
 ) -> Result<usize, ServiceError> {
-    services.rate_limits.check_admin_mutation(admin)?;
+    services.rate_limits.check_admin_mutation(client.viewer)?;
     let pattern = Pattern::parse(pattern).map_err(|error| {
         ServiceError::user_error("pattern", UserErrorCode::Invalid, error.to_string())
     })?;
     let removed = services.cache.invalidate(&pattern).await;
-    let change = InvalidationEvent::AdminRequested { pattern: pattern.clone() };
+    let entry = AuditEntry {
+        action: AuditAction::CacheInvalidated,
+        actor: client.actor(),
+        target: None,
+        reason: None,
+        detail: Some(pattern.to_string()),
+    };
+    let now = services.clock.now();
     services
         .write(session, |write| async move {
-            write.invalidate(change);
-            Ok(())
+            write.invalidate(InvalidationEvent::AdminRequested { pattern });
+            write.audit(entry, now).await
         })
         .await?;
-    tracing::info!(%admin, %pattern, removed, "admin invalidated cache entries");
     Ok(removed)
 }
 
@@ -88,18 +120,18 @@ pub struct CardUpdate {
 pub async fn update_card(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     id: Uuid,
     locale: Locale,
     update: CardUpdate,
 ) -> Result<Arc<Card>, ServiceError> {
-    services.rate_limits.check_admin_mutation(admin)?;
+    services.rate_limits.check_admin_mutation(client.viewer)?;
     let now = services.clock.now();
     let (change, texts) = checked_card(update);
     let is_known = services.catalogue().card(id).is_some();
     services
         .write(session, |transaction| async move {
-            lock_admin(&transaction, admin).await?;
+            lock_admin(&transaction, client.viewer).await?;
             transaction.invalidate(InvalidationEvent::CatalogueReplaced);
             if !is_known {
                 return Err(ServiceError::NotFound("card"));
@@ -107,10 +139,11 @@ pub async fn update_card(
             let (change, texts) = (change?, texts);
             card_change(&transaction, id, change, now).await?;
             card_text_change(&transaction, id, locale, texts, now).await?;
-            Ok(())
+            let target = AuditTarget { kind: AuditTargetKind::Card, id };
+            let entry = AuditEntry::new(AuditAction::CardUpdated, client.actor(), target);
+            transaction.audit(entry.with_detail(locale.to_string()), now).await
         })
         .await?;
-    tracing::info!(%admin, card = %id, locale = %locale, "admin updated a card");
     let catalogue = reload_catalogue(services, session).await?;
     catalogue.card(id).cloned().ok_or(ServiceError::NotFound("card"))
 }
@@ -179,19 +212,19 @@ pub struct SpreadUpdate {
 pub async fn update_spread(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     id: Uuid,
     locale: Locale,
     update: SpreadUpdate,
 ) -> Result<Arc<Spread>, ServiceError> {
-    services.rate_limits.check_admin_mutation(admin)?;
+    services.rate_limits.check_admin_mutation(client.viewer)?;
     let now = services.clock.now();
     let spread = services.catalogue().spread(id).cloned();
     let positions = spread.as_ref().map_or(0, |spread| spread.positions.len());
     let checked = checked_spread(update, locale, positions);
     services
         .write(session, |transaction| async move {
-            lock_admin(&transaction, admin).await?;
+            lock_admin(&transaction, client.viewer).await?;
             transaction.invalidate(InvalidationEvent::CatalogueReplaced);
             if spread.is_none() {
                 return Err(ServiceError::NotFound("spread"));
@@ -202,10 +235,11 @@ pub async fn update_spread(
             if let Some(positions) = positions {
                 positions_replace(&transaction, id, locale, positions, now).await?;
             }
-            Ok(())
+            let target = AuditTarget { kind: AuditTargetKind::Spread, id };
+            let entry = AuditEntry::new(AuditAction::SpreadUpdated, client.actor(), target);
+            transaction.audit(entry.with_detail(locale.to_string()), now).await
         })
         .await?;
-    tracing::info!(%admin, spread = %id, locale = %locale, "admin updated a spread");
     let catalogue = reload_catalogue(services, session).await?;
     catalogue.spread(id).cloned().ok_or(ServiceError::NotFound("spread"))
 }
@@ -297,16 +331,16 @@ fn checked_positions(
 pub async fn lock_user(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     user: Uuid,
 ) -> Result<AdminUserRow, ServiceError> {
-    services.rate_limits.check_admin_mutation(admin)?;
-    if admin == user {
+    services.rate_limits.check_admin_mutation(client.viewer)?;
+    if client.viewer == user {
         let message = "you cannot lock yourself";
         return Err(ServiceError::user_error("userId", UserErrorCode::Invalid, message));
     }
     let locked_until = services.clock.now() + services.settings.auth.admin_lock;
-    set_lock(session, services, admin, user, Some(locked_until)).await
+    set_lock(session, services, client, user, Some(locked_until)).await
 }
 
 /// Unlocks a user. Returns the updated user.
@@ -317,23 +351,35 @@ pub async fn lock_user(
 pub async fn unlock_user(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     user: Uuid,
 ) -> Result<AdminUserRow, ServiceError> {
-    services.rate_limits.check_admin_mutation(admin)?;
-    set_lock(session, services, admin, user, None).await
+    services.rate_limits.check_admin_mutation(client.viewer)?;
+    set_lock(session, services, client, user, None).await
 }
 
 async fn set_lock(
     session: &Session,
     services: &Services,
-    admin: Uuid,
+    client: Client,
     user: Uuid,
     locked_until: Option<DateTime<Utc>>,
 ) -> Result<AdminUserRow, ServiceError> {
     let now = services.clock.now();
+    let action = match locked_until {
+        Some(_) => AuditAction::UserLocked,
+        None => AuditAction::UserUnlocked,
+    };
+    let entry = AuditEntry {
+        action,
+        actor: client.actor(),
+        target: Some(AuditTarget::user(user)),
+        reason: None,
+        detail: locked_until.map(|until| until.to_rfc3339_opts(SecondsFormat::Secs, true)),
+    };
     let changed = services.write(session, |transaction| async move {
-        lock_admin(&transaction, admin).await?;
+        let lock = ViewerLock::Serialized;
+        lock_admin_and(&transaction, client.viewer, Some(user), lock).await?;
         if !user_set_lock(&transaction, user, locked_until, now).await? {
             return Err(ServiceError::NotFound("user"));
         }
@@ -341,11 +387,9 @@ async fn set_lock(
             // Otherwise existing logins would stay valid.
             logins::end_all(&transaction, user, now).await?;
         }
+        transaction.audit(entry, now).await?;
         let row = admin_user_by_id(&transaction, user).await?;
         row.ok_or(ServiceError::NotFound("user"))
     });
-    let changed = changed.await?;
-    let is_locked = locked_until.is_some();
-    tracing::info!(%admin, %user, is_locked, "admin changed the lock of an account");
-    Ok(changed)
+    changed.await
 }

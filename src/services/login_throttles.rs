@@ -13,13 +13,14 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Services;
+use super::audit::{log_failed_login, log_lock_out};
 use super::error::ServiceError;
 use super::hash_queue::HashClient;
 use super::rate_limits::{RateLimitKey, client_network};
 use crate::db::login_sessions::login_network_is_known;
 use crate::db::login_throttles::{
-    LockSchedule, LoginLock, login_failure_record, login_failures_clear, login_failures_exist,
-    login_locks,
+    LockSchedule, LoginFailure, LoginLock, login_failure_record, login_failures_clear,
+    login_failures_exist, login_locks,
 };
 use crate::db::users::user_login_failed;
 use crate::db::{Session, Transaction};
@@ -122,10 +123,12 @@ impl LoginAttempt {
         let locks = login_locks(session, &self.subjects(), now).await?;
         let lock = self.lock(&locks);
         if let Some(Lock::Name { until }) = lock {
+            log_failed_login(self.user, self.address);
             return Err(refused(until, now));
         }
         if !is_known {
-            services.rate_limits.check_login_failures(self.rate_limit_key)?;
+            let checked = services.rate_limits.check_login_failures(self.rate_limit_key);
+            checked.inspect_err(|_| log_failed_login(self.user, self.address))?;
         }
         session.release().await;
         let client = if is_known {
@@ -134,7 +137,11 @@ impl LoginAttempt {
             HashClient::unknown(self.address)
         };
         let is_right = verify(client).await? && self.user.is_some() && lock.is_none();
-        let check = self.settle(session, services, is_right).await?;
+        let settled = self.settle(session, services, is_right).await;
+        if matches!(settled, Ok(PasswordCheck::Wrong) | Err(ServiceError::RateLimited { .. })) {
+            log_failed_login(self.user, self.address);
+        }
+        let check = settled?;
         if check == PasswordCheck::Wrong && !is_known {
             services.rate_limits.record_login_failure(self.rate_limit_key);
         }
@@ -157,15 +164,18 @@ impl LoginAttempt {
             if is_right {
                 let locks = login_failures_clear(&transaction, &self.subjects(), now).await?;
                 match self.lock(&locks) {
-                    None => return Ok(PasswordCheck::Right),
+                    None => return Ok(None),
                     Some(Lock::Name { until }) => return Err(refused(until, now)),
                     Some(Lock::Account) => {}
                 }
             }
-            self.record_failure(&transaction, services, now).await?;
-            Ok(PasswordCheck::Wrong)
+            self.record_failure(&transaction, services, now).await.map(Some)
         });
-        settled.await
+        let Some(failures) = settled.await? else { return Ok(PasswordCheck::Right) };
+        if let Some(until) = failures.iter().filter_map(|failure| failure.locked_until).max() {
+            log_lock_out(self.user, self.address, until);
+        }
+        Ok(PasswordCheck::Wrong)
     }
 
     async fn record_failure(
@@ -173,7 +183,7 @@ impl LoginAttempt {
         transaction: &Transaction,
         services: &Services,
         now: DateTime<Utc>,
-    ) -> Result<(), ServiceError> {
+    ) -> Result<Vec<LoginFailure>, ServiceError> {
         let auth = &services.settings.auth;
         let schedule = LockSchedule {
             failures: auth.login_failures.into(),
@@ -183,13 +193,13 @@ impl LoginAttempt {
         let subjects = self.subjects();
         let counted = login_failure_record(transaction, &subjects, &schedule, now).await?;
         user_login_failed(transaction, self.user.unwrap_or_default(), now).await?;
-        if counted.contains(&self.name) {
-            return Ok(());
+        if counted.iter().any(|failure| failure.subject == self.name) {
+            return Ok(counted);
         }
         let locks = login_locks(transaction, &subjects, now).await?;
         match self.lock(&locks) {
             Some(Lock::Name { until }) => Err(refused(until, now)),
-            Some(Lock::Account) | None => Ok(()),
+            Some(Lock::Account) | None => Ok(counted),
         }
     }
 }

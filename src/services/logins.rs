@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Services;
+use super::audit::AuditEntry;
 use super::error::ServiceError;
 use super::login_throttles::network_hash;
 use super::token_revocations::revoke_access_tokens;
@@ -29,6 +30,7 @@ use crate::db::login_sessions::{
 use crate::db::token_revocations::token_epoch;
 use crate::db::users::{UserRow, ViewerLock, viewer_locked};
 use crate::db::{Session, Transaction};
+use crate::domain::audit::{AuditAction, AuditActor, AuditTarget};
 use crate::domain::user_error::{UserError, UserErrorCode};
 
 /// Random bytes of a refresh token.
@@ -110,11 +112,12 @@ async fn issue_tokens(
 pub async fn refresh(
     session: &Session,
     services: &Services,
+    address: IpAddr,
     token: &str,
 ) -> Result<(TokenPair, UserRow), ServiceError> {
     let hash = hash_of(token);
-    let exchanged = session
-        .transaction(|transaction| async move { exchange(&transaction, services, &hash).await })
+    let exchanged = services
+        .write(session, |write| async move { exchange(&write, services, address, &hash).await })
         .await?;
     exchanged.ok_or_else(expired)
 }
@@ -122,8 +125,9 @@ pub async fn refresh(
 /// Returns `None` for an invalid token. That is no error, so that the revocation of a reused token's login
 /// is committed.
 async fn exchange(
-    transaction: &Transaction,
+    transaction: &WriteTransaction,
     services: &Services,
+    address: IpAddr,
     hash: &str,
 ) -> Result<Option<(TokenPair, UserRow)>, ServiceError> {
     let now = services.clock.now();
@@ -137,16 +141,16 @@ async fn exchange(
     }
     // Read again, because the token may have been used before the login was locked.
     let Some(token) = refresh_token_by_id(transaction, found.id).await? else { return Ok(None) };
+    let is_over = |began: DateTime<Utc>| began + services.settings.auth.refresh_grace < now;
     if token.revoked_at.is_some() {
-        login_revoke(transaction, user.id, login.id, now).await?;
+        end_reused(transaction, &login, address, now).await?;
         return Ok(None);
     }
     if token.expires_at <= now {
         return Ok(None);
     }
-    let is_over = |began: DateTime<Utc>| began + services.settings.auth.refresh_grace < now;
     if token.used_at.is_some_and(is_over) {
-        login_revoke(transaction, user.id, login.id, now).await?;
+        end_reused(transaction, &login, address, now).await?;
         return Ok(None);
     }
     if token.used_at.is_none() {
@@ -159,6 +163,18 @@ async fn exchange(
     let used_at = token.used_at.unwrap_or(now);
     let tokens = issue_tokens(transaction, services, &login, Some(used_at)).await?;
     Ok(Some((tokens, user)))
+}
+
+/// Revokes a login one of whose refresh tokens was presented again after its end.
+async fn end_reused(
+    transaction: &WriteTransaction,
+    login: &LoginRow,
+    address: IpAddr,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    login_revoke(transaction, login.user_id, login.id, now).await?;
+    let (actor, target) = (AuditActor::Address(address), AuditTarget::user(login.user_id));
+    transaction.audit(AuditEntry::new(AuditAction::RefreshTokenReused, actor, target), now).await
 }
 
 /// Ends all logins of a user and their access tokens. Returns the number of logins.

@@ -8,13 +8,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Services;
 use super::catalogue::Catalogue;
 use super::error::ServiceError;
+use super::write_transaction::WriteTransaction;
 use crate::cache::invalidation::InvalidationEvent;
 use crate::cache::statistics::{HitRateMonitor, Lookups, LowHitRate};
+use crate::db::audit_log::audit_log_sweep;
 use crate::db::cache_outbox::outbox_sweep;
 use crate::db::counters::counters_fold;
 use crate::db::idempotency_keys::idempotency_keys_sweep;
@@ -73,13 +76,8 @@ fn report(task: &'static str, result: Result<(), ServiceError>) {
 pub async fn fold_counters(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
     in_batches(|| {
-        services.write(session, move |transaction| async move {
-            let folded = counters_fold(&transaction, BATCH, now).await?;
-            if folded > 0 {
-                transaction.invalidate(InvalidationEvent::CountersFolded);
-            }
-            Ok(folded)
-        })
+        services
+            .write(session, move |transaction| async move { fold_batch(&transaction, now).await })
     })
     .await?;
     services.share_accesses.flush(session).await?;
@@ -87,8 +85,27 @@ pub async fn fold_counters(services: &Services, session: &Session) -> Result<(),
     Ok(())
 }
 
-/// Deletes expired rows: logins with their tokens, forgotten wrong passwords, idempotency keys, closed share links after their
-/// retention, and outbox entries after theirs.
+/// Folds all counter deltas, those of this transaction included, so that counts change together with the lists.
+pub(super) async fn fold_within(
+    transaction: &WriteTransaction,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    in_batches(|| fold_batch(transaction, now)).await.map(drop)
+}
+
+async fn fold_batch(
+    transaction: &WriteTransaction,
+    now: DateTime<Utc>,
+) -> Result<u64, ServiceError> {
+    let folded = counters_fold(transaction, BATCH, now).await?;
+    if folded > 0 {
+        transaction.invalidate(InvalidationEvent::CountersFolded);
+    }
+    Ok(folded)
+}
+
+/// Deletes expired rows: logins with their tokens, forgotten wrong passwords, idempotency keys, closed share links, entries of the audit
+/// log and of the outbox after their retention.
 pub async fn sweep(services: &Services, session: &Session) -> Result<(), ServiceError> {
     let now = services.clock.now();
     let closed_end = now - services.settings.content.closed_share_retention;
@@ -115,6 +132,13 @@ pub async fn sweep(services: &Services, session: &Session) -> Result<(), Service
     swept += in_batches(|| {
         session.transaction(move |transaction| async move {
             shares_sweep(&transaction, closed_end, BATCH).await
+        })
+    })
+    .await?;
+    let audit_end = now - services.settings.content.audit_log_retention;
+    swept += in_batches(|| {
+        session.transaction(move |transaction| async move {
+            audit_log_sweep(&transaction, audit_end, BATCH).await
         })
     })
     .await?;

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod audit;
 pub mod catalogue;
 pub mod categories;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod idempotency;
 pub mod login_throttles;
 pub mod logins;
 pub mod maintenance;
+pub mod moderation;
 pub mod outbox_poller;
 pub mod passwords;
 pub mod rate_limits;

@@ -22,6 +22,7 @@ use crate::db::counters::{CounterDelta, counter_delta_insert};
 use crate::db::daily_usage::daily_usage_increment;
 use crate::db::entities::columns::{LocalizedText, TextList};
 use crate::db::entities::{reading_cards, reading_sessions};
+use crate::db::hidden_readings::{hidden_reading_set_privacy, hidden_readings_by_id};
 use crate::db::reading_writes::{
     ReadingChange, draws_of_reading, own_reading_by_id, own_reading_locked, reading_change,
     reading_delete, reading_insert,
@@ -432,6 +433,9 @@ pub async fn update(
             let error = UserError::new("expectedVersion", UserErrorCode::Conflict, message);
             return Ok(UpdateOutcome::Conflict(before, error));
         }
+        if let Some(privacy_level) = change.privacy_level {
+            change_hidden(&transaction, &before, privacy_level, now).await?;
+        }
         let mut change = change;
         // An archived reading keeps its time of archiving, and nothing is written.
         match is_archived {
@@ -458,6 +462,25 @@ pub async fn update(
         Ok(UpdateOutcome::Reading(after))
     });
     changed.await
+}
+
+/// A hidden reading cannot be published. Any other level is also the one that it gets back.
+async fn change_hidden(
+    transaction: &Transaction,
+    before: &ReadingRow,
+    privacy_level: PrivacyLevel,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    if before.privacy_level == PrivacyLevel::Public
+        || hidden_readings_by_id(transaction, &[before.id]).await?.is_empty()
+    {
+        return Ok(());
+    }
+    if privacy_level == PrivacyLevel::Public {
+        let message = "an admin has hidden this reading, which cannot be public now";
+        return Err(ServiceError::user_error("privacyLevel", UserErrorCode::Invalid, message));
+    }
+    Ok(hidden_reading_set_privacy(transaction, before.id, privacy_level, now).await?)
 }
 
 /// Event of a changed reading, which others can see if it is public before or after the change.
@@ -526,14 +549,28 @@ pub async fn delete(
         let reading = own_reading_locked(&transaction, viewer, id).await?;
         let reading = reading.ok_or(ServiceError::NotFound("reading"))?;
         transaction.invalidate(reading_changed(viewer, id, [reading.privacy_level; 2]));
-        let draws = draws_of_reading(&transaction, id).await?;
-        let (spread, rating) = (reading.spread_template_id, reading.user_satisfaction);
-        let card_ids = draws.iter().map(|draw| draw.card_id);
-        let delta = CounterDelta::reading(spread, card_ids, rating).reversed();
-        counter_delta_insert(&transaction, delta, now).await?;
-        reading_delete(&transaction, viewer, id).await?;
-        user_cards_subtract(&transaction, viewer, &draws, reading.created_at, now).await?;
+        remove(&transaction, &user, &reading, now).await?;
         Ok(user)
     });
     deleted.await
+}
+
+/// Deletes a locked reading of a locked user, and its share in the counters.
+pub(super) async fn remove(
+    transaction: &Transaction,
+    owner: &UserRow,
+    reading: &ReadingRow,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    let draws = draws_of_reading(transaction, reading.id).await?;
+    // The counters lost the readings of a deactivated user before.
+    if owner.is_active {
+        let (spread, rating) = (reading.spread_template_id, reading.user_satisfaction);
+        let card_ids = draws.iter().map(|draw| draw.card_id);
+        let delta = CounterDelta::reading(spread, card_ids, rating).reversed();
+        counter_delta_insert(transaction, delta, now).await?;
+    }
+    reading_delete(transaction, owner.id, reading.id).await?;
+    user_cards_subtract(transaction, owner.id, &draws, reading.created_at, now).await?;
+    Ok(())
 }

@@ -10,7 +10,9 @@ use wasteland_tarot::domain::locale::Locale;
 use wasteland_tarot::graphql::id::GlobalId;
 
 use crate::support::app::{Engine, TestApp, at, data_of, on_both_databases};
-use crate::support::fixtures::{card, card_id, id, rows, spread, spread_id, user, user_id};
+use crate::support::fixtures::{
+    card, card_id, id, reading, reading_id, rows, spread, spread_id, user, user_id,
+};
 use crate::support::mutations::{
     USER_ERRORS, failure, mutate, not_found, payload, refusal, refusals, unauthenticated,
 };
@@ -19,7 +21,9 @@ use crate::support::mutations::{
 async fn start(engine: Engine) -> TestApp {
     let app = TestApp::start(engine).await;
     let admin = users::Model { is_admin: true, ..user("admin") };
-    app.insert(rows(vec![user("ada"), admin], Vec::new())).await;
+    let ada = user("ada");
+    let spam = reading(&app, &ada, "spam", 1);
+    app.insert(rows(vec![ada, admin], vec![spam])).await;
     app
 }
 
@@ -33,7 +37,7 @@ async fn set_admin(app: &TestApp, name: &str, is_admin: bool) {
 }
 
 /// Each mutation for admins, with an input that changes something.
-fn mutations(app: &TestApp) -> [(&'static str, Value); 4] {
+fn mutations(app: &TestApp) -> [(&'static str, Value); 9] {
     [
         ("adminUpdateCard", json!({ "id": card_id(app, "major_arcana_00"), "name": "New" })),
         (
@@ -42,6 +46,11 @@ fn mutations(app: &TestApp) -> [(&'static str, Value); 4] {
         ),
         ("adminLockUser", json!({ "userId": user_id("ada") })),
         ("adminUnlockUser", json!({ "userId": user_id("ada") })),
+        ("adminHideReading", json!({ "readingId": reading_id("spam"), "reason": "Spam." })),
+        ("adminUnhideReading", json!({ "readingId": reading_id("spam"), "reason": "Sorry." })),
+        ("adminDeleteReading", json!({ "readingId": reading_id("spam"), "reason": "Spam." })),
+        ("adminDeactivateUser", json!({ "userId": user_id("ada"), "reason": "Spam." })),
+        ("adminReactivateUser", json!({ "userId": user_id("ada"), "reason": "Sorry." })),
     ]
 }
 
@@ -72,7 +81,7 @@ on_both_databases! {
             let response = mutate(&app, Some(id("ada")), mutation, &input, USER_ERRORS).await;
             assert_eq!(response.body_without_request_id(), forbidden(mutation));
             // They see no error of the input.
-            let wrong = json!({ "id": "?", "userId": "?" });
+            let wrong = json!({ "id": "?", "userId": "?", "readingId": "?", "reason": "" });
             let wrong: Value = wrong
                 .as_object()
                 .expect("fields")
@@ -103,7 +112,7 @@ on_both_databases! {
                     .await
                     .body_without_request_id()
             };
-            let done = json!({ "data": { mutation: { "userErrors": [] } }, "errors": null });
+            let done = json!({ "data": { mutation: { "userErrors": [] } } });
             // Bob and not Ada, whom the inputs are about: nobody may lock themself.
             assert_eq!(fetch("admin").await, done);
             set_admin(&app, "admin", false).await;

@@ -71,6 +71,7 @@ const TYPES: &[(Policy, &[&str])] = &[
             "AnalyticsSummary",
             "CardFrequency",
             "DayCount",
+            "HiddenReading",
             "KarmaCount",
             "PeriodComparison",
             "PeriodSummary",
@@ -90,6 +91,9 @@ const TYPES: &[(Policy, &[&str])] = &[
             "AdminUser",
             "AdminUserConnection",
             "AdminUserEdge",
+            "AuditEntry",
+            "AuditEntryConnection",
+            "AuditEntryEdge",
             "CachePolicyStats",
             "CacheStats",
             "DatabaseHealth",
@@ -182,6 +186,7 @@ const FIELDS: &[(&str, Policy, &[&str])] = &[
             "shareLinks",
         ],
     ),
+    ("Reading", OwnerOrAdmin, &["hidden"]),
     ("Mutation", Public, &["drawCards"]),
     ("Mutation", Session, &["login", "logout", "refreshSession", "register"]),
     ("Mutation", Link, &["unlockSharedReading"]),
@@ -216,8 +221,13 @@ const FIELDS: &[(&str, Policy, &[&str])] = &[
         "Mutation",
         Admin,
         &[
+            "adminDeactivateUser",
+            "adminDeleteReading",
+            "adminHideReading",
             "adminInvalidateCache",
             "adminLockUser",
+            "adminReactivateUser",
+            "adminUnhideReading",
             "adminUnlockUser",
             "adminUpdateCard",
             "adminUpdateSpread",
@@ -388,12 +398,16 @@ fn selection(holder: &str, fields: &BTreeSet<&str>) -> String {
     selected.map(selects).collect::<Vec<_>>().join(" ")
 }
 
+/// Field that is null for everybody, because the reading of the test is public: `moderation.rs` tests it.
+const NULL_OF_A_PUBLIC_READING: &str = "hidden";
+
 /// Selects the fields of an object by that way, as each viewer; asserts that the viewers of the
 /// policy see them, and all others get null and no error.
 async fn assert_policies(app: &TestApp, holder: &str, ways: &[(&str, String)]) {
     let of_holder: BTreeMap<&str, Policy> = [Public, Owner, OwnerOrAdmin]
         .into_iter()
         .flat_map(|policy| fields_with(holder, policy).map(move |field| (field, policy)))
+        .filter(|(field, _)| *field != NULL_OF_A_PUBLIC_READING)
         .collect();
     let fields = selection(holder, &of_holder.keys().copied().collect());
     for (viewer, who) in VIEWERS {
@@ -583,6 +597,12 @@ fn input_of(app: &TestApp, mutation: &str, is_there: bool) -> String {
         "adminUpdateSpread" => format!("id: {spread:?}, displayName: \"\""),
         "adminInvalidateCache" => "pattern: \"user:nobody:*\"".to_owned(),
         "adminLockUser" | "adminUnlockUser" => format!("userId: {user:?}"),
+        "adminDeactivateUser" | "adminReactivateUser" => {
+            format!("userId: {user:?}, reason: \"Spam.\"")
+        }
+        "adminHideReading" | "adminUnhideReading" | "adminDeleteReading" => {
+            format!("readingId: {reading:?}, reason: \"Spam.\"")
+        }
         other => panic!("{other} is new: what is its input?"),
     }
 }

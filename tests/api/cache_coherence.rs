@@ -26,7 +26,7 @@ use crate::value_cache::{create_reading, start};
 
 /// Possible queries. `{user}` is a username, `{person}` and `{reading}` are ids. Whole responses to
 /// the later ones are cached where nobody is signed in.
-const READS: [&str; 21] = [
+const READS: [&str; 22] = [
     "{ viewer { stats { totalReadings readingsThisMonth readingsThisWeek readingsLast7Days
         meanSatisfaction favoriteVoice favoriteSpread { name } cardsDrawn karma { karma count }
         currentStreakDays } } }",
@@ -54,6 +54,7 @@ const READS: [&str; 21] = [
     "{ user(username: \"{user}\") { id username bio karma
         readings(first: 3) { totalCount nodes { version tags privacyLevel updatedAt } } } }",
     "{ publicReadings(first: 3, filter: { tagsAny: [\"both\", \"love\"] }) { totalCount nodes { id tags } } }",
+    "{ publicReadings(first: 0) { totalCount } }",
     "{ publicReadings(first: 3, search: \"why\") { totalCount nodes { question user { displayName } } } }",
     "{ spreads(first: 3, orderBy: { field: NAME, direction: ASC }) { totalCount nodes { name usageCount meanRating } } }",
     "{ spreadByName(name: \"celtic_cross\") { isActive displayName } suits { name } publicStats { users readings spreads } }",
@@ -416,9 +417,17 @@ on_both_databases! {
     /// something out.
     async fn every_write_shows_in_every_cached_response(engine: Engine) {
         let mut pair = Pair::start(engine, 0).await;
-        let mut people = vec![("ada", user_id("ada")), ("adaline", user_id("ada"))];
+        let mut people = vec![
+            ("ada", user_id("ada")),
+            ("adaline", user_id("ada")),
+            ("bob", user_id("bob")),
+        ];
         let spread = spread_id(&pair.cached, "single_wasteland");
-        let first = reading_id("q:one");
+        let (first, second) = (reading_id("q:one"), reading_id("q:two"));
+        let moderate = |mutation: &'static str, mut input: Value| {
+            input["reason"] = json!("Spam.");
+            ("admin", mutation, input)
+        };
         let change = |change: Value| {
             let mut input = json!({ "id": first });
             input.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
@@ -452,6 +461,11 @@ on_both_databases! {
             ("admin", "adminUpdateCard", json!({ "id": card, "name": "The Stranger" })),
             ("admin", "adminUpdateSpread", json!({ "id": celtic_cross, "isActive": false })),
             ("ada", "deleteReading", json!({ "id": first })),
+            moderate("adminHideReading", json!({ "readingId": second })),
+            moderate("adminUnhideReading", json!({ "readingId": second })),
+            moderate("adminDeactivateUser", json!({ "userId": user_id("bob") })),
+            moderate("adminReactivateUser", json!({ "userId": user_id("bob") })),
+            moderate("adminDeleteReading", json!({ "readingId": second })),
         ] {
             pair.change(who, mutation, input).await;
             pair.read_everything(&people).await;
@@ -509,6 +523,8 @@ enum Planted {
     Retag,
     EditCard,
     SwitchSpread,
+    Deactivate,
+    Reactivate,
     Fold,
 }
 
@@ -516,17 +532,22 @@ enum Planted {
 type Rule = (&'static str, usize);
 
 /// Purges that nobody can miss.
-const UNSEEN: [Rule; 10] = [
+const UNSEEN: [Rule; 14] = [
     // Values cached under the former name have the user's tag as well,
     ("UserChanged", 0),
     ("UserDeleted", 0),
+    ("UserDeactivated", 0),
     // and so are lists of their readings.
     ("UserDeleted", 3),
+    ("UserDeactivated", 3),
     // No statistics depend on a profile,
     ("UserChanged", 3),
     // none are shown of a deleted user,
     ("UserDeleted", 5),
     ("UserDeleted", 6),
+    // and those of a deactivated one do not change,
+    ("UserDeactivated", 5),
+    ("UserDeactivated", 6),
     // and tags and folders are in none.
     ("ReadingsChanged", 3),
     ("ReadingsChanged", 4),
@@ -540,6 +561,8 @@ fn name_of(event: &InvalidationEvent) -> &'static str {
         InvalidationEvent::UserRegistered { .. } => "UserRegistered",
         InvalidationEvent::UserChanged { .. } => "UserChanged",
         InvalidationEvent::UserDeleted { .. } => "UserDeleted",
+        InvalidationEvent::UserDeactivated { .. } => "UserDeactivated",
+        InvalidationEvent::UserReactivated => "UserReactivated",
         InvalidationEvent::ReadingChanged { visibility: ReadingVisibility::Private, .. } => {
             "ReadingChanged, private"
         }
@@ -556,7 +579,7 @@ fn name_of(event: &InvalidationEvent) -> &'static str {
 }
 
 impl Planted {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Register,
         Self::Rename,
         Self::DeleteAccount,
@@ -566,6 +589,8 @@ impl Planted {
         Self::Retag,
         Self::EditCard,
         Self::SwitchSpread,
+        Self::Deactivate,
+        Self::Reactivate,
         Self::Fold,
     ];
 
@@ -584,6 +609,12 @@ impl Planted {
             Self::RatePrivate => {
                 let hidden = json!({ "id": first, "privacyLevel": "PRIVATE" });
                 pair.change("ada", "updateReading", hidden).await;
+            }
+            Self::Deactivate | Self::Reactivate => {
+                people[1] = ("bob", user_id("bob"));
+                if matches!(self, Self::Reactivate) {
+                    Self::Deactivate.carry_out_moderation(&mut pair).await;
+                }
             }
             Self::Retag => {
                 let tagged = json!({ "id": first, "tags": ["love"] });
@@ -612,6 +643,7 @@ impl Planted {
                 return;
             }
             Self::DeleteAccount => return pair.delete_account().await,
+            Self::Deactivate | Self::Reactivate => return self.carry_out_moderation(pair).await,
             Self::Fold => return pair.fold().await,
             Self::Rename => ("ada", "updateProfile", json!({ "username": "adaline" })),
             Self::RatePrivate | Self::RatePublic => {
@@ -629,6 +661,15 @@ impl Planted {
             }
         };
         pair.change(who, mutation, input).await;
+    }
+
+    async fn carry_out_moderation(self, pair: &mut Pair) {
+        let mutation = match self {
+            Self::Reactivate => "adminReactivateUser",
+            _ => "adminDeactivateUser",
+        };
+        let input = json!({ "userId": user_id("bob"), "reason": "Spam." });
+        pair.change("admin", mutation, input).await;
     }
 
     /// The purges that it makes.

@@ -202,6 +202,9 @@ const ADMIN: &[&str] = &[
     "all: users { nodes { failedLogins } }",
     "again: users { nodes { failedLogins } }",
     "users(first: 3) { nodes { failedLogins user { id USER } } }",
+    "auditLog { nodes { action actor { id USER } } }",
+    "again: auditLog(first: 1) { nodes { action } }",
+    "reading(id: $reading) { id READING }",
     "slowQueries { sql }",
     "slowQueries(limit: 3) { sql SLOW_QUERY }",
 ];
@@ -230,6 +233,7 @@ const READING: &[&str] = &[
     "shareLinks { title }",
     "voice { key }",
     "question",
+    "hidden { reason }",
 ];
 const USER: &[&str] = &[
     "username",

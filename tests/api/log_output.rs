@@ -346,6 +346,73 @@ async fn texts_of_clients_are_truncated_in_the_log() {
     );
 }
 
+/// Sends a mutation, and returns the data of its response.
+async fn mutate(server: &mut Server, mutation: &str) -> Value {
+    let body = json!({ "query": format!("mutation {{ {mutation} }}") }).to_string();
+    let (status, text) = server.send(raw_post("", &body)).await;
+    assert_eq!(status, 200, "{text}");
+    parse(&text)["data"].take()
+}
+
+#[tokio::test]
+async fn lines_of_the_audit_log_have_no_secrets() {
+    const PASSWORD: &str = "lantern-cobalt-thistle";
+    const WRONG: &str = "a-wrong-guess-at-it";
+    let folder = folder();
+    let environment = [("LOG", "audit=info"), ("LOGIN_RATE", "0"), ("REFRESH_GRACE_SECONDS", "1")];
+    let (mut server, log) = logged_server(folder.path(), &environment).await;
+    let registered = mutate(
+        &mut server,
+        &format!(
+            "register(input: {{ email: \"ada@example.com\", username: \"ada\", password: {PASSWORD:?} }})
+                {{ session {{ refreshToken accessToken }} }}"
+        ),
+    )
+    .await;
+    let session = &registered["register"]["session"];
+    let token = session["refreshToken"].as_str().expect("a token").to_owned();
+    let access = session["accessToken"].as_str().expect("a token").to_owned();
+    let log_in = |name: &str, password: &str| {
+        format!("login(input: {{ login: {name:?}, password: {password:?} }}) {{ __typename }}")
+    };
+    mutate(&mut server, &log_in("ada", PASSWORD)).await;
+    // The password in the field of the name.
+    mutate(&mut server, &log_in(PASSWORD, "ada")).await;
+    // The last one is refused.
+    for _ in 0..6 {
+        let body = json!({ "query": format!("mutation {{ {} }}", log_in("ada", WRONG)) });
+        server.send(raw_post("", &body.to_string())).await;
+    }
+    let refresh = format!("refreshSession(input: {{ refreshToken: {token:?} }}) {{ __typename }}");
+    mutate(&mut server, &refresh).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    mutate(&mut server, &refresh).await;
+
+    let lines = server.stop_and_read(log);
+    let ada = lines[0]["id"].clone();
+    assert!(ada.is_string(), "{lines:?}");
+    let brief = |line: &Value| {
+        let of = |name: &str| line[name].clone();
+        json!([of("level"), of("action"), of("actor"), of("id"), of("address"), of("target")])
+    };
+    let line = |level: &str, action: &str, actor: &Value, user: &Value| {
+        json!([level, action, actor, user, "127.0.0.1", "audit"])
+    };
+    let none = Value::Null;
+    let mut expected =
+        vec![line("INFO", "logged_in", &ada, &ada), line("WARN", "login_failed", &none, &none)];
+    expected.extend(vec![line("WARN", "login_failed", &none, &ada); 4]);
+    expected.push(line("WARN", "locked_out", &none, &ada));
+    expected.extend(vec![line("WARN", "login_failed", &none, &ada); 2]);
+    expected.push(line("INFO", "refresh_token_reused", &none, &ada));
+    assert_eq!(lines.iter().map(brief).collect::<Vec<_>>(), expected);
+    for line in lines.iter().map(Value::to_string) {
+        for secret in [PASSWORD, WRONG, &token, &access] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_line_longer_than_the_maximum_is_truncated_and_says_so() {
     let folder = folder();
@@ -375,7 +442,7 @@ async fn a_line_longer_than_the_maximum_is_truncated_and_says_so() {
 // Settings
 
 #[test]
-fn the_filter_takes_levels_and_crates_of_the_program() {
+fn the_filter_takes_levels_crates_of_the_program_and_the_audit_log() {
     let folder = folder();
     for filter in [
         "off",
@@ -383,6 +450,7 @@ fn the_filter_takes_levels_and_crates_of_the_program() {
         "wasteland_tarot=debug,sqlx=warn",
         "info,sqlx::query=debug,hyper=trace",
         "error, tokio=off, redis",
+        "warn,audit=info",
     ] {
         let output = execute(folder.path(), &[("LOG", filter)], &["schema"]);
         assert!(output.status.success(), "{filter}: {output:?}");

@@ -16,6 +16,7 @@ mod categories;
 mod cost_report;
 mod draws;
 mod exports;
+mod moderation;
 mod nodes;
 mod public_stats;
 mod rate_limits;

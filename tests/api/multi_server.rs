@@ -40,6 +40,11 @@ struct World {
 impl World {
     /// Each with a Redis at that address, if there is one.
     async fn start(engine: Engine, redis: &[Option<String>]) -> Self {
+        Self::start_with(engine, redis, &[]).await
+    }
+
+    /// The same with further settings.
+    async fn start_with(engine: Engine, redis: &[Option<String>], further: &[&str]) -> Self {
         let owner = TestApp::start(engine).await;
         let (ada, bob) = (user("ada"), user("bob"));
         let admin = users::Model { is_admin: true, ..user("admin") };
@@ -59,6 +64,7 @@ impl World {
                 "--daily-readings=1000",
             ];
             flags.extend(url.as_deref());
+            flags.extend(further);
             let database = TestDatabase::at(owner.database.url.clone());
             let server = TestApp::start_on(database, &flags).await;
             let own = &server.app.services.clock;
@@ -238,6 +244,47 @@ on_both_databases! {
     }
 
     /// Known on all servers within the bound of the invalidations, without a statement for a request.
+    async fn a_deactivated_user_is_gone_on_all_servers(engine: Engine) {
+        let caching = ["--response-cache-bytes=16777216"];
+        let world = World::start_with(engine, &[None, None], &caching).await;
+        let query = "{ publicReadings { totalCount nodes { user { username } } }
+            user(username: \"ada\") { username } publicStats { users } }";
+        let seen = async || {
+            let mut seen = Vec::new();
+            for server in &world.servers {
+                seen.push(server.data(query).await);
+            }
+            seen
+        };
+        let all = json!({
+            "publicReadings": { "totalCount": 2, "nodes": [
+                { "user": { "username": "bob" } }, { "user": { "username": "ada" } },
+            ] },
+            "user": { "username": "ada" },
+            "publicStats": { "users": 3 },
+        });
+        let without = json!({
+            "publicReadings": { "totalCount": 1, "nodes": [{ "user": { "username": "bob" } }] },
+            "user": null,
+            "publicStats": { "users": 2 },
+        });
+        // The second time from the caches.
+        for _ in 0..2 {
+            assert_eq!(seen().await, [all.clone(), all.clone()]);
+        }
+        assert_eq!(world.servers[1].query(query).await.statements(), 0);
+        for (mutation, expected) in
+            [("adminDeactivateUser", without), ("adminReactivateUser", all)]
+        {
+            let input = json!({ "userId": user_id("ada"), "reason": "Spam." });
+            let done = payload(&world.servers[0], id("admin"), mutation, input, USER_ERRORS).await;
+            assert_eq!(done["userErrors"], json!([]));
+            assert_eq!(world.servers[0].data(query).await, expected);
+            world.wait_out_staleness().await;
+            assert_eq!(seen().await, [expected.clone(), expected]);
+        }
+    }
+
     async fn a_revoked_access_token_ends_on_all_servers(engine: Engine) {
         let world = World::start(engine, &[None, None]).await;
         world.owner.insert(rows(vec![user_with_password("eve").await], Vec::new())).await;

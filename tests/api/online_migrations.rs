@@ -16,19 +16,19 @@ use wasteland_tarot::db::StartLock;
 use crate::cli::{Server, command, execute, folder, refusal};
 use crate::support::app::{Content, Engine, TestDatabase, on_both_databases, settings_of};
 
-/// The newest migration, which changes the table of users.
-const NEWEST: &str = "m20261101_000032_add_skeletons_of_usernames_since_000029";
+/// A migration that changes the table of users, and the newest one.
+const CHANGES_USERS: &str = "m20261101_000032_add_skeletons_of_usernames_since_000029";
+const NEWEST: &str = "m20261101_000035_index_inactive_users_since_000029";
 
 const REFUSED: &str = "another session holds a lock that a migration needs";
 
-/// A database of PostgreSQL that lacks the newest migration.
+/// A database of PostgreSQL that lacks a migration of the users, and those after it.
 async fn outdated_database() -> TestDatabase {
     let database = TestDatabase::new(Engine::Postgres, Content::Reference).await;
     let connection = database.connect().await;
-    Migrator::down(&connection, Some(1)).await.expect("one down");
+    Migrator::down(&connection, Some(4)).await.expect("four down");
     let pending = Migrator::get_pending_migrations(&connection).await.expect("status");
-    let [one] = pending.as_slice() else { panic!("{} migrations", pending.len()) };
-    assert_eq!(one.name(), NEWEST);
+    assert_eq!(pending[0].name(), CHANGES_USERS);
     database
 }
 
@@ -111,7 +111,7 @@ async fn requests_go_on_while_a_migration_waits_for_a_table() {
     for attempt in 1..=3 {
         let line = read_until(&mut log, REFUSED);
         assert!(line.contains(&format!("attempt={attempt} attempts=60")), "{line}");
-        assert!(line.contains(&format!("migration=\"{NEWEST}\"")), "{line}");
+        assert!(line.contains(&format!("migration=\"{CHANGES_USERS}\"")), "{line}");
         counts.push(load.finished());
     }
     // Requests ran between the attempts.
@@ -144,7 +144,7 @@ async fn a_migration_that_gets_no_lock_ends_after_its_attempts_and_can_be_tried_
         environment.extend(timeout.map(|timeout| ("MIGRATION_LOCK_TIMEOUT_MS", timeout)));
         let line = refusal(&execute(folder().path(), &environment, &["migrate"]));
         let expected = format!(
-            "statement migrations_up failed: Custom Error: {NEWEST} got no lock in 2 attempts of \
+            "statement migrations_up failed: Custom Error: {CHANGES_USERS} got no lock in 2 attempts of \
              {shown} ms each; another session holds it (pg_stat_activity lists the sessions and \
              their transactions)"
         );

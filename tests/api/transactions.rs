@@ -121,7 +121,12 @@ async fn account_cases(app: &TestApp) -> Vec<Case> {
             "login",
             None,
             &format!("login: \"ada\", {password}"),
-            &[(UPDATE, "users"), (INSERT, "login_sessions"), (INSERT, "refresh_tokens")],
+            &[
+                (UPDATE, "users"),
+                (INSERT, "audit_log"),
+                (INSERT, "login_sessions"),
+                (INSERT, "refresh_tokens"),
+            ],
         ),
         Case::new(
             "refreshSession",
@@ -240,6 +245,72 @@ fn reading_cases(app: &TestApp) -> Vec<Case> {
     ]
 }
 
+/// Mutations of moderation.
+fn moderation_cases() -> Vec<Case> {
+    let admin = Some("admin");
+    let reason = "reason: \"Spam.\"";
+    vec![
+        Case::new(
+            "adminHideReading",
+            admin,
+            &format!("readingId: {:?}, {reason}", reading_id("q:bob-pub")),
+            &[(INSERT, "hidden_readings"), (UPDATE, "reading_sessions"), (INSERT, "audit_log")],
+        ),
+        Case::new(
+            "adminUnhideReading",
+            admin,
+            &format!("readingId: {:?}, {reason}", reading_id("q:bob-pub")),
+            &[(DELETE, "hidden_readings"), (UPDATE, "reading_sessions"), (INSERT, "audit_log")],
+        ),
+        Case::new(
+            "adminDeactivateUser",
+            admin,
+            &format!("userId: {:?}, {reason}", user_id("bob")),
+            &[
+                (INSERT, "token_revocations"),
+                (UPDATE, "login_sessions"),
+                (INSERT, "counter_deltas"),
+                (DELETE, "counter_deltas"),
+                (UPDATE, "card_stats"),
+                (UPDATE, "spread_stats"),
+                (UPDATE, "site_stats"),
+                (UPDATE, "users"),
+                (INSERT, "audit_log"),
+            ],
+        ),
+        Case::new(
+            "adminReactivateUser",
+            admin,
+            &format!("userId: {:?}, {reason}", user_id("bob")),
+            &[
+                (INSERT, "counter_deltas"),
+                (DELETE, "counter_deltas"),
+                (UPDATE, "card_stats"),
+                (UPDATE, "spread_stats"),
+                (UPDATE, "site_stats"),
+                (UPDATE, "users"),
+                (INSERT, "audit_log"),
+            ],
+        ),
+        Case::new(
+            "adminDeleteReading",
+            admin,
+            &format!("readingId: {:?}, {reason}", reading_id("q:bob-pub")),
+            &[
+                (INSERT, "counter_deltas"),
+                (DELETE, "reading_sessions"),
+                (INSERT, "user_card_stats"),
+                (UPDATE, "user_card_stats"),
+                (INSERT, "audit_log"),
+                (DELETE, "counter_deltas"),
+                (UPDATE, "card_stats"),
+                (UPDATE, "spread_stats"),
+                (UPDATE, "site_stats"),
+            ],
+        ),
+    ]
+}
+
 /// Mutations of operators, and the end of an account.
 fn last_cases(app: &TestApp) -> Vec<Case> {
     let admin = Some("admin");
@@ -251,7 +322,7 @@ fn last_cases(app: &TestApp) -> Vec<Case> {
             "adminUpdateCard",
             admin,
             &format!("id: {card:?}, name: \"Other\", threatLevel: 9"),
-            &[(UPDATE, "wasteland_cards"), (UPDATE, "card_texts")],
+            &[(UPDATE, "wasteland_cards"), (UPDATE, "card_texts"), (INSERT, "audit_log")],
         ),
         Case::new(
             "adminUpdateSpread",
@@ -268,19 +339,25 @@ fn last_cases(app: &TestApp) -> Vec<Case> {
                 (INSERT, "spread_positions"),
                 (INSERT, "spread_position_texts"),
                 (UPDATE, "spread_templates"),
+                (INSERT, "audit_log"),
             ],
         ),
         Case::new(
             "adminLockUser",
             admin,
-            &format!("userId: {:?}", user_id("bob")),
-            &[(UPDATE, "users"), (INSERT, "token_revocations"), (UPDATE, "login_sessions")],
+            &format!("userId: {:?}", user_id("ada")),
+            &[
+                (UPDATE, "users"),
+                (INSERT, "token_revocations"),
+                (UPDATE, "login_sessions"),
+                (INSERT, "audit_log"),
+            ],
         ),
         Case::new(
             "adminUnlockUser",
             admin,
-            &format!("userId: {:?}", user_id("bob")),
-            &[(UPDATE, "users")],
+            &format!("userId: {:?}", user_id("ada")),
+            &[(UPDATE, "users"), (INSERT, "audit_log")],
         ),
         Case::new(
             "deleteAccount",
@@ -417,6 +494,7 @@ on_both_databases! {
         write_world(&app).await;
         let mut cases = account_cases(&app).await;
         cases.extend(reading_cases(&app));
+        cases.extend(moderation_cases());
         cases.extend(last_cases(&app));
         let covered: BTreeSet<String> =
             cases.iter().map(|case| case.mutation.to_owned()).collect();
@@ -428,6 +506,9 @@ on_both_databases! {
         let access = Access::open(&app.database).await;
         prepare(&access).await;
         for case in &cases {
+            // Moderation folds the deltas of the cases before.
+            let (session, services) = (app.app.database.session(), &app.app.services);
+            maintenance::fold_counters(services, &session).await.expect("folded");
             let before = access.all().await;
             let writes: Vec<_> = case.writes.iter().copied().chain(case.outbox_entry()).collect();
             let refused: BTreeSet<_> = writes.iter().copied().collect();
@@ -554,7 +635,8 @@ pub async fn assert_counters_agree(app: &TestApp) {
     for (counted, there) in [
         (
             "SELECT readings AS number FROM site_stats",
-            "SELECT count(*) AS number FROM reading_sessions",
+            "SELECT count(*) AS number FROM reading_sessions WHERE user_id IN
+                (SELECT id FROM users WHERE is_active)",
         ),
         (
             "SELECT users AS number FROM site_stats",
@@ -562,16 +644,19 @@ pub async fn assert_counters_agree(app: &TestApp) {
         ),
         (
             "SELECT CAST(coalesce(sum(draw_count), 0) AS bigint) AS number FROM card_stats",
-            "SELECT count(*) AS number FROM reading_cards",
+            "SELECT count(*) AS number FROM reading_cards WHERE reading_id IN
+                (SELECT id FROM reading_sessions WHERE user_id IN
+                    (SELECT id FROM users WHERE is_active))",
         ),
         (
             "SELECT CAST(coalesce(sum(usage_count), 0) AS bigint) AS number FROM spread_stats",
-            "SELECT count(*) AS number FROM reading_sessions",
+            "SELECT count(*) AS number FROM reading_sessions WHERE user_id IN
+                (SELECT id FROM users WHERE is_active)",
         ),
         (
             "SELECT CAST(coalesce(sum(rating_sum), 0) AS bigint) AS number FROM spread_stats",
             "SELECT CAST(coalesce(sum(user_satisfaction), 0) AS bigint) AS number
-                FROM reading_sessions",
+                FROM reading_sessions WHERE user_id IN (SELECT id FROM users WHERE is_active)",
         ),
     ] {
         assert_eq!(access.number(counted).await, access.number(there).await, "{counted}");

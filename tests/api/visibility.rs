@@ -39,7 +39,8 @@ fn is_own(viewer: Option<&str>, owner: Uuid) -> bool {
 }
 
 fn may_see(viewer: Option<&str>, reading: &reading_sessions::Model) -> bool {
-    is_own(viewer, reading.user_id) || reading.privacy_level == PrivacyLevel::Public
+    let is_public = reading.privacy_level == PrivacyLevel::Public;
+    is_own(viewer, reading.user_id) || (is_public && reading.user_id != id("gone"))
 }
 
 fn is_listed(viewer: Option<&str>, reading: &reading_sessions::Model) -> bool {
@@ -89,12 +90,7 @@ impl World {
             let there = |folder: &Uuid| categories.iter().any(|category| category.id == *folder);
             reading.category_id = reading.category_id.filter(there);
         }
-        self.rows.users.retain(|user| {
-            user.is_active || {
-                let mut readings = self.rows.readings.iter();
-                readings.any(|reading| reading.user_id == user.id)
-            }
-        });
+        self.rows.users.retain(|user| user.is_active);
     }
 }
 
@@ -210,7 +206,7 @@ impl Matrix<'_> {
                 self.add_object(&ways, both, &names([]));
             }
         }
-        // A deactivated user is not shown, though their public readings name them.
+        // A deactivated user is not shown, and neither are their readings.
         let fields = "... on User { username readings { totalCount nodes { question } } }";
         let one = format!("{{ node(id: ID) {{ {fields} }} }}");
         let many = format!("{{ nodes(ids: [ID]) {{ {fields} }} }}");

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use uuid::Uuid;
 
+use crate::domain::audit::{AuditAction, AuditTargetKind};
 use crate::domain::card::{CardType, Orientation, Suit};
 use crate::domain::faction::FactionKey;
 use crate::domain::locale::{Locale, Localized};
@@ -123,6 +124,8 @@ macro_rules! text_columns {
 }
 
 text_columns!(
+    AuditAction,
+    AuditTargetKind,
     CardType,
     Difficulty,
     FactionKey,

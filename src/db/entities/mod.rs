@@ -3,6 +3,7 @@
 
 #![expect(missing_docs, reason = "columns are described where the migrations create them")]
 
+pub mod audit_log;
 pub mod cache_outbox;
 pub mod card_interpretations;
 pub mod card_stats;
@@ -13,6 +14,7 @@ pub mod daily_usage;
 pub mod faction_texts;
 pub mod faction_voices;
 pub mod factions;
+pub mod hidden_readings;
 pub mod idempotency_keys;
 pub mod login_sessions;
 pub mod login_throttles;

@@ -299,7 +299,8 @@ async fn refresh_session(
         let user_errors = vec![logins::no_session().into()];
         return Ok(RefreshSessionPayload { user_errors, ..RefreshSessionPayload::default() });
     };
-    let done = logins::refresh(&request.session, &request.services, &token).await;
+    let (services, address) = (&request.services, request.caller.address);
+    let done = logins::refresh(&request.session, services, address, &token).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => {
             if delivery == TokenDelivery::Cookie {

@@ -20,7 +20,7 @@ pub struct AdminMutation;
 
 #[Object]
 impl AdminMutation {
-    /// Change a card and its texts in one language. For admins; logged with the admin's id. Absent
+    /// Change a card and its texts in one language. For admins; in the audit log. Absent
     /// fields are unchanged; null clears a field where that is allowed. Interpretations by the
     /// voices are unchanged.
     async fn admin_update_card(
@@ -31,7 +31,7 @@ impl AdminMutation {
         Some(update_card(begin_mutation(context), input).await)
     }
 
-    /// Change a spread and its texts in one language. For admins; logged with the admin's id.
+    /// Change a spread and its texts in one language. For admins; in the audit log.
     /// Absent fields are unchanged; null clears a field where that is allowed. Existing readings
     /// retain the names of their positions.
     async fn admin_update_spread(
@@ -42,8 +42,8 @@ impl AdminMutation {
         Some(update_spread(begin_mutation(context), input).await)
     }
 
-    /// Remove the cached values of this server whose keys match a pattern. For admins; logged with
-    /// the admin's id. No data is lost: values are computed again.
+    /// Remove the cached values of this server whose keys match a pattern. For admins; in the
+    /// audit log. No data is lost: values are computed again.
     async fn admin_invalidate_cache(
         &self,
         context: &Context<'_>,
@@ -55,7 +55,7 @@ impl AdminMutation {
         Some(invalidate_cache(begin_mutation(context), &pattern).await)
     }
 
-    /// Lock another user for a day and end their sessions. For admins; logged with the admin's id.
+    /// Lock another user for a day and end their sessions. For admins; in the audit log.
     async fn admin_lock_user(
         &self,
         context: &Context<'_>,
@@ -64,7 +64,7 @@ impl AdminMutation {
         Some(lock_user(begin_mutation(context), &input.user_id).await)
     }
 
-    /// Unlock a locked user. For admins; logged with the admin's id.
+    /// Unlock a locked user. For admins; in the audit log.
     async fn admin_unlock_user(
         &self,
         context: &Context<'_>,
@@ -87,8 +87,8 @@ async fn invalidate_cache(
     request: &RequestContext,
     pattern: &str,
 ) -> Result<AdminInvalidateCachePayload, ApiError> {
-    let admin = request.require_admin().await?;
-    let done = admin::invalidate_cache(&request.session, &request.services, admin, pattern).await;
+    let client = request.require_admin_client().await?;
+    let done = admin::invalidate_cache(&request.session, &request.services, client, pattern).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminInvalidateCachePayload {
             removed_entries: 0,
@@ -139,7 +139,7 @@ async fn update_card(
     request: &RequestContext,
     input: AdminUpdateCardInput,
 ) -> Result<AdminUpdateCardPayload, ApiError> {
-    let admin = request.require_admin().await?;
+    let client = request.require_admin_client().await?;
     let (id, locale) = (card_key("id", &input.id)?, input.locale.into());
     let image_url: Option<Option<Url>> = input.image_url.into();
     let update = CardUpdate {
@@ -153,7 +153,7 @@ async fn update_card(
         image_url: image_url.map(|url| url.map(|url| url.0)),
     };
     let (session, services) = (&request.session, &request.services);
-    let done = admin::update_card(session, services, admin, id, locale, update).await;
+    let done = admin::update_card(session, services, client, id, locale, update).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminUpdateCardPayload { card: None, user_errors },
         Ok(card) => AdminUpdateCardPayload { card: Some(Card(card)), user_errors: Vec::new() },
@@ -217,7 +217,7 @@ async fn update_spread(
     request: &RequestContext,
     input: AdminUpdateSpreadInput,
 ) -> Result<AdminUpdateSpreadPayload, ApiError> {
-    let admin = request.require_admin().await?;
+    let client = request.require_admin_client().await?;
     let (id, locale) = (spread_key("id", &input.id)?, input.locale.into());
     let difficulty: Option<Option<Difficulty>> = input.difficulty.into();
     let faction: Option<Option<FactionKey>> = input.faction.into();
@@ -234,7 +234,7 @@ async fn update_spread(
             .map(|positions| positions.map(|all| all.into_iter().map(position).collect())),
     };
     let (session, services) = (&request.session, &request.services);
-    let done = admin::update_spread(session, services, admin, id, locale, update).await;
+    let done = admin::update_spread(session, services, client, id, locale, update).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminUpdateSpreadPayload { spread: None, user_errors },
         Ok(spread) => {
@@ -283,9 +283,9 @@ struct AdminUnlockUserPayload {
 }
 
 async fn lock_user(request: &RequestContext, user: &ID) -> Result<AdminLockUserPayload, ApiError> {
-    let admin = request.require_admin().await?;
+    let client = request.require_admin_client().await?;
     let user = user_key("userId", user)?;
-    let done = admin::lock_user(&request.session, &request.services, admin, user).await;
+    let done = admin::lock_user(&request.session, &request.services, client, user).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminLockUserPayload { admin_user: None, user_errors },
         Ok(row) => {
@@ -298,9 +298,9 @@ async fn unlock_user(
     request: &RequestContext,
     user: &ID,
 ) -> Result<AdminUnlockUserPayload, ApiError> {
-    let admin = request.require_admin().await?;
+    let client = request.require_admin_client().await?;
     let user = user_key("userId", user)?;
-    let done = admin::unlock_user(&request.session, &request.services, admin, user).await;
+    let done = admin::unlock_user(&request.session, &request.services, client, user).await;
     Ok(match split_user_errors(done)? {
         Err(user_errors) => AdminUnlockUserPayload { admin_user: None, user_errors },
         Ok(row) => {

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod admin;
 pub mod category;
+pub mod moderation;
 pub mod reading;
 pub mod share;
 pub mod tag;
@@ -23,6 +24,7 @@ pub struct Mutation(
     category::CategoryMutation,
     share::ShareMutation,
     admin::AdminMutation,
+    moderation::ModerationMutation,
 );
 
 /// Function that returns the key of an id of that type.
