@@ -109,7 +109,8 @@ impl Database {
             Some(replicas) => match replicas.choose(reader, token) {
                 ReadTarget::Primary => Route::Primary(primary),
                 ReadTarget::Replica(index) => {
-                    Route::Replica { replicas: Arc::clone(replicas), index, primary }
+                    let fresh_as_of = replicas.fresh_as_of(index);
+                    Route::Replica { replicas: Arc::clone(replicas), index, fresh_as_of, primary }
                 }
             },
         };

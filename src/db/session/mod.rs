@@ -226,7 +226,7 @@ impl Session {
         self.read_target() == ReadTarget::Primary
     }
 
-    /// Of a session on a replica: time up to which all commits are visible there, if known.
+    /// Of a session on a replica: time up to which all commits are visible to all of its reads, if known.
     #[must_use]
     pub fn replica_fresh_as_of(&self) -> Option<Instant> {
         self.state.routing.replica_fresh_as_of()

@@ -12,7 +12,13 @@ pub(in crate::db) enum Route {
     /// On the primary.
     Primary(Pool),
     /// On a replica, or all on the primary if the replica cannot be reached.
-    Replica { replicas: Arc<Replicas>, index: usize, primary: Pool },
+    Replica {
+        replicas: Arc<Replicas>,
+        index: usize,
+        /// Time up to which all commits were visible on the replica before the first read, if known.
+        fresh_as_of: Option<Instant>,
+        primary: Pool,
+    },
 }
 
 /// The route of a session, and its failover.
@@ -45,12 +51,10 @@ impl Routing {
         }
     }
 
-    /// Time up to which all commits are visible on the session's replica, if known.
+    /// Time up to which all commits are visible to all reads of the session, if it is on a replica and known.
     pub(super) fn replica_fresh_as_of(&self) -> Option<Instant> {
         match (&self.route, self.target()) {
-            (Route::Replica { replicas, .. }, ReadTarget::Replica(index)) => {
-                replicas.fresh_as_of(index)
-            }
+            (Route::Replica { fresh_as_of, .. }, ReadTarget::Replica(_)) => *fresh_as_of,
             _ => None,
         }
     }
