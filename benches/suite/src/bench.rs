@@ -90,6 +90,10 @@ impl Bench {
             ("LISTEN", "127.0.0.1:0".to_owned()),
             ("RATE_LIMIT", "0".to_owned()),
             ("MAX_CONNECTIONS_PER_ADDRESS", "100000".to_owned()),
+            // All load comes from one address, and that of a user from few accounts.
+            ("MAX_CONCURRENT_REQUESTS_PER_CLIENT", "100000".to_owned()),
+            ("MAX_QUEUED_REQUESTS_PER_CLIENT", "100000".to_owned()),
+            ("CLIENT_SQL_MS_PER_SECOND", "0".to_owned()),
             ("LOGIN_RATE", "0".to_owned()),
             ("LOGIN_FAILURE_RATE", "0".to_owned()),
             ("LOGIN_FAILURES", u16::MAX.to_string()),

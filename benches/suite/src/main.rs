@@ -9,6 +9,7 @@ mod client;
 mod compare;
 mod groups;
 mod load;
+mod paced;
 mod processes;
 mod references;
 mod report;

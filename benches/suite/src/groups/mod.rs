@@ -10,6 +10,7 @@ mod logins;
 mod memory;
 mod nested;
 mod nplusone;
+mod overload;
 mod queries;
 mod yardsticks;
 
@@ -24,7 +25,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 11] = [
+const ALL: [Group; 12] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -35,6 +36,7 @@ const ALL: [Group; 11] = [
     Group { name: "logins", run: logins::run },
     Group { name: "queries", run: queries::run },
     Group { name: "cost", run: cost::run },
+    Group { name: "overload", run: overload::run },
     Group { name: "cache", run: cache::run },
 ];
 
