@@ -1,5 +1,6 @@
 //! Limits and timeouts of requests, documents and connections.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::Args;
@@ -209,5 +210,6 @@ pub const DOCUMENT_NODE_BYTES: u64 = 400;
 pub const PERSISTED_TEXT_BYTES: u32 = 256;
 /// Bytes of text that cost as much to copy as one argument value.
 pub const TEXT_BYTES_PER_VALUE: usize = 1024;
-/// `retryAfterMs` of responses while the database is unavailable.
-pub const UNAVAILABLE_RETRY_AFTER_MILLISECONDS: u64 = 1_000;
+/// Range of `retryAfterMs` of responses of a server that is overloaded or has no database. Random, so that clients that were
+/// refused together do not come back together.
+pub const UNAVAILABLE_RETRY_AFTER_MILLISECONDS: RangeInclusive<u64> = 1_000..=3_000;

@@ -4,6 +4,7 @@
 //! settings file `DATABASE_POOL_SIZE`; a flag beats the environment, which beats the file. Bounds
 //! are checked here, so that the rest of the program can rely on them.
 
+pub mod admission;
 pub mod auth;
 pub mod cache;
 pub mod connections;
@@ -91,6 +92,10 @@ pub struct Settings {
     /// Limits and timeouts.
     #[command(flatten)]
     pub limits: limits::Limits,
+
+    /// Admission of requests.
+    #[command(flatten)]
+    pub admission: admission::AdmissionSettings,
 
     /// Client connections.
     #[command(flatten)]

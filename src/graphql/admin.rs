@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object};
 use uuid::Uuid;
 
+use super::admission::AdmissionStats;
 use super::audit_log::{AuditEntry, AuditLogFilter, audit_log};
 use super::cache::CacheStats;
 use super::context::request;
@@ -46,6 +47,11 @@ impl Admin {
     /// Statistics of the cache of this server since its start.
     async fn cache_stats(&self, context: &Context<'_>) -> CacheStats {
         request(context).services.cache.stats().await.into()
+    }
+
+    /// Admission of requests by this server: how many are executed, wait, and were refused.
+    async fn admission_stats(&self, context: &Context<'_>) -> AdmissionStats {
+        request(context).services.admission.stats().into()
     }
 
     /// Connection pools of this server: the primary first, then its replicas. At most 17.

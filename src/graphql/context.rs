@@ -25,6 +25,7 @@ use crate::domain::viewer::{CurrentViewer, Viewer};
 use crate::loaders::Loaders;
 use crate::services::Services;
 use crate::services::accounts::Client;
+use crate::services::admission::Permit;
 use crate::services::catalogue::Catalogue;
 use crate::services::session_cookie::RequestInitiator;
 use crate::services::tokens::AccessClaims;
@@ -84,6 +85,8 @@ pub struct RequestContext {
     pub cookie: Mutex<Option<CookieChange>>,
     /// True to bypass the cache.
     pub bypass_cache: bool,
+    /// Permit to execute the request, until its work is done.
+    pub permit: Mutex<Option<Permit>>,
     viewer: CurrentViewer,
     /// Purge epochs before the first read.
     purge_epoch: PurgeEpoch,
@@ -122,6 +125,7 @@ impl RequestContext {
             limits,
             cookie: Mutex::default(),
             bypass_cache: false,
+            permit: Mutex::default(),
             viewer,
             purge_epoch,
             computed: Mutex::default(),
@@ -201,7 +205,6 @@ impl RequestContext {
         let is_first = lock(&self.computed).insert(key.text().to_owned());
         let source = match source_of(&self.session) {
             ReadSource::Primary if !is_first => ReadSource::PrimaryAtRequestStart,
-            ReadSource::Replica(_) if !is_first => ReadSource::Replica(None),
             source => source,
         };
         let computation = ComputeContext { epoch: self.purge_epoch, now, source };
@@ -255,6 +258,8 @@ impl RequestContext {
                 message: "a request may give one password; send another request".to_owned(),
             });
         }
+        // Passwords wait in a queue of their own.
+        drop(lock(&self.permit).take());
         Ok(())
     }
 }

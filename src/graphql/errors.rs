@@ -2,6 +2,7 @@
 //! limit, and no internals.
 
 use async_graphql::{ErrorExtensionValues, Value};
+use rand::RngExt;
 
 use super::user_error::UserError;
 use crate::config::limits::{MESSAGE_CHARACTERS, UNAVAILABLE_RETRY_AFTER_MILLISECONDS};
@@ -10,6 +11,9 @@ use crate::domain::error_code::ErrorCode;
 use crate::domain::truncated::truncated;
 use crate::services::error::ServiceError;
 use crate::services::session_cookie::CookieRefusal;
+
+/// Extension of errors that pass: delay before a retry, in milliseconds.
+pub const RETRY_AFTER_MS: &str = "retryAfterMs";
 
 /// Error of a field. Each variant has one code.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -195,10 +199,11 @@ impl ApiError {
                 extensions.set("maximum", Value::from(*maximum));
             }
             Self::Busy | Self::Database(DbError::Unavailable(_) | DbError::ReadOnly(_)) => {
-                extensions.set("retryAfterMs", UNAVAILABLE_RETRY_AFTER_MILLISECONDS);
+                let delay = rand::rng().random_range(UNAVAILABLE_RETRY_AFTER_MILLISECONDS);
+                extensions.set(RETRY_AFTER_MS, delay);
             }
             Self::RateLimited { retry_after_ms, .. } => {
-                extensions.set("retryAfterMs", *retry_after_ms);
+                extensions.set(RETRY_AFTER_MS, *retry_after_ms);
             }
             Self::Unauthenticated
             | Self::SignInRequired

@@ -5,6 +5,7 @@
 //! nouns; nouns may refer to each other.
 
 pub mod admin;
+mod admission;
 pub mod audit_log;
 pub mod cache;
 pub mod cache_hints;

@@ -31,7 +31,7 @@ use super::state::{App, GRAPHQL_PATHS};
 use crate::cache::response_cache::CachedResponse;
 use crate::config::cache::REQUEST_MEMO_MAX_REQUEST_BYTES;
 use crate::domain::viewer::ReaderId;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 
 /// The service of all connections.
 #[derive(Clone)]
@@ -101,7 +101,7 @@ impl FastPath {
             }
             None => None,
         };
-        let remaining = services.rate_limits.check_request(RateLimitKey::address(address)).ok()?;
+        let remaining = services.rate_limits.check_request(&ClientKey::anonymous(address)).ok()?;
         services.cache.responses().count_hit();
         self.app
             .database

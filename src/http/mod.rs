@@ -35,7 +35,7 @@ use axum::routing::{any, get};
 use futures_util::FutureExt;
 
 use crate::graphql::errors::without_user_errors;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 use compression::{compression, exclude_unnamed_zstd};
 use cors::cors;
 pub use fast_path::FastPath;
@@ -122,7 +122,7 @@ async fn limit_by_address(
     let address = app.client_addresses.find(request.extensions(), request.headers());
     let is_own_probe =
         address.to_canonical().is_loopback() && HEALTH_PATHS.contains(&request.uri().path());
-    let counted = || app.services.rate_limits.check_request(RateLimitKey::address(address));
+    let counted = || app.services.rate_limits.check_request(&ClientKey::anonymous(address));
     if !is_own_probe && let Err(error) = without_user_errors(counted()) {
         return GraphqlResponse::from(HttpError::from(error)).into_response(&id);
     }

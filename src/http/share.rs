@@ -25,7 +25,7 @@ use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::services::catalogue::Catalogue;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 use crate::services::shares::{ShareAccess, open};
 
 const STYLE: &str = "body{font:1.1rem/1.6 Georgia,serif;max-width:38rem;margin:3rem auto;padding:0 1rem;\
@@ -55,20 +55,27 @@ pub async fn page(
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
     let address = app.client_addresses.find(&parts.extensions, &parts.headers);
-    match find(&app, RateLimitKey::address(address), &token).await {
+    match find(&app, ClientKey::anonymous(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),
         Err(error) => GraphqlResponse::from(HttpError::from(error)).into_response(&id),
     }
 }
 
-async fn find(app: &App, key: RateLimitKey, token: &str) -> Result<Option<Page>, ApiError> {
-    without_user_errors(app.services.rate_limits.check_request(key))?;
+async fn find(app: &App, client: ClientKey, token: &str) -> Result<Option<Page>, ApiError> {
+    without_user_errors(app.services.rate_limits.check_request(&client))?;
+    let permit = app.services.admission.admit(client).await.map_err(|_| ApiError::Busy)?;
     let session = app.database.session();
-    let opened = without_user_errors(open(&session, &app.services, token, None).await)?;
+    let page = read_page(app, &session, token).await?;
+    permit.complete(session.counters().time());
+    Ok(page)
+}
+
+async fn read_page(app: &App, session: &Session, token: &str) -> Result<Option<Page>, ApiError> {
+    let opened = without_user_errors(open(session, &app.services, token, None).await)?;
     Ok(match opened {
         None => None,
-        Some(ShareAccess::Open(row)) => Some(Page::of(app, &session, &row).await?),
+        Some(ShareAccess::Open(row)) => Some(Page::of(app, session, &row).await?),
         Some(ShareAccess::PasswordRequired) => Some(Page::bare(
             StatusCode::OK,
             "A shared reading",

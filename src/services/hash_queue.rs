@@ -1,13 +1,13 @@
 //! Fair queue of passwords to hash: clients of known networks first, and among equals in turns, so that many
 //! passwords of one client delay its own only. Bounded: in an unbounded queue every request would time out.
 
-use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::fair_queue::FairQueue;
 use super::rate_limits::RateLimitKey;
 use crate::domain::lock::lock;
 
@@ -61,12 +61,8 @@ struct State {
     unknown: Lane,
 }
 
-/// Waiting requests of clients of one standing, which are served in turns.
-#[derive(Debug, Default)]
-struct Lane {
-    turns: VecDeque<RateLimitKey>,
-    waiting: HashMap<RateLimitKey, VecDeque<oneshot::Sender<HashPermit>>>,
-}
+/// Waiting requests of clients of one standing.
+type Lane = FairQueue<oneshot::Sender<HashPermit>>;
 
 /// A permit to hash one password. When it is dropped, the next request gets it.
 #[derive(Debug)]
@@ -75,62 +71,6 @@ pub(super) struct HashPermit(Option<Arc<HashQueue>>);
 /// As many requests wait as the queue is long, and none of them has a client that waits for more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct QueueFull;
-
-impl Lane {
-    fn len(&self) -> usize {
-        self.waiting.values().map(VecDeque::len).sum()
-    }
-
-    fn len_of(&self, key: RateLimitKey) -> usize {
-        self.waiting.get(&key).map_or(0, VecDeque::len)
-    }
-
-    fn push(&mut self, key: RateLimitKey, request: oneshot::Sender<HashPermit>) {
-        let requests = self.waiting.entry(key).or_default();
-        if requests.is_empty() {
-            self.turns.push_back(key);
-        }
-        requests.push_back(request);
-    }
-
-    /// The first request of the client whose turn it is.
-    fn pop(&mut self) -> Option<oneshot::Sender<HashPermit>> {
-        let key = self.turns.pop_front()?;
-        let requests = self.waiting.get_mut(&key)?;
-        let request = requests.pop_front();
-        if requests.is_empty() {
-            self.waiting.remove(&key);
-        } else {
-            self.turns.push_back(key);
-        }
-        request
-    }
-
-    /// Rejects the last request of the client with the most, if it has more than `above`.
-    fn reject_longest(&mut self, above: usize) -> bool {
-        let longest = self.waiting.iter_mut().max_by_key(|(_, requests)| requests.len());
-        let Some((key, requests)) = longest.filter(|(_, requests)| requests.len() > above) else {
-            return false;
-        };
-        // Its client learns it from the channel.
-        requests.pop_back();
-        if requests.is_empty() {
-            let key = *key;
-            self.waiting.remove(&key);
-            self.turns.retain(|turn| *turn != key);
-        }
-        true
-    }
-
-    /// Removes requests whose clients have gone.
-    fn remove_gone(&mut self) {
-        self.waiting.retain(|_, requests| {
-            requests.retain(|request| !request.is_closed());
-            !requests.is_empty()
-        });
-        self.turns.retain(|key| self.waiting.contains_key(key));
-    }
-}
 
 impl State {
     /// Makes room for a request of that client, at the cost of one that waits for more, or of an unknown one.
@@ -179,8 +119,9 @@ impl HashQueue {
                 return Ok(HashPermit(Some(Arc::clone(self))));
             }
             if state.known.len() + state.unknown.len() >= self.capacity {
-                state.known.remove_gone();
-                state.unknown.remove_gone();
+                // Their clients have gone.
+                state.known.retain(|request| !request.is_closed());
+                state.unknown.retain(|request| !request.is_closed());
             }
             let is_full = state.known.len() + state.unknown.len() >= self.capacity;
             if is_full && !state.make_room(client) {

@@ -3,13 +3,17 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod admission;
 pub mod audit;
 pub mod catalogue;
 pub mod categories;
+mod client_shares;
 pub mod clock;
 pub mod common_passwords;
+mod concurrency_limit;
 pub mod error;
 pub mod exports;
+mod fair_queue;
 pub mod hash_queue;
 pub mod idempotency;
 pub mod login_throttles;
@@ -36,6 +40,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::cache::Cache;
 use crate::cache::invalidation::InvalidationEvent;
 use crate::config::Settings;
+use admission::Admission;
 use catalogue::Catalogue;
 use clock::Clock;
 use exports::ExportPermits;
@@ -57,6 +62,8 @@ pub struct Services {
     pub token_revocations: TokenRevocations,
     /// Password hashing, on threads of its own.
     pub passwords: PasswordHasher,
+    /// Admission of requests to be executed.
+    pub admission: Arc<Admission>,
     /// Rate limits of addresses and accounts.
     pub rate_limits: RateLimits,
     /// Accesses of share links that are not yet written to the database.
@@ -77,6 +84,7 @@ impl Services {
             tokens: TokenIssuer::new(&settings.auth),
             token_revocations: TokenRevocations::new(&settings.auth),
             passwords: PasswordHasher::new(settings.auth.password_queue),
+            admission: Admission::new(&settings.admission),
             rate_limits: RateLimits::new(&settings.rate_limits),
             share_accesses: ShareAccessCounter::default(),
             exports: ExportPermits::new(settings.export.exports),

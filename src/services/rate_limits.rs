@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::error::ServiceError;
+use crate::config::admission::SHARED_NETWORK_FACTOR;
 use crate::config::rate_limits::{FAILURES_PERIOD, RateLimitSettings};
 
 /// Maximum number of blocked keys in memory.
@@ -25,8 +26,12 @@ const BLOCKED_NAMES: u64 = 100_000;
 pub enum RateLimitKey {
     /// A signed-in user.
     Account(Uuid),
-    /// A [`client_network`].
+    /// A [`client_network`], of requests without an account.
     Address(IpAddr),
+    /// All accounts of an address, or of an IPv6 /48 network.
+    Accounts(IpAddr),
+    /// An IPv6 /48 network, of requests without an account.
+    Site(IpAddr),
     /// SHA-256 of a login name, whether or not it belongs to an account.
     Name([u8; 32]),
     /// A share link.
@@ -47,6 +52,54 @@ impl RateLimitKey {
     }
 }
 
+/// Key of the client of a request: an account, or the address of a request without one. Around it is a network that it shares with
+/// others, to which limits apply as well, [`SHARED_NETWORK_FACTOR`] times as high.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientKey {
+    key: RateLimitKey,
+    network: Option<RateLimitKey>,
+}
+
+impl ClientKey {
+    /// The sender of a request without an account. Its network is the IPv6 /48: one site, or many small customers.
+    #[must_use]
+    pub fn anonymous(address: IpAddr) -> Self {
+        let network = match client_network(address) {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(RateLimitKey::Site(site(address))),
+        };
+        Self { key: RateLimitKey::address(address), network }
+    }
+
+    /// A signed-in user at an address. Their network is that address, or its IPv6 /48, with all accounts that send from there.
+    #[must_use]
+    pub fn account(user: Uuid, address: IpAddr) -> Self {
+        let network = match client_network(address) {
+            address @ IpAddr::V4(_) => address,
+            IpAddr::V6(address) => site(address),
+        };
+        Self { key: RateLimitKey::Account(user), network: Some(RateLimitKey::Accounts(network)) }
+    }
+
+    /// Key of the account or address.
+    #[must_use]
+    pub const fn key(&self) -> RateLimitKey {
+        self.key
+    }
+
+    /// Key of the client and of its network, each with the multiple of what a client may have.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = (RateLimitKey, u32)> {
+        let network = self.network.map(|network| (network, SHARED_NETWORK_FACTOR));
+        std::iter::once((self.key, 1)).chain(network)
+    }
+}
+
+/// The /48 network of an IPv6 address.
+fn site(address: Ipv6Addr) -> IpAddr {
+    let [a, b, c, ..] = address.segments();
+    Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into()
+}
+
 /// Network that is one client to all limits: an address, and of IPv6 its /64 network, which is what one household
 /// has.
 #[must_use]
@@ -62,8 +115,8 @@ pub fn client_network(address: IpAddr) -> IpAddr {
 
 /// All rate limits of the process.
 pub struct RateLimits {
-    requests: Limiter,
-    cost: Limiter,
+    requests: ClientLimiter,
+    cost: ClientLimiter,
     logins: Limiter,
     failures: Limiter,
     blocked: Cache<RateLimitKey, Instant>,
@@ -84,6 +137,12 @@ pub struct LimitStatus {
 
 /// A limit by key; `None` where it is turned off.
 struct Limiter(Option<Bucket>);
+
+/// A limit of clients, and of the networks around them.
+struct ClientLimiter {
+    clients: Limiter,
+    networks: Limiter,
+}
 
 /// A keyed token bucket and its size.
 struct Bucket {
@@ -141,14 +200,37 @@ impl Limiter {
     }
 }
 
+impl ClientLimiter {
+    fn per_minute(amount: u32) -> Self {
+        Self {
+            clients: Limiter::new(amount, Quota::per_minute),
+            networks: Limiter::new(amount.saturating_mul(SHARED_NETWORK_FACTOR), Quota::per_minute),
+        }
+    }
+
+    /// Returns the state of the client's own limit.
+    fn take(
+        &self,
+        client: &ClientKey,
+        amount: u32,
+        resource: &'static str,
+    ) -> Result<Option<LimitStatus>, ServiceError> {
+        let status = self.clients.take(client.key, amount, resource)?;
+        if let Some(network) = client.network {
+            self.networks.take(network, amount, resource)?;
+        }
+        Ok(status)
+    }
+}
+
 impl RateLimits {
     /// Limits of these settings.
     #[must_use]
     pub fn new(settings: &RateLimitSettings) -> Self {
         let cost = if settings.rate_limit == 0 { 0 } else { settings.rate_limit_cost };
         Self {
-            requests: Limiter::new(settings.rate_limit, Quota::per_minute),
-            cost: Limiter::new(cost, Quota::per_minute),
+            requests: ClientLimiter::per_minute(settings.rate_limit),
+            cost: ClientLimiter::per_minute(cost),
             logins: Limiter::new(settings.login_rate, Quota::per_minute),
             failures: Limiter::new(settings.login_failure_rate, Quota::per_hour),
             blocked: Cache::builder()
@@ -165,8 +247,8 @@ impl RateLimits {
     /// # Errors
     ///
     /// `RateLimited` above the limit.
-    pub fn check_request(&self, key: RateLimitKey) -> Result<Option<LimitStatus>, ServiceError> {
-        self.requests.take(key, 1, "requests")
+    pub fn check_request(&self, client: &ClientKey) -> Result<Option<LimitStatus>, ServiceError> {
+        self.requests.take(client, 1, "requests")
     }
 
     /// Counts the cost points of an operation and returns the state of the limit; `None` where it is turned
@@ -177,10 +259,10 @@ impl RateLimits {
     /// `RateLimited` above the limit.
     pub fn check_cost(
         &self,
-        key: RateLimitKey,
+        client: &ClientKey,
         cost: u64,
     ) -> Result<Option<LimitStatus>, ServiceError> {
-        self.cost.take(key, u32::try_from(cost).unwrap_or(u32::MAX), "cost points")
+        self.cost.take(client, u32::try_from(cost).unwrap_or(u32::MAX), "cost points")
     }
 
     /// Counts an attempt to log in or to unlock a share link.
@@ -242,8 +324,10 @@ impl RateLimits {
     /// Evicts keys whose limits are fully refilled.
     pub fn evict_idle(&self) {
         for limiter in [
-            &self.requests,
-            &self.cost,
+            &self.requests.clients,
+            &self.requests.networks,
+            &self.cost.clients,
+            &self.cost.networks,
             &self.logins,
             &self.failures,
             &self.registrations,

@@ -91,6 +91,7 @@ const TYPES: &[(Policy, &[&str])] = &[
             "AdminUser",
             "AdminUserConnection",
             "AdminUserEdge",
+            "AdmissionStats",
             "AuditEntry",
             "AuditEntryConnection",
             "AuditEntryEdge",

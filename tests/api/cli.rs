@@ -762,9 +762,10 @@ fn an_empty_value_is_rejected_or_means_none() {
 const TEXTS: [&str; 3] = ["ALLOWED_HOSTS", "LOG", "REFRESH_COOKIE_NAME"];
 
 /// Numbers of which none is a sensible one.
-const MAY_BE_ZERO: [&str; 12] = [
+const MAY_BE_ZERO: [&str; 13] = [
     "ADMIN_RATE",
     "CACHE_TTL_JITTER",
+    "CLIENT_SQL_MS_PER_SECOND",
     "DATABASE_MAX_OVERFLOW",
     "LOGIN_FAILURE_RATE",
     "LOGIN_RATE",

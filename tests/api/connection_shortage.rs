@@ -80,7 +80,10 @@ async fn requests_wait_for_returned_connections_while_the_database_has_no_other(
     let cluster = PostgresCluster::start_with(&["max_connections=12"]).await;
     let url = cluster.url("tarot");
     insert(&url, rows(vec![user("ada")], Vec::new())).await;
-    let server = Program::start(&url, &["--database-pool-size=5", "--log-format=text"]).await;
+    // All clients have one address.
+    let flags = ["--max-concurrent-requests-per-client=100", "--queue-timeout-ms=60000"];
+    let own = ["--database-pool-size=5", "--log-format=text"];
+    let server = Program::start(&url, &[&own[..], &flags[..]].concat()).await;
     assert_eq!(server.ready().await, ready());
     let data = vec![json!({ "data": { "viewer": { "username": "ada" } } }); CLIENTS];
 

@@ -687,7 +687,7 @@ on_both_databases! {
     async fn a_list_that_cannot_be_read_says_nothing_of_the_inside(engine: Engine) {
         let app = TestApp::start(engine).await;
         let connection = app.database.connect().await;
-        for table in ["reading_shares", "reading_cards", "reading_sessions"] {
+        for table in ["hidden_readings", "reading_shares", "reading_cards", "reading_sessions"] {
             let drop_table = format!("DROP TABLE {table}");
             connection.execute_unprepared(&drop_table).await.expect("the table is dropped");
         }

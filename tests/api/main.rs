@@ -9,6 +9,7 @@ mod support;
 // Clients of the API.
 mod accounts;
 mod admin;
+mod admission;
 mod authorization;
 mod card_lists;
 mod cards;

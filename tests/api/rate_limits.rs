@@ -155,6 +155,35 @@ async fn pages_probes_and_what_is_not_there_count_as_requests() {
     refused_request(&get("/nothing", "127.0.0.1").await, "requests");
 }
 
+/// Four times as many as one account, or one /64 network.
+#[tokio::test]
+async fn accounts_of_an_address_and_addresses_of_a_48_network_share_a_limit() {
+    let app = start(&["--rate-limit=2", "--trusted-proxies=127.0.0.1"]).await;
+    let body = json!({ "query": QUERY });
+    let as_user = async |name: &str, address: &str| {
+        let token = format!("Bearer {}", app.token_of(id(name)));
+        post(&app, &[("x-forwarded-for", address), ("authorization", &token)], &body).await
+    };
+    for name in ["ada", "bob", "cy", "dot"] {
+        for _ in 0..2 {
+            assert_eq!(as_user(name, "192.0.2.1").await.status, 200);
+        }
+    }
+    refused_request(&as_user("eve", "192.0.2.1").await, "requests");
+    // The limit of requests without an account is another one, and so is that of another address.
+    assert_eq!(from(&app, "192.0.2.1", &body).await.status, 200);
+    assert_eq!(as_user("eve", "192.0.2.2").await.status, 200);
+
+    let address = |network: u8| format!("2001:db8:0:{network}::1");
+    for network in 1..=4 {
+        for _ in 0..2 {
+            assert_eq!(from(&app, &address(network), &body).await.status, 200);
+        }
+    }
+    refused_request(&from(&app, &address(5), &body).await, "requests");
+    assert_eq!(from(&app, "2001:db8:1::1", &body).await.status, 200);
+}
+
 #[tokio::test]
 async fn requests_of_users_are_limited_by_account() {
     let app = start(&["--rate-limit=2"]).await;

@@ -293,7 +293,7 @@ on_both_databases! {
     }
 
     async fn every_statement_on_rows_has_a_plan_and_is_not_executed_for_it(engine: Engine) {
-        let app = TestApp::start_with(engine, &[ALL, "--max-slow-queries=1000"]).await;
+        let app = TestApp::start_with(engine, &[ALL, "--max-slow-queries=1000", "--max-query-cost=1000000", "--max-admin-query-cost=1000000"]).await;
         write_world(&app).await;
         let ada = id("ada");
         let spread = spread_id(&app, "single_wasteland");

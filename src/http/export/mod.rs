@@ -7,7 +7,7 @@ mod formats;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
@@ -32,7 +32,7 @@ use crate::db::users::users_by_id;
 use crate::db::{DbError, Session};
 use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::services::exports::ExportPermit;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 use formats::{Format, Writer};
 
 /// Chunks in the channel: the next one is written while one is sent.
@@ -82,6 +82,7 @@ async fn handle(
 /// An export that may begin.
 struct Export {
     owner: Uuid,
+    client: ClientKey,
     session: Session,
     /// Counts against the limits of exports until it is dropped.
     _turn: ExportPermit,
@@ -93,13 +94,12 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     }
     let services = &app.services;
     let access = access_token(&parts.headers, services);
-    let key = match &access {
-        Ok(Some(access)) => RateLimitKey::Account(access.user),
-        Ok(None) | Err(_) => {
-            RateLimitKey::address(app.client_addresses.find(&parts.extensions, &parts.headers))
-        }
+    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
+    let client = match &access {
+        Ok(Some(access)) => ClientKey::account(access.user, address),
+        Ok(None) | Err(_) => ClientKey::anonymous(address),
     };
-    without_user_errors(services.rate_limits.check_request(key))?;
+    without_user_errors(services.rate_limits.check_request(&client))?;
     let access = access?.ok_or(ApiError::SignInRequired)?;
     let owner = access.user;
     let until = Instant::now() + services.settings.limits.request_timeout;
@@ -110,7 +110,12 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     if !viewer.first().is_some_and(|viewer| viewer.is_active) {
         return Err(ApiError::Unauthenticated.into());
     }
-    Ok(Export { owner, session, _turn: without_user_errors(services.exports.acquire(owner))? })
+    Ok(Export {
+        owner,
+        client,
+        session,
+        _turn: without_user_errors(services.exports.acquire(owner))?,
+    })
 }
 
 fn respond(format: Format, name: &str, chunks: Receiver<Chunk>) -> Response {
@@ -185,7 +190,7 @@ async fn write(app: Arc<App>, export: Export, format: Format, sender: Sender<Chu
 /// Writes all readings and returns their number.
 async fn write_all(
     app: &App,
-    Export { owner, session, .. }: &Export,
+    Export { owner, client, session, .. }: &Export,
     mut writer: Writer,
     sender: &Sender<Chunk>,
 ) -> Result<usize, Aborted> {
@@ -196,11 +201,14 @@ async fn write_all(
     };
     let catalogue = app.services.catalogue();
     let mut readings = ReadingExport::new(*owner, settings.batch);
-    let mut count = 0;
+    let (mut count, mut charged) = (0, Duration::ZERO);
     loop {
         let batch = timeout(settings.batch_timeout, readings.next(session)).await;
         let batch = batch.map_err(|_| Aborted::Slow)??;
         session.release().await;
+        let sql_time = session.counters().time();
+        app.services.admission.charge(client, sql_time.saturating_sub(charged));
+        charged = sql_time;
         let Some(batch) = batch else { break };
         count += batch.len();
         for reading in &batch {

@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use crate::db::DbError;
 use crate::domain::error_code::ErrorCode;
 use crate::graphql::documents::DocumentError;
-use crate::graphql::errors::{ApiError, truncated_message};
+use crate::graphql::errors::{ApiError, RETRY_AFTER_MS, truncated_message};
 use crate::graphql::guard::{Refusal, ValidationError};
 
 /// Message that clients with automatic persisted queries wait for, word by word: urql and older versions
@@ -192,11 +192,7 @@ impl From<ApiError> for HttpError {
             }
             ApiError::Forbidden(_) => Self::of_api(&error, StatusCode::FORBIDDEN),
             ApiError::NotFound(_) => Self::of_api(&error, StatusCode::NOT_FOUND),
-            ApiError::RateLimited { retry_after_ms, .. } => {
-                let seconds = retry_after_ms.div_ceil(1_000);
-                Self::of_api(&error, StatusCode::TOO_MANY_REQUESTS)
-                    .with_header_value(header::RETRY_AFTER, seconds.into())
-            }
+            ApiError::RateLimited { .. } => Self::of_api(&error, StatusCode::TOO_MANY_REQUESTS),
             ApiError::Busy
             | ApiError::Database(
                 DbError::Unavailable(_)
@@ -221,13 +217,24 @@ impl HttpError {
     fn of_api(error: &ApiError, status: StatusCode) -> Self {
         let mut extensions = ErrorExtensionValues::default();
         error.add_details(&mut extensions);
-        let http_error = Self::new(status, error.code(), error.public_message());
-        ["argument", "retryAfterMs"].into_iter().fold(http_error, |http_error, name| {
+        let mut http_error = Self::new(status, error.code(), error.public_message());
+        if let Some(retry_after) = retry_after(&extensions) {
+            http_error.headers.push((header::RETRY_AFTER, retry_after.into()));
+        }
+        ["argument", RETRY_AFTER_MS].into_iter().fold(http_error, |http_error, name| {
             match extensions.get(name).cloned() {
                 Some(value) => http_error.with_detail(name, value),
                 None => http_error,
             }
         })
+    }
+}
+
+/// Value of `Retry-After`, in seconds, of an error with a delay. Rounded up, so that a retry after it is accepted.
+pub(super) fn retry_after(extensions: &ErrorExtensionValues) -> Option<u64> {
+    match extensions.get(RETRY_AFTER_MS) {
+        Some(Value::Number(delay)) => delay.as_u64().map(|delay| delay.div_ceil(1_000)),
+        _ => None,
     }
 }
 

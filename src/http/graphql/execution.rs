@@ -1,8 +1,8 @@
 //! Execution of one operation: variables, database session, cost, the schema, and the metadata of the
 //! response.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 
 use async_graphql::parser::types::{ExecutableDocument, OperationType};
 use async_graphql::{Request, Response, Value, Variables};
@@ -20,7 +20,7 @@ use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Revalidation};
 use crate::graphql::context::{RequestContext, source_of};
-use crate::graphql::errors::without_user_errors;
+use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::graphql::fast_json::FastJsonPlans;
 use crate::graphql::guard::{CheckedOperation, Cost};
 use crate::graphql::introspection::{introspect, merge, remove_introspection, selects_data};
@@ -28,7 +28,7 @@ use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::request_log::RequestMetrics;
 use crate::http::session_cookie::set_cookie;
 use crate::http::state::App;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 
 /// Executes an operation.
 ///
@@ -39,6 +39,8 @@ pub(super) async fn execute(
     app: &App,
     request: OperationRequest,
 ) -> Result<GraphqlResponse, HttpError> {
+    let admission = app.services.admission.admit(request.client);
+    let permit = admission.await.map_err(|_| ApiError::Busy)?;
     let document = request.document;
     let operation = document.operation(request.operation_name.as_deref())?;
     let hints = hints_for(&operation, request.caller.viewer());
@@ -60,17 +62,19 @@ pub(super) async fn execute(
         Arc::clone(app.documents.limits()),
     );
     context.bypass_cache = request.bypass_cache;
+    context.permit = Mutex::new(Some(permit));
     let plans = if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
 
     let (context, plans) = (Arc::new(context), Arc::new(plans));
     let execution = Execution { app, operation, reader, context, plans };
     let Charge { limit, report } =
-        execution.charge(&variables, request.rate_limit_key, request.cost_reporting).await?;
+        execution.charge(&variables, &request.client, request.cost_reporting).await?;
     if request.cost_reporting == CostReporting::Validate {
         let response = GraphqlResponse::of_cost(report, request.media_type);
         return Ok(response.with_metrics(execution.metrics()));
     }
     let response = execution.run(&variables).await?;
+    execution.complete();
     let limits = &app.services.settings.limits;
     let response = GraphqlResponse::of_execution(response, limits, request.media_type);
     let response = match (request.cost_reporting, hints) {
@@ -113,7 +117,7 @@ impl Execution<'_> {
     async fn charge(
         &self,
         variables: &Variables,
-        key: RateLimitKey,
+        client: &ClientKey,
         reporting: CostReporting,
     ) -> Result<Charge, HttpError> {
         let documents = &self.app.documents;
@@ -128,7 +132,7 @@ impl Execution<'_> {
             CostReporting::Validate => VALIDATION_COST,
             CostReporting::Off | CostReporting::Report => cost.allowed(maximum, limits)?,
         };
-        let status = without_user_errors(self.app.services.rate_limits.check_cost(key, points))?;
+        let status = without_user_errors(self.app.services.rate_limits.check_cost(client, points))?;
         let report = CostReport {
             cost: cost.points,
             limit: maximum,
@@ -211,6 +215,14 @@ impl Execution<'_> {
             ttl: hints.ttl,
         });
         response.into_public(cache_headers, cache_metadata)
+    }
+
+    /// Ends the work that was admitted.
+    fn complete(&self) {
+        let permit = lock(&self.context.permit).take();
+        if let Some(permit) = permit {
+            permit.complete(self.context.session.counters().time());
+        }
     }
 
     fn metrics(&self) -> RequestMetrics {

@@ -12,7 +12,7 @@ use crate::graphql::cache_hints::{Audience, Hints, Revalidation};
 use crate::graphql::context::Caller;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation, Refusal};
 use crate::http::negotiation::MediaType;
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 
 /// One operation to execute, with everything that its execution and its response depend on.
 pub(super) struct OperationRequest {
@@ -21,7 +21,7 @@ pub(super) struct OperationRequest {
     /// Client, with its access token.
     pub(super) caller: Caller,
     /// Account or address whose limits count.
-    pub(super) rate_limit_key: RateLimitKey,
+    pub(super) client: ClientKey,
     /// Document that holds the operation.
     pub(super) document: Arc<CheckedDocument>,
     /// `operationName` of the request.

@@ -31,7 +31,7 @@ use crate::http::negotiation::{MediaType, is_json_content_type};
 use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
 use crate::http::state::App;
 use crate::http::viewer::{access_token, caller, check_revocation};
-use crate::services::rate_limits::RateLimitKey;
+use crate::services::rate_limits::ClientKey;
 use crate::services::tokens::AccessClaims;
 
 /// Mutations for which an invalid access token is ignored.
@@ -48,17 +48,17 @@ pub(super) struct HttpRequest {
     pub(super) deadline: Instant,
 }
 
-/// Client of a request. An invalid access token is an error only once the document is known.
-struct Client {
+/// Sender of a request. An invalid access token is an error only once the document is known.
+struct Sender {
     caller: Caller,
     access: Result<Option<AccessClaims>, HttpError>,
-    rate_limit_key: RateLimitKey,
+    client: ClientKey,
 }
 
-/// Client of a request that may be executed.
-struct AuthenticatedClient {
+/// Sender of a request that may be executed.
+struct AuthenticatedSender {
     caller: Caller,
-    rate_limit_key: RateLimitKey,
+    client: ClientKey,
 }
 
 /// Runs a request.
@@ -71,15 +71,16 @@ pub(super) async fn respond(
     http: HttpRequest,
     body: Body,
 ) -> Result<GraphqlResponse, HttpError> {
-    let client = identify(app, &http.parts);
-    let rate_limit = limit_rate(app, client.rate_limit_key)?;
+    let sender = identify(app, &http.parts);
+    let rate_limit = limit_rate(app, &sender.client)?;
     let if_none_match = conditions(&http.parts);
     let steps = async {
+        shed_load(app, &sender)?;
         let request = parse(&http.parts, body, &app.services.settings.limits).await?;
         let document = app.documents.find(&request.document);
-        let client =
-            authenticate(app, client, &request, document.as_deref(), http.deadline).await?;
-        let operation = plan(app, http, client, request, document?)?;
+        let sender =
+            authenticate(app, sender, &request, document.as_deref(), http.deadline).await?;
+        let operation = plan(app, http, sender, request, document?)?;
         match operation.strategy {
             Strategy::ResponseCache(hints) => get_or_execute(app, hints, operation).await,
             Strategy::Execute => execute(app, operation).await,
@@ -90,21 +91,30 @@ pub(super) async fn respond(
 }
 
 /// Reads address, cookie and access token, which are in the headers alone.
-fn identify(app: &App, parts: &Parts) -> Client {
+fn identify(app: &App, parts: &Parts) -> Sender {
     let address = app.client_addresses.find(&parts.extensions, &parts.headers);
     let caller = caller(parts, address, &app.services.settings);
     let access = access_token(&parts.headers, &app.services);
-    let rate_limit_key = match &access {
-        Ok(Some(access)) => RateLimitKey::Account(access.user),
-        Ok(None) | Err(_) => RateLimitKey::address(caller.address),
+    let client = match &access {
+        Ok(Some(access)) => ClientKey::account(access.user, caller.address),
+        Ok(None) | Err(_) => ClientKey::anonymous(caller.address),
     };
-    Client { caller, access, rate_limit_key }
+    Sender { caller, access, client }
+}
+
+/// Refuses a request that would not be admitted, before its body is read. A request without an account may be served from
+/// the response cache, so it is refused when it would be executed.
+fn shed_load(app: &App, sender: &Sender) -> Result<(), ApiError> {
+    match sender.access {
+        Ok(Some(_)) => app.services.admission.check(&sender.client).map_err(|_| ApiError::Busy),
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// Counts the request before anything of it is read: a refusal must cost nothing. Returns the value of the
 /// `ratelimit` header, if there is a limit.
-fn limit_rate(app: &App, key: RateLimitKey) -> Result<Option<HeaderValue>, ApiError> {
-    let remaining = without_user_errors(app.services.rate_limits.check_request(key))?;
+fn limit_rate(app: &App, client: &ClientKey) -> Result<Option<HeaderValue>, ApiError> {
+    let remaining = without_user_errors(app.services.rate_limits.check_request(client))?;
     Ok(remaining.and_then(|remaining| rate_limit(&remaining)))
 }
 
@@ -141,12 +151,12 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
 /// Applies the access token. An invalid one is ignored by mutations that issue a new one or end the session.
 async fn authenticate(
     app: &App,
-    client: Client,
+    sender: Sender,
     request: &GraphqlRequest,
     document: Result<&CheckedDocument, &DocumentError>,
     deadline: Instant,
-) -> Result<AuthenticatedClient, HttpError> {
-    let Client { mut caller, access, rate_limit_key } = client;
+) -> Result<AuthenticatedSender, HttpError> {
+    let Sender { mut caller, access, client } = sender;
     let name = request.operation_name.as_deref();
     let access = match access {
         Ok(Some(access)) => check_revocation(app, &access, deadline).await.map(|()| Some(access)),
@@ -163,7 +173,7 @@ async fn authenticate(
         Err(_) if ignores_access_token() => None,
         access => access?,
     };
-    Ok(AuthenticatedClient { caller, rate_limit_key })
+    Ok(AuthenticatedSender { caller, client })
 }
 
 fn ignores_access_token(operation: &CheckedOperation<'_>) -> bool {
@@ -178,7 +188,7 @@ fn ignores_access_token(operation: &CheckedOperation<'_>) -> bool {
 fn plan(
     app: &App,
     http: HttpRequest,
-    client: AuthenticatedClient,
+    sender: AuthenticatedSender,
     request: GraphqlRequest,
     document: Arc<CheckedDocument>,
 ) -> Result<OperationRequest, HttpError> {
@@ -200,7 +210,7 @@ fn plan(
     let may_use_cache = app.services.cache.responses().is_available() && !bypass_cache;
     // The points that remain are those of one client.
     let is_shareable = may_use_cache && cost_reporting == CostReporting::Off;
-    let hints = hints_for(&operation, client.caller.viewer()).filter(|_| is_shareable);
+    let hints = hints_for(&operation, sender.caller.viewer()).filter(|_| is_shareable);
     let strategy = match (hints, operation.kind()) {
         (Some(hints), _) => Strategy::ResponseCache(hints.into()),
         (None, OperationType::Mutation) => Strategy::ExecuteDetached,
@@ -208,8 +218,8 @@ fn plan(
     };
     Ok(OperationRequest {
         strategy,
-        caller: client.caller,
-        rate_limit_key: client.rate_limit_key,
+        caller: sender.caller,
+        client: sender.client,
         registers_document: matches!(request.document, DocumentSource::TextToRegister(..)),
         operation_name: request.operation_name,
         variables: request.variables,

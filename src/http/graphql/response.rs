@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::cache_headers::{CacheHeaders, entity_tag, if_none_match};
 use super::cost_report::CostReport;
-use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND};
+use super::error::{ErrorChain, HttpError, PERSISTED_QUERY_NOT_FOUND, retry_after};
 use super::request_memo::CacheHit;
 use crate::cache::Cache;
 use crate::cache::purge_epochs::{KeyPrefixes, PurgeEpoch};
@@ -154,7 +154,9 @@ impl GraphqlResponse {
         // Sorted, so that equal requests have equal errors: fields fail in the order of time.
         let mut errors = response.errors;
         errors.sort_by_cached_key(sort_key);
-        let errors = errors.into_iter().take(limits.errors).map(present_field_error).collect();
+        let errors: Vec<_> =
+            errors.into_iter().take(limits.errors).map(present_field_error).collect();
+        let headers = unavailable_retry_after(&errors);
         let body = Body::Private(PrivateBody {
             data: response.data,
             errors,
@@ -164,7 +166,7 @@ impl GraphqlResponse {
         Self {
             status: StatusCode::OK,
             media_type,
-            headers: Vec::new(),
+            headers: headers.into_iter().collect(),
             metrics: RequestMetrics::default(),
             body,
         }
@@ -504,6 +506,15 @@ fn present(mut error: ServerError, code_of_library: ErrorCode) -> ServerError {
     error.source = None;
     error.extensions = Some(extensions);
     error
+}
+
+/// `Retry-After` of a response with fields that are not available for now.
+fn unavailable_retry_after(errors: &[ServerError]) -> Option<(HeaderName, HeaderValue)> {
+    let unavailable = Value::from(ErrorCode::ServiceUnavailable.as_str());
+    let extensions = errors.iter().filter_map(|error| error.extensions.as_ref());
+    let unavailable = extensions.filter(|found| found.get("code") == Some(&unavailable));
+    let seconds = unavailable.filter_map(retry_after).max()?;
+    Some((header::RETRY_AFTER, seconds.into()))
 }
 
 fn finish_error(error: &mut ServerError, RequestId(id): &RequestId) {

@@ -256,7 +256,13 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--response-cache-bytes=0".to_owned(),
         // All clients of a test have one address.
         "--max-connections-per-address=100000".to_owned(),
-        // Tests send more requests than anybody may; those of the limits set them.
+        // Tests send more requests than anybody may, and wait for all of them; those of the limits set them.
+        "--max-concurrent-requests=100000".to_owned(),
+        "--max-concurrent-requests-per-client=100000".to_owned(),
+        "--max-queued-requests=100000".to_owned(),
+        "--max-queued-requests-per-client=100000".to_owned(),
+        "--queue-timeout-ms=60000".to_owned(),
+        "--client-sql-ms-per-second=0".to_owned(),
         "--rate-limit=0".to_owned(),
         "--login-rate=0".to_owned(),
         "--login-failure-rate=0".to_owned(),
@@ -303,7 +309,26 @@ impl TestResponse {
             assert_eq!(error["extensions"]["requestId"], self.header("x-request-id"));
             error["extensions"]["requestId"] = "ID".into();
         }
+        self.replace_random_delays(&mut body);
         body
+    }
+
+    /// Replaces the random delays of `SERVICE_UNAVAILABLE` by their minimum. The header has the longest.
+    fn replace_random_delays(&self, body: &mut Value) {
+        let mut longest = None;
+        for error in body.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten() {
+            let extensions = &mut error["extensions"];
+            if extensions["code"] == "SERVICE_UNAVAILABLE" && !extensions["retryAfterMs"].is_null()
+            {
+                let delay = extensions["retryAfterMs"].as_u64().expect("a number");
+                assert!((1_000..=3_000).contains(&delay), "{delay}");
+                longest = longest.max(Some(delay.div_ceil(1_000)));
+                extensions["retryAfterMs"] = 1_000.into();
+            }
+        }
+        if let Some(seconds) = longest {
+            assert_eq!(self.header("retry-after"), seconds.to_string());
+        }
     }
 
     /// Number of SQL statements, from the `Server-Timing` header.
