@@ -170,24 +170,7 @@ pub async fn hide_reading(
     id: Uuid,
     reason: &str,
 ) -> Result<Moderated<ReadingRow>, ServiceError> {
-    services.rate_limits.check_admin_mutation(client.viewer)?;
-    let reason = checked_reason(reason)?;
-    let now = services.clock.now();
-    let hidden = services.write(session, |transaction| async move {
-        lock_admin(&transaction, client.viewer).await?;
-        let found = moderated_reading_locked(&transaction, id).await?;
-        let ModeratedReading { reading, hidden } = found.ok_or_else(no_such_reading)?;
-        if hidden.is_some() {
-            return Ok(Moderated { object: reading, is_changed: false });
-        }
-        transaction.invalidate(public_reading_changed(&reading));
-        reading_hide(&transaction, &reading, reason.clone(), now).await?;
-        let target = AuditTarget::reading(id);
-        let entry = AuditEntry::new(AuditAction::ReadingHidden, client.actor(), target);
-        transaction.audit(entry.with_reason(reason), now).await?;
-        changed(&transaction, id).await
-    });
-    hidden.await
+    set_concealment(session, services, client, id, Concealment::Hidden, reason).await
 }
 
 /// Gives a hidden reading back the privacy level that its owner has chosen.
@@ -202,33 +185,50 @@ pub async fn unhide_reading(
     id: Uuid,
     reason: &str,
 ) -> Result<Moderated<ReadingRow>, ServiceError> {
+    set_concealment(session, services, client, id, Concealment::Shown, reason).await
+}
+
+/// State of a reading that its owner has published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concealment {
+    Hidden,
+    Shown,
+}
+
+async fn set_concealment(
+    session: &Session,
+    services: &Services,
+    client: Client,
+    id: Uuid,
+    concealment: Concealment,
+    reason: &str,
+) -> Result<Moderated<ReadingRow>, ServiceError> {
     services.rate_limits.check_admin_mutation(client.viewer)?;
     let reason = checked_reason(reason)?;
     let now = services.clock.now();
-    let unhidden = services.write(session, |transaction| async move {
+    let moderated = services.write(session, |transaction| async move {
         lock_admin(&transaction, client.viewer).await?;
         let found = moderated_reading_locked(&transaction, id).await?;
         let ModeratedReading { reading, hidden } = found.ok_or_else(no_such_reading)?;
-        let Some(hidden) = hidden else {
-            return Ok(Moderated { object: reading, is_changed: false });
+        let action = match (concealment, hidden) {
+            (Concealment::Hidden, None) => {
+                reading_hide(&transaction, &reading, reason.clone(), now).await?;
+                AuditAction::ReadingHidden
+            }
+            (Concealment::Shown, Some(hidden)) => {
+                reading_unhide(&transaction, &hidden, now).await?;
+                AuditAction::ReadingUnhidden
+            }
+            _ => return Ok(Moderated { object: reading, is_changed: false }),
         };
         transaction.invalidate(public_reading_changed(&reading));
-        reading_unhide(&transaction, &hidden, now).await?;
-        let target = AuditTarget::reading(id);
-        let entry = AuditEntry::new(AuditAction::ReadingUnhidden, client.actor(), target);
+        let entry = AuditEntry::new(action, client.actor(), AuditTarget::reading(id));
         transaction.audit(entry.with_reason(reason), now).await?;
-        changed(&transaction, id).await
+        // No longer public if its owner has made it private while it was hidden.
+        let object = any_reading_by_id(&transaction, id).await?.ok_or_else(no_such_reading)?;
+        Ok(Moderated { object, is_changed: true })
     });
-    unhidden.await
-}
-
-/// A reading after its change: no longer public if its owner has made it private while it was hidden.
-async fn changed(
-    transaction: &WriteTransaction,
-    id: Uuid,
-) -> Result<Moderated<ReadingRow>, ServiceError> {
-    let object = any_reading_by_id(transaction, id).await?.ok_or_else(no_such_reading)?;
-    Ok(Moderated { object, is_changed: true })
+    moderated.await
 }
 
 fn public_reading_changed(reading: &ReadingRow) -> InvalidationEvent {
