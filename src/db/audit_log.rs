@@ -1,13 +1,13 @@
 //! Statements on the audit log. Entries are inserted and, after their retention, deleted; nothing changes one.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoColumnRef, Order};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
-use super::bulk::insert;
+use super::bulk::{delete_up_to, insert};
 use super::entities::audit_log::{Column, Entity, Model};
 use super::query::keyset::{AccessPath, Keyset, KeysetList, page_of_rows};
 use super::query::range::within;
@@ -106,13 +106,6 @@ pub async fn audit_log_sweep(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbError> {
-    let over = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::CreatedAt.lt(before))
-        .limit(limit)
-        .to_owned();
-    let statement =
-        Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(over)).to_owned();
+    let statement = delete_up_to::<Entity>(Column::Id, Column::CreatedAt.lt(before), limit);
     transaction.execute("audit_log_sweep", &statement).await
 }

@@ -1,8 +1,10 @@
-//! Inserts of many rows, and of rows with search texts: columns that their model lacks, so that no row is
-//! written without them.
+//! Inserts and deletes of many rows, and inserts of rows with search texts: columns that their model lacks, so that no
+//! row is written without them.
 
-use sea_orm::sea_query::{Expr, InsertStatement, IntoIden, OnConflict, Query, Value};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Iterable, ModelTrait};
+use sea_orm::sea_query::{
+    DeleteStatement, Expr, InsertStatement, IntoIden, OnConflict, Query, Value,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, Iterable, ModelTrait};
 
 use crate::config::database::BOUND_VALUES_MAXIMUM;
 
@@ -42,6 +44,17 @@ fn insert_with<M: ModelTrait>(
         statement.values_panic(values.map(Expr::value));
     }
     statement
+}
+
+/// The DELETE of up to `limit` rows that fulfil the condition, by their key.
+pub(super) fn delete_up_to<E: EntityTrait>(
+    key: E::Column,
+    condition: Expr,
+    limit: u64,
+) -> DeleteStatement {
+    let chosen =
+        Query::select().column(key).from(E::default()).and_where(condition).limit(limit).to_owned();
+    Query::delete().from_table(E::default()).and_where(key.in_subquery(chosen)).to_owned()
 }
 
 /// Inserts the rows whose keys do not exist yet.

@@ -7,6 +7,7 @@ use sea_orm::{ColumnTrait, FromQueryResult};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::bulk::delete_up_to;
 use super::entities::cache_outbox::{Column, Entity};
 use super::query::Dialect;
 use super::{DbError, Session, Transaction};
@@ -88,13 +89,6 @@ pub async fn outbox_sweep(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbError> {
-    let old = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::CreatedAt.lt(before))
-        .limit(limit)
-        .to_owned();
-    let statement =
-        Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(old)).to_owned();
+    let statement = delete_up_to::<Entity>(Column::Id, Column::CreatedAt.lt(before), limit);
     transaction.execute("outbox_sweep", &statement).await
 }

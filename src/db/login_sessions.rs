@@ -6,7 +6,7 @@ use sea_orm::sea_query::{LockType, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
-use super::bulk::insert;
+use super::bulk::{delete_up_to, insert};
 use super::entities::{login_sessions, refresh_tokens};
 use super::{DbError, Session, Transaction};
 
@@ -148,13 +148,6 @@ pub async fn logins_sweep(
     limit: u64,
 ) -> Result<u64, DbError> {
     use login_sessions::{Column, Entity};
-    let expired = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::ExpiresAt.lte(now))
-        .limit(limit)
-        .to_owned();
-    let statement =
-        Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(expired)).to_owned();
+    let statement = delete_up_to::<Entity>(Column::Id, Column::ExpiresAt.lte(now), limit);
     transaction.execute("logins_sweep", &statement).await
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use super::bulk::insert;
+use super::bulk::{delete_up_to, insert};
 use super::entities::login_throttles::{Column, Entity, Model};
 use super::{DbError, Session, Transaction};
 
@@ -164,15 +164,6 @@ pub async fn login_throttles_sweep(
     before: DateTime<Utc>,
     limit: u64,
 ) -> Result<u64, DbError> {
-    let forgotten = Query::select()
-        .column(Column::Subject)
-        .from(Entity)
-        .and_where(Column::UpdatedAt.lt(before))
-        .limit(limit)
-        .to_owned();
-    let statement = Query::delete()
-        .from_table(Entity)
-        .and_where(Column::Subject.in_subquery(forgotten))
-        .to_owned();
+    let statement = delete_up_to::<Entity>(Column::Subject, Column::UpdatedAt.lt(before), limit);
     transaction.execute("login_throttles_sweep", &statement).await
 }

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::bulk::insert;
+use super::bulk::{delete_up_to, insert};
 use super::entities::reading_shares::{Column, Entity, Model};
 use super::entities::{reading_sessions, users};
 use super::hidden_readings::is_hidden;
@@ -173,9 +173,6 @@ pub async fn shares_sweep(
     let is_over = Column::ExpiresAt
         .lte(before)
         .or(Column::IsActive.eq(false).and(Column::UpdatedAt.lte(before)));
-    let over =
-        Query::select().column(Column::Id).from(Entity).and_where(is_over).limit(limit).to_owned();
-    let statement =
-        Query::delete().from_table(Entity).and_where(Column::Id.in_subquery(over)).to_owned();
+    let statement = delete_up_to::<Entity>(Column::Id, is_over, limit);
     transaction.execute("shares_sweep", &statement).await
 }

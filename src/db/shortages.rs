@@ -1,4 +1,4 @@
-//! What a database lacks at the moment: connections that it could accept, or space for data.
+//! Shortages of a database: of connections that it could accept, and of space for data.
 //!
 //! [`Shortages`] is shared by the pools of one database, so that a reason is logged once. [`WaitingLine`] is the line
 //! of the requests of one pool that wait for a returned connection while the database accepts no other.
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::database::{CONNECT_BACKOFF, CONNECT_BACKOFF_MAXIMUM, POOL_WARNING_INTERVAL};
 use crate::domain::lock::lock;
 
-/// What one database lacks.
+/// Shortages of one database.
 #[derive(Default)]
 pub(super) struct Shortages {
     pub(super) connections: ConnectionShortage,
