@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::{milliseconds, whole_number};
 
-/// What the accounts of one address, or the /64 networks of an IPv6 /48, may have together, as a multiple of what one of them
-/// may have.
+/// Limit of the accounts of one address together, and of the /64 networks of an IPv6 /48, as a multiple of the limit of one
+/// of them.
 pub const SHARED_NETWORK_FACTOR: u32 = 4;
 
 /// SQL time that a client may use at once after a pause, as a multiple of what it may use in a second.

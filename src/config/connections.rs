@@ -12,9 +12,6 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 /// Bytes that are read at a time, and discarded, from a client of a closed connection.
 pub const LINGER_BUFFER_BYTES: usize = 8 * 1024;
 
-/// An IPv6 /48 may hold this many times what a /64 may: it is one site, or many small customers.
-pub const WIDE_NETWORK_FACTOR: usize = 4;
-
 /// Minimum interval between two warnings of connections above the limit of an address.
 pub const ADDRESS_WARNING_INTERVAL: Duration = Duration::from_mins(1);
 

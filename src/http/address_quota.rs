@@ -4,22 +4,20 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use ipnet::{IpNet, Ipv6Net};
-
-use crate::config::connections::WIDE_NETWORK_FACTOR;
 use crate::domain::lock::lock;
+use crate::services::rate_limits::{ClientKey, RateLimitKey};
 
 /// Amounts that client addresses hold of a resource, each up to a maximum. IPv6 is counted by /64, which is
 /// what one household has, and more loosely by /48, which is what somebody can have who wants many of them.
 pub struct AddressQuota {
     maximum: usize,
-    held: Mutex<HashMap<IpNet, usize>>,
+    held: Mutex<HashMap<RateLimitKey, usize>>,
 }
 
 /// A part of a quota, given back when it is dropped.
 pub struct AddressShare {
     quota: Arc<AddressQuota>,
-    address: IpAddr,
+    client: ClientKey,
     amount: usize,
 }
 
@@ -32,26 +30,26 @@ impl AddressQuota {
 
     /// Takes an amount for an address; `None` if one of its networks would hold too much.
     pub fn acquire(self: &Arc<Self>, address: IpAddr, amount: usize) -> Option<AddressShare> {
-        let address = address.to_canonical();
+        let client = ClientKey::anonymous(address);
         let mut held = lock(&self.held);
-        let has_room = networks(address).all(|(network, factor)| {
+        let has_room = client.subjects().all(|(network, factor)| {
             let before = held.get(&network).copied().unwrap_or_default();
-            before.saturating_add(amount) <= self.maximum.saturating_mul(factor)
+            before.saturating_add(amount) <= self.maximum.saturating_mul(factor as usize)
         });
         if !has_room {
             return None;
         }
-        for (network, _) in networks(address) {
+        for (network, _) in client.subjects() {
             *held.entry(network).or_default() += amount;
         }
-        Some(AddressShare { quota: Arc::clone(self), address, amount })
+        Some(AddressShare { quota: Arc::clone(self), client, amount })
     }
 }
 
 impl Drop for AddressShare {
     fn drop(&mut self) {
         let mut held = lock(&self.quota.held);
-        for (network, _) in networks(self.address) {
+        for (network, _) in self.client.subjects() {
             if let Some(amount) = held.get_mut(&network) {
                 *amount -= self.amount;
                 if *amount == 0 {
@@ -60,17 +58,6 @@ impl Drop for AddressShare {
             }
         }
     }
-}
-
-/// Networks of a canonical address that are counted, each with its multiple of the maximum.
-fn networks(address: IpAddr) -> impl Iterator<Item = (IpNet, usize)> {
-    let network = |length| match address {
-        IpAddr::V4(_) => None,
-        IpAddr::V6(address) => Ipv6Net::new(address, length).ok().map(|net| net.trunc().into()),
-    };
-    let narrow = network(64).unwrap_or(address.into());
-    let wide = network(48).map(|network| (network, WIDE_NETWORK_FACTOR));
-    std::iter::once((narrow, 1)).chain(wide)
 }
 
 #[cfg(test)]

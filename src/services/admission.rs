@@ -133,9 +133,9 @@ impl Admission {
     pub fn check(&self, client: &ClientKey) -> Result<(), Overloaded> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let own = state.queue.len_of(client.key());
-        let is_full = state.queue.len() >= state.places(self.settings.max_queued_requests, now)
-            && state.queue.longest() <= own + 1;
+        let places = state.places(self.settings.max_queued_requests, now);
+        let is_full = state.queue.len() >= places
+            && state.queue.longest() <= state.queue.len_of(client.key()) + 1;
         if state.has_room() || !state.is_overloaded(now) || !is_full {
             return Ok(());
         }

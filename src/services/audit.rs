@@ -1,8 +1,8 @@
 //! The audit log: a table that admins read (`admin.auditLog`), and lines of the log with the target `audit`.
 //!
-//! What a person with an account does is in both: the entry is inserted in the transaction of its action, and its
-//! line is written after the commit. Failed logins and lock-outs are in the lines alone, because a stranger causes
-//! them: whoever guesses passwords must not fill the database. No entry has a secret: no password, no token, and no
+//! Actions of people with accounts are in both: the entry is inserted in the transaction of its action, and its line is
+//! written after the commit. Failed logins and lock-outs are in the lines alone, because strangers cause them, and
+//! guesses at passwords must not fill the database. No entry has a secret: no password, no token, and no
 //! name as it was typed at a login, which may be a password in the wrong field.
 
 use std::net::IpAddr;

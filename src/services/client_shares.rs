@@ -9,16 +9,19 @@ use crate::config::admission::{
     AdmissionSettings, REQUESTS_WITHOUT_BUDGET, SQL_BUDGET_BURST_SECONDS,
 };
 
-/// What each client holds and has used lately.
+/// Requests at work and recent SQL time of each client.
 #[derive(Debug)]
 pub(super) struct ClientShares {
     max_requests: u32,
-    /// SQL time of a client in a second, in milliseconds; `None` without a limit.
-    sql_budget: Option<f64>,
+    budget: SqlBudget,
     shares: HashMap<RateLimitKey, Share>,
 }
 
-/// What a client, or a network, holds and has used.
+/// SQL time of a client in a second, in milliseconds; infinite without a limit.
+#[derive(Debug, Clone, Copy)]
+struct SqlBudget(f64);
+
+/// Requests at work and SQL time of a client or a network.
 #[derive(Debug)]
 struct Share {
     requests: u32,
@@ -40,11 +43,14 @@ pub(super) enum Eligibility {
 
 impl ClientShares {
     pub(super) fn new(settings: &AdmissionSettings) -> Self {
-        let budget = settings.client_sql_ms_per_second;
+        let budget = match settings.client_sql_ms_per_second {
+            0 => f64::INFINITY,
+            milliseconds => f64::from(milliseconds),
+        };
         Self {
             max_requests: u32::try_from(settings.max_concurrent_requests_per_client)
                 .unwrap_or(u32::MAX),
-            sql_budget: (budget > 0).then(|| f64::from(budget)),
+            budget: SqlBudget(budget),
             shares: HashMap::new(),
         }
     }
@@ -58,7 +64,7 @@ impl ClientShares {
     ) -> bool {
         client.subjects().all(|(key, _)| {
             self.shares.get(&key).is_none_or(|share| {
-                let has_budget = self.sql_left(share, now) > 0.0;
+                let has_budget = self.budget.left(share, now) > 0.0;
                 let maximum = if has_budget { self.max_requests } else { REQUESTS_WITHOUT_BUDGET };
                 (has_budget || eligibility == Eligibility::All)
                     && share.requests < maximum.saturating_mul(share.factor)
@@ -86,42 +92,45 @@ impl ClientShares {
 
     /// Evicts clients that hold nothing and have used nothing lately.
     pub(super) fn evict_idle(&mut self, now: Instant) {
-        let mut shares = std::mem::take(&mut self.shares);
-        shares.retain(|_, share| {
-            share.requests > 0 || self.sql_left(share, now) < self.full_budget(share.factor)
+        let budget = self.budget;
+        self.shares.retain(|_, share| {
+            share.requests > 0 || budget.left(share, now) < budget.full(share.factor)
         });
-        shares.shrink_to_fit();
-        self.shares = shares;
+        self.shares.shrink_to_fit();
     }
 
     fn update(&mut self, client: &ClientKey, now: Instant, change: impl Fn(&mut Share)) {
         for (key, factor) in client.subjects() {
-            let full = self.full_budget(factor);
-            let mut share = self.shares.remove(&key).unwrap_or(Share {
+            let full = self.budget.full(factor);
+            let share = self.shares.entry(key).or_insert(Share {
                 requests: 0,
                 factor,
                 sql_left: full,
                 refilled_at: now,
             });
-            share.sql_left = self.sql_left(&share, now);
+            share.sql_left = self.budget.left(share, now);
             share.refilled_at = now;
-            change(&mut share);
+            change(share);
             // A debt is forgotten in time, also one that an outage of the database has made.
             share.sql_left = share.sql_left.max(-full);
-            self.shares.insert(key, share);
         }
     }
+}
 
-    fn sql_left(&self, share: &Share, now: Instant) -> f64 {
-        let Some(budget) = self.sql_budget else { return f64::INFINITY };
+impl SqlBudget {
+    /// SQL time that is left, in milliseconds.
+    fn left(self, share: &Share, now: Instant) -> f64 {
+        let full = self.full(share.factor);
+        if full.is_infinite() {
+            return full;
+        }
         let refilled = now.saturating_duration_since(share.refilled_at).as_secs_f64();
-        let refill = refilled * budget * f64::from(share.factor);
-        (share.sql_left + refill).min(self.full_budget(share.factor))
+        (share.sql_left + refilled * self.0 * f64::from(share.factor)).min(full)
     }
 
-    fn full_budget(&self, factor: u32) -> f64 {
-        let budget = self.sql_budget.unwrap_or(f64::INFINITY);
-        budget * SQL_BUDGET_BURST_SECONDS * f64::from(factor)
+    /// SQL time after a pause, in milliseconds.
+    fn full(self, factor: u32) -> f64 {
+        self.0 * SQL_BUDGET_BURST_SECONDS * f64::from(factor)
     }
 }
 

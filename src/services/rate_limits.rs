@@ -88,7 +88,7 @@ impl ClientKey {
     }
 
     /// Key of the client and of its network, each with the multiple of what a client may have.
-    pub(super) fn subjects(&self) -> impl Iterator<Item = (RateLimitKey, u32)> {
+    pub fn subjects(&self) -> impl Iterator<Item = (RateLimitKey, u32)> {
         let network = self.network.map(|network| (network, SHARED_NETWORK_FACTOR));
         std::iter::once((self.key, 1)).chain(network)
     }
