@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::Outcome;
 use crate::client::{Connection, Request};
 use crate::load::pause;
-use crate::{Failure, Outcome};
+use crate::workload::run_clients;
 
 /// Status of a refused request.
 const REFUSED: u16 = 503;
@@ -34,12 +35,6 @@ impl PacedRun {
         self.refused.extend(other.refused);
         self.late += other.late;
     }
-}
-
-/// Milliseconds below which that percentage of the times lies.
-pub fn percentile(times: &[u32], percent: usize) -> f64 {
-    let last = times.len().saturating_sub(1);
-    times.get(last * percent / 100).map_or(f64::NAN, |took| f64::from(*took) / 1e3)
 }
 
 /// Sends the requests in turn at that pace. Each client has a connection, and a share of the requests' times.
@@ -79,17 +74,8 @@ pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<Pac
         }
         Ok(run)
     };
-    let all: Vec<Outcome<PacedRun>> = std::thread::scope(|scope| {
-        let client = &client;
-        let running: Vec<_> =
-            (0..connections).map(|number| scope.spawn(move || client(number))).collect();
-        let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|_| Err(Failure::from("a client panicked")))
-        };
-        running.into_iter().map(ended).collect()
-    });
     let mut whole = PacedRun::default();
-    for run in all {
+    for run in run_clients(connections, client) {
         whole.merge(run?);
     }
     whole.served.sort_unstable();

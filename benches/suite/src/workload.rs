@@ -80,15 +80,7 @@ pub fn run_workload(
     // A failure stops all clients.
     let client =
         |number: u32| client(number).inspect_err(|_| failed.store(true, Ordering::Relaxed));
-    let all: Vec<Outcome<Vec<Tally>>> = std::thread::scope(|scope| {
-        let client = &client;
-        let running: Vec<_> =
-            (0..connections).map(|number| scope.spawn(move || client(number))).collect();
-        let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-            thread.join().unwrap_or_else(|_| Err(Failure::from("a client panicked")))
-        };
-        running.into_iter().map(ended).collect()
-    });
+    let all = run_clients(connections, client);
     let elapsed = started.elapsed();
     let (own, postgres) = (process.cpu()? - own, cpu_with_children(postmaster)? - postgres);
     let mut tallies = vec![Tally::default(); kinds];
@@ -141,7 +133,28 @@ impl Tally {
 
     /// Milliseconds.
     pub fn percentile(&self, percent: usize) -> f64 {
-        let last = self.took.len().saturating_sub(1);
-        self.took.get(last * percent / 100).map_or(f64::NAN, |took| f64::from(*took) / 1e3)
+        percentile(&self.took, percent)
     }
+}
+
+/// Milliseconds below which that percentage of the times lies. These are microseconds in ascending order.
+pub fn percentile(times: &[u32], percent: usize) -> f64 {
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).map_or(f64::NAN, |took| f64::from(*took) / 1e3)
+}
+
+/// Runs that many clients, each with its number, in a thread of its own.
+pub fn run_clients<T: Send>(
+    number: u32,
+    client: impl Fn(u32) -> Outcome<T> + Sync,
+) -> Vec<Outcome<T>> {
+    std::thread::scope(|scope| {
+        let client = &client;
+        let running: Vec<_> =
+            (0..number).map(|number| scope.spawn(move || client(number))).collect();
+        let ended = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|_| Err(Failure::from("a client panicked")))
+        };
+        running.into_iter().map(ended).collect()
+    })
 }

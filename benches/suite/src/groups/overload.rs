@@ -4,9 +4,10 @@ use super::list::pages;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
 use crate::compare::{Side, compare};
-use crate::paced::{Pace, PacedRun, percentile, run_paced};
+use crate::paced::{Pace, PacedRun, run_paced};
 use crate::report::{Promise, Section};
 use crate::samples::users_with_a_page;
+use crate::workload::percentile;
 
 /// Connections of the load: far more than the server executes at once.
 const CONNECTIONS: u32 = 256;
