@@ -48,7 +48,7 @@ pub struct AdmissionSettings {
     pub max_concurrent_requests: usize,
 
     /// Maximum requests that wait to be executed
-    #[arg(long, env = "MAX_QUEUED_REQUESTS", value_parser = requests, default_value = "512", global = true, hide_env_values = true)]
+    #[arg(long, env = "MAX_QUEUED_REQUESTS", value_parser = requests, default_value = "256", global = true, hide_env_values = true)]
     pub max_queued_requests: usize,
 
     /// Time that a request waits to be executed, in milliseconds

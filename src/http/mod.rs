@@ -13,6 +13,7 @@ pub mod graphiql;
 pub mod graphql;
 pub mod health;
 mod host;
+mod load_shedding;
 pub mod negotiation;
 pub mod rate_limit;
 pub mod request_log;
@@ -33,6 +34,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures_util::FutureExt;
+use tower::ServiceBuilder;
 
 use crate::graphql::errors::without_user_errors;
 use crate::services::rate_limits::ClientKey;
@@ -44,6 +46,7 @@ use graphql::handler;
 use graphql::response::GraphqlResponse;
 use health::HEALTH_PATHS;
 use host::require_host;
+use load_shedding::shed_load;
 use request_log::RequestId;
 use response_budget::bound_unsent_bytes;
 pub use state::App;
@@ -56,8 +59,20 @@ pub fn service(app: &Arc<App>) -> FastPath {
     FastPath::new(app, router(app))
 }
 
-/// All routes. The layers are listed from the inside out: the last one sees a request first.
+/// All routes, and the layers around them in the order in which a request passes them.
 fn router(app: &Arc<App>) -> Router {
+    // One stack: a layer of the router would be boxed, and cloned with all layers within it for each request.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(request_log::log_request))
+        .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn(require_decoded))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), require_host))
+        .layer(cors(&app.services.settings.server))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), shed_load))
+        .layer(middleware::from_fn(catch_panic))
+        .layer(middleware::map_request(exclude_unnamed_zstd))
+        .layer(compression())
+        .layer(middleware::from_fn_with_state(Arc::clone(app), bound_unsent_bytes));
     Router::new()
         .route("/", get(graphiql::page))
         .route("/graphiql/assets/{file}", get(graphiql::asset))
@@ -71,15 +86,7 @@ fn router(app: &Arc<App>) -> Router {
         .route("/export/readings.json", any(export::readings_json))
         .route("/export/readings.csv", any(export::readings_csv))
         .with_state(Arc::clone(app))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), bound_unsent_bytes))
-        .layer(compression())
-        .layer(middleware::map_request(exclude_unnamed_zstd))
-        .layer(middleware::from_fn(catch_panic))
-        .layer(cors(&app.services.settings.server))
-        .layer(middleware::from_fn_with_state(Arc::clone(app), require_host))
-        .layer(middleware::from_fn(require_decoded))
-        .layer(middleware::from_fn(security_headers))
-        .layer(middleware::from_fn(request_log::log_request))
+        .layer(layers)
 }
 
 /// Routes of `METRICS_LISTEN`, for programs of the operator: no limits of clients.

@@ -133,10 +133,23 @@ impl Admission {
     pub fn check(&self, client: &ClientKey) -> Result<(), Overloaded> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let places = state.places(self.settings.max_queued_requests, now);
-        let is_full = state.queue.len() >= places
-            && state.queue.longest() <= state.queue.len_of(client.key()) + 1;
-        if state.has_room() || !state.is_overloaded(now) || !is_full {
+        let has_share = state.queue.longest() <= state.queue.len_of(client.key()) + 1;
+        if !state.is_full(self.settings.max_queued_requests, now) || !has_share {
+            return Ok(());
+        }
+        state.refuse(now);
+        Err(Overloaded)
+    }
+
+    /// Refuses a request of any client: the queue is full, and nobody has more than one place in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Overloaded`].
+    pub fn check_for_all(&self) -> Result<(), Overloaded> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        if !state.is_full(self.settings.max_queued_requests, now) || state.queue.longest() > 1 {
             return Ok(());
         }
         state.refuse(now);
@@ -241,6 +254,11 @@ impl State {
     /// Length of the queue. Under overload it is short, so that what is served is served soon.
     fn places(&self, maximum: usize, now: Instant) -> usize {
         if self.is_overloaded(now) { (self.limit.get() / 2).min(maximum) } else { maximum }
+    }
+
+    /// `true` under overload if requests are executed and queued up to the limits.
+    fn is_full(&self, maximum: usize, now: Instant) -> bool {
+        self.is_overloaded(now) && !self.has_room() && self.queue.len() >= self.places(maximum, now)
     }
 
     fn begin_overload(&mut self, now: Instant) {
@@ -386,16 +404,19 @@ mod tests {
         assert!(waiting.iter_mut().all(is_waiting));
         assert!(!admission.stats().is_overloaded);
         assert_eq!(admission.check(&client(7)), Ok(()));
+        assert_eq!(admission.check_for_all(), Ok(()));
 
         let refused = admit(&admission, 7).now_or_never().expect("at once");
         assert!(refused.is_err());
         assert!(admission.stats().is_overloaded);
         assert_eq!(admission.check(&client(7)), Err(Overloaded));
+        assert_eq!(admission.check_for_all(), Err(Overloaded));
         // Half as many wait as are at work, the others are refused.
         assert_eq!(waiting.iter_mut().filter_map(FutureExt::now_or_never).count(), 4);
         assert_eq!(admission.stats().queued, 2);
         drop(held);
         assert_eq!(admission.check(&client(7)), Ok(()));
+        assert_eq!(admission.check_for_all(), Ok(()));
     }
 
     #[tokio::test]
@@ -406,6 +427,7 @@ mod tests {
         let mut other = admit(&admission, 2);
         assert!(is_waiting(&mut other));
         // The queue is half as long as the concurrency limit now, and each has a half of it.
+        assert_eq!(admission.check_for_all(), Ok(()), "a client without a place may have one");
         let refused = flood.split_off(1);
         assert!(is_waiting(&mut flood[0]));
         for request in refused {

@@ -154,6 +154,7 @@ async fn overloaded_server_refuses_at_once_and_serves_what_is_cached() {
         "--max-concurrent-requests=4",
         "--max-queued-requests=5",
         "--response-cache-bytes=1000000",
+        "--cors-origins=https://app.example",
     ];
     let Some(server) = BlockedServer::start(test, &flags).await else { return };
     let cached = "{ suits { cardCount } }";
@@ -174,11 +175,19 @@ async fn overloaded_server_refuses_at_once_and_serves_what_is_cached() {
     // The queue is half as long as the concurrency limit now.
     server.wait_until(4, 2).await;
     assert!(server.app.app.services.admission.stats().is_overloaded);
-    // Of a signed-in user not even the body is read.
-    let unread = request_from(&server.app, "192.0.2.7", "{")
-        .bearer_auth(server.app.token_of(id("ada")))
-        .body("no JSON");
-    assert_refused(&send_request(unread).await);
+    // Of a signed-in user not even the body and the access token are read.
+    for token in [server.app.token_of(id("ada")), "no token".to_owned()] {
+        let unread = request_from(&server.app, "192.0.2.7", "{")
+            .bearer_auth(token)
+            .header("origin", "https://app.example")
+            .body("no JSON");
+        let refused = send_request(unread).await;
+        assert_refused(&refused);
+        assert_eq!(refused.header("access-control-allow-origin"), "https://app.example");
+        assert!(["1", "2", "3"].contains(&refused.header("retry-after")), "{refused:?}");
+    }
+    let probe = server.app.request(Method::GET, "/health/live").bearer_auth("no token");
+    assert_eq!(send_request(probe).await.status, 200);
     let again = server.send("192.0.2.98", cached).await.expect("a response");
     assert_eq!((again.status, &again.text), (200, &before.text));
 

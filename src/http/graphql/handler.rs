@@ -17,6 +17,10 @@ use crate::http::negotiation::{MediaType, negotiate};
 use crate::http::request_log::RequestId;
 use crate::http::state::App;
 
+/// Media types of responses.
+pub(in crate::http) const MEDIA_TYPES: &[MediaType] =
+    &[MediaType::GraphqlResponse, MediaType::Json];
+
 /// `/graphql`, any method.
 pub async fn handle(
     State(app): State<Arc<App>>,
@@ -32,7 +36,7 @@ pub async fn handle(
     let offered: &[MediaType] = if is_bare_get && app.services.settings.graphiql() {
         &[MediaType::GraphqlResponse, MediaType::Json, MediaType::Html]
     } else {
-        &[MediaType::GraphqlResponse, MediaType::Json]
+        MEDIA_TYPES
     };
     let media_type = match negotiate(&parts.headers, offered) {
         Some(MediaType::Html) => return graphiql::page(State(app), Extension(id)).await,

@@ -138,7 +138,7 @@ impl From<HttpError> for GraphqlResponse {
 impl GraphqlResponse {
     /// The response to a request that failed. For clients of `application/json` a status other than 200
     /// means that they did not reach a GraphQL server, so an error of the document has 200.
-    pub(super) fn of_error(error: HttpError, media_type: MediaType) -> Self {
+    pub(in crate::http) fn of_error(error: HttpError, media_type: MediaType) -> Self {
         let is_ok = media_type == MediaType::Json && error.is_document_error;
         let response = Self::from(error);
         let status = if is_ok { StatusCode::OK } else { response.status };

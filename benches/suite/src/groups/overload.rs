@@ -9,8 +9,8 @@ use crate::report::{Promise, Section};
 use crate::samples::users_with_a_page;
 use crate::workload::percentile;
 
-/// Connections of the load: far more than the server executes at once.
-const CONNECTIONS: u32 = 256;
+/// Connections of the load: far more than the server executes and queues.
+const CONNECTIONS: u32 = 768;
 /// Load that is none.
 const UNLOADED: f64 = 0.1;
 const GOODPUT: f64 = 0.9;
@@ -27,7 +27,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let at = |factor: f64| {
         let seconds = 3 * bench.arguments.seconds;
         // The server closes connections on which nothing is sent for long.
-        let connections = if factor < 1.0 { CONNECTIONS / 8 } else { CONNECTIONS };
+        let connections = if factor < 1.0 { CONNECTIONS / 24 } else { CONNECTIONS };
         let pace = Pace { per_second: capacity * factor, connections, seconds };
         run_paced(&server.address, &requests, pace)
     };
@@ -39,7 +39,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         runs.push(run);
     }
     section.paragraph(
-        "At a rate of its own, by 256 connections (32 below the capacity) on which a request is sent whether or not the server is ready for it:",
+        "At a rate of its own, by 768 connections (32 below the capacity) on which a request is sent whether or not the server is ready for it:",
     );
     let head =
         ["of capacity", "served/s", "P50 ms", "P99 ms", "refused/s", "P99 of refusals", "late"];
