@@ -607,6 +607,38 @@ async fn bodies_that_are_no_request_are_rejected() {
     }
 }
 
+/// A member of this name is JSON in a string to `serde_json::Value`.
+#[tokio::test]
+async fn json_in_a_string_stays_a_string() {
+    const NAME: &str = "$serde_json::private::RawValue";
+    let app = start(&[]).await;
+    let body = json!({ NAME: "{\"query\":\"{ __typename }\"}" }).to_string();
+    let response = post(&app, body).await;
+    let missing = bad("query", "`query` is missing: there is nothing to execute");
+    assert_eq!((response.status, response.body_without_request_id()), (400, missing));
+
+    let query = "query($code: String!) { cardByCode(code: $code) { name } }";
+    let variables = json!({ "code": { NAME: "\"major_arcana_04\"" } });
+    let body = json!({ "query": query, "variables": variables }).to_string();
+    let variables = variables.to_string();
+    for response in [
+        post(&app, body).await,
+        get(&app, &[("query", query), ("variables", variables.as_str())]).await,
+    ] {
+        let expected = bad("variables", "`$code` must be a string");
+        assert_eq!((response.status, response.body_without_request_id()), (400, expected));
+    }
+
+    // As nested JSON this would overflow the stack: each text is within the limits, and has the next one in it.
+    let mut text = String::new();
+    for _ in 0..15 {
+        text = json!({ NAME: format!("{}{text}{}", "[".repeat(120), "]".repeat(120)) }).to_string();
+    }
+    let body = format!("{{\"query\":\"{{ __typename }}\",\"variables\":{{\"a\":{text}}}}}");
+    let response = post(&app, body).await;
+    assert_eq!((response.status, response.body), (200, typename()));
+}
+
 #[tokio::test]
 async fn members_of_the_wrong_type_are_rejected_whatever_is_accepted() {
     let app = start(&[]).await;

@@ -16,10 +16,14 @@ pub(super) const PERSISTED_QUERY_NOT_FOUND: &str = "PersistedQueryNotFound";
 /// Error of a request that was refused before execution.
 #[derive(Debug)]
 pub struct HttpError {
-    pub(super) status: StatusCode,
-    pub(super) code: ErrorCode,
-    pub(super) message: String,
-    pub(super) details: Vec<(&'static str, Value)>,
+    /// Status of the response.
+    pub status: StatusCode,
+    /// Code of the error.
+    pub code: ErrorCode,
+    /// Message for people.
+    pub message: String,
+    /// Details beside the code in `extensions`.
+    pub details: Vec<(&'static str, Value)>,
     pub(super) location: Option<Pos>,
     /// Errors after the first, with the same code and details.
     pub(super) further: Box<[ValidationError]>,

@@ -7,11 +7,11 @@
 pub(super) mod cache_headers;
 mod cached_execution;
 pub(super) mod cost_report;
-pub(super) mod error;
+pub mod error;
 mod execution;
 pub(super) mod handler;
 mod operation_request;
 mod pipeline;
-mod request;
+pub mod request;
 pub mod request_memo;
 pub(super) mod response;

@@ -1,12 +1,11 @@
 //! Parsing of a GraphQL request from a body or a query string, within its limits.
 
-use async_graphql::Variables;
+use async_graphql::{Value, Variables};
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use super::error::HttpError;
@@ -21,10 +20,13 @@ use crate::http::negotiation::has_content_encoding;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// A well-formed GraphQL request.
-pub(super) struct GraphqlRequest {
-    pub(super) document: DocumentSource,
-    pub(super) operation_name: Option<String>,
-    pub(super) variables: Variables,
+pub struct GraphqlRequest {
+    /// Document, or its hash.
+    pub document: DocumentSource,
+    /// Name of the operation to execute; never empty.
+    pub operation_name: Option<String>,
+    /// Variables as they were sent.
+    pub variables: Variables,
 }
 
 /// Reads the bytes of a body.
@@ -78,17 +80,19 @@ fn compressed_body() -> HttpError {
 /// # Errors
 ///
 /// The body is no GraphQL request, or its JSON is too deep.
-pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
+pub fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, HttpError> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if body.trim_ascii().is_empty() {
         return Err(HttpError::bad("body", "the body is empty: send a JSON object with a `query`"));
     }
     scan_json(body, &limits.document)?;
-    let body: Json = serde_json::from_slice(body)
+    // Not `serde_json::Value`: with the feature `raw_value`, which axum enables, that reads a string as JSON where it is
+    // the member of a private name, and so past the limit of nesting.
+    let body: Value = serde_json::from_slice(body)
         .map_err(|error| HttpError::bad("body", format!("the body is not JSON: {error}")))?;
     match body {
-        Json::Object(mut members) => {
-            let mut member = |name| members.remove(name).filter(|value| !value.is_null());
+        Value::Object(mut members) => {
+            let mut member = |name| members.swap_remove(name).filter(|value| *value != Value::Null);
             read_members(Members {
                 query: member("query"),
                 document_id: member("documentId"),
@@ -97,7 +101,7 @@ pub(super) fn read_json(body: &[u8], limits: &Limits) -> Result<GraphqlRequest, 
                 extensions: member("extensions"),
             })
         }
-        Json::Array(_) => {
+        Value::List(_) => {
             Err(HttpError::bad("body", "batches of requests are off; send one request"))
         }
         _ => Err(HttpError::bad("body", "the body must be a JSON object")),
@@ -141,18 +145,18 @@ pub(super) fn read_query_string(
         HttpError::bad("query", format!("the query string cannot be read: {error}"))
     })?;
     // An empty optional parameter is absent (GraphQL over HTTP, section "GET").
-    let optional = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Json::String);
+    let optional = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Value::String);
     let json = |name: &'static str, text: Option<String>| match text.filter(|text| !text.is_empty())
     {
         None => Ok(None),
         Some(text) => {
             scan_json(text.as_bytes(), &limits.document)?;
-            serde_json::from_str::<Option<Json>>(&text)
+            serde_json::from_str::<Option<Value>>(&text)
                 .map_err(|error| HttpError::bad(name, format!("`{name}` is not JSON: {error}")))
         }
     };
     read_members(Members {
-        query: members.query.map(Json::String),
+        query: members.query.map(Value::String),
         document_id: optional(members.document_id),
         operation_name: optional(members.operation_name),
         variables: json("variables", members.variables)?,
@@ -162,22 +166,22 @@ pub(super) fn read_query_string(
 
 /// Members of a request, from a body or a query string. A member that is null is absent.
 struct Members {
-    query: Option<Json>,
-    document_id: Option<Json>,
-    operation_name: Option<Json>,
-    variables: Option<Json>,
-    extensions: Option<Json>,
+    query: Option<Value>,
+    document_id: Option<Value>,
+    operation_name: Option<Value>,
+    variables: Option<Value>,
+    extensions: Option<Value>,
 }
 
 fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
-    let text = |name: &'static str, value: Option<Json>| match value {
+    let text = |name: &'static str, value: Option<Value>| match value {
         None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(HttpError::bad(name, format!("`{name}` must be a string"))),
     };
-    let object = |name: &'static str, value: Option<Json>| match value {
+    let object = |name: &'static str, value: Option<Value>| match value {
         None => Ok(None),
-        Some(Json::Object(members)) => Ok(Some(members)),
+        Some(Value::Object(members)) => Ok(Some(members)),
         Some(_) => Err(HttpError::bad(name, format!("`{name}` must be an object"))),
     };
     let query = text("query", members.query)?;
@@ -185,16 +189,16 @@ fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
     // An empty one is absent, as in a query string: no operation has that name.
     let operation_name =
         text("operationName", members.operation_name)?.filter(|name| !name.is_empty());
-    let variables = object("variables", members.variables)?.map(Json::Object);
+    let variables = object("variables", members.variables)?.map(Value::Object);
     let extensions = object("extensions", members.extensions)?;
     let persisted_query = extensions
         .as_ref()
         .and_then(|extensions| extensions.get("persistedQuery"))
-        .filter(|persisted_query| !persisted_query.is_null());
+        .filter(|persisted_query| **persisted_query != Value::Null);
     Ok(GraphqlRequest {
         document: read_source(query, document_id, persisted_query)?,
         operation_name,
-        variables: variables.map(Variables::from_json).unwrap_or_default(),
+        variables: variables.map(Variables::from_value).unwrap_or_default(),
     })
 }
 
@@ -203,7 +207,7 @@ fn read_members(members: Members) -> Result<GraphqlRequest, HttpError> {
 fn read_source(
     query: Option<String>,
     document_id: Option<String>,
-    persisted_query: Option<&Json>,
+    persisted_query: Option<&Value>,
 ) -> Result<DocumentSource, HttpError> {
     let hash = persisted_query.map(read_persisted_query).transpose()?;
     match (query, document_id, hash) {
@@ -223,17 +227,20 @@ fn read_source(
 
 /// Parses `extensions.persistedQuery`. Members that the protocol does not define are ignored: clients add
 /// their own.
-fn read_persisted_query(value: &Json) -> Result<DocumentHash, HttpError> {
+fn read_persisted_query(value: &Value) -> Result<DocumentHash, HttpError> {
     const VERSION: u64 = 1;
     let bad =
         |what: &str| HttpError::bad("extensions", format!("`extensions.persistedQuery{what}"));
-    let Json::Object(members) = value else { return Err(bad("` must be an object")) };
-    if members.get("version").and_then(Json::as_u64) != Some(VERSION) {
-        return Err(bad(".version` must be 1"));
+    let Value::Object(members) = value else { return Err(bad("` must be an object")) };
+    match members.get("version") {
+        Some(Value::Number(version)) if version.as_u64() == Some(VERSION) => {}
+        _ => return Err(bad(".version` must be 1")),
     }
-    let hash = members.get("sha256Hash").and_then(Json::as_str);
-    hash.and_then(read_hash)
-        .ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
+    let hash = match members.get("sha256Hash") {
+        Some(Value::String(hash)) => read_hash(hash),
+        _ => None,
+    };
+    hash.ok_or_else(|| bad(".sha256Hash` must be 64 hexadecimal digits in lower case"))
 }
 
 /// Parses a hash in hexadecimal digits, with or without the prefix `sha256:`. Both members accept both, because code
