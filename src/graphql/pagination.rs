@@ -215,16 +215,21 @@ pub(super) fn of_order<K>(
 const CURSOR_FORMAT: &str = "1";
 
 /// Cursor of a key in a list.
-pub(super) fn write_cursor(list: &str, key: &impl CursorKey) -> String {
+#[must_use]
+pub fn write_cursor(list: &str, key: &impl CursorKey) -> String {
     URL_SAFE_NO_PAD.encode(format!("{CURSOR_FORMAT}|{list}|{}", key.write()))
 }
 
-fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
+/// Key of a cursor of that list; `None` if this server did not issue it.
+#[must_use]
+pub fn read_cursor<K: CursorKey>(list: &str, cursor: &str) -> Option<K> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let mut parts = text.split('|');
     let is_ours = parts.next() == Some(CURSOR_FORMAT) && parts.next() == Some(list);
     let key = parts.next()?;
-    (is_ours && parts.next().is_none()).then(|| K::parse(key)).flatten()
+    let key = (is_ours && parts.next().is_none()).then(|| K::parse(key)).flatten()?;
+    // Each key has one cursor: other spellings of it are rejected.
+    (write_cursor(list, &key) == cursor).then_some(key)
 }
 
 /// Encoded text for a cursor, without separators of keys.

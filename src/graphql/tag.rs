@@ -82,7 +82,7 @@ pub fn tag_id(owner: Uuid, name: &str) -> ID {
 
 /// Sort key of a tag: descending numbers, then the name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TagKey {
+pub struct TagKey {
     down: Reverse<(i64, i64)>,
     name: String,
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use wasteland_tarot::db::entities::reading_sessions;
 use wasteland_tarot::db::seed::SeedRows;
@@ -453,6 +454,29 @@ on_both_databases! {
                     );
                 }
             }
+        }
+    }
+
+    async fn a_cursor_in_another_spelling_is_rejected(engine: Engine) {
+        let app = TestApp::start(engine).await;
+        fill(&app).await;
+        let ours = List::Public.page(&app, "first: 1").await.first().to_owned();
+        let text = String::from_utf8(BASE64.decode(&ours).expect("base64")).expect("text");
+        let (list, key) = text.rsplit_once('|').expect("a key");
+        let (time, id) = key.split_once(',').expect("a time and an id");
+        let hyphenated = Uuid::try_parse(id).expect("an id").hyphenated();
+        assert_eq!(cursor(&format!("{list}|{time},{id}")), ours);
+        for key in [format!("+{key}"), format!("0{key}"), format!("{time},{hyphenated}")] {
+            assert_eq!(
+                List::Public
+                    .refusal(&app, &format!("after: {:?}", cursor(&format!("{list}|{key}"))))
+                    .await,
+                json!({
+                    "message": "`after` is no cursor of this list in this order",
+                    "extensions": { "code": "INVALID_CURSOR", "argument": "after" },
+                }),
+                "{key}"
+            );
         }
     }
 
