@@ -78,6 +78,7 @@ fn router(app: &Arc<App>) -> Router {
         .route("/graphiql/assets/{file}", get(graphiql::asset))
         .merge(health::routes())
         .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(Arc::clone(app), limit_by_address))
         // These count their requests themselves, by account where somebody is signed in.
         .route(GRAPHQL_PATHS[0], any(handler::handle))
@@ -85,6 +86,8 @@ fn router(app: &Arc<App>) -> Router {
         .route("/s/{token}", get(share::page))
         .route("/export/readings.json", any(export::readings_json))
         .route("/export/readings.csv", any(export::readings_csv))
+        // For the routes since the last one.
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::clone(app))
         .layer(layers)
 }
@@ -94,6 +97,7 @@ pub fn internal_router(app: &Arc<App>) -> Router {
     Router::new()
         .merge(health::routes())
         .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(Arc::clone(app))
         .layer(middleware::from_fn(catch_panic))
         .layer(middleware::from_fn(security_headers))
@@ -102,6 +106,12 @@ pub fn internal_router(app: &Arc<App>) -> Router {
 
 async fn not_found(Extension(id): Extension<RequestId>) -> Response {
     GraphqlResponse::from(HttpError::not_found()).into_response(&id)
+}
+
+/// Rejects other methods where there are pages. Routes with methods of their own reject others themselves.
+async fn method_not_allowed(Extension(id): Extension<RequestId>) -> Response {
+    let error = HttpError::method_not_allowed("GET, HEAD", "the method must be GET or HEAD");
+    GraphqlResponse::from(error).into_response(&id)
 }
 
 /// Turns a panic into a 500 with an error body. Not the `catch-panic` layer of tower-http: its handler does

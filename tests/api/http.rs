@@ -173,6 +173,34 @@ async fn other_methods_are_rejected() {
     }
 }
 
+#[tokio::test]
+async fn pages_and_probes_reject_other_methods() {
+    let app = start(&[]).await;
+    let paths = [
+        "/",
+        "/graphiql/assets/nothing.js",
+        "/health",
+        "/health/live",
+        "/health/ready",
+        "/s/token",
+        "/export/readings.json",
+        "/export/readings.csv",
+    ];
+    for path in paths {
+        for method in [Method::POST, Method::DELETE, Method::from_bytes(b"GETT").expect("a token")]
+        {
+            let response = send_request(app.request(method.clone(), path)).await;
+            assert_eq!((response.status, response.header("allow")), (405, "GET, HEAD"));
+            assert_eq!(response.header("content-type"), JSON, "{method} {path}");
+            assert_eq!(
+                response.body_without_request_id(),
+                bad("method", "the method must be GET or HEAD"),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
 /// RFC 9110, section 9.3.2.
 #[tokio::test]
 async fn head_has_the_status_and_headers_of_get_and_no_body() {
