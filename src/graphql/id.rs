@@ -12,7 +12,7 @@ use super::errors::ApiError;
 use crate::config::limits::QUOTED_CHARACTERS;
 use crate::domain::card::Suit;
 use crate::domain::faction::FactionKey;
-use crate::domain::truncated::truncated;
+use crate::domain::truncated::quoted;
 use crate::domain::voice::VoiceKey;
 
 /// Maximum bytes of a decoded id: the name of its type and its key. Part of the format.
@@ -140,8 +140,8 @@ impl GlobalId {
             message: if let Some(kind) = opaque_kind(id) {
                 format!("`{argument}` is the id of a {kind}, which is for client caches only")
             } else {
-                let id = truncated(id, QUOTED_CHARACTERS);
-                format!("`{argument}` is {id:?}, which is no id of this server")
+                let id = quoted(id, QUOTED_CHARACTERS);
+                format!("`{argument}` is {id}, which is no id of this server")
             },
         })
     }

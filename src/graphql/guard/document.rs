@@ -27,7 +27,7 @@ use super::walk::{OperationCounts, Walk};
 use crate::config::limits::{
     DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits, QUOTED_CHARACTERS,
 };
-use crate::domain::truncated::truncated;
+use crate::domain::truncated::quoted;
 
 /// A document within the limits, not validated yet.
 #[derive(Debug)]
@@ -177,13 +177,13 @@ impl CheckedDocument {
         let mut names: Vec<&str> =
             operations.filter_map(|(name, _)| name.map(Name::as_str)).collect();
         names.sort_unstable();
-        match name.map(|name| truncated(name, QUOTED_CHARACTERS)) {
+        match name.map(|name| quoted(name, QUOTED_CHARACTERS)) {
             None => format!("several operations: operationName must be one of {}", listed(names)),
             Some(name) if names.is_empty() => {
-                format!("no operation is named {name:?}: the only one has no name")
+                format!("no operation is named {name}: the only one has no name")
             }
             Some(name) => {
-                format!("no operation is named {name:?}; the document has {}", listed(names))
+                format!("no operation is named {name}; the document has {}", listed(names))
             }
         }
     }
