@@ -23,7 +23,7 @@ use super::graphql::request_memo::{
     KEY_HEADER_COUNT, KEY_HEADERS, MemoEntry, RequestKey, Transport,
 };
 use super::host::has_valid_host;
-use super::negotiation::accepts_no_encoding;
+use super::negotiation::strict_accept_encoding;
 use super::rate_limit::{RATE_LIMIT, rate_limit};
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
 use super::response_budget::ConnectionBudget;
@@ -53,10 +53,14 @@ impl FastPath {
 
     /// The response to a request.
     pub async fn respond(self, mut request: Request) -> Result<Response, Infallible> {
-        if accepts_no_encoding(request.headers()) {
-            // Such a client gets an uncompressed response. The compression layer would refuse it with
-            // 406 after all the work was done.
-            request.headers_mut().remove(header::ACCEPT_ENCODING);
+        if let Some(strict) = strict_accept_encoding(request.headers()) {
+            // A client that accepts nothing gets an uncompressed response. The compression layer would refuse it
+            // with 406 after all the work was done.
+            let strict = HeaderValue::try_from(strict).ok().filter(|value| !value.is_empty());
+            match strict {
+                Some(strict) => request.headers_mut().insert(header::ACCEPT_ENCODING, strict),
+                None => request.headers_mut().remove(header::ACCEPT_ENCODING),
+            };
         }
         if !is_memoizable(&self.app, &request) {
             return self.router.oneshot(request).await;

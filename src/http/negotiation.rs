@@ -86,17 +86,40 @@ pub(super) fn accept_encodings(headers: &HeaderMap) -> impl Iterator<Item = (&st
     ranges(headers, header::ACCEPT_ENCODING)
 }
 
-/// True if `Accept-Encoding` refuses the uncompressed body and every encoding that this server has.
+/// `Accept-Encoding` with each encoding once and each weight in its strict form, for the compression layer, which skips
+/// what it cannot read. Empty if a client accepts nothing that this server has, the uncompressed body included; `None` for
+/// a header without weights, which the layer reads as this server does.
 #[must_use]
-pub fn accepts_no_encoding(headers: &HeaderMap) -> bool {
-    let (mut accepts_one, mut refuses_identity) = (false, false);
-    for (name, quality) in accept_encodings(headers) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        accepts_one |= quality > 0.0 && ["gzip", "br", "zstd", "identity", "*"].into_iter().any(is);
-        refuses_identity |= quality <= 0.0 && (is("identity") || is("*"));
+pub fn strict_accept_encoding(headers: &HeaderMap) -> Option<String> {
+    const NAMES: [&str; 5] = ["gzip", "br", "zstd", "identity", "*"];
+    let mut lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+    if !lines.any(|line| line.as_bytes().contains(&b';')) {
+        return None;
     }
-    refuses_identity && !accepts_one
+    let weight_of = |wanted: &str| {
+        let mut accepted = accept_encodings(headers);
+        accepted.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, weight)| weight)
+    };
+    let others = weight_of("*");
+    // By `*` nobody accepts zstd; everybody accepts the uncompressed body who does not refuse it.
+    let defaults =
+        [("gzip", others), ("br", others), ("zstd", None), ("identity", others.or(Some(1.0)))];
+    let accepts = |(name, default): (&str, Option<f32>)| {
+        weight_of(name).or(default).is_some_and(|weight| weight > 0.0)
+    };
+    if !defaults.into_iter().any(accepts) {
+        return Some(String::new());
+    }
+    let element = |name: &str| {
+        let weight = weight_of(name)?;
+        let weight = if weight > 0.0 { weight.max(LEAST_WEIGHT) } else { 0.0 };
+        Some(format!("{name};q={weight:.3}"))
+    };
+    Some(NAMES.into_iter().filter_map(element).collect::<Vec<_>>().join(", "))
 }
+
+/// Least weight that is not zero (RFC 9110, section 12.4.2).
+const LEAST_WEIGHT: f32 = 0.001;
 
 /// True if `Content-Type` is JSON in UTF-8, the only kind of body that is read: a form or plain text, which
 /// any page can make a browser send across origins, is never executed.
@@ -131,21 +154,44 @@ mod tests {
 
     use super::*;
 
+    fn strict(value: &'static str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
+        strict_accept_encoding(&headers)
+    }
+
     #[test]
     fn a_client_that_refuses_all_encodings_is_recognized() {
-        let refuses_all = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(value));
-            accepts_no_encoding(&headers)
-        };
-        for none in ["identity;q=0", "*;q=0", "gzip;q=0, *;q=0", "compress, identity; q=0.0"] {
-            assert!(refuses_all(none), "{none}");
+        for none in [
+            "identity;q=0",
+            "*;q=0",
+            "gzip;q=0, *;q=0",
+            "compress, identity; q=0.0",
+            "gzip;q=0, gzip, *;q=0",
+            // zstd is not accepted by a wildcard.
+            "identity;q=0, gzip;q=0, br;q=0, *",
+        ] {
+            assert_eq!(strict(none).as_deref(), Some(""), "{none}");
         }
-        for some in
-            ["", "gzip", "gzip, identity;q=0", "gzip;q=0", "*", "br;q=0.1, *;q=0", "identity"]
-        {
-            assert!(!refuses_all(some), "{some}");
+    }
+
+    #[test]
+    fn weights_of_encodings_are_made_strict() {
+        for (value, expected) in [
+            ("gzip, identity;q=0", "gzip;q=1.000, identity;q=0.000"),
+            ("br;q=0.1, *;q=0", "br;q=0.100, *;q=0.000"),
+            ("gzip;q=0", "gzip;q=0.000"),
+            ("GZIP;q=0.00001, deflate", "gzip;q=0.001"),
+            ("br; x=y; Q=1., br;q=0", "br;q=1.000"),
+            // Not a weight: as if it were absent.
+            ("identity;q=0, *;lo0", "identity;q=0.000, *;q=1.000"),
+            ("identity;q=5, *;q=0", "identity;q=1.000, *;q=0.000"),
+        ] {
+            assert_eq!(strict(value).as_deref(), Some(expected), "{value}");
         }
-        assert!(!accepts_no_encoding(&HeaderMap::new()));
+        for plain in ["", "gzip", "gzip, deflate, br, zstd", "*", "identity"] {
+            assert_eq!(strict(plain), None, "{plain}");
+        }
+        assert_eq!(strict_accept_encoding(&HeaderMap::new()), None);
     }
 }
