@@ -200,7 +200,7 @@ fn code_spans(page: &str) -> impl Iterator<Item = &str> {
 
 /// True if a code span is the path of a file or folder of the repository.
 fn is_path(span: &str) -> bool {
-    let begins = ["src/", "docs/", "tests/", "benches/", "migration/", "scripts/", ".ci/"];
+    let begins = ["src/", "docs/", "tests/", "benches/", "fuzz/", "migration/", "scripts/", ".ci/"];
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     begins.iter().any(|begin| span.starts_with(begin)) && span.chars().all(is_plain)
 }
