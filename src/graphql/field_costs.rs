@@ -73,7 +73,7 @@ pub const SURCHARGES: [Surcharge<'static>; 19] = [
     surcharge("Query", "publicReadings", When::CountOf(&["search", "filter"]), 3_000),
     surcharge("User", "readings", When::Argument("search"), 200),
     surcharge("User", "readings", When::Argument("filter"), 600),
-    surcharge("User", "readings", When::Count, 40),
+    surcharge("User", "readings", When::Count, 60),
     surcharge("User", "readings", When::CountOf(&["search", "filter"]), 1_000),
     surcharge("User", "tags", When::Always, 1_100),
     surcharge("User", "stats", When::Always, 450),
