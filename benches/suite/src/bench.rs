@@ -115,6 +115,17 @@ impl Bench {
     ) -> Outcome<Process> {
         let mut settings = Self::server_settings();
         settings.extend_from_slice(additional);
+        self.start(url, settings)
+    }
+
+    /// A server on that database with the defaults of production: its limits, caches and connections.
+    pub fn start_default_server(&self, database: Database) -> Outcome<Process> {
+        let settings = [("APP_ENV", "production"), ("LOG", "warn"), ("LISTEN", "127.0.0.1:0")];
+        let settings = settings.map(|(name, value)| (name, value.to_owned()));
+        self.start(&self.url(database), settings.into())
+    }
+
+    fn start(&self, url: &str, mut settings: Vec<(&'static str, String)>) -> Outcome<Process> {
         settings.push(("DATABASE_URL", url.to_owned()));
         settings.push(("JWT_SECRET", SECRET.to_owned()));
         Process::start(&self.arguments.server, &["serve"], &settings, &self.files)

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -194,6 +196,21 @@ impl std::fmt::Display for HttpResponse {
     }
 }
 
+/// Timeout of each step of a connection with an address of its own.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection of the client with that address. Each address in 127.0.0.0/8 is one of this machine.
+pub fn connect_from(from: Ipv4Addr, address: &str) -> Outcome<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((from, 0)).into())?;
+    socket.connect_timeout(&address.parse::<SocketAddr>()?.into(), STEP_TIMEOUT)?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(STEP_TIMEOUT))?;
+    stream.set_write_timeout(Some(STEP_TIMEOUT))?;
+    Ok(stream)
+}
+
 /// A keep-alive connection.
 pub struct Connection {
     stream: BufReader<TcpStream>,
@@ -204,6 +221,12 @@ impl Connection {
     pub fn open(address: &str) -> Outcome<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
+    }
+
+    /// A connection of the client with that address.
+    pub fn open_from(from: Ipv4Addr, address: &str) -> Outcome<Self> {
+        let stream = connect_from(from, address)?;
         Ok(Self { stream: BufReader::new(stream), address: address.to_owned() })
     }
 

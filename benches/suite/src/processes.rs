@@ -51,7 +51,7 @@ impl Process {
 
     /// CPU time used so far, in user and kernel mode, in microseconds.
     pub fn cpu(&self) -> Outcome<f64> {
-        Ok(Account::of(self.id())?.own)
+        cpu_of(self.id())
     }
 
     /// Peak resident memory, in bytes.
@@ -60,6 +60,11 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmHWM")?;
         Ok(kilobytes.trim().parse::<u64>()? * 1024)
+    }
+
+    /// Lowers the peak to the present resident memory.
+    pub fn reset_peak_memory(&self) -> Outcome {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5")?)
     }
 }
 
@@ -98,6 +103,11 @@ impl Account {
             children: time(16).ok_or("no CPU time of children")?,
         })
     }
+}
+
+/// The CPU time that a process has used so far, without its children, in microseconds.
+pub fn cpu_of(process: u32) -> Outcome<f64> {
+    Ok(Account::of(process)?.own)
 }
 
 /// The CPU time that a process and its children have used so far, those that have ended included, in

@@ -1,5 +1,6 @@
 //! Groups of measurements, a file a group.
 
+mod attacks;
 mod cache;
 mod cost;
 mod deep;
@@ -25,7 +26,7 @@ pub struct Group {
     pub run: fn(&Bench) -> Outcome<Section>,
 }
 
-const ALL: [Group; 12] = [
+const ALL: [Group; 13] = [
     Group { name: "list", run: list::run },
     Group { name: "deep", run: deep::run },
     Group { name: "nested", run: nested::run },
@@ -37,6 +38,7 @@ const ALL: [Group; 12] = [
     Group { name: "queries", run: queries::run },
     Group { name: "cost", run: cost::run },
     Group { name: "overload", run: overload::run },
+    Group { name: "attacks", run: attacks::run },
     Group { name: "cache", run: cache::run },
 ];
 
