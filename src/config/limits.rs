@@ -27,6 +27,15 @@ pub const LISTED_CHARACTERS: usize = 100;
 /// Cost points of an SQL statement.
 pub const STATEMENT_COST: u64 = 10;
 
+/// Bytes of a response that are estimated for a value, beside its response key.
+pub const VALUE_BYTES: u64 = 64;
+
+/// Estimated bytes of a response without a price: more than most pages have.
+pub const FREE_RESPONSE_BYTES: u64 = 256 << 10;
+
+/// Estimated bytes of a response for a cost point, above those without a price.
+pub const RESPONSE_BYTES_PER_POINT: u64 = 4 << 10;
+
 /// Cost points of `__schema`, which describes all types.
 pub const SCHEMA_COST: u64 = 1_000;
 

@@ -186,7 +186,7 @@ impl Limiter {
             }
             Err(_) => Ok(None),
             Ok(Err(not_until)) => {
-                let retry_after = not_until.wait_time_from(DefaultClock::default().now());
+                let retry_after = not_until.wait_time_from(limiter.clock().now());
                 Err(ServiceError::RateLimited { resource, retry_after })
             }
         }

@@ -8,6 +8,9 @@ use crate::client::{Connection, Request};
 use crate::load::pause;
 use crate::workload::run_clients;
 
+/// Time at the beginning that is not measured: the server learns of the load.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// Status of a refused request.
 const REFUSED: u16 = 503;
 
@@ -46,7 +49,8 @@ pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<Pac
     let Pace { per_second, connections, seconds } = pace;
     let interval = Duration::from_secs_f64(1.0 / per_second);
     let started = Instant::now() + Duration::from_millis(200);
-    let until = started + Duration::from_secs(seconds);
+    let measured_from = started + WARM_UP;
+    let until = measured_from + Duration::from_secs(seconds);
     let next_request = AtomicUsize::new(0);
     let client = |number: u32| -> Outcome<PacedRun> {
         let mut connection = Connection::open(address)?;
@@ -57,13 +61,16 @@ pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<Pac
             if now < at {
                 pause(at - now);
             } else if now > at + interval * connections {
-                run.late += 1;
+                run.late += usize::from(at >= measured_from);
                 continue;
             }
             let request = next_request.fetch_add(1, Ordering::Relaxed) % requests.len();
             let sent = Instant::now();
             let response = connection.send(&requests[request])?;
             let took = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
+            if at < measured_from && (response.is_success() || response.status() == REFUSED) {
+                continue;
+            }
             if response.is_success() {
                 run.served.push(took);
             } else if response.status() == REFUSED {

@@ -3,7 +3,8 @@
 //! times one item. Fields with more work than results have stated surcharges, by their arguments.
 //! Fragments of all types under an interface or union are summed. Introspection costs the same whatever it
 //! selects, and unknown fields nothing. Values (resolved fields and given arguments) are counted too: by
-//! objects alone, 9,000 items of 2,000 repeated leaves each would be cheap.
+//! objects alone, 9,000 items of 2,000 repeated leaves each would be cheap. So are the bytes of a large response, which an
+//! alias of hundreds of characters makes of few values.
 
 use std::collections::HashMap;
 
@@ -18,12 +19,15 @@ use super::cost_table::{
 use super::document::CheckedOperation;
 use super::refusal::{Refusal, saturated};
 use super::values::{constant_size, literal_size};
-use crate::config::limits::{DocumentLimits, SCHEMA_COST, STATEMENT_COST, TYPE_COST};
+use crate::config::limits::{
+    DocumentLimits, FREE_RESPONSE_BYTES, RESPONSE_BYTES_PER_POINT, SCHEMA_COST, STATEMENT_COST,
+    TYPE_COST, VALUE_BYTES,
+};
 
 /// Upper bounds of one execution of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Cost points: returned objects and surcharges.
+    /// Cost points: returned objects, surcharges, SQL statements and the bytes of a large response.
     pub points: u64,
     /// Number of resolved fields and their arguments.
     pub values: u64,
@@ -84,10 +88,13 @@ impl<'a> CheckedOperation<'a> {
         }
         let set = &self.definition.selection_set.node;
         let share = estimate.selection_set(set, table.root(self.kind()));
-        let Amount { points, values, statements } = share.fixed;
+        let Amount { points, values, statements, bytes } = share.fixed;
         let shared = share.statements.saturating_add(share.viewer_statements);
         let statements = statements.saturating_add(shared);
-        let points = points.saturating_add(statements.saturating_mul(STATEMENT_COST));
+        let bytes_points = bytes.saturating_sub(FREE_RESPONSE_BYTES) / RESPONSE_BYTES_PER_POINT;
+        let points = points
+            .saturating_add(statements.saturating_mul(STATEMENT_COST))
+            .saturating_add(bytes_points);
         Cost { points, values, statements, work: estimate.work }
     }
 }
@@ -98,6 +105,8 @@ struct Amount {
     values: u64,
     /// SQL statements for each parent.
     statements: u64,
+    /// Estimated bytes of the response.
+    bytes: u64,
 }
 
 impl Amount {
@@ -105,6 +114,7 @@ impl Amount {
         self.points = self.points.saturating_add(other.points);
         self.statements = self.statements.saturating_add(other.statements);
         self.values = self.values.saturating_add(other.values);
+        self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
     fn times(self, count: u64) -> Self {
@@ -112,6 +122,7 @@ impl Amount {
             points: self.points.saturating_mul(count),
             statements: self.statements.saturating_mul(count),
             values: self.values.saturating_mul(count),
+            bytes: self.bytes.saturating_mul(count),
         }
     }
 }
@@ -197,6 +208,7 @@ impl<'a, 't> Estimate<'a, 't> {
 
     fn field(&mut self, field: &'a Field, parent: Option<&'t TypeCosts>) -> Share {
         let mut share = Share::default();
+        share.fixed.bytes = saturated(field.response_key().node.len()).saturating_add(VALUE_BYTES);
         if field.name.node.starts_with("__") {
             share.fixed.points = match field.name.node.as_str() {
                 "__schema" => SCHEMA_COST,
