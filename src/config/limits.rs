@@ -28,7 +28,7 @@ pub const LISTED_CHARACTERS: usize = 100;
 pub const STATEMENT_COST: u64 = 10;
 
 /// Bytes of a response that are estimated for a value, beside its response key.
-pub const VALUE_BYTES: u64 = 64;
+pub const VALUE_BYTES: u64 = 16;
 
 /// Estimated bytes of a response without a price: more than most pages have.
 pub const FREE_RESPONSE_BYTES: u64 = 256 << 10;

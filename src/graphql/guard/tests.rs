@@ -777,8 +777,8 @@ fn bytes_of_a_large_response_cost_points() {
     let bytes = |count: u64, length: u64| keys + 100 * count * (length + VALUE_BYTES);
     assert!(bytes(15, 100) < FREE_RESPONSE_BYTES);
     assert_eq!(leaves(15, 100), 100);
-    let above = bytes(20, 100) - FREE_RESPONSE_BYTES;
-    assert_eq!(leaves(20, 100), 100 + above / RESPONSE_BYTES_PER_POINT);
+    let above = bytes(30, 100) - FREE_RESPONSE_BYTES;
+    assert_eq!(leaves(30, 100), 100 + above / RESPONSE_BYTES_PER_POINT);
     assert_eq!(leaves(20, 20), 100);
 }
 
