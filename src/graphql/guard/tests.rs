@@ -769,8 +769,7 @@ fn bytes_of_a_large_response_cost_points() {
     // With two digits each.
     let leaves = |count: usize, length: usize| {
         let alias = "a".repeat(length - 2);
-        let leaves: String =
-            (10..10 + count).map(|number| format!("{alias}{number}:id ")).collect();
+        let leaves = many(count, |index| format!("{alias}{}:id ", 10 + index));
         objects(&format!("{{people(first:100){{nodes{{{leaves}}}}}}}"), &[])
     };
     let keys = ("people".len() + "nodes".len()) as u64 + 2 * VALUE_BYTES;
