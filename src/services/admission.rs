@@ -125,31 +125,20 @@ impl Admission {
         Err(Overloaded)
     }
 
-    /// Refuses a request of that client that [`Self::admit`] would refuse at once: it need not be read.
+    /// Refuses a request of that client that [`Self::admit`] would refuse at once: it need not be read. `None` is a client
+    /// that is not identified yet, and has no place in the queue.
     ///
     /// # Errors
     ///
     /// [`Overloaded`].
-    pub fn check(&self, client: &ClientKey) -> Result<(), Overloaded> {
+    pub fn check(&self, client: Option<&ClientKey>) -> Result<(), Overloaded> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        let has_share = state.queue.longest() <= state.queue.len_of(client.key()) + 1;
-        if !state.is_full(self.settings.max_queued_requests, now) || !has_share {
+        if !state.is_full(self.settings.max_queued_requests, now) {
             return Ok(());
         }
-        state.refuse(now);
-        Err(Overloaded)
-    }
-
-    /// Refuses a request of any client: the queue is full, and nobody has more than one place in it.
-    ///
-    /// # Errors
-    ///
-    /// [`Overloaded`].
-    pub fn check_for_all(&self) -> Result<(), Overloaded> {
-        let now = Instant::now();
-        let mut state = lock(&self.state);
-        if !state.is_full(self.settings.max_queued_requests, now) || state.queue.longest() > 1 {
+        let own = client.map_or(0, |client| state.queue.len_of(client.key()));
+        if state.queue.longest() > own + 1 {
             return Ok(());
         }
         state.refuse(now);
@@ -403,20 +392,20 @@ mod tests {
         let mut waiting: Vec<_> = (1..=6).map(|number| admit(&admission, number)).collect();
         assert!(waiting.iter_mut().all(is_waiting));
         assert!(!admission.stats().is_overloaded);
-        assert_eq!(admission.check(&client(7)), Ok(()));
-        assert_eq!(admission.check_for_all(), Ok(()));
+        assert_eq!(admission.check(Some(&client(7))), Ok(()));
+        assert_eq!(admission.check(None), Ok(()));
 
         let refused = admit(&admission, 7).now_or_never().expect("at once");
         assert!(refused.is_err());
         assert!(admission.stats().is_overloaded);
-        assert_eq!(admission.check(&client(7)), Err(Overloaded));
-        assert_eq!(admission.check_for_all(), Err(Overloaded));
+        assert_eq!(admission.check(Some(&client(7))), Err(Overloaded));
+        assert_eq!(admission.check(None), Err(Overloaded));
         // Half as many wait as are at work, the others are refused.
         assert_eq!(waiting.iter_mut().filter_map(FutureExt::now_or_never).count(), 4);
         assert_eq!(admission.stats().queued, 2);
         drop(held);
-        assert_eq!(admission.check(&client(7)), Ok(()));
-        assert_eq!(admission.check_for_all(), Ok(()));
+        assert_eq!(admission.check(Some(&client(7))), Ok(()));
+        assert_eq!(admission.check(None), Ok(()));
     }
 
     #[tokio::test]
@@ -426,9 +415,9 @@ mod tests {
         let _flood: Vec<_> = (0..4).map(|_| admit(&admission, 1)).collect();
         assert!(admit(&admission, 1).now_or_never().is_some_and(|result| result.is_err()));
         assert_eq!(admission.stats().queued, 2);
-        assert_eq!(admission.check(&client(1)), Err(Overloaded));
-        assert_eq!(admission.check(&client(2)), Ok(()));
-        assert_eq!(admission.check_for_all(), Ok(()));
+        assert_eq!(admission.check(Some(&client(1))), Err(Overloaded));
+        assert_eq!(admission.check(Some(&client(2))), Ok(()));
+        assert_eq!(admission.check(None), Ok(()));
     }
 
     #[tokio::test]

@@ -106,7 +106,10 @@ fn identify(app: &App, parts: &Parts) -> Sender {
 /// the response cache, so it is refused when it would be executed.
 fn shed_load(app: &App, sender: &Sender) -> Result<(), ApiError> {
     match sender.access {
-        Ok(Some(_)) => app.services.admission.check(&sender.client).map_err(|_| ApiError::Busy),
+        Ok(Some(_)) => {
+            let checked = app.services.admission.check(Some(&sender.client));
+            checked.map_err(|_| ApiError::Busy)
+        }
         Ok(None) | Err(_) => Ok(()),
     }
 }
