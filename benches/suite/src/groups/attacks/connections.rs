@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::{Fates, Target, count};
+use super::{Counts, Target, count};
 use crate::Outcome;
 use crate::client::connect_from;
 use crate::load::pause;
@@ -26,12 +26,12 @@ struct Held {
     sent: Option<usize>,
 }
 
-/// What is open longer than this was accepted.
+/// Minimum age of an accepted connection.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 #[expect(clippy::unnecessary_wraps, reason = "other attacks fail before they begin")]
-pub fn run(target: &Target<'_>) -> Outcome<Fates> {
-    let mut fates = Fates::new();
+pub fn run(target: &Target<'_>) -> Outcome<Counts> {
+    let mut counts = Counts::new();
     let mut held = Vec::new();
     let started = Instant::now();
     let mut tries = 0_u32;
@@ -45,17 +45,17 @@ pub fn run(target: &Target<'_>) -> Outcome<Fates> {
             tries += 1;
             match open(target, tries.is_multiple_of(2)) {
                 Ok(connection) => held.push(connection),
-                Err(_) => count(&mut fates, "not connected"),
+                Err(_) => count(&mut counts, "not connected"),
             }
         }
-        held.retain_mut(|connection| connection.is_open(&mut fates));
+        held.retain_mut(|connection| connection.is_open(&mut counts));
         if tick % TICKS_PER_SECOND == 0 {
             held.iter_mut().for_each(Held::send_a_byte);
         }
         pause(Duration::from_secs(1) / TICKS_PER_SECOND);
     }
-    fates.insert("open at the end".to_owned(), held.len());
-    Ok(fates)
+    counts.insert("open at the end".to_owned(), held.len());
+    Ok(counts)
 }
 
 fn open(target: &Target<'_>, is_idle: bool) -> Outcome<Held> {
@@ -69,7 +69,7 @@ fn open(target: &Target<'_>, is_idle: bool) -> Outcome<Held> {
 
 impl Held {
     /// Counts a connection that the server has closed.
-    fn is_open(&mut self, fates: &mut Fates) -> bool {
+    fn is_open(&mut self, counts: &mut Counts) -> bool {
         let closed = match self.stream.read(&mut [0; 1024]) {
             // A response, before the connection is closed.
             Ok(1..) => return true,
@@ -78,7 +78,7 @@ impl Held {
             Err(_) => "reset",
         };
         let when = if self.opened.elapsed() < AT_ONCE { "at once" } else { "later" };
-        count(fates, format!("{closed} {when}"));
+        count(counts, format!("{closed} {when}"));
         false
     }
 

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
-use super::{Fates, Target, add, count};
+use super::{Counts, Target, count, run_attackers};
 use crate::Outcome;
 use crate::client::{Connection, Request};
-use crate::workload::run_clients;
 
 const CONNECTIONS: u32 = 64;
 /// `MAX_ALIASES`.
@@ -32,12 +31,12 @@ struct Document {
     aliases: u64,
 }
 
-pub fn run(target: &Target<'_>) -> Outcome<Fates> {
+pub fn run(target: &Target<'_>) -> Outcome<Counts> {
     let fitted = |field| Document::fitted(target.address, field);
     let documents = FIELDS.into_iter().map(fitted).collect::<Outcome<Vec<_>>>()?;
     let next = AtomicUsize::new(0);
-    let client = |_| -> Outcome<Fates> {
-        let mut fates = Fates::new();
+    let client = |_| -> Outcome<Counts> {
+        let mut counts = Counts::new();
         let mut kept = None;
         while !target.is_over() {
             let number = next.fetch_add(1, Ordering::Relaxed);
@@ -49,7 +48,7 @@ pub fn run(target: &Target<'_>) -> Outcome<Fates> {
                 Ok((connection, response))
             });
             let Ok((connection, response)) = sent else {
-                count(&mut fates, "without a response");
+                count(&mut counts, "without a response");
                 continue;
             };
             let errors = if response.status() == 200 && !response.is_success() {
@@ -57,16 +56,12 @@ pub fn run(target: &Target<'_>) -> Outcome<Fates> {
             } else {
                 ""
             };
-            count(&mut fates, format!("{}{errors}", response.status()));
+            count(&mut counts, format!("{}{errors}", response.status()));
             kept = Some(connection);
         }
-        Ok(fates)
+        Ok(counts)
     };
-    let mut all = Fates::new();
-    for fates in run_clients(CONNECTIONS, client) {
-        add(&mut all, fates?);
-    }
-    Ok(all)
+    run_attackers(CONNECTIONS, client)
 }
 
 impl Document {

@@ -36,7 +36,7 @@ pub struct Http2 {
     next_stream: u32,
 }
 
-/// What the server said about a stream or the connection.
+/// Event of a stream or of the connection.
 pub enum Event {
     Response {
         status: u16,

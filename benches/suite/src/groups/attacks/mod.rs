@@ -17,7 +17,7 @@ use crate::bench::{Bench, Database};
 use crate::load::pause;
 use crate::processes::{Process, cpu_of, cpu_with_children};
 use crate::report::{Promise, Section, megabytes};
-use crate::workload::percentile;
+use crate::workload::{percentile, run_clients};
 use crate::{Failure, Outcome};
 
 const P95_RATIO: f64 = 2.0;
@@ -28,14 +28,14 @@ const REST_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after which a server that is not at rest is attacked nevertheless.
 const REST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What became of the requests and connections of an attacker: a number for each fate.
-type Fates = BTreeMap<String, usize>;
+/// Numbers of an attacker's requests and connections, by result.
+type Counts = BTreeMap<String, usize>;
 
 /// A kind of attack.
 struct Attack {
     name: &'static str,
     /// Attacks until the target is given up.
-    run: fn(&Target<'_>) -> Outcome<Fates>,
+    run: fn(&Target<'_>) -> Outcome<Counts>,
 }
 
 const ATTACKS: [Attack; 3] = [
@@ -59,25 +59,35 @@ impl Target<'_> {
     }
 }
 
-/// CPU time in a second: of the server, of its database, and of the suite, which is all clients.
-struct Cores([f64; 3]);
+/// CPU time of the server, of its database, and of the suite, which is all clients.
+struct Cpu {
+    server: f64,
+    postgres: f64,
+    suite: f64,
+}
 
-/// CPU time of the same so far, in microseconds.
+/// CPU time so far, in microseconds.
 struct CpuTimes {
     at: Instant,
-    used: [f64; 3],
+    used: Cpu,
 }
 
 impl CpuTimes {
     fn now(bench: &Bench, server: &Process) -> Outcome<Self> {
         let postgres = cpu_with_children(bench.postmaster()?)?;
-        let used = [server.cpu()?, postgres, cpu_of(std::process::id())?];
+        let used = Cpu { server: server.cpu()?, postgres, suite: cpu_of(std::process::id())? };
         Ok(Self { at: Instant::now(), used })
     }
 
-    fn until(&self, later: &Self) -> Cores {
+    /// CPU time of each second, in seconds.
+    fn until(&self, later: &Self) -> Cpu {
         let seconds = (later.at - self.at).as_secs_f64();
-        Cores([0, 1, 2].map(|index| (later.used[index] - self.used[index]) / 1e6 / seconds))
+        let cores = |part: fn(&Cpu) -> f64| (part(&later.used) - part(&self.used)) / 1e6 / seconds;
+        Cpu {
+            server: cores(|cpu| cpu.server),
+            postgres: cores(|cpu| cpu.postgres),
+            suite: cores(|cpu| cpu.suite),
+        }
     }
 }
 
@@ -87,8 +97,8 @@ struct Phase {
     others: OthersRun,
     /// Most memory of the server, in bytes.
     peak: u64,
-    cores: Cores,
-    fates: Fates,
+    cores: Cpu,
+    counts: Counts,
 }
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
@@ -99,7 +109,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     // Fills caches and prepares statements.
     others.run(&server.address, duration / 3)?;
     let quiet = phase(bench, &server, "none", || {
-        Ok((others.run(&server.address, duration)?, Fates::new()))
+        Ok((others.run(&server.address, duration)?, Counts::new()))
     })?;
     let mut phases = vec![quiet];
     for (attack, host) in ATTACKS.iter().zip(2..) {
@@ -123,7 +133,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         "of P95",
         "peak MB",
         "cores",
-        "fate of the attacker's",
+        "the attacker's, by result",
     ];
     let rows: Vec<_> = phases.iter().map(|phase| phase.row(&phases[0])).collect();
     section.table(&head, &rows);
@@ -138,24 +148,24 @@ fn phase(
     bench: &Bench,
     server: &Process,
     name: &'static str,
-    run: impl FnOnce() -> Outcome<(OthersRun, Fates)>,
+    run: impl FnOnce() -> Outcome<(OthersRun, Counts)>,
 ) -> Outcome<Phase> {
     wait_for_rest(bench, server)?;
     server.reset_peak_memory()?;
     let before = CpuTimes::now(bench, server)?;
-    let (others, fates) = run()?;
+    let (others, counts) = run()?;
     let cores = before.until(&CpuTimes::now(bench, server)?);
-    Ok(Phase { name, others, peak: server.peak_memory()?, cores, fates })
+    Ok(Phase { name, others, peak: server.peak_memory()?, cores, counts })
 }
 
 /// Others read while the server is attacked.
-fn attacked(attack: &Attack, target: &Target<'_>, others: &Others) -> Outcome<(OthersRun, Fates)> {
+fn attacked(attack: &Attack, target: &Target<'_>, others: &Others) -> Outcome<(OthersRun, Counts)> {
     std::thread::scope(|scope| {
         let attacker = scope.spawn(|| (attack.run)(target));
         let run = others.run(target.address, target.duration);
         target.is_over.store(true, Ordering::Relaxed);
-        let fates = attacker.join().map_err(|_| Failure::from("the attacker panicked"))??;
-        Ok((run?, fates))
+        let counts = attacker.join().map_err(|_| Failure::from("the attacker panicked"))??;
+        Ok((run?, counts))
     })
 }
 
@@ -165,8 +175,8 @@ fn wait_for_rest(bench: &Bench, server: &Process) -> Outcome {
     while Instant::now() < until {
         pause(REST_INTERVAL);
         let now = CpuTimes::now(bench, server)?;
-        let Cores([server, postgres, _]) = before.until(&now);
-        if server + postgres < REST {
+        let cores = before.until(&now);
+        if cores.server + cores.postgres < REST {
             break;
         }
         before = now;
@@ -181,7 +191,9 @@ impl Phase {
 
     fn row(&self, quiet: &Self) -> Vec<String> {
         let milliseconds = |percent| format!("{:.2}", percentile(&self.others.served, percent));
-        let fates: Vec<_> = self.fates.iter().map(|(fate, n)| format!("{fate}: {n}")).collect();
+        let Cpu { server, postgres, suite } = self.cores;
+        let counts: Vec<_> =
+            self.counts.iter().map(|(result, n)| format!("{result}: {n}")).collect();
         vec![
             self.name.to_owned(),
             (self.others.served.len() + self.others.errors.len()).to_string(),
@@ -191,8 +203,8 @@ impl Phase {
             milliseconds(99),
             format!("{:.2}", self.p95_of(quiet)),
             format!("{:.1}", megabytes(self.peak)),
-            self.cores.0.map(|cores| format!("{cores:.2}")).join(" / "),
-            fates.join(", "),
+            format!("{server:.2} / {postgres:.2} / {suite:.2}"),
+            counts.join(", "),
         ]
     }
 
@@ -219,13 +231,20 @@ impl Phase {
     }
 }
 
-/// Adds the fates of a part of the attacker.
-fn add(to: &mut Fates, from: Fates) {
-    for (fate, number) in from {
-        *to.entry(fate).or_default() += number;
+/// Runs the clients of an attacker, and adds up their counts.
+fn run_attackers(
+    connections: u32,
+    client: impl Fn(u32) -> Outcome<Counts> + Sync,
+) -> Outcome<Counts> {
+    let mut all = Counts::new();
+    for counts in run_clients(connections, client) {
+        for (result, number) in counts? {
+            *all.entry(result).or_default() += number;
+        }
     }
+    Ok(all)
 }
 
-fn count(fates: &mut Fates, fate: impl Into<String>) {
-    *fates.entry(fate.into()).or_default() += 1;
+fn count(counts: &mut Counts, result: impl Into<String>) {
+    *counts.entry(result.into()).or_default() += 1;
 }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::http2::{Event, Http2};
-use super::{Fates, Target, add, count};
+use super::{Counts, Target, count, run_attackers};
 use crate::Outcome;
 use crate::load::pause;
-use crate::workload::run_clients;
 
 const CONNECTIONS: u32 = 64;
 /// `MAX_STREAMS`.
@@ -47,33 +46,29 @@ struct Hoard {
     is_read: bool,
 }
 
-pub fn run(target: &Target<'_>) -> Outcome<Fates> {
+pub fn run(target: &Target<'_>) -> Outcome<Counts> {
     let next = AtomicUsize::new(0);
-    let client = |number: u32| -> Outcome<Fates> {
-        let mut fates = Fates::new();
+    let client = |number: u32| -> Outcome<Counts> {
+        let mut counts = Counts::new();
         while !target.is_over() {
             match Http2::open(target.from, target.address) {
                 Ok(http2) => {
-                    count(&mut fates, "connections");
+                    count(&mut counts, "connections");
                     let is_read = number.is_multiple_of(4);
                     let mut hoard = Hoard { http2, open: BTreeSet::new(), is_read };
-                    if hoard.hold(target, &next, &mut fates).is_err() {
-                        count(&mut fates, "connections closed");
+                    if hoard.hold(target, &next, &mut counts).is_err() {
+                        count(&mut counts, "connections closed");
                     }
-                    let unread = fates.entry("streams open at the end".to_owned()).or_default();
+                    let unread = counts.entry("streams open at the end".to_owned()).or_default();
                     *unread += if target.is_over() { hoard.open.len() } else { 0 };
                 }
-                Err(_) => count(&mut fates, "not connected"),
+                Err(_) => count(&mut counts, "not connected"),
             }
             pause(TICK);
         }
-        Ok(fates)
+        Ok(counts)
     };
-    let mut all = Fates::new();
-    for fates in run_clients(CONNECTIONS, client) {
-        add(&mut all, fates?);
-    }
-    Ok(all)
+    run_attackers(CONNECTIONS, client)
 }
 
 impl Hoard {
@@ -82,12 +77,12 @@ impl Hoard {
         &mut self,
         target: &Target<'_>,
         next: &AtomicUsize,
-        fates: &mut Fates,
+        counts: &mut Counts,
     ) -> std::io::Result<()> {
         let mut body = document(next.fetch_add(1, Ordering::Relaxed));
         while !target.is_over() {
             for event in self.http2.receive()? {
-                self.note(&event, fates);
+                self.note(&event, counts);
             }
             while self.open.len() < STREAMS
                 && let Some(stream) = self.http2.request(body.as_bytes())?
@@ -105,17 +100,17 @@ impl Hoard {
         Ok(())
     }
 
-    fn note(&mut self, event: &Event, fates: &mut Fates) {
+    fn note(&mut self, event: &Event, counts: &mut Counts) {
         match event {
-            Event::Response { status } => count(fates, status.to_string()),
+            Event::Response { status } => count(counts, status.to_string()),
             Event::Ended(stream) => {
                 self.open.remove(stream);
             }
             Event::Reset { stream, code } => {
                 self.open.remove(stream);
-                count(fates, format!("streams reset with {code}"));
+                count(counts, format!("streams reset with {code}"));
             }
-            Event::GoAway { code } => count(fates, format!("GOAWAY with {code}")),
+            Event::GoAway { code } => count(counts, format!("GOAWAY with {code}")),
         }
     }
 }
