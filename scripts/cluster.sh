@@ -38,6 +38,15 @@ install_programs() {
     find_pg_bin
 }
 
+# Puts temporary files into memory, where a commit of SQLite does not wait for the disk, if it has that many kilobytes.
+use_memory() {
+    local available
+    available=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
+    if [ -z "${TMPDIR:-}" ] && [ "${available:-0}" -gt "$1" ]; then
+        export TMPDIR=/dev/shm
+    fi
+}
+
 # perl is there on every Debian.
 free_port() {
     perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'

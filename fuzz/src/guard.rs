@@ -59,8 +59,7 @@ impl Guard {
         assert!(refusal.further().len() < self.reporting.maximum, "too many errors: {refusal:?}");
         for message in messages(refusal) {
             assert!(!message.is_empty(), "no message: {refusal:?}");
-            assert!(message.chars().count() <= MESSAGE_CHARACTERS, "a long message: {message}");
-            assert!(!message.contains(char::is_control), "control characters: {message:?}");
+            assert_is_short(&message);
         }
         let further = refusal.further().iter().filter_map(|error| error.at);
         let lines = text.split(['\n', '\r']).count();
@@ -77,6 +76,12 @@ impl Guard {
             Refusal::ParseFailed { .. } | Refusal::BadOperationName { .. } => {}
         }
     }
+}
+
+/// Panics if a message is too long for people, or has control characters.
+pub(crate) fn assert_is_short(message: &str) {
+    assert!(message.chars().count() <= MESSAGE_CHARACTERS, "a long message: {message}");
+    assert!(!message.contains(char::is_control), "control characters: {message:?}");
 }
 
 /// Panics if a message shows a part of a literal, which may be a password. All literals are masked.

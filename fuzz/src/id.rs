@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use wasteland_tarot::config::limits::MESSAGE_CHARACTERS;
 use wasteland_tarot::domain::error_code::ErrorCode;
 use wasteland_tarot::graphql::id::GlobalId;
+
+use crate::guard::assert_is_short;
 
 /// An id that is accepted is the only one of its object; the error of another one is small.
 pub(crate) fn run(data: &[u8]) {
@@ -25,9 +26,7 @@ fn check(id: &str) {
         }
         Err(error) => {
             assert_eq!(error.code(), ErrorCode::BadUserInput);
-            let message = error.public_message();
-            assert!(message.chars().count() <= MESSAGE_CHARACTERS, "a long message: {message}");
-            assert!(!message.contains(char::is_control), "control characters: {message:?}");
+            assert_is_short(&error.public_message());
         }
     }
 }

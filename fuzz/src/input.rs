@@ -12,7 +12,7 @@ use crate::guard::{assert_shows_no_literal, guard};
 use crate::literals::masked_json;
 
 /// Line between document and variables.
-const SEPARATOR: &str = "\n---\n";
+pub const SEPARATOR: &str = "\n---\n";
 
 /// Accepted variables are within the limits, and their coercion is stable; an operation is executed without a
 /// variable; a refusal is small, and shows no value.
@@ -60,15 +60,15 @@ fn coerce(document: &CheckedDocument, operation: &CheckedOperation<'_>, sent: &V
 
 /// Size of a value.
 #[derive(Default)]
-struct Size {
+pub(crate) struct Size {
     /// Items of the longest list.
-    items: usize,
+    pub(crate) items: usize,
     /// Levels of lists and objects.
-    nesting: usize,
+    pub(crate) nesting: usize,
 }
 
 impl Size {
-    fn of(value: &Constant) -> Self {
+    pub(crate) fn of(value: &Constant) -> Self {
         let (own, inner): (usize, Vec<Self>) = match value {
             Constant::List(items) => (items.len(), items.iter().map(Self::of).collect()),
             Constant::Object(fields) => (0, fields.values().map(Self::of).collect()),

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use async_graphql::Value as Constant;
 use serde_json::Value as Json;
-use wasteland_tarot::config::limits::{Limits, MESSAGE_CHARACTERS};
+use wasteland_tarot::config::limits::Limits;
 use wasteland_tarot::domain::error_code::ErrorCode;
 use wasteland_tarot::graphql::documents::DocumentSource;
 use wasteland_tarot::http::graphql::error::HttpError;
 use wasteland_tarot::http::graphql::request::{GraphqlRequest, read_json};
 
+use crate::guard::assert_is_short;
+use crate::input::Size;
 use crate::server::settings;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -26,8 +28,10 @@ pub(crate) fn run(data: &[u8]) {
     let body = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(data);
     match (read, serde_json::from_slice::<Constant>(body)) {
         (Ok(request), Ok(parsed)) => {
-            let nesting = request.variables.values().map(nesting).max().unwrap_or_default();
-            assert!(nesting <= LIMITS.document.nesting, "variables nested {nesting} times");
+            for variable in request.variables.values() {
+                let Size { nesting, .. } = Size::of(variable);
+                assert!(nesting <= LIMITS.document.nesting, "a variable nested {nesting} times");
+            }
             if !has_raw_value(&parsed) {
                 assert_same(request, body);
             }
@@ -70,19 +74,10 @@ fn has_raw_value(value: &Constant) -> bool {
     }
 }
 
-fn nesting(value: &Constant) -> usize {
-    match value {
-        Constant::List(items) => 1 + items.iter().map(nesting).max().unwrap_or_default(),
-        Constant::Object(fields) => 1 + fields.values().map(nesting).max().unwrap_or_default(),
-        _ => 0,
-    }
-}
-
 fn assert_well_formed(refusal: &HttpError, is_json: bool) {
     let HttpError { status, code, message, details, .. } = refusal;
     assert!(status.is_client_error(), "{status}");
-    assert!(message.chars().count() <= MESSAGE_CHARACTERS, "a long message: {message}");
-    assert!(!message.contains(char::is_control), "control characters: {message:?}");
+    assert_is_short(message);
     let expected = match code {
         ErrorCode::BadUserInput => "argument",
         ErrorCode::QueryTooLarge => "what",

@@ -12,6 +12,8 @@ mod literals;
 pub mod server;
 mod share_token;
 
+pub use input::SEPARATOR;
+
 /// A fuzz target. Its corpus is the folder of its name in `corpus/`.
 #[derive(Debug, Clone, Copy)]
 pub struct Target {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Declares a test for each target, and a list of them.
 macro_rules! replay {
@@ -26,16 +26,39 @@ fn corpus() -> &'static Path {
 fn replay(target: &str) {
     fuzz::server::use_folder(Path::new(env!("CARGO_TARGET_TMPDIR")));
     let run = fuzz::target(target).expect("a target of that name").run;
-    let entries = fs::read_dir(corpus().join(target)).expect("the target has a corpus");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "the target {target} has no inputs");
-    for path in paths {
-        let data = fs::read(&path).expect("an input");
+    let mut inputs: Vec<_> = read_folder(&corpus().join(target)).collect();
+    assert!(!inputs.is_empty(), "the target {target} has no inputs");
+    inputs.extend(of_clients(target));
+    for (path, data) in inputs {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&data))) {
             eprintln!("the input is {}", path.display());
             resume_unwind(panic);
         }
+    }
+}
+
+/// The files of a folder with their bytes, in the order of their names.
+fn read_folder(folder: &Path) -> impl Iterator<Item = (PathBuf, Vec<u8>)> + use<> {
+    let entries = fs::read_dir(folder).expect("the folder is there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read(&path).expect("a file")))
+}
+
+/// Documents of clients; for the target `input` those with variables.
+fn of_clients(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/api/documents/accepted"));
+    let documents = read_folder(folder)
+        .filter(|(path, _)| path.extension().is_some_and(|extension| extension == "graphql"));
+    match target {
+        "document" => documents.collect(),
+        "input" => documents
+            .filter_map(|(path, document)| {
+                let variables = fs::read(path.with_extension("variables.json")).ok()?;
+                Some((path, [&document, fuzz::SEPARATOR.as_bytes(), &variables].concat()))
+            })
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
