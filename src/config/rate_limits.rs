@@ -7,6 +7,12 @@ use std::time::Duration;
 /// Period of the login failure limit, and therefore the longest time for which a key is blocked.
 pub const FAILURES_PERIOD: Duration = Duration::from_hours(1);
 
+/// Period of the pace of refusals.
+pub const REFUSAL_PERIOD: Duration = Duration::from_secs(1);
+
+/// Longest wait of a refusal.
+pub const REFUSAL_DELAY_MAXIMUM: Duration = Duration::from_secs(10);
+
 /// Rate limits; 0 turns a limit off.
 #[derive(Debug, Clone, Args)]
 pub struct RateLimitSettings {
@@ -33,6 +39,10 @@ pub struct RateLimitSettings {
     /// Mutations per minute of an admin; 0 turns it off
     #[arg(long, env = "ADMIN_RATE", value_parser = amount, default_value = "30", global = true, hide_env_values = true)]
     pub admin_rate: u32,
+
+    /// Refusals with 429 per second and address, above which they wait for their turn, for 10 s at most; 0 turns it off
+    #[arg(long, env = "REFUSAL_RATE", value_parser = amount, default_value = "50", global = true, hide_env_values = true)]
+    pub refusal_rate: u32,
 
     /// Addresses or networks of proxies that are trusted to report client addresses, comma separated
     #[arg(long, env = "TRUSTED_PROXIES", value_parser = network, value_delimiter = ',', global = true, hide_env_values = true)]

@@ -16,6 +16,7 @@ mod host;
 mod load_shedding;
 pub mod negotiation;
 pub mod rate_limit;
+mod refusal_delay;
 pub mod request_log;
 mod response_budget;
 mod session_cookie;
@@ -47,6 +48,7 @@ use graphql::response::GraphqlResponse;
 use health::HEALTH_PATHS;
 use host::require_host;
 use load_shedding::shed_load;
+use refusal_delay::delay_refusals;
 use request_log::RequestId;
 use response_budget::bound_unsent_bytes;
 pub use state::App;
@@ -63,6 +65,7 @@ pub fn service(app: &Arc<App>) -> FastPath {
 fn router(app: &Arc<App>) -> Router {
     // One stack: a layer of the router would be boxed, and cloned with all layers within it for each request.
     let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn_with_state(Arc::clone(app), delay_refusals))
         .layer(middleware::from_fn(request_log::log_request))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(require_decoded))

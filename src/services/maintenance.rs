@@ -46,6 +46,7 @@ pub async fn run(services: Arc<Services>, database: Database, stop: impl Future<
             }
             _ = sweeps.tick() => {
                 services.rate_limits.evict_idle();
+                services.refusal_pace.evict_idle();
                 services.admission.evict_idle();
                 services.token_revocations.evict_expired();
                 let lookups = |policy| services.cache.lookups(policy);

@@ -25,6 +25,7 @@ pub mod passwords;
 pub mod rate_limits;
 pub mod readings;
 pub mod reference;
+pub mod refusal_pace;
 pub mod seed;
 pub mod session_cookie;
 pub mod shares;
@@ -46,6 +47,7 @@ use clock::Clock;
 use exports::ExportPermits;
 use passwords::PasswordHasher;
 use rate_limits::RateLimits;
+use refusal_pace::RefusalPace;
 use shares::ShareAccessCounter;
 use token_revocations::TokenRevocations;
 use tokens::TokenIssuer;
@@ -66,6 +68,8 @@ pub struct Services {
     pub admission: Arc<Admission>,
     /// Rate limits of addresses and accounts.
     pub rate_limits: RateLimits,
+    /// Pace of refusals to addresses above these limits.
+    pub refusal_pace: RefusalPace,
     /// Accesses of share links that are not yet written to the database.
     pub share_accesses: ShareAccessCounter,
     /// Permits of running exports.
@@ -86,6 +90,7 @@ impl Services {
             passwords: PasswordHasher::new(settings.auth.password_queue),
             admission: Admission::new(&settings.admission),
             rate_limits: RateLimits::new(&settings.rate_limits),
+            refusal_pace: RefusalPace::new(settings.rate_limits.refusal_rate),
             share_accesses: ShareAccessCounter::default(),
             exports: ExportPermits::new(settings.export.exports),
             cache: Cache::new(&settings.cache),

@@ -762,7 +762,7 @@ fn an_empty_value_is_rejected_or_means_none() {
 const TEXTS: [&str; 3] = ["ALLOWED_HOSTS", "LOG", "REFRESH_COOKIE_NAME"];
 
 /// Numbers of which none is a sensible one.
-const MAY_BE_ZERO: [&str; 13] = [
+const MAY_BE_ZERO: [&str; 14] = [
     "ADMIN_RATE",
     "CACHE_TTL_JITTER",
     "CLIENT_SQL_MS_PER_SECOND",
@@ -772,6 +772,7 @@ const MAY_BE_ZERO: [&str; 13] = [
     "PRIMARY_AFTER_WRITE_MS",
     "RATE_LIMIT",
     "RATE_LIMIT_COST",
+    "REFUSAL_RATE",
     "REGISTRATION_RATE",
     "RESPONSE_CACHE_BYTES",
     "SHUTDOWN_DELAY_MS",

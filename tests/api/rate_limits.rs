@@ -1,8 +1,9 @@
 //! Rate limits: by address where nobody is signed in, and by account. Limits fill up evenly over a
 //! minute or an hour, so a test that sends a few requests in a row meets them as configured.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::Method;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -95,6 +96,21 @@ fn wait_of(response: &TestResponse) -> u64 {
 fn is_passed(response: &TestResponse) -> bool {
     assert!([200, 429].contains(&response.status), "{}", response.text);
     response.status == 200
+}
+
+#[tokio::test]
+async fn refusals_of_one_address_come_at_a_pace() {
+    let app = start(&["--rate-limit=1", "--refusal-rate=4"]).await;
+    assert!(is_passed(&app.query(QUERY).await));
+    let started = Instant::now();
+    // The first one at once, the others every 250 ms. Pages count as well.
+    let page = || send_request(app.request(Method::GET, "/nothing"));
+    let (refused, pages) =
+        tokio::join!(join_all((0..3).map(|_| app.query(QUERY))), join_all((0..2).map(|_| page())));
+    for response in refused.iter().chain(&pages) {
+        refused_request(response, "requests");
+    }
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

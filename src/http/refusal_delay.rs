@@ -1,0 +1,34 @@
+//! Delay of refusals to a client that goes on sending above its rate limit. A connection of HTTP/1 waits with its
+//! response, so the number of connections of an address bounds what a flood can cost.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use tokio::time::sleep;
+
+use super::state::App;
+
+/// Middleware: holds a 429 back until the address may get its next one, or the server stops. Around the access log, whose
+/// durations are those of work.
+pub(super) async fn delay_refusals(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let address = app.client_addresses.find(request.extensions(), request.headers());
+    let response = next.run(request).await;
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        let delay = app.services.refusal_pace.delay(address, Instant::now());
+        if !delay.is_zero() {
+            tokio::select! {
+                () = sleep(delay) => {}
+                () = app.stopping.cancelled() => {}
+            }
+        }
+    }
+    response
+}
