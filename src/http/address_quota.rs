@@ -32,17 +32,30 @@ impl AddressQuota {
     pub fn acquire(self: &Arc<Self>, address: IpAddr, amount: usize) -> Option<AddressShare> {
         let client = ClientKey::anonymous(address);
         let mut held = lock(&self.held);
-        let has_room = client.subjects().all(|(network, factor)| {
-            let before = held.get(&network).copied().unwrap_or_default();
-            before.saturating_add(amount) <= self.maximum.saturating_mul(factor as usize)
-        });
-        if !has_room {
+        if !self.has_room_in(&held, &client, amount) {
             return None;
         }
         for (network, _) in client.subjects() {
             *held.entry(network).or_default() += amount;
         }
         Some(AddressShare { quota: Arc::clone(self), client, amount })
+    }
+
+    /// Returns `true` if an address could take an amount now.
+    pub fn has_room(&self, address: IpAddr, amount: usize) -> bool {
+        self.has_room_in(&lock(&self.held), &ClientKey::anonymous(address), amount)
+    }
+
+    fn has_room_in(
+        &self,
+        held: &HashMap<RateLimitKey, usize>,
+        client: &ClientKey,
+        amount: usize,
+    ) -> bool {
+        client.subjects().all(|(network, factor)| {
+            let before = held.get(&network).copied().unwrap_or_default();
+            before.saturating_add(amount) <= self.maximum.saturating_mul(factor as usize)
+        })
     }
 }
 
@@ -74,6 +87,8 @@ mod tests {
         let held = [acquire(&quota, "192.0.2.1", 2), acquire(&quota, "::ffff:192.0.2.1", 1)];
         assert!(held.iter().all(Option::is_some));
         assert!(acquire(&quota, "192.0.2.1", 1).is_none());
+        assert!(!quota.has_room("192.0.2.1".parse().expect("an address"), 1));
+        assert!(quota.has_room("192.0.2.2".parse().expect("an address"), 3));
         assert!(acquire(&quota, "192.0.2.2", 4).is_none());
         assert!(acquire(&quota, "192.0.2.2", 3).is_some());
         drop(held);

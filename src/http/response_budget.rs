@@ -2,7 +2,8 @@
 //! that clients that take nothing cannot fill the memory.
 //!
 //! A response reserves all of its bytes once it is known, and holds them until the last one was handed to the
-//! socket or the client has gone. Streamed responses (exports) have a bound of their own and are not counted.
+//! socket or the client has gone. A response for which there is no room, as far as its size can be estimated, is not
+//! computed. Streamed responses (exports) have a bound of their own and are not counted.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -63,6 +64,19 @@ impl ResponseBudget {
     /// Part of a new connection of a trusted proxy.
     pub(super) const fn of_proxy() -> ConnectionBudget {
         ConnectionBudget(None)
+    }
+
+    /// Returns `true` if there is room for a response of that size. Nothing is reserved.
+    pub(super) fn has_room(
+        &self,
+        ConnectionBudget(connection): &ConnectionBudget,
+        address: IpAddr,
+        bytes: usize,
+    ) -> bool {
+        let fits = |semaphore: &Semaphore| bytes <= semaphore.available_permits();
+        connection.as_deref().is_none_or(fits)
+            && self.addresses.has_room(address, bytes)
+            && fits(&self.total)
     }
 
     /// Reserves bytes for a response to that address on that connection; `None` if there is no room.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::app::{Engine, RawConnection, TestApp, raw_post};
+use crate::support::app::{Engine, RawConnection, TestApp, raw_post, send_request};
 use crate::tcp_connections::{assert_serves, connect_with_window, http2, large_asset};
 
 const QUERY: &str = r#"{"query":"{ __typename }"}"#;
@@ -350,6 +350,40 @@ async fn responses_of_one_connection_hold_no_more_bytes_than_they_may() {
     while client.get(stream, LIVE).await[0] != http2::STATUS_200 {
         stream += 2;
     }
+}
+
+/// Query with a response of about 320 KB, because the name of each value is repeated for each card.
+fn large_query() -> String {
+    let ids = (0..14).map(|number| format!("{:x<250}:id", format!("a{number}_")));
+    format!("{{cards(first:78){{nodes{{{}}}}}}}", ids.collect::<Vec<_>>().join(" "))
+}
+
+#[tokio::test]
+async fn a_large_response_without_room_is_neither_computed_nor_charged() {
+    let flags =
+        ["--max-unsent-bytes-per-connection=500000", "--rate-limit=1000", "--rate-limit-cost=1000"];
+    let app = start(&flags).await;
+    let validated = |query: String| {
+        let request = app.request(reqwest::Method::POST, "/graphql");
+        let body = json!({ "query": query });
+        send_request(request.header("graphql-cost", "validate").json(&body))
+    };
+    let report = validated(large_query()).await.body["extensions"]["cost"].take();
+    let cost = report["cost"].as_u64().expect("a number");
+    let path = format!(
+        "/graphql?query={}",
+        large_query().replace(' ', "%20").replace('{', "%7B").replace('}', "%7D")
+    );
+    let mut client = Http2Client::open(&app).await;
+    client.assert_ok(1, &path).await;
+    client.assert_refused(3, &path).await;
+    // Small ones have room.
+    client.assert_ok(5, LIVE).await;
+    let report = validated("{ __typename }".to_owned()).await.body["extensions"]["cost"].take();
+    let remaining = report["remaining"].as_u64().expect("a number");
+    assert!(remaining > 1_000 - 2 * cost, "{remaining} of 1,000 points are left, at {cost} each");
+    // Another connection of the same address has bytes of its own.
+    Http2Client::open(&app).await.assert_ok(1, &path).await;
 }
 
 #[tokio::test]

@@ -434,6 +434,21 @@ pub mod http2 {
         [head, frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
     }
 
+    /// Length of a literal, of which the first 7 bits are in the first byte (RFC 7541, section 5.1).
+    fn length(length: usize) -> Vec<u8> {
+        const FIRST: u8 = 0x7f;
+        let Some(mut rest) = length.checked_sub(usize::from(FIRST)) else {
+            return vec![length.to_le_bytes()[0]];
+        };
+        let mut bytes = vec![FIRST];
+        while rest >= 0x80 {
+            bytes.push(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        bytes.push(rest.to_le_bytes()[0]);
+        bytes
+    }
+
     /// A header block with nothing compressed.
     fn block(method: u8, headers: &[(u8, &str)]) -> Vec<u8> {
         // And `:scheme` http.
@@ -444,7 +459,7 @@ pub mod http2 {
                 None => block.push(*name),
                 Some(rest) => block.extend([15, rest]),
             }
-            block.push(u8::try_from(value.len()).expect("a short value"));
+            block.extend(length(value.len()));
             block.extend(value.as_bytes());
         }
         block

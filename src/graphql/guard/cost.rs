@@ -33,6 +33,8 @@ pub struct Cost {
     pub values: u64,
     /// Number of SQL statements of a query, if nothing is cached.
     pub statements: u64,
+    /// Estimated bytes of the response.
+    pub bytes: u64,
     /// Number of steps of the estimate.
     pub work: u64,
 }
@@ -95,7 +97,7 @@ impl<'a> CheckedOperation<'a> {
         let points = points
             .saturating_add(statements.saturating_mul(STATEMENT_COST))
             .saturating_add(bytes_points);
-        Cost { points, values, statements, work: estimate.work }
+        Cost { points, values, statements, bytes, work: estimate.work }
     }
 }
 

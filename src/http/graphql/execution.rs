@@ -15,7 +15,7 @@ use super::operation_request::{OperationRequest, hints_for, reader_of};
 use super::response::{CacheMetadata, GraphqlResponse};
 use crate::cache::ReadSource;
 use crate::cache::cache_tag::{key_prefixes, surrogate_keys};
-use crate::config::limits::VALIDATION_COST;
+use crate::config::limits::{FREE_RESPONSE_BYTES, VALIDATION_COST};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Revalidation};
@@ -26,6 +26,7 @@ use crate::graphql::guard::{CheckedOperation, Cost};
 use crate::graphql::introspection::{introspect, merge, remove_introspection, selects_data};
 use crate::http::consistency_token::{CONSISTENCY_TOKEN, token_header};
 use crate::http::request_log::RequestMetrics;
+use crate::http::response_budget::ConnectionBudget;
 use crate::http::session_cookie::set_cookie;
 use crate::http::state::App;
 use crate::services::rate_limits::ClientKey;
@@ -66,7 +67,8 @@ pub(super) async fn execute(
     let plans = if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
 
     let (context, plans) = (Arc::new(context), Arc::new(plans));
-    let execution = Execution { app, operation, reader, context, plans };
+    let connection = request.connection;
+    let execution = Execution { app, operation, reader, connection, context, plans };
     let Charge { limit, report } =
         execution.charge(&variables, &request.client, request.cost_reporting).await?;
     if request.cost_reporting == CostReporting::Validate {
@@ -92,6 +94,7 @@ struct Execution<'a> {
     app: &'a App,
     operation: CheckedOperation<'a>,
     reader: ReaderId,
+    connection: Option<ConnectionBudget>,
     context: Arc<RequestContext>,
     plans: Arc<FastJsonPlans>,
 }
@@ -130,7 +133,11 @@ impl Execution<'_> {
         };
         let points = match reporting {
             CostReporting::Validate => VALIDATION_COST,
-            CostReporting::Off | CostReporting::Report => cost.allowed(maximum, limits)?,
+            CostReporting::Off | CostReporting::Report => {
+                let points = cost.allowed(maximum, limits)?;
+                self.require_room(cost.bytes)?;
+                points
+            }
         };
         let status = without_user_errors(self.app.services.rate_limits.check_cost(client, points))?;
         let report = CostReport {
@@ -140,6 +147,22 @@ impl Execution<'_> {
             statements: (self.operation.kind() == OperationType::Query).then_some(cost.statements),
         };
         Ok(Charge { limit, report })
+    }
+
+    /// Refuses an operation with a large response that could not be held until the client takes it.
+    fn require_room(&self, bytes: u64) -> Result<(), ApiError> {
+        let Some(connection) = self.connection.as_ref().filter(|_| bytes > FREE_RESPONSE_BYTES)
+        else {
+            return Ok(());
+        };
+        let maximum = self.app.services.settings.limits.response_bytes;
+        let bytes = usize::try_from(bytes).unwrap_or(maximum).min(maximum);
+        let address = self.context.caller.address;
+        if self.app.response_budget.has_room(connection, address, bytes) {
+            Ok(())
+        } else {
+            Err(ApiError::Busy)
+        }
     }
 
     /// Limit of an operation with this cost. Loading the viewer's role costs a statement, so only an operation

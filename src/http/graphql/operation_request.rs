@@ -12,6 +12,7 @@ use crate::graphql::cache_hints::{Audience, Hints, Revalidation};
 use crate::graphql::context::Caller;
 use crate::graphql::guard::{CheckedDocument, CheckedOperation, Refusal};
 use crate::http::negotiation::MediaType;
+use crate::http::response_budget::ConnectionBudget;
 use crate::services::rate_limits::ClientKey;
 
 /// One operation to execute, with everything that its execution and its response depend on.
@@ -22,6 +23,8 @@ pub(super) struct OperationRequest {
     pub(super) caller: Caller,
     /// Account or address whose limits count.
     pub(super) client: ClientKey,
+    /// Bytes that responses on its connection may hold.
+    pub(super) connection: Option<ConnectionBudget>,
     /// Document that holds the operation.
     pub(super) document: Arc<CheckedDocument>,
     /// `operationName` of the request.

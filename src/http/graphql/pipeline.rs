@@ -223,6 +223,7 @@ fn plan(
         strategy,
         caller: sender.caller,
         client: sender.client,
+        connection: parts.extensions.get().cloned(),
         registers_document: matches!(request.document, DocumentSource::TextToRegister(..)),
         operation_name: request.operation_name,
         variables: request.variables,

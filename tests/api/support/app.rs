@@ -35,7 +35,7 @@ use wasteland_tarot::services::catalogue::Catalogue;
 use wasteland_tarot::services::outbox_poller;
 use wasteland_tarot::services::reference::load_reference;
 use wasteland_tarot::services::seed::{SeedPlan, load_seed};
-use wasteland_tarot::services::tokens::AccessClaims;
+use wasteland_tarot::services::tokens::{AccessClaims, TokenIssuer};
 
 /// JWT secret of all test servers.
 pub const SECRET: &str = "a secret that only the tests know, long enough";
@@ -528,6 +528,8 @@ pub async fn send_request(request: reqwest::RequestBuilder) -> TestResponse {
 
 /// A token with any claims, signed with any key.
 pub fn forge(claims: &Value, secret: &str) -> String {
+    // An issuer installs the cryptography of this process.
+    let _ = TokenIssuer::new(&settings_of("sqlite://test.db", &[]).auth);
     jsonwebtoken::encode(&Header::default(), claims, &EncodingKey::from_secret(secret.as_bytes()))
         .expect("a token")
 }
