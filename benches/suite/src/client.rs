@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use uuid::Uuid;
 
 use crate::Outcome;
@@ -103,6 +104,21 @@ impl Request {
         headers.extend(self.token.iter().map(|token| ("authorization", format!("Bearer {token}"))));
         headers.extend_from_slice(&self.extra_headers);
         headers
+    }
+
+    /// The bytes of the request to a server with that address.
+    pub fn message(&self, address: &str) -> String {
+        let (method, target) = (self.method, &self.target);
+        let mut message = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\n");
+        for (name, value) in self.headers() {
+            let _ = write!(message, "{name}: {value}\r\n");
+        }
+        let body = self.body.as_deref().unwrap_or_default();
+        if !body.is_empty() {
+            let _ = write!(message, "content-length: {}\r\n", body.len());
+        }
+        message += "\r\n";
+        message + body
     }
 
     /// Sends the request on a new connection. Fails unless the response has status 200 and no errors, or
@@ -232,18 +248,7 @@ impl Connection {
 
     /// Sends a request and reads its response, of any status.
     pub fn send(&mut self, request: &Request) -> Outcome<HttpResponse> {
-        let (method, target) = (request.method, &request.target);
-        let mut message = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.address);
-        for (name, value) in request.headers() {
-            let _ = write!(message, "{name}: {value}\r\n");
-        }
-        let body = request.body.as_deref().unwrap_or_default();
-        if !body.is_empty() {
-            let _ = write!(message, "content-length: {}\r\n", body.len());
-        }
-        message += "\r\n";
-        message += body;
-        self.stream.get_mut().write_all(message.as_bytes())?;
+        self.stream.get_mut().write_all(request.message(&self.address).as_bytes())?;
         let mut response = HttpResponse { head: String::new(), body: Vec::new() };
         while !response.head.ends_with("\r\n\r\n") {
             self.read_line(&mut response.head)?;
@@ -284,5 +289,31 @@ impl Connection {
             0 => Err("the connection was closed before the end of the response".into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// A keep-alive connection of one of many clients on a thread.
+pub struct AsyncConnection(tokio::io::BufReader<tokio::net::TcpStream>);
+
+impl AsyncConnection {
+    pub async fn open(address: &str) -> Outcome<Self> {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(tokio::io::BufReader::new(stream)))
+    }
+
+    /// Sends the message of a request and reads its response, which declares its length.
+    pub async fn send(&mut self, message: &str) -> Outcome<HttpResponse> {
+        self.0.get_mut().write_all(message.as_bytes()).await?;
+        let mut response = HttpResponse { head: String::new(), body: Vec::new() };
+        while !response.head.ends_with("\r\n\r\n") {
+            if self.0.read_line(&mut response.head).await? == 0 {
+                return Err("the connection was closed before the end of the response".into());
+            }
+        }
+        let length = response.header("content-length").ok_or("a response without a length")?;
+        response.body.resize(length.parse()?, 0);
+        self.0.read_exact(&mut response.body).await?;
+        Ok(response)
     }
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod client;
 mod compare;
+mod cpu;
 mod groups;
 mod load;
 mod paced;

@@ -1,12 +1,13 @@
 //! Load at a rate of its own: requests are sent at their times, whether or not earlier ones were answered.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use tokio::time::sleep_until;
+
 use crate::Outcome;
-use crate::client::{Connection, Request};
-use crate::load::pause;
-use crate::workload::run_clients;
+use crate::client::{AsyncConnection, Request};
 
 /// Time at the beginning that is not measured: the server learns of the load.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -40,52 +41,68 @@ impl PacedRun {
     }
 }
 
-/// Sends the requests in turn at that pace. Each client has a connection, and a share of the requests' times.
+/// Sends the requests in turn at that pace, from one thread: on the server's own machine, a thread for each connection
+/// would take more CPU time than the server. Each client has a connection, and a share of the requests' times.
 ///
 /// # Errors
 ///
 /// A response is neither a success nor a refusal.
 pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<PacedRun> {
-    let Pace { per_second, connections, seconds } = pace;
-    let interval = Duration::from_secs_f64(1.0 / per_second);
-    let started = Instant::now() + Duration::from_millis(200);
-    let measured_from = started + WARM_UP;
-    let until = measured_from + Duration::from_secs(seconds);
-    let next_request = AtomicUsize::new(0);
-    let client = |number: u32| -> Outcome<PacedRun> {
-        let mut connection = Connection::open(address)?;
-        let mut run = PacedRun::default();
-        let own = |turn: u32| started + interval * (turn * connections + number);
-        for at in (0..).map(own).take_while(|at| *at < until) {
-            let now = Instant::now();
-            if now < at {
-                pause(at - now);
-            } else if now > at + interval * connections {
-                run.late += usize::from(at >= measured_from);
-                continue;
-            }
-            let request = next_request.fetch_add(1, Ordering::Relaxed) % requests.len();
-            let sent = Instant::now();
-            let response = connection.send(&requests[request])?;
-            let took = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
-            if at < measured_from && (response.is_success() || response.status() == REFUSED) {
-                continue;
-            }
-            if response.is_success() {
-                run.served.push(took);
-            } else if response.status() == REFUSED {
-                run.refused.push(took);
-            } else {
-                return Err(format!("{:?} got {response}", requests[request]).into());
-            }
-        }
-        Ok(run)
+    let load = Load {
+        messages: requests.iter().map(|request| request.message(address)).collect(),
+        next: Cell::new(0),
+        pace,
+        started: Instant::now() + Duration::from_millis(200),
     };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let clients = (0..pace.connections).map(|number| load.run_client(address, number));
     let mut whole = PacedRun::default();
-    for run in run_clients(connections, client) {
+    for run in runtime.block_on(join_all(clients)) {
         whole.merge(run?);
     }
     whole.served.sort_unstable();
     whole.refused.sort_unstable();
     Ok(whole)
+}
+
+/// What all clients send.
+struct Load {
+    messages: Vec<String>,
+    /// Number of the next request.
+    next: Cell<usize>,
+    pace: Pace,
+    started: Instant,
+}
+
+impl Load {
+    async fn run_client(&self, address: &str, number: u32) -> Outcome<PacedRun> {
+        let Pace { per_second, connections, seconds } = self.pace;
+        let interval = Duration::from_secs_f64(1.0 / per_second);
+        let measured_from = self.started + WARM_UP;
+        let until = measured_from + Duration::from_secs(seconds);
+        let mut connection = AsyncConnection::open(address).await?;
+        let mut run = PacedRun::default();
+        let own = |turn: u32| self.started + interval * (turn * connections + number);
+        for at in (0..).map(own).take_while(|at| *at < until) {
+            if Instant::now() > at + interval * connections {
+                run.late += usize::from(at >= measured_from);
+                continue;
+            }
+            sleep_until(at.into()).await;
+            let message = &self.messages[self.next.get() % self.messages.len()];
+            self.next.set(self.next.get() + 1);
+            let sent = Instant::now();
+            let response = connection.send(message).await?;
+            let took = u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX);
+            let times = match response.status() {
+                REFUSED => &mut run.refused,
+                _ if response.is_success() => &mut run.served,
+                _ => return Err(format!("{message} got {response}").into()),
+            };
+            if at >= measured_from {
+                times.push(took);
+            }
+        }
+        Ok(run)
+    }
 }

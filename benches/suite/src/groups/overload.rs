@@ -1,9 +1,13 @@
 //! More requests than the server can serve: 2 and 4 times its capacity.
 
+use std::time::Duration;
+
 use super::list::pages;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
-use crate::compare::{Side, compare};
+use crate::compare::{Measured, Side, compare};
+use crate::cpu::{CORES, Cpu, CpuTimes};
+use crate::load::{Run, pause};
 use crate::paced::{Pace, PacedRun, run_paced};
 use crate::report::{Promise, Section};
 use crate::samples::users_with_a_page;
@@ -11,8 +15,12 @@ use crate::workload::percentile;
 
 /// Connections of the load: far more than the server executes and queues.
 const CONNECTIONS: u32 = 768;
+/// Connections of the clients that measure the capacity.
+const CLOSED_LOOP_CONNECTIONS: u32 = 16;
 /// Load that is none.
 const UNLOADED: f64 = 0.1;
+/// Time in which overload ends.
+const OVERLOAD_PERIODS: Duration = Duration::from_secs(3);
 const GOODPUT: f64 = 0.9;
 const P99_RATIO: f64 = 3.0;
 const REFUSAL_MILLISECONDS: f64 = 10.0;
@@ -21,66 +29,126 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("overload: requests at 2 and 4 times the capacity");
     let requests = pages(bench, &users_with_a_page(bench, Database::Full)?)?;
     let server = bench.start_server(Database::Full)?;
-    let measured = compare(bench, &[Side::http(bench, "capacity", &server, &requests)?], 16)?;
-    let capacity = measured[0].median(|run| run.per_second);
-    section.sides(&measured);
-    let at = |factor: f64| {
-        let seconds = 3 * bench.arguments.seconds;
-        // The server closes connections on which nothing is sent for long.
-        let connections = if factor < 1.0 { CONNECTIONS / 24 } else { CONNECTIONS };
-        let pace = Pace { per_second: capacity * factor, connections, seconds };
-        run_paced(&server.address, &requests, pace)
+    let side = || Side::http(bench, "capacity", &server, &requests);
+    let capacity = || -> Outcome<Measured> {
+        let mut measured = compare(bench, &[side()?], CLOSED_LOOP_CONNECTIONS)?;
+        measured.pop().ok_or_else(|| "no side was measured".into())
     };
-    let mut rows = Vec::new();
+    let seconds = 3 * bench.arguments.seconds;
+    let mut before = capacity()?;
     let mut runs = Vec::new();
     for factor in [UNLOADED, 0.8, 1.0, 2.0, 4.0] {
-        let run = at(factor)?;
-        rows.push(row(factor, &run, 3 * bench.arguments.seconds));
-        runs.push(run);
+        // The server closes connections on which nothing is sent for long.
+        let connections = if factor < 1.0 { CONNECTIONS / 24 } else { CONNECTIONS };
+        let per_second = factor * before.median(|run| run.per_second);
+        let times = CpuTimes::now(bench, &server)?;
+        let run = run_paced(&server.address, &requests, Pace { per_second, connections, seconds })?;
+        let cores = times.until(&CpuTimes::now(bench, &server)?);
+        pause(OVERLOAD_PERIODS);
+        // The speed of the machine may change: the capacity is measured before and after each run.
+        let after = capacity()?;
+        let capacity = Capacity::between(&before, &after);
+        runs.push(Overload { factor, seconds, run, cores, capacity });
+        before = after;
     }
+    section.sides(&[before]);
     section.paragraph(
         "At a rate of its own, by 768 connections (32 below the capacity) on which a request is sent whether or not the server is ready for it:",
     );
-    let head =
-        ["of capacity", "served/s", "P50 ms", "P99 ms", "refused/s", "P99 of refusals", "late"];
+    let head = [
+        "of capacity",
+        "capacity/s",
+        "served/s",
+        "P50 ms",
+        "P99 ms",
+        "refused/s",
+        "P99 of refusals",
+        "late",
+        CORES,
+    ];
+    let rows: Vec<_> = runs.iter().map(Overload::row).collect();
     section.table(&head, &rows);
-    let unloaded = percentile(&runs[0].served, 99);
-    for (run, what) in [(&runs[3], "2"), (&runs[4], "4")] {
-        let goodput = per_second(&run.served, 3 * bench.arguments.seconds) / capacity;
-        let title = format!("Served at {what} times the capacity, of the capacity");
-        section.promise(&title, Promise::AtLeast(GOODPUT, ""), goodput);
-        let title =
-            format!("P99 of what is served at {what} times the capacity, of that without load");
-        section.promise(
-            &title,
-            Promise::AtMost(P99_RATIO, ""),
-            percentile(&run.served, 99) / unloaded,
-        );
-        let title = format!("P99 of a refusal at {what} times the capacity");
-        section.promise(
-            &title,
-            Promise::AtMost(REFUSAL_MILLISECONDS, " ms"),
-            percentile(&run.refused, 99),
-        );
+    for overload in &runs[3..] {
+        overload.judge(&runs[0], &mut section);
     }
     Ok(section)
 }
 
-fn row(factor: f64, run: &PacedRun, seconds: u64) -> Vec<String> {
-    let per_second = |times: &[u32]| format!("{:.0}", per_second(times, seconds));
-    let milliseconds = |times: &[u32], percent| format!("{:.2}", percentile(times, percent));
-    vec![
-        factor.to_string(),
-        per_second(&run.served),
-        milliseconds(&run.served, 50),
-        milliseconds(&run.served, 99),
-        per_second(&run.refused),
-        milliseconds(&run.refused, 99),
-        run.late.to_string(),
-    ]
+/// What the server serves to as many clients as it has connections, which send without a pause.
+struct Capacity {
+    per_second: f64,
+    /// For each core that server and database use.
+    per_core: f64,
 }
 
-#[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn per_second(times: &[u32], seconds: u64) -> f64 {
-    times.len() as f64 / seconds as f64
+impl Capacity {
+    fn between(before: &Measured, after: &Measured) -> Self {
+        let mean =
+            |value: fn(&Run) -> f64| f64::midpoint(before.median(value), after.median(value));
+        Self {
+            per_second: mean(|run| run.per_second),
+            per_core: mean(|run| 1e6 / (run.own_cpu + run.postgres_cpu)),
+        }
+    }
+}
+
+/// A run at a multiple of the capacity.
+struct Overload {
+    factor: f64,
+    seconds: u64,
+    run: PacedRun,
+    cores: Cpu,
+    capacity: Capacity,
+}
+
+impl Overload {
+    fn row(&self) -> Vec<String> {
+        let Self { factor, run, cores, capacity, .. } = self;
+        let milliseconds = |times: &[u32], percent| format!("{:.2}", percentile(times, percent));
+        vec![
+            factor.to_string(),
+            format!("{:.0}", capacity.per_second),
+            format!("{:.0}", self.per_second(&run.served)),
+            milliseconds(&run.served, 50),
+            milliseconds(&run.served, 99),
+            format!("{:.0}", self.per_second(&run.refused)),
+            milliseconds(&run.refused, 99),
+            run.late.to_string(),
+            cores.to_string(),
+        ]
+    }
+
+    fn judge(&self, unloaded: &Self, section: &mut Section) {
+        let Self { factor, run, cores, capacity, .. } = self;
+        let served = self.per_second(&run.served);
+        let mut promise = |what: &str, promise, value| {
+            section.promise(&format!("{what} at {factor} times the capacity"), promise, value);
+        };
+        let goodput = Promise::AtLeast(GOODPUT, "");
+        promise("Served, of the capacity,", goodput, served / capacity.per_second);
+        // The clients, which an overload has many of, take their cores from the server here.
+        let per_core = served / (cores.server + cores.postgres);
+        let goodput = Promise::AtLeast(GOODPUT, "");
+        promise(
+            "Served for each core of server and database, of that at the capacity,",
+            goodput,
+            per_core / capacity.per_core,
+        );
+        let ratio = percentile(&run.served, 99) / percentile(&unloaded.run.served, 99);
+        promise(
+            "P99 of what is served, of that without load,",
+            Promise::AtMost(P99_RATIO, ""),
+            ratio,
+        );
+        promise(
+            "P99 of a refusal",
+            Promise::AtMost(REFUSAL_MILLISECONDS, " ms"),
+            percentile(&run.refused, 99),
+        );
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    fn per_second(&self, times: &[u32]) -> f64 {
+        times.len() as f64 / self.seconds as f64
+    }
 }

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use others::{Others, OthersRun};
 
 use crate::bench::{Bench, Database};
+use crate::cpu::{CORES, Cpu, CpuTimes};
 use crate::load::pause;
-use crate::processes::{Process, cpu_of, cpu_with_children};
+use crate::processes::Process;
 use crate::report::{Promise, Section, megabytes};
 use crate::workload::{percentile, run_clients};
 use crate::{Failure, Outcome};
@@ -56,38 +57,6 @@ struct Target<'a> {
 impl Target<'_> {
     fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
-    }
-}
-
-/// CPU time of the server, of its database, and of the suite, which is all clients.
-struct Cpu {
-    server: f64,
-    postgres: f64,
-    suite: f64,
-}
-
-/// CPU time so far, in microseconds.
-struct CpuTimes {
-    at: Instant,
-    used: Cpu,
-}
-
-impl CpuTimes {
-    fn now(bench: &Bench, server: &Process) -> Outcome<Self> {
-        let postgres = cpu_with_children(bench.postmaster()?)?;
-        let used = Cpu { server: server.cpu()?, postgres, suite: cpu_of(std::process::id())? };
-        Ok(Self { at: Instant::now(), used })
-    }
-
-    /// CPU time of each second, in seconds.
-    fn until(&self, later: &Self) -> Cpu {
-        let seconds = (later.at - self.at).as_secs_f64();
-        let cores = |part: fn(&Cpu) -> f64| (part(&later.used) - part(&self.used)) / 1e6 / seconds;
-        Cpu {
-            server: cores(|cpu| cpu.server),
-            postgres: cores(|cpu| cpu.postgres),
-            suite: cores(|cpu| cpu.suite),
-        }
     }
 }
 
@@ -132,7 +101,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         "P99 ms",
         "of P95",
         "peak MB",
-        "cores",
+        CORES,
         "the attacker's, by result",
     ];
     let rows: Vec<_> = phases.iter().map(|phase| phase.row(&phases[0])).collect();
@@ -191,7 +160,6 @@ impl Phase {
 
     fn row(&self, quiet: &Self) -> Vec<String> {
         let milliseconds = |percent| format!("{:.2}", percentile(&self.others.served, percent));
-        let Cpu { server, postgres, suite } = self.cores;
         let counts: Vec<_> =
             self.counts.iter().map(|(result, n)| format!("{result}: {n}")).collect();
         vec![
@@ -203,7 +171,7 @@ impl Phase {
             milliseconds(99),
             format!("{:.2}", self.p95_of(quiet)),
             format!("{:.1}", megabytes(self.peak)),
-            format!("{server:.2} / {postgres:.2} / {suite:.2}"),
+            self.cores.to_string(),
             counts.join(", "),
         ]
     }
