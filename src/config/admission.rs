@@ -16,8 +16,14 @@ pub const SQL_BUDGET_BURST_SECONDS: f64 = 2.0;
 /// Requests at once of a client without SQL budget.
 pub const REQUESTS_WITHOUT_BUDGET: u32 = 1;
 
-/// Time without a refusal after which overload has ended.
-pub const OVERLOAD_COOLDOWN: Duration = Duration::from_secs(1);
+/// Time after which it is decided anew whether the server is overloaded.
+pub const OVERLOAD_PERIOD: Duration = Duration::from_secs(1);
+
+/// Share of refused requests in a period that makes the next one a period of overload.
+pub const OVERLOAD_REFUSED_SHARE: f64 = 0.1;
+
+/// Time in which a request that is queued under overload gets its turn.
+pub const OVERLOAD_QUEUE_TIME: Duration = Duration::from_millis(2);
 
 /// Minimum interval between two warnings of overload.
 pub const OVERLOAD_WARNING_INTERVAL: Duration = Duration::from_mins(1);
@@ -29,7 +35,7 @@ pub const LIMIT_WINDOW_REQUESTS: u32 = 64;
 pub const BASELINE_WINDOWS: u32 = 100;
 
 /// Mean latency that does not lower the concurrency limit, as a multiple of the mean latency at low concurrency.
-pub const LATENCY_TOLERANCE: f64 = 1.5;
+pub const LATENCY_TOLERANCE: f64 = 1.1;
 
 /// Lowest concurrency limit, at which the latency is taken to be that of a server without load.
 pub const CONCURRENCY_MINIMUM: usize = 4;

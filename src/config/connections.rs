@@ -64,7 +64,7 @@ pub struct ConnectionSettings {
     pub unsent_bytes_per_connection: usize,
 
     /// Maximum bytes of responses that wait to be sent to one client address; of IPv6 to a /64 network, and 4 times as many to a /48
-    #[arg(id = "max_unsent_bytes_per_address", long = "max-unsent-bytes-per-address", env = "MAX_UNSENT_BYTES_PER_ADDRESS", value_parser = response_bytes, default_value = "67108864", global = true, hide_env_values = true)]
+    #[arg(id = "max_unsent_bytes_per_address", long = "max-unsent-bytes-per-address", env = "MAX_UNSENT_BYTES_PER_ADDRESS", value_parser = response_bytes, default_value = "33554432", global = true, hide_env_values = true)]
     pub unsent_bytes_per_address: usize,
 
     /// Maximum bytes of responses that wait to be sent to all clients

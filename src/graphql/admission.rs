@@ -14,7 +14,7 @@ pub struct AdmissionStats {
     at_work: usize,
     /// Number of requests that wait to be executed.
     queued: usize,
-    /// Number of requests that were admitted since the start.
+    /// Number of requests that were admitted to their execution since the start.
     admitted: u64,
     /// Number of requests that were refused since the start, with `SERVICE_UNAVAILABLE`.
     refused: u64,

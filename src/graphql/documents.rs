@@ -190,6 +190,16 @@ impl Documents {
         }
     }
 
+    /// The document of a request, if it is in the cache: it needs no work.
+    #[must_use]
+    pub fn cached(&self, source: &DocumentSource) -> Option<Arc<CheckedDocument>> {
+        match source {
+            DocumentSource::Hash(hash) => self.checked.get(&*self.text_of(hash)?),
+            DocumentSource::Text(text) if !self.trusted_only => self.checked.get(text.as_str()),
+            DocumentSource::Text(_) | DocumentSource::TextToRegister(..) => None,
+        }
+    }
+
     fn text_of(&self, hash: &DocumentHash) -> Option<Arc<str>> {
         self.trusted.text(hash).cloned().or_else(|| self.persisted.get(hash))
     }

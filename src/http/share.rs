@@ -24,6 +24,7 @@ use crate::db::shares::SharedReadingRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
 use crate::graphql::errors::{ApiError, without_user_errors};
+use crate::services::admission::Work;
 use crate::services::catalogue::Catalogue;
 use crate::services::rate_limits::ClientKey;
 use crate::services::shares::{ShareAccess, open};
@@ -64,7 +65,8 @@ pub async fn page(
 
 async fn find(app: &App, client: ClientKey, token: &str) -> Result<Option<Page>, ApiError> {
     without_user_errors(app.services.rate_limits.check_request(&client))?;
-    let permit = app.services.admission.admit(client).await.map_err(|_| ApiError::Busy)?;
+    let permit =
+        app.services.admission.admit(client, Work::Execution).await.map_err(|_| ApiError::Busy)?;
     let session = app.database.session();
     let page = read_page(app, &session, token).await?;
     permit.complete(session.counters().time());

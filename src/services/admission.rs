@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use super::client_shares::{ClientShares, Eligibility};
 use super::concurrency_limit::ConcurrencyLimit;
 use super::fair_queue::{FairQueue, Order};
+use super::overload::Overload;
 use super::rate_limits::ClientKey;
-use crate::config::admission::{AdmissionSettings, OVERLOAD_COOLDOWN, OVERLOAD_WARNING_INTERVAL};
+use crate::config::admission::{AdmissionSettings, OVERLOAD_QUEUE_TIME, OVERLOAD_WARNING_INTERVAL};
 use crate::domain::lock::lock;
 
 /// Admission of requests to be executed. One for the process.
@@ -33,12 +34,21 @@ pub struct AdmissionStats {
     pub at_work: usize,
     /// Requests that wait.
     pub queued: usize,
-    /// Requests that were admitted.
+    /// Requests that were admitted to their execution.
     pub admitted: u64,
     /// Requests that were refused at once, displaced by others, or waited too long.
     pub refused: u64,
     /// `true` if requests were refused lately because the queue is full.
     pub is_overloaded: bool,
+}
+
+/// What a request is admitted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Parsing of its document, which the server does not know.
+    Parsing,
+    /// Execution of its operation.
+    Execution,
 }
 
 /// The queue is full, or the request has waited too long.
@@ -52,7 +62,7 @@ struct State {
     at_work: usize,
     queue: FairQueue<QueuedRequest>,
     shares: ClientShares,
-    overloaded_until: Option<Instant>,
+    overload: Overload,
     warned_at: Option<Instant>,
     admitted: u64,
     refused: u64,
@@ -61,6 +71,7 @@ struct State {
 #[derive(Debug)]
 struct QueuedRequest {
     client: ClientKey,
+    work: Work,
     permit: oneshot::Sender<Permit>,
 }
 
@@ -71,7 +82,7 @@ pub struct Permit {
     admission: Option<Arc<Admission>>,
     client: ClientKey,
     admitted_at: Instant,
-    /// `None` for a request that was cancelled.
+    /// `None` for a request that was cancelled, and for work without statements.
     sql_time: Option<Duration>,
 }
 
@@ -84,7 +95,7 @@ impl Admission {
             at_work: 0,
             queue: FairQueue::default(),
             shares: ClientShares::new(settings),
-            overloaded_until: None,
+            overload: Overload::default(),
             warned_at: None,
             admitted: 0,
             refused: 0,
@@ -92,26 +103,31 @@ impl Admission {
         Arc::new(Self { settings: settings.clone(), state: Mutex::new(state) })
     }
 
-    /// Waits until a request of that client may be executed.
+    /// Waits until that work may be done for a request of that client.
     ///
     /// # Errors
     ///
     /// [`Overloaded`]: at once if the queue is full and the client has its share of it, later if the request is displaced
     /// by another client's or has waited for `QUEUE_TIMEOUT_MS`.
-    pub async fn admit(self: &Arc<Self>, client: ClientKey) -> Result<Permit, Overloaded> {
+    pub async fn admit(
+        self: &Arc<Self>,
+        client: ClientKey,
+        work: Work,
+    ) -> Result<Permit, Overloaded> {
         let queued = {
             let now = Instant::now();
             let mut state = lock(&self.state);
+            state.overload.update(now);
             // Where there is room, only clients wait that may not be served.
             if state.has_room() && state.shares.may_serve(&client, Eligibility::All, now) {
-                state.begin(&client, now);
+                state.begin(&client, work, now);
                 return Ok(self.permit(client, now));
             }
             if !self.make_place(&mut state, &client, now) {
                 return Err(Overloaded);
             }
             let (permit, queued) = oneshot::channel();
-            state.queue.push(client.key(), QueuedRequest { client, permit });
+            state.queue.push(client.key(), QueuedRequest { client, work, permit });
             queued
         };
         if let Ok(Ok(permit)) = timeout(self.settings.queue_timeout, queued).await {
@@ -121,7 +137,7 @@ impl Admission {
         if !state.has_room() {
             state.begin_overload(Instant::now());
         }
-        state.refuse(Instant::now());
+        state.refuse();
         Err(Overloaded)
     }
 
@@ -134,14 +150,15 @@ impl Admission {
     pub fn check(&self, client: Option<&ClientKey>) -> Result<(), Overloaded> {
         let now = Instant::now();
         let mut state = lock(&self.state);
-        if !state.is_full(self.settings.max_queued_requests, now) {
+        state.overload.update(now);
+        if !state.is_full(self.settings.max_queued_requests) {
             return Ok(());
         }
         let own = client.map_or(0, |client| state.queue.len_of(client.key()));
         if state.queue.longest() > own + 1 {
             return Ok(());
         }
-        state.refuse(now);
+        state.refuse();
         Err(Overloaded)
     }
 
@@ -153,14 +170,14 @@ impl Admission {
     /// Current figures.
     #[must_use]
     pub fn stats(&self) -> AdmissionStats {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         AdmissionStats {
             limit: state.limit.get(),
             at_work: state.at_work,
             queued: state.queue.len(),
             admitted: state.admitted,
             refused: state.refused,
-            is_overloaded: state.is_overloaded(Instant::now()),
+            is_overloaded: state.overload.update(Instant::now()),
         }
     }
 
@@ -181,17 +198,17 @@ impl Admission {
         let AdmissionSettings { max_queued_requests, max_queued_requests_per_client, .. } =
             self.settings;
         let own = state.queue.len_of(client.key());
-        if state.queue.len() >= state.places(max_queued_requests, now) {
+        if state.queue.len() >= state.places(max_queued_requests) {
             state.queue.retain(|request| !request.permit.is_closed());
             if state.queue.len() >= max_queued_requests && !state.has_room() {
                 state.begin_overload(now);
             }
         }
-        let places = state.places(max_queued_requests, now);
+        let places = state.places(max_queued_requests);
         while state.queue.len() > places && state.queue.reject_longest(0) {}
         let is_full = state.queue.len() >= places && !state.queue.reject_longest(own + 1);
         if own >= max_queued_requests_per_client || is_full {
-            state.refuse(now);
+            state.refuse();
             return false;
         }
         true
@@ -200,8 +217,8 @@ impl Admission {
     /// Gives the places at work to queued requests.
     fn dispatch(self: &Arc<Self>, state: &mut State, now: Instant) {
         while state.has_room() {
-            let Some(QueuedRequest { client, permit }) = state.next(now) else { return };
-            state.begin(&client, now);
+            let Some(QueuedRequest { client, work, permit }) = state.next(now) else { return };
+            state.begin(&client, work, now);
             if let Err(mut returned) = permit.send(self.permit(client, now)) {
                 // Its client has gone.
                 returned.admission = None;
@@ -216,9 +233,10 @@ impl State {
         self.at_work < self.limit.get()
     }
 
-    fn begin(&mut self, client: &ClientKey, now: Instant) {
+    fn begin(&mut self, client: &ClientKey, work: Work, now: Instant) {
         self.at_work += 1;
-        self.admitted += 1;
+        self.admitted += u64::from(work == Work::Execution);
+        self.overload.count_admitted();
         self.shares.begin(client, now);
     }
 
@@ -229,29 +247,29 @@ impl State {
 
     /// The next request to execute, of clients with SQL time left first.
     fn next(&mut self, now: Instant) -> Option<QueuedRequest> {
-        let order = if self.is_overloaded(now) { Order::NewestFirst } else { Order::OldestFirst };
+        let order = if self.overload.is_on() { Order::NewestFirst } else { Order::OldestFirst };
         let Self { queue, shares, .. } = self;
         [Eligibility::WithinBudget, Eligibility::All].into_iter().find_map(|eligibility| {
             queue.pop_where(order, |request| shares.may_serve(&request.client, eligibility, now))
         })
     }
 
-    fn is_overloaded(&self, now: Instant) -> bool {
-        self.overloaded_until.is_some_and(|until| now < until)
-    }
-
     /// Length of the queue. Under overload it is short, so that what is served is served soon.
-    fn places(&self, maximum: usize, now: Instant) -> usize {
-        if self.is_overloaded(now) { (self.limit.get() / 2).min(maximum) } else { maximum }
+    fn places(&self, maximum: usize) -> usize {
+        if !self.overload.is_on() {
+            return maximum;
+        }
+        let short = self.limit.completed_in(OVERLOAD_QUEUE_TIME).max(self.limit.get() / 2);
+        short.min(maximum)
     }
 
     /// `true` under overload if requests are executed and queued up to the limits.
-    fn is_full(&self, maximum: usize, now: Instant) -> bool {
-        self.is_overloaded(now) && !self.has_room() && self.queue.len() >= self.places(maximum, now)
+    fn is_full(&self, maximum: usize) -> bool {
+        self.overload.is_on() && !self.has_room() && self.queue.len() >= self.places(maximum)
     }
 
     fn begin_overload(&mut self, now: Instant) {
-        self.overloaded_until = Some(now + OVERLOAD_COOLDOWN);
+        self.overload.begin(now);
         if self.warned_at.is_some_and(|at| now - at < OVERLOAD_WARNING_INTERVAL) {
             return;
         }
@@ -263,12 +281,9 @@ impl State {
         );
     }
 
-    /// Counts a refusal. Overload ends some time after the last one.
-    fn refuse(&mut self, now: Instant) {
+    fn refuse(&mut self) {
         self.refused += 1;
-        if self.is_overloaded(now) {
-            self.overloaded_until = Some(now + OVERLOAD_COOLDOWN);
-        }
+        self.overload.count_refused();
     }
 }
 
@@ -289,7 +304,7 @@ impl Drop for Permit {
             let concurrency = state.at_work;
             state.limit.record(held, concurrency);
         }
-        // Of a cancelled request it is not known how long its statements took.
+        // Of a cancelled request it is not known how long its statements took, and other work takes time as well.
         state.end(&self.client, self.sql_time.unwrap_or(held), now);
         admission.dispatch(&mut state, now);
     }
@@ -321,7 +336,8 @@ mod tests {
 
     fn admit(admission: &Arc<Admission>, number: u8) -> Waiting {
         let admission = Arc::clone(admission);
-        let mut waiting = async move { admission.admit(client(number)).await }.boxed();
+        let mut waiting =
+            async move { admission.admit(client(number), Work::Execution).await }.boxed();
         // Enters the queue.
         let first = (&mut waiting).now_or_never();
         match first {

@@ -25,6 +25,8 @@ pub(super) struct ConcurrencyLimit {
     baseline: Option<f64>,
     /// Windows since the baseline was measured.
     baseline_age: u32,
+    /// Mean latency of the last window, in seconds.
+    latency: Option<f64>,
     window: Window,
 }
 
@@ -42,7 +44,14 @@ impl ConcurrencyLimit {
     /// A limit that begins at its maximum.
     pub(super) fn new(maximum: usize) -> Self {
         let maximum = as_f64(maximum);
-        Self { limit: maximum, maximum, baseline: None, baseline_age: 0, window: Window::default() }
+        Self {
+            limit: maximum,
+            maximum,
+            baseline: None,
+            baseline_age: 0,
+            latency: None,
+            window: Window::default(),
+        }
     }
 
     /// Requests that may be executed at once.
@@ -53,6 +62,17 @@ impl ConcurrencyLimit {
     )]
     pub(super) fn get(&self) -> usize {
         if self.is_probing() { CONCURRENCY_MINIMUM } else { self.limit as usize }
+    }
+
+    /// Requests that are completed in a time at the limit; 0 if nothing is known of their latency.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and nothing is negative"
+    )]
+    pub(super) fn completed_in(&self, time: Duration) -> usize {
+        let latency = self.latency.map(|latency| latency.max(f64::MIN_POSITIVE));
+        latency.map_or(0, |latency| (self.limit * time.as_secs_f64() / latency) as usize)
     }
 
     /// Load is kept low from time to time, until the baseline was measured anew: requests may have become heavier.
@@ -75,6 +95,7 @@ impl ConcurrencyLimit {
 
     fn adjust(&mut self, latency: f64, concurrency: usize) {
         let was_probing = self.is_probing();
+        self.latency = Some(latency);
         self.baseline_age += 1;
         let baseline = self.baseline.get_or_insert(latency);
         if concurrency <= CONCURRENCY_MINIMUM || latency < *baseline {
@@ -130,6 +151,17 @@ mod tests {
         assert!((4..=10).contains(&limit.get()), "{limit:?}");
         run(&mut limit, 200, 1_000, |_| 10);
         assert_eq!(limit.get(), 64, "latency that does not rise with the load");
+    }
+
+    #[test]
+    fn throughput_follows_the_latency() {
+        let mut limit = ConcurrencyLimit::new(8);
+        let time = Duration::from_millis(5);
+        assert_eq!(limit.completed_in(time), 0);
+        run(&mut limit, 1, 2, |_| 3);
+        assert_eq!(limit.completed_in(time), 13);
+        run(&mut limit, 1, 2, |_| 0);
+        assert_eq!(limit.completed_in(time), usize::MAX);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod logins;
 pub mod maintenance;
 pub mod moderation;
 pub mod outbox_poller;
+mod overload;
 pub mod passwords;
 pub mod rate_limits;
 pub mod readings;

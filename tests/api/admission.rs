@@ -148,6 +148,23 @@ async fn address_without_sql_time_executes_one_request_at_a_time() {
 }
 
 #[tokio::test]
+async fn new_documents_of_a_client_wait_for_its_turn() {
+    const INVALID: &str = "{ nothing }";
+    let test = "new_documents_of_a_client_wait_for_its_turn";
+    let flags = ["--max-concurrent-requests-per-client=1"];
+    let Some(server) = BlockedServer::start(test, &flags).await else { return };
+    let first = server.send("192.0.2.1", BLOCKED);
+    server.wait_until(1, 0).await;
+    let waiting = server.send("192.0.2.1", INVALID);
+    server.wait_until(1, 1).await;
+    assert_eq!(server.send("192.0.2.2", INVALID).await.expect("a response").status, 400);
+    server.wait_until(1, 1).await;
+    let _app = server.unlock().await;
+    assert_served(first.await.expect("a response"));
+    assert_eq!(waiting.await.expect("a response").status, 400);
+}
+
+#[tokio::test]
 async fn overloaded_server_refuses_at_once_and_serves_what_is_cached() {
     let test = "overloaded_server_refuses_at_once_and_serves_what_is_cached";
     let flags = [

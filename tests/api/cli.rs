@@ -941,13 +941,13 @@ fn settings_that_contradict_each_other_are_one_line() {
             "MAX_RESPONSE_BYTES=\"16777217\" (beside MAX_UNSENT_BYTES_PER_CONNECTION): at most 16777216",
         ),
         (
-            &["--max-unsent-bytes-per-connection=67108865"],
-            "MAX_UNSENT_BYTES_PER_CONNECTION=\"67108865\" (beside MAX_UNSENT_BYTES_PER_ADDRESS): \
-             at most 67108864",
+            &["--max-unsent-bytes-per-connection=33554433"],
+            "MAX_UNSENT_BYTES_PER_CONNECTION=\"33554433\" (beside MAX_UNSENT_BYTES_PER_ADDRESS): \
+             at most 33554432",
         ),
         (
-            &["--max-unsent-bytes=67108863"],
-            "MAX_UNSENT_BYTES_PER_ADDRESS=\"67108864\" (beside MAX_UNSENT_BYTES): at most 67108863",
+            &["--max-unsent-bytes=33554431"],
+            "MAX_UNSENT_BYTES_PER_ADDRESS=\"33554432\" (beside MAX_UNSENT_BYTES): at most 33554431",
         ),
     ];
     for (flags, expected) in cases {

@@ -175,7 +175,9 @@ impl Connections {
             }
             let version = request.version();
             let in_flight = InFlight::enter(&requests, version);
-            let (response, leaving) = (respond(request.map(Body::new)), leaving.clone());
+            // On the heap, and freed once the response begins: a client may hold thousands of streams open.
+            let response = Box::pin(respond(request.map(Body::new)));
+            let leaving = leaving.clone();
             async move {
                 let mut response = response.await?;
                 if leaving.is_cancelled() && version < Version::HTTP_2 {

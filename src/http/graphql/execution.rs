@@ -29,6 +29,7 @@ use crate::http::request_log::RequestMetrics;
 use crate::http::response_budget::ConnectionBudget;
 use crate::http::session_cookie::set_cookie;
 use crate::http::state::App;
+use crate::services::admission::Work;
 use crate::services::rate_limits::ClientKey;
 
 /// Executes an operation.
@@ -40,7 +41,7 @@ pub(super) async fn execute(
     app: &App,
     request: OperationRequest,
 ) -> Result<GraphqlResponse, HttpError> {
-    let admission = app.services.admission.admit(request.client);
+    let admission = app.services.admission.admit(request.client, Work::Execution);
     let permit = admission.await.map_err(|_| ApiError::Busy)?;
     let document = request.document;
     let operation = document.operation(request.operation_name.as_deref())?;

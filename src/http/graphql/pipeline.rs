@@ -31,6 +31,7 @@ use crate::http::negotiation::{MediaType, is_json_content_type};
 use crate::http::rate_limit::{RATE_LIMIT, rate_limit};
 use crate::http::state::App;
 use crate::http::viewer::{access_token, caller, check_revocation};
+use crate::services::admission::Work;
 use crate::services::rate_limits::ClientKey;
 use crate::services::tokens::AccessClaims;
 
@@ -77,7 +78,7 @@ pub(super) async fn respond(
     let steps = async {
         shed_load(app, &sender)?;
         let request = parse(&http.parts, body, &app.services.settings.limits).await?;
-        let document = app.documents.find(&request.document);
+        let document = find_document(app, &request.document, sender.client).await?;
         let sender =
             authenticate(app, sender, &request, document.as_deref(), http.deadline).await?;
         let operation = plan(app, http, sender, request, document?)?;
@@ -149,6 +150,25 @@ async fn parse(parts: &Parts, body: Body, limits: &Limits) -> Result<GraphqlRequ
             Err(HttpError::method_not_allowed("GET, HEAD, POST", message))
         }
     }
+}
+
+/// Finds the document, and parses one that is not in the cache. Parsing is work, which is admitted like an execution: new
+/// documents of one client delay its own requests only.
+///
+/// # Errors
+///
+/// Refused admission. The result within is that of the document.
+async fn find_document(
+    app: &App,
+    source: &DocumentSource,
+    client: ClientKey,
+) -> Result<Result<Arc<CheckedDocument>, DocumentError>, ApiError> {
+    if let Some(document) = app.documents.cached(source) {
+        return Ok(Ok(document));
+    }
+    let admission = app.services.admission.admit(client, Work::Parsing);
+    let _permit = admission.await.map_err(|_| ApiError::Busy)?;
+    Ok(app.documents.find(source))
 }
 
 /// Applies the access token. An invalid one is ignored by mutations that issue a new one or end the session.
