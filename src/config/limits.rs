@@ -33,6 +33,9 @@ pub const VALUE_BYTES: u64 = 16;
 /// Estimated bytes of a response without a price: more than most pages have.
 pub const FREE_RESPONSE_BYTES: u64 = 256 << 10;
 
+/// Multiple of the estimated bytes of a large response for which there has to be room: texts may be longer than estimated.
+pub const RESPONSE_ROOM_FACTOR: u64 = 4;
+
 /// Estimated bytes of a response for a cost point, above those without a price.
 pub const RESPONSE_BYTES_PER_POINT: u64 = 4 << 10;
 

@@ -360,8 +360,11 @@ fn large_query() -> String {
 
 #[tokio::test]
 async fn a_large_response_without_room_is_neither_computed_nor_charged() {
-    let flags =
-        ["--max-unsent-bytes-per-connection=500000", "--rate-limit=1000", "--rate-limit-cost=1000"];
+    let flags = [
+        "--max-unsent-bytes-per-connection=1400000",
+        "--rate-limit=1000",
+        "--rate-limit-cost=1000",
+    ];
     let app = start(&flags).await;
     let validated = |query: String| {
         let request = app.request(reqwest::Method::POST, "/graphql");

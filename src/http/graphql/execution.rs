@@ -15,7 +15,7 @@ use super::operation_request::{OperationRequest, hints_for, reader_of};
 use super::response::{CacheMetadata, GraphqlResponse};
 use crate::cache::ReadSource;
 use crate::cache::cache_tag::{key_prefixes, surrogate_keys};
-use crate::config::limits::{FREE_RESPONSE_BYTES, VALIDATION_COST};
+use crate::config::limits::{FREE_RESPONSE_BYTES, RESPONSE_ROOM_FACTOR, VALIDATION_COST};
 use crate::domain::lock::lock;
 use crate::domain::viewer::ReaderId;
 use crate::graphql::cache_hints::{Hints, Revalidation};
@@ -157,6 +157,7 @@ impl Execution<'_> {
             return Ok(());
         };
         let maximum = self.app.services.settings.limits.response_bytes;
+        let bytes = bytes.saturating_mul(RESPONSE_ROOM_FACTOR);
         let bytes = usize::try_from(bytes).unwrap_or(maximum).min(maximum);
         let address = self.context.caller.address;
         if self.app.response_budget.has_room(connection, address, bytes) {
