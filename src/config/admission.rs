@@ -16,13 +16,13 @@ pub const SQL_BUDGET_BURST_SECONDS: f64 = 2.0;
 /// Requests at once of a client without SQL budget.
 pub const REQUESTS_WITHOUT_BUDGET: u32 = 1;
 
-/// Time after which it is decided anew whether the server is overloaded.
+/// Interval at which overload is evaluated.
 pub const OVERLOAD_PERIOD: Duration = Duration::from_secs(1);
 
 /// Share of refused requests in a period that makes the next one a period of overload.
 pub const OVERLOAD_REFUSED_SHARE: f64 = 0.1;
 
-/// Time in which a request that is queued under overload gets its turn.
+/// Target of the wait under overload, which bounds the queue.
 pub const OVERLOAD_QUEUE_TIME: Duration = Duration::from_millis(2);
 
 /// Minimum interval between two warnings of overload.

@@ -10,7 +10,7 @@ pub const FAILURES_PERIOD: Duration = Duration::from_hours(1);
 /// Period of the pace of refusals.
 pub const REFUSAL_PERIOD: Duration = Duration::from_secs(1);
 
-/// Longest wait of a refusal.
+/// Maximum delay of a refusal.
 pub const REFUSAL_DELAY_MAXIMUM: Duration = Duration::from_secs(10);
 
 /// Rate limits; 0 turns a limit off.
@@ -40,7 +40,7 @@ pub struct RateLimitSettings {
     #[arg(long, env = "ADMIN_RATE", value_parser = amount, default_value = "30", global = true, hide_env_values = true)]
     pub admin_rate: u32,
 
-    /// Refusals with 429 per second and address, above which they wait for their turn, for 10 s at most; 0 turns it off
+    /// Responses with 429 per second to one address; later ones are delayed, by at most 10 s; 0 turns the delay off
     #[arg(long, env = "REFUSAL_RATE", value_parser = amount, default_value = "50", global = true, hide_env_values = true)]
     pub refusal_rate: u32,
 

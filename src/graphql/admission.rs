@@ -14,11 +14,11 @@ pub struct AdmissionStats {
     at_work: usize,
     /// Number of requests that wait to be executed.
     queued: usize,
-    /// Number of requests that were admitted to their execution since the start.
+    /// Number of requests that were admitted for execution since the start.
     admitted: u64,
     /// Number of requests that were refused since the start, with `SERVICE_UNAVAILABLE`.
     refused: u64,
-    /// `true` if the queue was full lately. Then it is kept short.
+    /// `true` under overload: from a full queue or a wait that was too long, until less than a tenth of the requests of a second is refused. The queue is short meanwhile.
     is_overloaded: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Delay of refusals to a client that goes on sending above its rate limit. A connection of HTTP/1 waits with its
-//! response, so the number of connections of an address bounds what a flood can cost.
+//! Delay of responses with 429 to an address that goes on sending above its rate limit. Requests in flight bound what a flood can
+//! cost: the connections of an address, and over HTTP/2 their streams.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,8 @@
-//! Admission: which requests are executed, which wait, and which are refused. A concurrency limit bounds the requests at
+//! Admission: for which requests the server works, which wait, and which are refused. A concurrency limit bounds the requests at
 //! work. Others wait in a fair queue, in which a client that holds much waits behind those that hold little.
 //!
-//! A request is admitted before its execution and after everything that needs no work: responses from the cache are not
-//! counted.
+//! A request is admitted before a new document of it is parsed, and again before its execution. Responses from the cache are
+//! not counted.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,20 +34,20 @@ pub struct AdmissionStats {
     pub at_work: usize,
     /// Requests that wait.
     pub queued: usize,
-    /// Requests that were admitted to their execution.
+    /// Requests that were admitted for execution.
     pub admitted: u64,
     /// Requests that were refused at once, displaced by others, or waited too long.
     pub refused: u64,
-    /// `true` if requests were refused lately because the queue is full.
+    /// `true` under overload: from a full queue or a wait that was too long, until less than a tenth of the requests is refused.
     pub is_overloaded: bool,
 }
 
-/// What a request is admitted to.
+/// Kind of work that a permit covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// Parsing of its document, which the server does not know.
+    /// Parsing of a document that is not in the cache.
     Parsing,
-    /// Execution of its operation.
+    /// Execution of an operation.
     Execution,
 }
 
@@ -103,7 +103,7 @@ impl Admission {
         Arc::new(Self { settings: settings.clone(), state: Mutex::new(state) })
     }
 
-    /// Waits until that work may be done for a request of that client.
+    /// Waits for a permit to do that work for a request of that client.
     ///
     /// # Errors
     ///
@@ -247,7 +247,7 @@ impl State {
 
     /// The next request to execute, of clients with SQL time left first.
     fn next(&mut self, now: Instant) -> Option<QueuedRequest> {
-        let order = if self.overload.is_on() { Order::NewestFirst } else { Order::OldestFirst };
+        let order = if self.overload.is_active() { Order::NewestFirst } else { Order::OldestFirst };
         let Self { queue, shares, .. } = self;
         [Eligibility::WithinBudget, Eligibility::All].into_iter().find_map(|eligibility| {
             queue.pop_where(order, |request| shares.may_serve(&request.client, eligibility, now))
@@ -256,7 +256,7 @@ impl State {
 
     /// Length of the queue. Under overload it is short, so that what is served is served soon.
     fn places(&self, maximum: usize) -> usize {
-        if !self.overload.is_on() {
+        if !self.overload.is_active() {
             return maximum;
         }
         let short = self.limit.completed_in(OVERLOAD_QUEUE_TIME).max(self.limit.get() / 2);
@@ -265,7 +265,7 @@ impl State {
 
     /// `true` under overload if requests are executed and queued up to the limits.
     fn is_full(&self, maximum: usize) -> bool {
-        self.overload.is_on() && !self.has_room() && self.queue.len() >= self.places(maximum)
+        self.overload.is_active() && !self.has_room() && self.queue.len() >= self.places(maximum)
     }
 
     fn begin_overload(&mut self, now: Instant) {
@@ -304,7 +304,7 @@ impl Drop for Permit {
             let concurrency = state.at_work;
             state.limit.record(held, concurrency);
         }
-        // Of a cancelled request it is not known how long its statements took, and other work takes time as well.
+        // Charge the whole duration where the SQL time is unknown (a cancelled request) or none (parsing).
         state.end(&self.client, self.sql_time.unwrap_or(held), now);
         admission.dispatch(&mut state, now);
     }

@@ -1,11 +1,11 @@
-//! Overload: more requests arrive than are served. It begins when the queue is full, and lasts while a considerable share of
-//! the requests is refused. The queue is short meanwhile, so that some would be refused by chance under any load.
+//! Overload state. Overload begins when the queue is full, or when a request waits too long while all permits are in use. It
+//! lasts while a considerable share of the requests is refused: the short queue under overload refuses some under any load.
 
 use std::time::Instant;
 
 use crate::config::admission::{OVERLOAD_PERIOD, OVERLOAD_REFUSED_SHARE};
 
-/// Whether the server is overloaded.
+/// Overload state of the server.
 #[derive(Debug, Default)]
 pub(super) struct Overload(Option<Period>);
 
@@ -18,7 +18,7 @@ struct Period {
 }
 
 impl Period {
-    fn beginning(now: Instant) -> Self {
+    fn starting_at(now: Instant) -> Self {
         Self { ends_at: now + OVERLOAD_PERIOD, admitted: 0, refused: 0 }
     }
 
@@ -32,12 +32,12 @@ impl Period {
 }
 
 impl Overload {
-    /// Begins it, if there is none.
+    /// Starts a period, unless one is active.
     pub(super) fn begin(&mut self, now: Instant) {
-        self.0.get_or_insert_with(|| Period::beginning(now));
+        self.0.get_or_insert_with(|| Period::starting_at(now));
     }
 
-    /// Ends a period whose time is over, and begins the next one if overload goes on. Returns whether there is overload.
+    /// Ends an expired period, and starts the next one if enough requests were refused. Returns `true` under overload.
     pub(super) fn update(&mut self, now: Instant) -> bool {
         if let Some(period) = self.0.take_if(|period| period.is_over(now))
             && now < period.ends_at + OVERLOAD_PERIOD
@@ -45,11 +45,11 @@ impl Overload {
         {
             self.begin(now);
         }
-        self.is_on()
+        self.is_active()
     }
 
-    /// Whether there was overload at the last update.
-    pub(super) fn is_on(&self) -> bool {
+    /// `true` if the last update left a period active.
+    pub(super) fn is_active(&self) -> bool {
         self.0.is_some()
     }
 

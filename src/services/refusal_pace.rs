@@ -1,5 +1,5 @@
-//! Pace of refusals. A client above its rate limit that goes on sending would otherwise get as many refusals as the
-//! processor can make, at the cost of everybody else.
+//! Pace of responses with 429. A client that goes on sending above its rate limit would otherwise get as many as the processor
+//! can make, at the cost of everybody else.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use super::rate_limits::{ClientKey, RateLimitKey};
 use crate::config::rate_limits::{REFUSAL_DELAY_MAXIMUM, REFUSAL_PERIOD};
 use crate::domain::lock::lock;
 
-/// Times at which client addresses get their next refusals.
+/// Earliest time of the next refusal of each address.
 #[derive(Debug)]
 pub struct RefusalPace {
     /// Time between two refusals of one address; `None` if there is no pace.

@@ -13,6 +13,8 @@ use crate::support::fixtures::{id, rows, user};
 use crate::support::postgres_cluster::{PostgresCluster, has_cluster};
 use crate::support::program::{Program, insert};
 
+/// As many as the lowest concurrency limit: each of them waits for the deadline.
+const FAILING_CLIENTS: usize = 4;
 const CLIENTS: usize = 40;
 const VIEWER: &str = "{ viewer { username } }";
 const REFUSED: &str = "the database accepts no further connection";
@@ -59,8 +61,8 @@ impl Others {
     }
 }
 
-async fn viewers(server: &Program) -> Vec<Value> {
-    let requests = (0..CLIENTS).map(|_| server.query_as(id("ada"), VIEWER));
+async fn viewers(server: &Program, clients: usize) -> Vec<Value> {
+    let requests = (0..clients).map(|_| server.query_as(id("ada"), VIEWER));
     join_all(requests)
         .await
         .into_iter()
@@ -89,7 +91,7 @@ async fn requests_wait_for_returned_connections_while_the_database_has_no_other(
 
     let mut others = Others::default();
     others.take_all(&cluster).await;
-    assert_eq!(viewers(&server).await, data);
+    assert_eq!(viewers(&server, CLIENTS).await, data);
     assert_eq!((server.logged(REFUSED), server.logged(REASON)), (1, 1), "{}", server.log());
     assert_eq!(server.ready().await, ready());
     // The probe would connect anew now, and gets no connection.
@@ -97,7 +99,7 @@ async fn requests_wait_for_returned_connections_while_the_database_has_no_other(
     for _ in 0..3 {
         assert_eq!(server.ready().await, ready());
     }
-    assert_eq!(viewers(&server).await, data);
+    assert_eq!(viewers(&server, CLIENTS).await, data);
 
     // Without any connection of its own there is nothing to wait for.
     others.end_all_of_the_server(&cluster).await;
@@ -110,7 +112,7 @@ async fn requests_wait_for_returned_connections_while_the_database_has_no_other(
             "extensions": { "code": "SERVICE_UNAVAILABLE", "retryAfterMs": 1_000, "requestId": "ID" },
         }],
     });
-    assert_eq!(viewers(&server).await, vec![failed; CLIENTS]);
+    assert_eq!(viewers(&server, FAILING_CLIENTS).await, vec![failed; FAILING_CLIENTS]);
     let unready = json!({ "status": "unready", "database": "the database cannot be reached" });
     assert_eq!(server.ready().await, (503, unready));
     assert_eq!((server.logged(REFUSED), server.logged(REASON)), (1, 1), "{}", server.log());
@@ -119,11 +121,11 @@ async fn requests_wait_for_returned_connections_while_the_database_has_no_other(
     while server.ready().await != ready() {
         tokio::time::sleep(PAUSE).await;
     }
-    assert_eq!(viewers(&server).await, data);
+    assert_eq!(viewers(&server, CLIENTS).await, data);
     assert!(server.logged("the database accepts connections again") > 0, "{}", server.log());
     // The pool grows again.
     let mut others = Others(vec![cluster.connect("postgres").await]);
     while others.number(&format!("SELECT count(*) {SERVERS}")).await < 6 {
-        assert_eq!(viewers(&server).await, data);
+        assert_eq!(viewers(&server, CLIENTS).await, data);
     }
 }

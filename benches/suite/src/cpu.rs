@@ -38,7 +38,7 @@ impl CpuTimes {
         Ok(Self { at: Instant::now(), used })
     }
 
-    /// CPU time of each second, in seconds.
+    /// Cores in use between two samples.
     pub fn until(&self, later: &Self) -> Cpu {
         let seconds = (later.at - self.at).as_secs_f64();
         let cores = |part: fn(&Cpu) -> f64| (part(&later.used) - part(&self.used)) / 1e6 / seconds;

@@ -1,4 +1,4 @@
-//! Load at a rate of its own: requests are sent at their times, whether or not earlier ones were answered.
+//! Open-loop load: requests are sent at their times, whether or not earlier ones were answered.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -65,7 +65,7 @@ pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<Pac
     Ok(whole)
 }
 
-/// What all clients send.
+/// Requests and schedule of all clients.
 struct Load {
     messages: Vec<String>,
     /// Number of the next request.

@@ -17,10 +17,10 @@ use crate::workload::percentile;
 const CONNECTIONS: u32 = 768;
 /// Connections of the clients that measure the capacity.
 const CLOSED_LOOP_CONNECTIONS: u32 = 16;
-/// Load that is none.
+/// Load factor of the baseline.
 const UNLOADED: f64 = 0.1;
-/// Time in which overload ends.
-const OVERLOAD_PERIODS: Duration = Duration::from_secs(3);
+/// Pause until overload has ended.
+const RECOVERY_PAUSE: Duration = Duration::from_secs(3);
 const GOODPUT: f64 = 0.9;
 const P99_RATIO: f64 = 3.0;
 const REFUSAL_MILLISECONDS: f64 = 10.0;
@@ -44,7 +44,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         let times = CpuTimes::now(bench, &server)?;
         let run = run_paced(&server.address, &requests, Pace { per_second, connections, seconds })?;
         let cores = times.until(&CpuTimes::now(bench, &server)?);
-        pause(OVERLOAD_PERIODS);
+        pause(RECOVERY_PAUSE);
         // The speed of the machine may change: the capacity is measured before and after each run.
         let after = capacity()?;
         let capacity = Capacity::between(&before, &after);
@@ -74,7 +74,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     Ok(section)
 }
 
-/// What the server serves to as many clients as it has connections, which send without a pause.
+/// Throughput of closed-loop clients.
 struct Capacity {
     per_second: f64,
     /// For each core that server and database use.
@@ -126,7 +126,7 @@ impl Overload {
         };
         let goodput = Promise::AtLeast(GOODPUT, "");
         promise("Served, of the capacity,", goodput, served / capacity.per_second);
-        // The clients, which an overload has many of, take their cores from the server here.
+        // Clients share the cores with the server, so goodput is compared for each core as well.
         let per_core = served / (cores.server + cores.postgres);
         let goodput = Promise::AtLeast(GOODPUT, "");
         promise(
