@@ -190,13 +190,20 @@ impl Documents {
         }
     }
 
-    /// The document of a request, if it is in the cache: it needs no work.
+    /// The result of [`Self::find`], if that has nothing to parse: the document is in the cache, or may not be executed.
     #[must_use]
-    pub fn cached(&self, source: &DocumentSource) -> Option<Arc<CheckedDocument>> {
+    pub fn find_parsed(
+        &self,
+        source: &DocumentSource,
+    ) -> Option<Result<Arc<CheckedDocument>, DocumentError>> {
         match source {
-            DocumentSource::Hash(hash) => self.checked.get(&*self.text_of(hash)?),
-            DocumentSource::Text(text) if !self.trusted_only => self.checked.get(text.as_str()),
-            DocumentSource::Text(_) | DocumentSource::TextToRegister(..) => None,
+            DocumentSource::Hash(hash) => match self.text_of(hash) {
+                Some(text) => self.checked.get(&*text).map(Ok),
+                None => Some(Err(DocumentError::NotFound)),
+            },
+            _ if self.trusted_only => Some(Err(DocumentError::NotTrusted)),
+            DocumentSource::Text(text) => self.checked.get(text.as_str()).map(Ok),
+            DocumentSource::TextToRegister(..) => None,
         }
     }
 

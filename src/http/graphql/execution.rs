@@ -152,10 +152,10 @@ impl Execution<'_> {
 
     /// Refuses an operation with a large response that could not be held until the client takes it.
     fn require_room(&self, bytes: u64) -> Result<(), ApiError> {
-        let Some(connection) = self.connection.as_ref().filter(|_| bytes > FREE_RESPONSE_BYTES)
-        else {
+        if bytes <= FREE_RESPONSE_BYTES {
             return Ok(());
-        };
+        }
+        let Some(connection) = &self.connection else { return Ok(()) };
         let maximum = self.app.services.settings.limits.response_bytes;
         let bytes = bytes.saturating_mul(RESPONSE_ROOM_FACTOR);
         let bytes = usize::try_from(bytes).unwrap_or(maximum).min(maximum);

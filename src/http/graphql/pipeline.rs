@@ -163,8 +163,8 @@ async fn find_document(
     source: &DocumentSource,
     client: ClientKey,
 ) -> Result<Result<Arc<CheckedDocument>, DocumentError>, ApiError> {
-    if let Some(document) = app.documents.cached(source) {
-        return Ok(Ok(document));
+    if let Some(result) = app.documents.find_parsed(source) {
+        return Ok(result);
     }
     let admission = app.services.admission.admit(client, Work::Parsing);
     let _permit = admission.await.map_err(|_| ApiError::Busy)?;
