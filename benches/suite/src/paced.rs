@@ -1,6 +1,7 @@
 //! Open-loop load: requests are sent at their times, whether or not earlier ones were answered.
 
 use std::cell::Cell;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -44,10 +45,13 @@ impl PacedRun {
 /// Sends the requests in turn at that pace, from one thread: on the server's own machine, a thread for each connection
 /// would take more CPU time than the server. Each client has a connection, and a share of the requests' times.
 ///
+/// The thread has real-time priority: its own wait for a core is not latency of the server.
+///
 /// # Errors
 ///
-/// A response is neither a success nor a refusal.
+/// A response is neither a success nor a refusal, or this process may not set priorities.
 pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<PacedRun> {
+    let _priority = RealTimePriority::set()?;
     let load = Load {
         messages: requests.iter().map(|request| request.message(address)).collect(),
         next: Cell::new(0),
@@ -63,6 +67,34 @@ pub fn run_paced(address: &str, requests: &[Request], pace: Pace) -> Outcome<Pac
     whole.served.sort_unstable();
     whole.refused.sort_unstable();
     Ok(whole)
+}
+
+/// Real-time priority of this thread. When it is dropped, the thread has the usual one again.
+struct RealTimePriority {
+    thread: String,
+}
+
+impl RealTimePriority {
+    fn set() -> Outcome<Self> {
+        let path = std::fs::read_link("/proc/thread-self")?;
+        let thread = path.file_name().and_then(|name| name.to_str()).ok_or("no thread number")?;
+        let priority = Self { thread: thread.to_owned() };
+        priority.change(&["--fifo", "1"])?;
+        Ok(priority)
+    }
+
+    fn change(&self, [policy, priority]: &[&str; 2]) -> Outcome {
+        let mut command = Command::new("chrt");
+        command.args([policy, "--pid", priority, &self.thread]).stderr(Stdio::inherit());
+        let set = command.status()?.success();
+        set.then_some(()).ok_or_else(|| "real-time priority needs the capability SYS_NICE".into())
+    }
+}
+
+impl Drop for RealTimePriority {
+    fn drop(&mut self) {
+        let _ = self.change(&["--other", "0"]);
+    }
 }
 
 /// Requests and schedule of all clients.

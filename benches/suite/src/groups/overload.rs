@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::list::pages;
+use super::nplusone;
 use crate::Outcome;
 use crate::bench::{Bench, Database};
+use crate::client::Request;
 use crate::compare::{Measured, Side, compare};
 use crate::cpu::{CORES, Cpu, CpuTimes};
 use crate::load::{Run, pause};
@@ -27,9 +29,19 @@ const REFUSAL_MILLISECONDS: f64 = 10.0;
 
 pub fn run(bench: &Bench) -> Outcome<Section> {
     let mut section = Section::new("overload: requests at 2 and 4 times the capacity");
-    let requests = pages(bench, &users_with_a_page(bench, Database::Full)?)?;
+    section.paragraph(
+        "At a rate of its own, by 768 connections (32 below the capacity) on which a request is sent whether or not the server is ready for it.",
+    );
+    let list = pages(bench, &users_with_a_page(bench, Database::Full)?)?;
+    measure(bench, &mut section, "Pages of 20 readings:", &list)?;
+    let nested = nplusone::question(bench, Database::Full)?.requests;
+    measure(bench, &mut section, "20 users, 5 readings of each, their cards:", &nested)?;
+    Ok(section)
+}
+
+fn measure(bench: &Bench, section: &mut Section, title: &str, requests: &[Request]) -> Outcome {
     let server = bench.start_server(Database::Full)?;
-    let side = || Side::http(bench, "capacity", &server, &requests);
+    let side = || Side::http(bench, "capacity", &server, requests);
     let capacity = || -> Outcome<Measured> {
         let mut measured = compare(bench, &[side()?], CLOSED_LOOP_CONNECTIONS)?;
         measured.pop().ok_or_else(|| "no side was measured".into())
@@ -42,7 +54,7 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         let connections = if factor < 1.0 { CONNECTIONS / 24 } else { CONNECTIONS };
         let per_second = factor * before.median(|run| run.per_second);
         let times = CpuTimes::now(bench, &server)?;
-        let run = run_paced(&server.address, &requests, Pace { per_second, connections, seconds })?;
+        let run = run_paced(&server.address, requests, Pace { per_second, connections, seconds })?;
         let cores = times.until(&CpuTimes::now(bench, &server)?);
         pause(RECOVERY_PAUSE);
         // The speed of the machine may change: the capacity is measured before and after each run.
@@ -51,10 +63,8 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
         runs.push(Overload { factor, seconds, run, cores, capacity });
         before = after;
     }
+    section.paragraph(title);
     section.sides(&[before]);
-    section.paragraph(
-        "At a rate of its own, by 768 connections (32 below the capacity) on which a request is sent whether or not the server is ready for it:",
-    );
     let head = [
         "of capacity",
         "capacity/s",
@@ -69,9 +79,9 @@ pub fn run(bench: &Bench) -> Outcome<Section> {
     let rows: Vec<_> = runs.iter().map(Overload::row).collect();
     section.table(&head, &rows);
     for overload in &runs[3..] {
-        overload.judge(&runs[0], &mut section);
+        overload.judge(&runs[0], section);
     }
-    Ok(section)
+    Ok(())
 }
 
 /// Throughput of closed-loop clients.
