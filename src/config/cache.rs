@@ -60,6 +60,10 @@ pub struct CacheSettings {
     #[arg(id = "cache_ttl_jitter", long = "cache-ttl-jitter", env = "CACHE_TTL_JITTER", value_parser = percent, default_value = "10", global = true, hide_env_values = true)]
     pub ttl_jitter: u8,
 
+    /// Send the cache tags of public responses as `surrogate-key`, for a CDN that purges by them
+    #[arg(long, env = "SURROGATE_KEYS", value_parser = yes_or_no, default_value = "false", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
+    pub surrogate_keys: bool,
+
     /// Coherence of several servers on one database.
     #[command(flatten)]
     pub coherence: CoherenceSettings,

@@ -21,6 +21,17 @@ use crate::config::rate_limits::{ProxyHeader, RateLimitSettings};
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// Address of the client, which its limits are counted for. An extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The extension of a request.
+    pub(super) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Self(address)| *address)
+    }
+}
+
 /// Finds the addresses of clients behind trusted proxies.
 pub struct ClientAddresses {
     trusted: Vec<IpNet>,

@@ -1,8 +1,9 @@
 //! The fast path, in front of the router: a request in the request memo is served from the response cache at
-//! once, every other one by the router.
+//! once, every other one by the router. Both know the client's address.
 
 use std::convert::Infallible;
 use std::future::ready;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+use super::client_address::ClientAddress;
 use super::consistency_token::CONSISTENCY_TOKEN;
 use super::graphql::cache_headers::{CacheHeaders, if_none_match, if_none_match_values};
 use super::graphql::cost_report::GRAPHQL_COST;
@@ -25,6 +27,7 @@ use super::graphql::request_memo::{
 use super::host::has_valid_host;
 use super::negotiation::strict_accept_encoding;
 use super::rate_limit::{RATE_LIMIT, rate_limit};
+use super::refusal_delay::delay_refusal;
 use super::request_log::{AccessLogEntry, RequestMetrics, request_id};
 use super::response_budget::ConnectionBudget;
 use super::state::{App, GRAPHQL_PATHS};
@@ -62,20 +65,31 @@ impl FastPath {
                 None => request.headers_mut().remove(header::ACCEPT_ENCODING),
             };
         }
+        let client = self.app.client_addresses.find(request.extensions(), request.headers());
+        request.extensions_mut().insert(ClientAddress(client));
         if !is_memoizable(&self.app, &request) {
-            return self.router.oneshot(request).await;
+            return self.route(request, client).await;
         }
         let Keyed { key, request } = read_key(request);
-        let Some(key) = key else { return self.router.oneshot(request).await };
+        let Some(key) = key else { return self.route(request, client).await };
         let started = Instant::now();
         if let Some(hit) = self.find(&key).await
             && let Some(response) = self.respond_from_cache(hit, &request, started)
         {
             return Ok(response);
         }
-        let app = self.app;
-        let mut response = self.router.oneshot(request).await?;
+        let app = Arc::clone(&self.app);
+        let mut response = self.route(request, client).await?;
         app.request_memo.insert(&key, &mut response);
+        Ok(response)
+    }
+
+    /// The response of the router. One with 429 waits for its turn.
+    async fn route(self, request: Request, client: IpAddr) -> Result<Response, Infallible> {
+        let response = self.router.oneshot(request).await?;
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            Box::pin(delay_refusal(&self.app, client)).await;
+        }
         Ok(response)
     }
 
@@ -96,7 +110,7 @@ impl FastPath {
     ) -> Option<Response> {
         let Hit { entry, cached } = hit;
         let services = &self.app.services;
-        let address = self.app.client_addresses.find(request.extensions(), request.headers());
+        let address = ClientAddress::of(request.extensions());
         let connection = request.extensions().get::<ConnectionBudget>();
         let reservation = match connection {
             Some(connection) => {

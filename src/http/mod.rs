@@ -39,6 +39,7 @@ use tower::ServiceBuilder;
 
 use crate::graphql::errors::without_user_errors;
 use crate::services::rate_limits::ClientKey;
+use client_address::ClientAddress;
 use compression::{compression, exclude_unnamed_zstd};
 use cors::cors;
 pub use fast_path::FastPath;
@@ -48,7 +49,6 @@ use graphql::response::GraphqlResponse;
 use health::HEALTH_PATHS;
 use host::require_host;
 use load_shedding::shed_load;
-use refusal_delay::delay_refusals;
 use request_log::RequestId;
 use response_budget::bound_unsent_bytes;
 pub use state::App;
@@ -65,7 +65,6 @@ pub fn service(app: &Arc<App>) -> FastPath {
 fn router(app: &Arc<App>) -> Router {
     // One stack: a layer of the router would be boxed, and cloned with all layers within it for each request.
     let layers = ServiceBuilder::new()
-        .layer(middleware::from_fn_with_state(Arc::clone(app), delay_refusals))
         .layer(middleware::from_fn(request_log::log_request))
         .layer(middleware::from_fn(security_headers))
         .layer(middleware::from_fn(require_decoded))
@@ -139,7 +138,7 @@ async fn limit_by_address(
     request: Request,
     next: Next,
 ) -> Response {
-    let address = app.client_addresses.find(request.extensions(), request.headers());
+    let address = ClientAddress::of(request.extensions());
     let is_own_probe =
         address.to_canonical().is_loopback() && HEALTH_PATHS.contains(&request.uri().path());
     let counted = || app.services.rate_limits.check_request(&ClientKey::anonymous(address));
@@ -155,12 +154,18 @@ async fn security_headers(request: Request, next: Next) -> Response {
     let mut set = |name: HeaderName, value: &'static str| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     };
-    set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    set(header::CONTENT_SECURITY_POLICY, "default-src 'none'");
     set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // In place of `frame-ancestors`, which `default-src` does not include.
     set(header::X_FRAME_OPTIONS, "DENY");
     set(header::REFERRER_POLICY, "no-referrer");
     // A response may depend on the viewer, so no cache may store it unless a handler permits that.
     set(header::CACHE_CONTROL, "private, no-store");
+    // They tell a script what it may read, if its page may read anything.
+    if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
+        headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+    }
     join_lines(headers, &header::VARY);
     response
 }

@@ -19,6 +19,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::address_quota::{AddressQuota, AddressShare};
+use super::client_address::ClientAddress;
 use super::graphql::error::HttpError;
 use super::graphql::response::GraphqlResponse;
 use super::request_log::RequestId;
@@ -158,7 +159,7 @@ pub(super) async fn bound_unsent_bytes(
     let Some(connection) = request.extensions().get::<ConnectionBudget>().cloned() else {
         return next.run(request).await;
     };
-    let address = app.client_addresses.find(request.extensions(), request.headers());
+    let address = ClientAddress::of(request.extensions());
     let response = next.run(request).await;
     let Some(bytes) = response.body().size_hint().exact() else { return response };
     match app.response_budget.reserve(&connection, address, bytes) {

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::client_address::ClientAddress;
 use super::graphql::error::HttpError;
 use super::graphql::response::GraphqlResponse;
 use super::negotiation::MediaType;
@@ -55,7 +56,7 @@ pub async fn page(
     };
     let Ok(Path(token)) = token else { return not_found() };
     let (parts, _) = request.into_parts();
-    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
+    let address = ClientAddress::of(&parts.extensions);
     match find(&app, ClientKey::anonymous(address), &token).await {
         Ok(Some(page)) => page.into_response(),
         Ok(None) => not_found(),

@@ -1065,6 +1065,7 @@ async fn no_page_of_another_origin_may_call_the_server_by_default() {
         query_from(&app, "https://app.example").await,
     ] {
         assert_eq!(response.headers.get("access-control-allow-origin"), None);
+        assert_eq!(response.headers.get("access-control-expose-headers"), None);
     }
 }
 
@@ -1110,7 +1111,7 @@ async fn options_without_an_origin_gets_a_response() {
 
 // Headers of every response
 
-const API_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+const API_POLICY: &str = "default-src 'none'";
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::client_address::ClientAddress;
 use super::graphql::error::{ErrorChain, HttpError};
 use super::graphql::response::GraphqlResponse;
 use super::request_log::{RequestId, RequestMetrics};
@@ -94,7 +95,7 @@ async fn begin(app: &App, parts: &Parts) -> Result<Export, HttpError> {
     }
     let services = &app.services;
     let access = access_token(&parts.headers, services);
-    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
+    let address = ClientAddress::of(&parts.extensions);
     let client = match &access {
         Ok(Some(access)) => ClientKey::account(access.user, address),
         Ok(None) | Err(_) => ClientKey::anonymous(address),

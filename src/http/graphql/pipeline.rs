@@ -25,6 +25,7 @@ use crate::graphql::context::Caller;
 use crate::graphql::documents::{DocumentError, DocumentSource};
 use crate::graphql::errors::{ApiError, without_user_errors};
 use crate::graphql::guard::{CheckedDocument, CheckedOperation};
+use crate::http::client_address::ClientAddress;
 use crate::http::compression::preferred_encoding;
 use crate::http::consistency_token::parse_token;
 use crate::http::negotiation::{MediaType, is_json_content_type};
@@ -93,7 +94,7 @@ pub(super) async fn respond(
 
 /// Reads address, cookie and access token, which are in the headers alone.
 fn identify(app: &App, parts: &Parts) -> Sender {
-    let address = app.client_addresses.find(&parts.extensions, &parts.headers);
+    let address = ClientAddress::of(&parts.extensions);
     let caller = caller(parts, address, &app.services.settings);
     let access = access_token(&parts.headers, &app.services);
     let client = match &access {

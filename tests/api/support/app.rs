@@ -252,6 +252,7 @@ pub fn settings_of(url: &str, flags: &[&str]) -> Settings {
         "--listen=127.0.0.1:0".to_owned(),
         "--graphiql=true".to_owned(),
         "--introspection=true".to_owned(),
+        "--surrogate-keys=true".to_owned(),
         // Tests repeat requests to see what is executed; those of the response cache turn it on.
         "--response-cache-bytes=0".to_owned(),
         // All clients of a test have one address.
