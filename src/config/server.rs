@@ -57,9 +57,9 @@ pub struct ServerSettings {
     #[arg(long, env = "INTROSPECTION", value_parser = yes_or_no, global = true, hide_env_values = true)]
     pub introspection: Option<bool>,
 
-    /// Serialize pages of readings directly to JSON (fast path); if off, fields are resolved one by one, with the same responses
-    #[arg(long, env = "FAST_JSON_PAGES", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
-    pub fast_json_pages: bool,
+    /// Write objects that are in memory directly as JSON; if off, fields are resolved one by one, with the same responses
+    #[arg(long, env = "FAST_JSON", value_parser = yes_or_no, default_value = "true", action = clap::ArgAction::Set, global = true, hide_env_values = true)]
+    pub fast_json: bool,
 
     /// Path of a JSON file of trusted documents, keyed by SHA-256
     #[arg(long, env = "TRUSTED_DOCUMENTS", value_parser = file, global = true, hide_env_values = true)]

@@ -10,22 +10,20 @@ use sea_orm::sea_query::{
     CommonTableExpression, Condition, Expr, ExprTrait, Func, Query, SelectStatement, SimpleExpr,
     UnionType, WindowStatement, WithClause,
 };
-use sea_orm::{ColumnTrait, Order, TryGetable};
+use sea_orm::{ColumnTrait, DbErr, Order};
 use uuid::Uuid;
 
 use super::entities::reading_sessions::{Column, Entity};
-use super::query::columns::decode_rows;
+use super::query::columns::{Cells, decode_rows};
 use super::query::membership::is_one_of;
 use super::query::{Dialect, constant, count_if};
 use super::user_card_stats::draws_of;
 use super::{DbError, Session};
-use crate::domain::reading::{Karma, ReadingStatus};
-use crate::domain::spread::SpreadType;
+use crate::domain::reading::ReadingStatus;
 use crate::domain::statistics::{
     AdjacentPeriods, PeriodStats, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak,
     Tally, TimeWindow, UtcOffset, Weekday, most_used, readings_per_week,
 };
-use crate::domain::voice::VoiceKey;
 
 /// The complete readings of these users within a window.
 fn readings(of_users: SimpleExpr, window: TimeWindow) -> SelectStatement {
@@ -96,24 +94,23 @@ pub async fn reading_groups<const N: usize>(
     parts: [TimeWindow; N],
 ) -> Result<Vec<ReadingGroup<N>>, DbError> {
     const STATEMENT: &str = "reading_groups";
-    let keys =
-        [Column::UserId, Column::SpreadTemplateId, Column::CharacterVoice, Column::KarmaContext];
     let mut query = readings(is_one_of(session.dialect(), Column::UserId, users), window);
     query
-        .columns(keys)
+        .column(Column::UserId)
+        .columns(ATTRIBUTES)
         .expr(Expr::col(Column::Id).count())
         .expr(Expr::col(Column::CreatedAt).max())
         .expr(rating_sum())
         .expr(Expr::col(Column::UserSatisfaction).count())
-        .add_group_by(keys.map(Expr::col));
-    for part in parts {
-        query.expr(count_if(within(part)));
-    }
+        .exprs(parts.map(|part| count_if(within(part))))
+        .group_by_col(Column::UserId)
+        .add_group_by(ATTRIBUTES.map(Expr::col));
     let rows = session.rows(STATEMENT, &query).await?;
     decode_rows(STATEMENT, &rows, |cells| {
         let mut group = ReadingGroup {
             user: cells.next()?,
             spread: cells.next()?,
+            spread_type: cells.next()?,
             voice: cells.next()?,
             karma: cells.next()?,
             readings: cells.next()?,
@@ -180,71 +177,126 @@ pub async fn streaks_and_draws(
     })
 }
 
-/// Number of readings of a user on each date of a window; dates without readings are missing.
-pub async fn readings_by_date(
+/// Counts of a user's readings, of which charts are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ReadingCount {
+    /// Owner of the readings.
+    pub user: Uuid,
+    /// Creation times of the counted readings.
+    pub window: TimeWindow,
+    /// How they are grouped.
+    pub group: CountGroup,
+}
+
+/// Grouping of counted readings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CountGroup {
+    /// By spread, voice and karma context.
+    Attributes,
+    /// By date in that time zone.
+    Date(UtcOffset),
+}
+
+/// Result of a [`ReadingCount`]: rows of its grouping.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CountedReadings {
+    /// By spread, voice and karma context, with the counts of the narrower windows.
+    pub groups: Vec<ReadingGroup<2>>,
+    /// By date; dates without readings are missing.
+    pub dates: Vec<(NaiveDate, i64)>,
+}
+
+/// Executes several counts as one statement. Groups are also counted within each of two narrower windows.
+///
+/// SQL: `analytics_counts.snap`, `analytics_summary.snap`, `analytics_frequency.snap`.
+pub async fn count_readings(
     session: &Session,
-    user: Uuid,
-    window: TimeWindow,
-    offset: UtcOffset,
-) -> Result<Vec<(NaiveDate, i64)>, DbError> {
-    const STATEMENT: &str = "readings_by_date";
-    let local = LocalTime { dialect: session.dialect(), offset };
-    let mut days = readings(Column::UserId.eq(user), window);
-    days.expr_as(local.day(), "day");
-    let query = Query::select()
+    counts: &[ReadingCount],
+    parts: [TimeWindow; 2],
+) -> Result<Vec<CountedReadings>, DbError> {
+    const STATEMENT: &str = "count_readings";
+    let dialect = session.dialect();
+    let queries =
+        (0..).zip(counts).map(|(number, count)| count_query(dialect, number, *count, parts));
+    let union = |mut all: SelectStatement, query| all.union(UnionType::All, query).to_owned();
+    let mut results = vec![CountedReadings::default(); counts.len()];
+    let Some(query) = queries.reduce(union) else { return Ok(results) };
+    let rows = session.rows(STATEMENT, &query).await?;
+    decode_rows(STATEMENT, &rows, |cells| {
+        let number = usize::try_from(cells.next::<i32>()?).unwrap_or(usize::MAX);
+        if let (Some(count), Some(result)) = (counts.get(number), results.get_mut(number)) {
+            result.add(*count, cells)?;
+        }
+        Ok(())
+    })?;
+    Ok(results)
+}
+
+impl CountedReadings {
+    /// Decodes a row of [`count_query`] after its number.
+    fn add(&mut self, count: ReadingCount, cells: &mut Cells<'_>) -> Result<(), DbErr> {
+        let (day, readings) = (cells.next::<Option<i32>>()?, cells.next()?);
+        if let Some(day) = day {
+            self.dates.push((date(day), readings));
+            return Ok(());
+        }
+        self.groups.push(ReadingGroup {
+            user: count.user,
+            spread: cells.next()?,
+            spread_type: cells.next()?,
+            voice: cells.next()?,
+            karma: cells.next()?,
+            readings,
+            last_made_at: cells.next()?,
+            ratings: Ratings { sum: cells.next()?, count: cells.next()? },
+            within: [cells.next()?, cells.next()?],
+        });
+        Ok(())
+    }
+}
+
+/// Rows of a count, each with that number.
+fn count_query(
+    dialect: Dialect,
+    number: i32,
+    count: ReadingCount,
+    parts: [TimeWindow; 2],
+) -> SelectStatement {
+    let ReadingCount { user, window, group } = count;
+    let mut readings = readings(Column::UserId.eq(user), window);
+    let CountGroup::Date(offset) = group else {
+        readings
+            .expr(constant(number))
+            .expr(null("integer"))
+            .expr(Expr::col(Column::Id).count())
+            .columns(ATTRIBUTES)
+            .expr(Expr::col(Column::CreatedAt).max())
+            .expr(rating_sum())
+            .expr(Expr::col(Column::UserSatisfaction).count())
+            .exprs(parts.map(|part| count_if(within(part))))
+            .add_group_by(ATTRIBUTES.map(Expr::col));
+        return readings;
+    };
+    readings.expr_as(LocalTime { dialect, offset }.day(), "day");
+    let types =
+        ["uuid", "text", "text", "text", "timestamptz", "bigint", "bigint", "bigint", "bigint"];
+    Query::select()
+        .expr(constant(number))
         .column("day")
         .expr(Expr::col("day").count())
-        .from_subquery(days, "days")
+        .exprs(types.map(null))
+        .from_subquery(readings, "days")
         .group_by_col("day")
-        .to_owned();
-    let rows = session.rows(STATEMENT, &query).await?;
-    decode_rows(STATEMENT, &rows, |cells| Ok((date(cells.next()?), cells.next()?)))
+        .to_owned()
 }
 
-async fn tallies<K: TryGetable>(
-    session: &Session,
-    statement: &'static str,
-    user: Uuid,
-    window: TimeWindow,
-    column: Column,
-) -> Result<Vec<Tally<K>>, DbError> {
-    let mut query = readings(Column::UserId.eq(user), window);
-    query
-        .column(column)
-        .expr(Expr::col(Column::Id).count())
-        .expr(Expr::col(Column::CreatedAt).max())
-        .group_by_col(column);
-    let rows = session.rows(statement, &query).await?;
-    decode_rows(statement, &rows, |cells| {
-        Ok(Tally { key: cells.next()?, count: cells.next()?, last_used_at: cells.next()? })
-    })
-}
+/// Columns by which [`CountGroup::Attributes`] groups.
+const ATTRIBUTES: [Column; 4] =
+    [Column::SpreadTemplateId, Column::SpreadType, Column::CharacterVoice, Column::KarmaContext];
 
-/// Number of readings of a user within a window, by spread type.
-pub async fn readings_by_spread_type(
-    session: &Session,
-    user: Uuid,
-    window: TimeWindow,
-) -> Result<Vec<Tally<SpreadType>>, DbError> {
-    tallies(session, "readings_by_spread_type", user, window, Column::SpreadType).await
-}
-
-/// Number of readings of a user within a window, by voice.
-pub async fn readings_by_voice(
-    session: &Session,
-    user: Uuid,
-    window: TimeWindow,
-) -> Result<Vec<Tally<VoiceKey>>, DbError> {
-    tallies(session, "readings_by_voice", user, window, Column::CharacterVoice).await
-}
-
-/// Number of readings of a user within a window, by karma context.
-pub async fn readings_by_karma(
-    session: &Session,
-    user: Uuid,
-    window: TimeWindow,
-) -> Result<Vec<Tally<Karma>>, DbError> {
-    tallies(session, "readings_by_karma", user, window, Column::KarmaContext).await
+/// Null of a type: the columns of all parts of a UNION have the same types.
+fn null(type_name: &'static str) -> SimpleExpr {
+    Expr::cust(format!("CAST(NULL AS {type_name})"))
 }
 
 /// Number of readings of a user within a window, by rating and half of the window's rated readings.

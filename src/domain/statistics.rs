@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::enums::text_enum;
 use super::reading::Karma;
+use super::spread::SpreadType;
 use super::voice::VoiceKey;
 
 /// Minimum number of ratings of a trend.
@@ -153,7 +154,7 @@ mod numbers {
 }
 
 /// Time window `[from, to)`; `None` is unbounded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct TimeWindow {
     /// Start, included.
     pub from: Option<DateTime<Utc>>,
@@ -318,6 +319,8 @@ pub struct ReadingGroup<const N: usize> {
     pub user: Uuid,
     /// Spread id.
     pub spread: Uuid,
+    /// Kind of the spread.
+    pub spread_type: SpreadType,
     /// Voice.
     pub voice: VoiceKey,
     /// Karma context.
@@ -418,7 +421,9 @@ impl<const N: usize> Summary<N> {
     }
 }
 
-fn tallies<K: Copy + Ord, const N: usize>(
+/// Uses of each key in the groups, in the order of the keys.
+#[must_use]
+pub fn tallies<K: Copy + Ord, const N: usize>(
     groups: &[ReadingGroup<N>],
     key: impl Fn(&ReadingGroup<N>) -> K,
 ) -> Vec<Tally<K>> {

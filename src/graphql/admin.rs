@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
+use object_macro::object;
 use uuid::Uuid;
 
 use super::admission::AdmissionStats;
@@ -228,36 +229,36 @@ impl Paginated for AdminUser {
 }
 
 /// A user with the fields for admins.
-#[Object]
+#[object]
 impl AdminUser {
     /// Id for client caches, not that of the user. `node` does not accept it.
-    async fn id(&self) -> ID {
+    fn id(&self) -> ID {
         opaque_id("AdminUser", &self.0.user.id.simple().to_string())
     }
 
     /// The user.
-    async fn user(&self) -> User {
+    fn user(&self) -> User {
         User(Arc::new(self.0.user.clone()))
     }
 
     /// True if the user may log in.
-    async fn is_active(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.0.user.is_active
     }
 
     /// End of the latest lock, which may be over; null if the account was never locked, or was
     /// unlocked since.
-    async fn locked_until(&self) -> Option<DateTime> {
+    fn locked_until(&self) -> Option<DateTime> {
         self.0.locked_until.map(DateTime)
     }
 
     /// Number of wrong passwords since the last login.
-    async fn failed_logins(&self) -> i32 {
+    fn failed_logins(&self) -> i32 {
         self.0.failed_logins
     }
 
     /// Time of the last login; null if there was none.
-    async fn last_login_at(&self) -> Option<DateTime> {
+    fn last_login_at(&self) -> Option<DateTime> {
         self.0.last_login_at.map(DateTime)
     }
 }

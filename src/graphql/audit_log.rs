@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object};
+use async_graphql::{Context, Enum, ID, InputObject};
+use object_macro::object;
 use uuid::Uuid;
 
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::errors::ApiError;
+use super::fast_json::json_enums;
 use super::id::{GlobalId, opaque_id};
 use super::inputs::DateTimeRange;
 use super::pagination::{Connection, CursorKey, PageArguments, Paginated, read_time};
 use super::scalars::DateTime;
 use super::user::User;
 use crate::db::audit_log::{AuditFilter, AuditKey, AuditRow, audit_log_page};
+use crate::db::users::UserRow;
 use crate::domain::audit;
 use crate::domain::audit::AuditTargetKind;
+use crate::loaders::LoadedValue;
 
 /// Name of the log, which cursors are bound to.
 const AUDIT_LOG: &str = "Admin.auditLog:CREATED_AT:DESC";
@@ -136,60 +140,66 @@ impl Paginated for AuditEntry {
     const CONNECTION: &'static str = "AuditEntryConnection";
 }
 
+impl AuditEntry {
+    fn actor_key(&self, _: &RequestContext) -> Option<Uuid> {
+        self.0.actor_id
+    }
+}
+
+json_enums!(AuditAction);
+
 /// An entry of the audit log. It outlives its actor and its target.
-#[Object]
+#[object]
 impl AuditEntry {
     /// Id for client caches. `node` does not accept it.
-    async fn id(&self) -> ID {
+    fn id(&self) -> ID {
         opaque_id("AuditEntry", &self.0.id.simple().to_string())
     }
 
     /// Time of the action.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
     /// Action of the entry.
-    async fn action(&self) -> AuditAction {
+    fn action(&self) -> AuditAction {
         self.0.action.into()
     }
 
     /// Id of the user who did it; null for the command line and for a client that is no known user.
-    async fn actor_id(&self) -> Option<ID> {
-        self.0.actor_id.map(|id| GlobalId::User(id).encode())
+    fn actor_id(&self) -> Option<GlobalId> {
+        self.0.actor_id.map(GlobalId::User)
     }
 
     /// User who did it; null like `actorId`, and if the account was deleted.
-    async fn actor(&self, context: &Context<'_>) -> Option<Result<User, ApiError>> {
-        let id = self.0.actor_id?;
-        let loaded = request(context).loaders.user_by_id.load_one_for("AuditEntry.actor", id).await;
+    #[load(user_by_id, Self::actor_key)]
+    fn actor(&self, loaded: LoadedValue<Arc<UserRow>>) -> Option<Result<User, ApiError>> {
         Some(loaded.map_err(ApiError::from).transpose()?.map(User))
     }
 
     /// Id of the user, reading, card or spread to which it was done; null if it has none.
-    async fn target_id(&self) -> Option<ID> {
+    fn target_id(&self) -> Option<GlobalId> {
         let id = self.0.target_id?;
-        let target = match self.0.target_kind? {
+        Some(match self.0.target_kind? {
             AuditTargetKind::User => GlobalId::User(id),
             AuditTargetKind::Reading => GlobalId::Reading(id),
             AuditTargetKind::Card => GlobalId::Card(id),
             AuditTargetKind::Spread => GlobalId::Spread(id),
-        };
-        Some(target.encode())
+        })
     }
 
     /// Reason of a moderation, 1 to 500 characters; null for other actions.
-    async fn reason(&self) -> Option<&str> {
+    fn reason(&self) -> Option<&str> {
         self.0.reason.as_deref()
     }
 
     /// Parameter of the action, see `AuditAction`; null if it has none.
-    async fn detail(&self) -> Option<&str> {
+    fn detail(&self) -> Option<&str> {
         self.0.detail.as_deref()
     }
 
     /// Address of the client; null for the command line.
-    async fn client_address(&self) -> Option<&str> {
+    fn client_address(&self) -> Option<&str> {
         self.0.client_address.as_deref()
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
+use object_macro::object;
 
 use super::card_lists::{CardFilter, CardOrder};
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::enums::{CardType, Locale, Suit, VoiceKey};
 use super::errors::ApiError;
+use super::fast_json::Direct;
 use super::id::GlobalId;
 use super::list::List;
 use super::pagination::{Connection, PageArguments, Paginated};
@@ -27,10 +29,10 @@ impl CardQuery {
         context: &Context<'_>,
         #[graphql(desc = "Id of a card. The id of another type is a `BAD_USER_INPUT` error.")]
         id: ID,
-    ) -> Option<Result<Card, ApiError>> {
+    ) -> Option<Result<Direct<Card>, ApiError>> {
         match GlobalId::parse("id", &id) {
             Ok(GlobalId::Card(id)) => {
-                request(context).catalogue.card(id).map(|card| Ok(Card::of(card)))
+                request(context).catalogue.card(id).map(|card| Ok(Direct(Card::of(card))))
             }
             Ok(other) => Some(Err(other.refuse("id", "Card"))),
             Err(error) => Some(Err(error)),
@@ -43,8 +45,8 @@ impl CardQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Suit and two-digit number, such as `bottle_caps_11`.")] code: String,
-    ) -> Option<Card> {
-        request(context).catalogue.card_by_code(&code).map(Card::of)
+    ) -> Option<Direct<Card>> {
+        request(context).catalogue.card_by_code(&code).map(Card::of).map(Direct)
     }
 
     /// The deck of 78 cards, filtered and searched.
@@ -67,15 +69,15 @@ impl CardQuery {
             desc = "Substring of the code, the standard name, or a name or keyword in any language; case-insensitive, 1 to 100 characters. `%` and `_` are not wildcards."
         )]
         search: Option<String>,
-    ) -> Result<Connection<Card>, ApiError> {
+    ) -> Result<Direct<Connection<Card>>, ApiError> {
         let arguments = PageArguments { first, after, last, before };
         let filter = filter.unwrap_or_default().into_domain(search)?;
-        order_by.unwrap_or_default().page(context, &arguments, &filter).await
+        order_by.unwrap_or_default().page(context, &arguments, &filter).await.map(Direct)
     }
 
     /// The five suits, in deck order.
-    async fn suits(&self) -> List<SuitInfo> {
-        card::Suit::ALL.iter().copied().map(SuitInfo).collect()
+    async fn suits(&self) -> Direct<List<SuitInfo>> {
+        Direct(card::Suit::ALL.iter().copied().map(SuitInfo).collect())
     }
 }
 
@@ -101,20 +103,20 @@ impl Card {
 }
 
 /// One of the 78 cards.
-#[Object]
+#[object]
 impl Card {
     /// Id of the card, for `node` and `card`.
-    pub async fn id(&self) -> ID {
-        GlobalId::Card(self.0.id).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::Card(self.0.id)
     }
 
     /// Stable name of the card, suit and number, such as `major_arcana_00`.
-    async fn code(&self) -> &str {
+    fn code(&self) -> &str {
         &self.0.code
     }
 
     /// Name of the card in the app.
-    async fn name(
+    fn name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -122,23 +124,23 @@ impl Card {
     }
 
     /// Major or minor arcana.
-    async fn card_type(&self) -> CardType {
+    fn card_type(&self) -> CardType {
         self.0.suit.card_type().into()
     }
 
     /// Suit of the card.
-    async fn suit(&self) -> Suit {
+    fn suit(&self) -> Suit {
         self.0.suit.into()
     }
 
     /// Position in the suit: 0 to 21 in the major arcana, 1 to 14 in the minor suits.
-    async fn number(&self) -> i16 {
+    fn number(&self) -> i16 {
         self.0.number
     }
 
     /// Rank: a roman numeral in the major arcana, `Ace` to `Ten` or a court rank in the minor
     /// suits.
-    async fn rank(
+    fn rank(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -146,22 +148,22 @@ impl Card {
     }
 
     /// True for court cards: numbers 11 to 14 of a minor suit.
-    async fn is_court(&self) -> bool {
+    fn is_court(&self) -> bool {
         self.0.is_court()
     }
 
     /// Name of the card in a standard tarot deck, such as `The Fool`.
-    async fn standard_name(&self) -> &str {
+    fn standard_name(&self) -> &str {
         &self.0.standard_name
     }
 
     /// Name of its suit in a standard tarot deck, such as `Cups`.
-    async fn standard_suit(&self) -> &str {
+    fn standard_suit(&self) -> &str {
         &self.0.standard_suit
     }
 
     /// Meaning of the upright card.
-    async fn upright_meaning(
+    fn upright_meaning(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -169,7 +171,7 @@ impl Card {
     }
 
     /// Meaning of the reversed card.
-    async fn reversed_meaning(
+    fn reversed_meaning(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -177,7 +179,7 @@ impl Card {
     }
 
     /// Keywords of the card, the most important first. At most 20.
-    async fn keywords(
+    fn keywords(
         &self,
         #[graphql(desc = "Language of the keywords.", default_with = "Locale::En")] locale: Locale,
     ) -> &[String] {
@@ -185,22 +187,22 @@ impl Card {
     }
 
     /// Radiation level, 0 to 1. Flavour: it does not influence draws.
-    async fn radiation_level(&self) -> f64 {
+    fn radiation_level(&self) -> f64 {
         self.0.radiation_level
     }
 
     /// Threat level, 1 to 10. Flavour: it does not influence draws.
-    async fn threat_level(&self) -> i16 {
+    fn threat_level(&self) -> i16 {
         self.0.threat_level
     }
 
     /// Number of the vault of the card, 1 to 122; null for most cards.
-    async fn vault_number(&self) -> Option<i16> {
+    fn vault_number(&self) -> Option<i16> {
         self.0.vault_number
     }
 
     /// Address of a picture of the card; null until an admin sets it.
-    async fn image_url(&self) -> Option<Url> {
+    fn image_url(&self) -> Option<Url> {
         self.0.image_url.clone().map(Url)
     }
 
@@ -211,15 +213,14 @@ impl Card {
     }
 
     /// Interpretation of the upright card by a voice.
-    async fn interpretation(
-        &self,
-        context: &Context<'_>,
+    fn interpretation<'a>(
+        &'a self,
+        request: &'a RequestContext,
         #[graphql(desc = "Voice of the interpretation.")] voice: VoiceKey,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
-    ) -> Result<String, ApiError> {
-        let catalogue = &request(context).catalogue;
-        let text = catalogue.interpretation(self.0.id, voice.into(), locale.into());
-        text.map(str::to_owned).ok_or_else(|| {
+    ) -> Result<&'a str, ApiError> {
+        let text = request.catalogue.interpretation(self.0.id, voice.into(), locale.into());
+        text.ok_or_else(|| {
             let what = format!("what {voice:?} says of {}", self.0.code);
             DbError::MissingReferenceData { what }.into()
         })
@@ -230,20 +231,20 @@ impl Card {
 pub struct SuitInfo(card::Suit);
 
 /// A suit of the deck.
-#[Object]
+#[object]
 impl SuitInfo {
     /// Id of the suit. `node` does not accept it.
-    async fn id(&self) -> ID {
-        GlobalId::SuitInfo(self.0).encode()
+    fn id(&self) -> GlobalId {
+        GlobalId::SuitInfo(self.0)
     }
 
     /// The suit as an enum value.
-    async fn suit(&self) -> Suit {
+    fn suit(&self) -> Suit {
         self.0.into()
     }
 
     /// Name of the suit in the app.
-    async fn name(
+    fn name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -251,17 +252,17 @@ impl SuitInfo {
     }
 
     /// Classical element: water, air, earth or fire; null for the major arcana.
-    async fn element(&self) -> Option<&str> {
+    fn element(&self) -> Option<&str> {
         self.0.element()
     }
 
     /// Name of the suit in a standard tarot deck.
-    async fn standard_suit(&self) -> &str {
+    fn standard_suit(&self) -> &str {
         self.0.standard_name()
     }
 
     /// Number of cards of the suit.
-    async fn card_count(&self, context: &Context<'_>) -> usize {
-        request(context).catalogue.card_count(self.0)
+    fn card_count(&self, request: &RequestContext) -> usize {
+        request.catalogue.card_count(self.0)
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::Context;
+use object_macro::object;
 
 use super::context::request;
 use super::errors::ApiError;
@@ -14,30 +15,30 @@ use crate::db::categories::CategoryRow;
 pub struct Category(pub Arc<CategoryRow>);
 
 /// A folder for readings, visible to its owner alone.
-#[Object]
+#[object]
 impl Category {
     /// Id of the category, for `node`.
-    pub async fn id(&self) -> ID {
-        GlobalId::Category(self.0.id).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::Category(self.0.id)
     }
 
     /// Name, 1 to 100 characters, unique among the categories of a user.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Colour as `#rrggbb`.
-    async fn color(&self) -> &str {
+    fn color(&self) -> &str {
         &self.0.color
     }
 
     /// Name of an icon, at most 50 characters; null if none was chosen.
-    async fn icon(&self) -> Option<&str> {
+    fn icon(&self) -> Option<&str> {
         self.0.icon.as_deref()
     }
 
     /// Description, at most 500 characters; null if none was given.
-    async fn description(&self) -> Option<&str> {
+    fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Object};
+use object_macro::object;
 
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::enums::{FactionKey, Locale};
+use super::fast_json::Direct;
 use super::id::GlobalId;
 use super::voice::Voice;
 use crate::domain::faction;
@@ -17,8 +19,8 @@ pub struct FactionQuery;
 #[Object]
 impl FactionQuery {
     /// The nine factions, always the same.
-    async fn factions(&self, context: &Context<'_>) -> Vec<Faction> {
-        request(context).catalogue.factions().iter().map(Faction::of).collect()
+    async fn factions(&self, context: &Context<'_>) -> Direct<Vec<Faction>> {
+        Direct(request(context).catalogue.factions().iter().map(Faction::of).collect())
     }
 }
 
@@ -35,20 +37,20 @@ impl Faction {
 }
 
 /// A faction: the allegiance of a user, with the voices that suit it.
-#[Object]
+#[object]
 impl Faction {
     /// Id of the faction, for `node`.
-    pub async fn id(&self) -> ID {
-        GlobalId::Faction(self.0.key).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::Faction(self.0.key)
     }
 
     /// The faction as an enum value.
-    async fn key(&self) -> FactionKey {
+    fn key(&self) -> FactionKey {
         self.0.key.into()
     }
 
     /// Name of the faction.
-    async fn name(
+    fn name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -56,13 +58,13 @@ impl Faction {
     }
 
     /// Alignment, in English, such as `lawful neutral`.
-    async fn alignment(&self) -> &str {
+    fn alignment(&self) -> &str {
         &self.0.alignment
     }
 
     /// Voices that suit the faction, the best match first. At most 14.
-    async fn voices(&self, context: &Context<'_>) -> Vec<Voice> {
-        let catalogue = &request(context).catalogue;
+    fn voices(&self, request: &RequestContext) -> Vec<Voice> {
+        let catalogue = &request.catalogue;
         self.0.voices.iter().filter_map(|key| catalogue.voice(*key)).map(Voice::of).collect()
     }
 }

@@ -141,11 +141,12 @@ pub const STATEMENTS: [StatementCount<'static>; 50] = [
     of_viewer("User", "analytics"),
     // Groups of readings, and days with their draws.
     statements_of("User", "stats", "user_stats_by_user_id", 2),
-    chart("summary"),
-    chart("frequency"),
-    chart("spreads"),
-    chart("voices"),
-    chart("karma"),
+    // One statement for all of them, whatever their windows.
+    counted("summary"),
+    counted("frequency"),
+    counted("spreads"),
+    counted("voices"),
+    counted("karma"),
     chart("satisfaction"),
     chart("patterns"),
     chart("topCards"),
@@ -163,6 +164,11 @@ const fn statement(
 /// The row of the viewer.
 const fn of_viewer(type_name: &'static str, field: &'static str) -> StatementCount<'static> {
     StatementCount { parents: Parents::Viewer, ..own_statement(type_name, field) }
+}
+
+/// Counts of readings, which a loader collects from all charts.
+const fn counted(field: &'static str) -> StatementCount<'static> {
+    StatementCount { parents: Parents::Batch, ..statement("Analytics", field, "reading_counts") }
 }
 
 const fn chart(field: &'static str) -> StatementCount<'static> {

@@ -1,9 +1,12 @@
 //! Global ids: opaque to clients, with the type of the object inside, so that an error can name the type
 //! of a wrong id.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
-use async_graphql::ID;
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, ID, OutputType, Positioned, ServerResult, Value};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -45,6 +48,31 @@ pub enum GlobalId {
     User(Uuid),
     /// A voice.
     Voice(VoiceKey),
+}
+
+/// `ID` in the schema.
+impl OutputType for GlobalId {
+    fn type_name() -> Cow<'static, str> {
+        <ID as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <ID as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        _: &ContextSelectionSet<'_>,
+        _: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        Ok(Value::String(self.encode().0))
+    }
+}
+
+impl From<GlobalId> for ID {
+    fn from(id: GlobalId) -> Self {
+        id.encode()
+    }
 }
 
 impl GlobalId {

@@ -8,6 +8,9 @@ use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 use futures_util::future::join_all;
 
+/// Fields of connections that take a count of the whole list.
+pub const COUNT_FIELDS: [&str; 2] = ["totalCount", "totalCountIsExact"];
+
 /// A list whose items are objects with fields that may fail.
 #[derive(Debug, Clone)]
 pub struct List<T>(pub Vec<T>);

@@ -1,16 +1,19 @@
 //! Connections: the arguments of a page, its limits, and cursors. The one gate for page sizes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use async_graphql::resolver_utils::{EnumType, enum_value};
-use async_graphql::{Context, OutputType, SimpleObject, TypeName};
+use async_graphql::{Context, OutputType, TypeName};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::Datelike;
+use object_macro::object;
 
 use super::errors::ApiError;
+use super::fast_json::object::JsonValue;
 use super::inputs::OrderDirection;
-use super::list::List;
+use super::list::{COUNT_FIELDS, List};
 use crate::config::content::YEARS;
 use crate::config::limits::DocumentLimits;
 use crate::domain::page::{Direction, Page, PageRequest};
@@ -27,24 +30,43 @@ pub struct PageArguments {
     pub before: Option<String>,
 }
 
-/// Fields of connections that take a count of the whole list.
-pub const COUNT_FIELDS: [&str; 2] = ["totalCount", "totalCountIsExact"];
+/// Cursor of the item at an index of a page. Computed where it is selected.
+type CursorOf = Arc<dyn Fn(usize) -> String + Send + Sync>;
 
 /// Position of a page in its list.
-#[derive(SimpleObject, Debug, Clone)]
 pub struct PageInfo {
-    /// True if the list has items after this page.
-    has_next_page: bool,
-    /// True if the list has items before this page.
-    has_previous_page: bool,
-    /// Cursor of the first item of this page; null on an empty page.
+    has_next: bool,
+    has_previous: bool,
     start_cursor: Option<String>,
-    /// Cursor of the last item of this page; null on an empty page.
     end_cursor: Option<String>,
 }
 
+/// Position of a page in its list.
+#[object]
+impl PageInfo {
+    /// True if the list has items after this page.
+    fn has_next_page(&self) -> bool {
+        self.has_next
+    }
+
+    /// True if the list has items before this page.
+    fn has_previous_page(&self) -> bool {
+        self.has_previous
+    }
+
+    /// Cursor of the first item of this page; null on an empty page.
+    fn start_cursor(&self) -> Option<&str> {
+        self.start_cursor.as_deref()
+    }
+
+    /// Cursor of the last item of this page; null on an empty page.
+    fn end_cursor(&self) -> Option<&str> {
+        self.end_cursor.as_deref()
+    }
+}
+
 /// A type with connections, and the names of these in the schema.
-pub trait Paginated: OutputType {
+pub trait Paginated: OutputType + JsonValue + Clone + 'static {
     /// Name of the edge type.
     const EDGE: &'static str;
     /// Name of the connection type.
@@ -64,27 +86,73 @@ impl<T: Paginated> TypeName for Connection<T> {
 }
 
 /// An item of a list with its cursor.
-#[derive(SimpleObject, Clone)]
-#[graphql(name_type)]
-pub struct Edge<T: Paginated> {
+#[derive(Clone)]
+pub struct Edge<T> {
+    index: usize,
+    cursor_of: CursorOf,
+    node: T,
+}
+
+impl<T> Edge<T> {
+    /// An item outside of a page.
+    pub(super) fn new(cursor: String, node: T) -> Self {
+        Self { index: 0, cursor_of: Arc::new(move |_| cursor.clone()), node }
+    }
+}
+
+/// An item of a list with its cursor.
+#[object(name_type)]
+impl<T: Paginated> Edge<T> {
     /// Cursor of the item, for `after` and `before`. Valid for this list in this order only.
-    pub(super) cursor: String,
+    fn cursor(&self) -> String {
+        (self.cursor_of)(self.index)
+    }
+
     /// The item.
-    pub(super) node: T,
+    fn node(&self) -> &T {
+        &self.node
+    }
 }
 
 /// A page of a list.
-#[derive(SimpleObject)]
-#[graphql(name_type)]
-pub struct Connection<T: Paginated> {
-    /// Items of the page with their cursors.
-    edges: List<Edge<T>>,
-    /// Items of the page.
+pub struct Connection<T> {
     nodes: List<T>,
-    /// Position of the page in the list.
-    page_info: PageInfo,
-    /// Length of the whole list. It costs a count of its own, so select it only where it is shown.
+    cursor_of: CursorOf,
+    has_next: bool,
+    has_previous: bool,
     total_count: Option<u64>,
+}
+
+/// A page of a list.
+#[object(name_type)]
+impl<T: Paginated> Connection<T> {
+    /// Items of the page with their cursors.
+    fn edges(&self) -> List<Edge<T>> {
+        let nodes = self.nodes.0.iter().cloned().enumerate();
+        let cursor_of = || Arc::clone(&self.cursor_of);
+        nodes.map(|(index, node)| Edge { index, cursor_of: cursor_of(), node }).collect()
+    }
+
+    /// Items of the page.
+    fn nodes(&self) -> &List<T> {
+        &self.nodes
+    }
+
+    /// Position of the page in the list.
+    fn page_info(&self) -> PageInfo {
+        let last = self.nodes.0.len().checked_sub(1);
+        PageInfo {
+            has_next: self.has_next,
+            has_previous: self.has_previous,
+            start_cursor: last.map(|_| (self.cursor_of)(0)),
+            end_cursor: last.map(|last| (self.cursor_of)(last)),
+        }
+    }
+
+    /// Length of the whole list. It costs a count of its own, so select it only where it is shown.
+    fn total_count(&self) -> Option<u64> {
+        self.total_count
+    }
 }
 
 /// Sort key of a list's items, as encoded in a cursor.
@@ -161,31 +229,26 @@ fn page_size(argument: &'static str, count: i32, maximum: u64) -> Result<usize, 
     Ok(size)
 }
 
-impl<T: Paginated + Clone> Connection<T> {
+impl<T> Connection<T> {
     /// The connection of a page of that list.
-    pub fn new<R, K: CursorKey>(
+    pub fn new<R, K: CursorKey + Send + Sync + 'static>(
         list: &str,
         page: Page<R>,
         key_of: impl Fn(&R) -> K,
         node_of: impl Fn(R) -> T,
     ) -> Self {
-        let (has_next_page, has_previous_page, total_count) =
-            (page.has_next, page.has_previous, page.total.map(|total| total.count));
-        let edges: Vec<Edge<T>> = page
-            .rows
-            .into_iter()
-            .map(|row| Edge { cursor: write_cursor(list, &key_of(&row)), node: node_of(row) })
-            .collect();
+        let Page { rows, has_next, has_previous, total } = page;
+        let keys: Vec<K> = rows.iter().map(key_of).collect();
+        let list = list.to_owned();
+        let cursor_of = move |index: usize| {
+            keys.get(index).map(|key| write_cursor(&list, key)).unwrap_or_default()
+        };
         Self {
-            nodes: edges.iter().map(|edge| edge.node.clone()).collect(),
-            page_info: PageInfo {
-                has_next_page,
-                has_previous_page,
-                start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-                end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-            },
-            total_count,
-            edges: edges.into(),
+            nodes: rows.into_iter().map(node_of).collect(),
+            cursor_of: Arc::new(cursor_of),
+            has_next,
+            has_previous,
+            total_count: total.map(|total| total.count),
         }
     }
 }

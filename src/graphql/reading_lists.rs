@@ -1,24 +1,19 @@
 //! Lists of readings: filter, order and pages.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_graphql::parser::types::Field;
-use async_graphql::registry::Registry;
-use async_graphql::{
-    Context, ContextSelectionSet, Enum, ID, InputObject, OutputType, Positioned, ServerResult,
-    SimpleObject, Value,
-};
+use async_graphql::{Context, Enum, ID, InputObject};
+use object_macro::object;
 use uuid::Uuid;
 
 use super::context::request;
 use super::enums::{Karma, PrivacyLevel, SpreadType, VoiceKey};
 use super::errors::ApiError;
+use super::fast_json::json_enums;
 use super::id::GlobalId;
 use super::inputs::{DateTimeRange, OrderDirection, fold_search};
 use super::pagination::{Connection, CursorKey, PageArguments, of_order, read_time, write_cursor};
 use super::reading::Reading;
-use super::reading_json::page_of_readings;
 use crate::config::content;
 use crate::db::readings::{ReadingKey, ReadingRow, ReadingSort};
 use crate::domain::counted::counted;
@@ -319,89 +314,52 @@ pub enum SearchNotice {
     TermTooShort,
 }
 
-impl SearchNotice {
-    /// Name of the value in the schema.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TermTooShort => "TERM_TOO_SHORT",
-        }
-    }
-}
-
 /// A page of a list of readings.
-#[derive(SimpleObject)]
 pub struct ReadingConnection {
-    #[graphql(flatten)]
     page: Connection<Reading>,
-    /// False if the list has more readings than `totalCount`, which is counted up to 10,000 in
-    /// `publicReadings`.
     total_count_is_exact: bool,
-    /// Reason why the search was not executed and the page is empty; null if it was executed, or
-    /// if there is no search.
     search_notice: Option<SearchNotice>,
 }
 
-/// A page of readings, written by `reading_json` where its selection allows.
-pub struct ReadingPage {
-    /// List that cursors are bound to.
-    pub list: ListName,
-    /// Rows and page flags.
-    pub page: Page<Arc<ReadingRow>>,
-    /// Reason why the search was not executed.
-    pub search_notice: Option<SearchNotice>,
-}
+impl ReadingConnection {
+    /// The page of that list, which cursors are bound to.
+    #[must_use]
+    pub fn new(list: ListName, page: Page<Arc<ReadingRow>>) -> Self {
+        let total_count_is_exact = page.total.is_none_or(|total| total.is_exact);
+        let key_of = |row: &Arc<ReadingRow>| list.key_of(row);
+        let page = Connection::new(list.as_str(), page, key_of, Reading);
+        Self { page, total_count_is_exact, search_notice: None }
+    }
 
-impl ReadingPage {
     /// The empty page of a search for a term that is too short.
     #[must_use]
     pub fn of_short_term(list: ListName, request: &PageRequest<ReadingKey>) -> Self {
         let nothing =
             FetchedRows { rows: Vec::new(), has_other_side: false, total: Some(Total::exact(0)) };
-        let page = request.page(nothing);
-        Self { list, page, search_notice: Some(SearchNotice::TermTooShort) }
-    }
-
-    /// Cursor of one of its readings.
-    #[must_use]
-    pub fn cursor_of(&self, reading: &ReadingRow) -> String {
-        self.list.cursor_of(reading)
-    }
-
-    /// False if the list has more readings than were counted.
-    #[must_use]
-    pub fn total_is_exact(&self) -> bool {
-        self.page.total.is_none_or(|total| total.is_exact)
-    }
-
-    fn connection(&self) -> ReadingConnection {
-        let key_of = |row: &Arc<ReadingRow>| self.list.key_of(row);
-        ReadingConnection {
-            page: Connection::new(self.list.as_str(), self.page.clone(), key_of, Reading),
-            total_count_is_exact: self.total_is_exact(),
-            search_notice: self.search_notice,
-        }
+        let page = Self::new(list, request.page(nothing));
+        Self { search_notice: Some(SearchNotice::TermTooShort), ..page }
     }
 }
 
-/// `ReadingConnection` in the schema.
-impl OutputType for ReadingPage {
-    fn type_name() -> Cow<'static, str> {
-        <ReadingConnection as OutputType>::type_name()
+/// A page of a list of readings.
+#[object]
+impl ReadingConnection {
+    #[graphql(flatten)]
+    fn page(&self) -> &Connection<Reading> {
+        &self.page
     }
 
-    fn create_type_info(registry: &mut Registry) -> String {
-        <ReadingConnection as OutputType>::create_type_info(registry)
+    /// False if the list has more readings than `totalCount`, which is counted up to 10,000 in
+    /// `publicReadings`.
+    fn total_count_is_exact(&self) -> bool {
+        self.total_count_is_exact
     }
 
-    async fn resolve(
-        &self,
-        context: &ContextSelectionSet<'_>,
-        field: &Positioned<Field>,
-    ) -> ServerResult<Value> {
-        match page_of_readings(context, self).await {
-            Some(json) => Ok(Value::Binary(json)),
-            None => self.connection().resolve(context, field).await,
-        }
+    /// Reason why the search was not executed and the page is empty; null if it was executed, or
+    /// if there is no search.
+    fn search_notice(&self) -> Option<SearchNotice> {
+        self.search_notice
     }
 }
+
+json_enums!(SearchNotice);

@@ -2,9 +2,10 @@
 //! mixes it with the owner's reading.
 
 use async_graphql::{Context, Enum, ID, Object};
+use object_macro::object;
 
 use super::card::Card;
-use super::context::request;
+use super::context::{RequestContext, request};
 use super::enums::{Karma, Locale, Orientation, VoiceKey};
 use super::errors::{ApiError, without_user_errors};
 use super::id::GlobalId;
@@ -174,15 +175,15 @@ impl SharedReadingContent<'_> {
 struct SharedCard(DrawnCard);
 
 /// A card drawn for a position of a shared reading.
-#[Object]
+#[object]
 impl SharedCard {
     /// Number of the position, from 1.
-    async fn position(&self) -> i16 {
+    fn position(&self) -> i16 {
         self.0.row().position_number
     }
 
     /// Name of the position at the time of the draw.
-    async fn position_name(
+    fn position_name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
@@ -190,7 +191,7 @@ impl SharedCard {
     }
 
     /// Meaning of the position at the time of the draw.
-    async fn position_meaning(
+    fn position_meaning(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
@@ -198,26 +199,26 @@ impl SharedCard {
     }
 
     /// Orientation of the card.
-    async fn orientation(&self) -> Orientation {
+    fn orientation(&self) -> Orientation {
         self.0.row().orientation.into()
     }
 
     /// The card.
-    async fn card(&self, context: &Context<'_>) -> Result<Card, ApiError> {
-        self.0.card(context).map(Card::of)
+    fn card(&self, request: &RequestContext) -> Result<Card, ApiError> {
+        self.0.card_of(request).map(Card::of)
     }
 
     /// Meaning of the card in its orientation.
-    async fn meaning(
-        &self,
-        context: &Context<'_>,
+    fn meaning<'a>(
+        &'a self,
+        request: &'a RequestContext,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
-    ) -> Result<String, ApiError> {
-        self.0.meaning_in(context, locale).map(str::to_owned)
+    ) -> Result<&'a str, ApiError> {
+        self.0.meaning_in(request, locale)
     }
 
     /// Interpretation of the card in this position, in the reading's language.
-    async fn interpretation(&self) -> Result<&str, ApiError> {
+    fn interpretation(&self) -> Result<&str, ApiError> {
         Ok(&self.0.texts()?.interpretation)
     }
 }

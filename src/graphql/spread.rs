@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
+use object_macro::object;
 use uuid::Uuid;
 
 use super::context::{RequestContext, request};
 use super::enums::{Difficulty, FactionKey, Locale, SpreadType};
 use super::errors::ApiError;
+use super::fast_json::Direct;
 use super::id::GlobalId;
 use super::pagination::{Connection, PageArguments, Paginated};
 use super::spread_lists::{SpreadFilter, SpreadOrder};
@@ -26,10 +28,10 @@ impl SpreadQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Id of a spread. The id of another type is a `BAD_USER_INPUT` error.")] id: ID,
-    ) -> Option<Result<Spread, ApiError>> {
+    ) -> Option<Result<Direct<Spread>, ApiError>> {
         match GlobalId::parse("id", &id) {
             Ok(GlobalId::Spread(id)) => {
-                request(context).catalogue.spread(id).map(|spread| Ok(Spread::of(spread)))
+                request(context).catalogue.spread(id).map(|spread| Ok(Direct(Spread::of(spread))))
             }
             Ok(other) => Some(Err(other.refuse("id", "Spread"))),
             Err(error) => Some(Err(error)),
@@ -41,9 +43,12 @@ impl SpreadQuery {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Stable name (`Spread.name`), not the display name.")] name: String,
-    ) -> Option<Spread> {
+    ) -> Option<Direct<Spread>> {
         let spreads = request(context).catalogue.spreads();
-        spreads.iter().find(|spread| spread.is_active && spread.name == name).map(Spread::of)
+        spreads
+            .iter()
+            .find(|spread| spread.is_active && spread.name == name)
+            .map(|spread| Direct(Spread::of(spread)))
     }
 
     /// The active spreads, filtered and searched.
@@ -67,13 +72,13 @@ impl SpreadQuery {
             desc = "Substring of the name, or of a display name or description in any language; case-insensitive, 1 to 100 characters. `%` and `_` are not wildcards."
         )]
         search: Option<String>,
-    ) -> Result<Connection<Spread>, ApiError> {
+    ) -> Result<Direct<Connection<Spread>>, ApiError> {
         let arguments = PageArguments { first, after, last, before };
         let filter = filter.unwrap_or_default().into_domain(search)?;
         if filter.includes_inactive {
             request(context).require_admin().await?;
         }
-        order_by.unwrap_or_default().page(context, &arguments, &filter).await
+        order_by.unwrap_or_default().page(context, &arguments, &filter).await.map(Direct)
     }
 }
 
@@ -122,20 +127,20 @@ impl Spread {
 }
 
 /// A layout of positions for cards, one card each.
-#[Object]
+#[object]
 impl Spread {
     /// Id of the spread, for `node` and `spread`.
-    pub async fn id(&self) -> ID {
-        GlobalId::Spread(self.0.id).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::Spread(self.0.id)
     }
 
     /// Stable name, such as `celtic_cross`.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.0.name
     }
 
     /// Display name.
-    async fn display_name(
+    fn display_name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -143,7 +148,7 @@ impl Spread {
     }
 
     /// Purpose of the spread and layout of its cards.
-    async fn description(
+    fn description(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -151,44 +156,44 @@ impl Spread {
     }
 
     /// Kind of the spread.
-    async fn spread_type(&self) -> SpreadType {
+    fn spread_type(&self) -> SpreadType {
         self.0.spread_type.into()
     }
 
     /// Number of cards, 1 to 15.
-    async fn card_count(&self) -> usize {
+    fn card_count(&self) -> usize {
         self.0.card_count()
     }
 
     /// Difficulty.
-    async fn difficulty(&self) -> Difficulty {
+    fn difficulty(&self) -> Difficulty {
         self.0.difficulty.into()
     }
 
     /// Faction that favours the spread; null if none does.
-    async fn faction(&self) -> Option<FactionKey> {
+    fn faction(&self) -> Option<FactionKey> {
         self.0.faction.map(Into::into)
     }
 
     /// Estimated minutes of a reading: two for each card, and five.
-    async fn estimated_minutes(&self) -> usize {
+    fn estimated_minutes(&self) -> usize {
         self.0.estimated_minutes()
     }
 
     /// Positions in the order in which cards are laid. At most 15.
-    async fn positions(&self) -> Vec<SpreadPosition> {
+    fn positions(&self) -> Vec<SpreadPosition> {
         (0..self.0.positions.len())
             .map(|index| SpreadPosition(Arc::clone(&self.0), index))
             .collect()
     }
 
     /// True if new readings may use it.
-    async fn is_active(&self) -> bool {
+    fn is_active(&self) -> bool {
         self.0.is_active
     }
 
     /// True if it is for premium users only.
-    async fn is_premium(&self) -> bool {
+    fn is_premium(&self) -> bool {
         self.0.is_premium
     }
 
@@ -215,20 +220,20 @@ impl SpreadPosition {
 }
 
 /// A position of a spread.
-#[Object]
+#[object]
 impl SpreadPosition {
     /// Id of the position. `node` does not accept it.
-    async fn id(&self) -> ID {
-        GlobalId::SpreadPosition(self.0.id, self.position().number).encode()
+    fn id(&self) -> GlobalId {
+        GlobalId::SpreadPosition(self.0.id, self.position().number)
     }
 
     /// Number of the position, from 1 in the order in which cards are laid.
-    async fn number(&self) -> i16 {
+    fn number(&self) -> i16 {
         self.position().number
     }
 
     /// Name of the position.
-    async fn name(
+    fn name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -236,7 +241,7 @@ impl SpreadPosition {
     }
 
     /// Meaning of the position.
-    async fn meaning(
+    fn meaning(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -244,17 +249,17 @@ impl SpreadPosition {
     }
 
     /// Horizontal place of the card, 0 (left) to 1 (right); null if the layout is up to the client.
-    async fn x(&self) -> Option<f64> {
+    fn x(&self) -> Option<f64> {
         self.position().x
     }
 
     /// Vertical place of the card, 0 (top) to 1 (bottom); null if the layout is up to the client.
-    async fn y(&self) -> Option<f64> {
+    fn y(&self) -> Option<f64> {
         self.position().y
     }
 
     /// Rotation of the card in degrees, clockwise; null if the layout is up to the client.
-    async fn rotation(&self) -> Option<f64> {
+    fn rotation(&self) -> Option<f64> {
         self.position().rotation
     }
 }

@@ -20,21 +20,18 @@ use crate::cache::keys;
 use crate::config::content::{CHART_DAYS, RATING, TOP_CARDS, UTC_OFFSET_MINUTES};
 use crate::db::DbError;
 use crate::db::statistics::{
-    reading_groups, reading_patterns, readings_before_and_since, readings_by_date,
-    readings_by_karma, readings_by_rating, readings_by_spread_type, readings_by_voice,
+    CountGroup, CountedReadings, ReadingCount, reading_patterns, readings_before_and_since,
+    readings_by_rating,
 };
 use crate::db::user_card_stats::user_cards;
 use crate::domain::reading;
 use crate::domain::spread;
 use crate::domain::statistics::{
-    self, AdjacentPeriods, PeriodStats, RatingTally, Ratings, Summary, Tally, TimeWindow,
-    UserReadingStats, UtcOffset, dates_until, percent, sort_by_use,
+    self, AdjacentPeriods, PeriodStats, RatingTally, Ratings, ReadingGroup, Summary, Tally,
+    TimeWindow, UserReadingStats, UtcOffset, dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
 use crate::loaders::UserStatsKey;
-
-/// Days of a rolling week and of a rolling month.
-const ROLLING: [u16; 2] = [7, 30];
 
 /// Day of the week.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,20 +205,40 @@ impl Analytics {
         Ok(Self { user, offset: utc_offset(utc_offset_minutes)? })
     }
 
+    /// Counts of the readings in a window, loaded together with those of other charts.
+    async fn counted(
+        &self,
+        request: &RequestContext,
+        field: &'static str,
+        window: TimeWindow,
+        group: CountGroup,
+    ) -> Result<Arc<CountedReadings>, DbError> {
+        let count = ReadingCount { user: self.user, window, group };
+        let counted = request.loaders.reading_counts.load_one_for(field, count).await?;
+        Ok(counted.unwrap_or_default())
+    }
+
+    /// Tallies of the readings in a window by a key.
+    async fn tallies<K: Copy + Ord>(
+        &self,
+        request: &RequestContext,
+        field: &'static str,
+        window: TimeWindow,
+        key: impl Fn(&ReadingGroup<2>) -> K,
+    ) -> Result<Vec<Tally<K>>, DbError> {
+        let counted = self.counted(request, field, window, CountGroup::Attributes).await?;
+        Ok(statistics::tallies(&counted.groups, key))
+    }
+
     async fn summary_of(
         &self,
         request: &RequestContext,
         window: TimeWindow,
     ) -> Result<AnalyticsSummary, DbError> {
-        let minute = request.minute();
-        let rolling = ROLLING.map(|days| TimeWindow::before(minute.end(), days));
-        let session = request.session.for_field("Analytics.summary");
-        let groups = async || {
-            let groups = reading_groups(&session, &[self.user], window, rolling).await?;
-            Ok(Summary::of(&groups))
-        };
-        let key = keys::analytics_summary(self.user, window, minute);
-        let summary = request.cached(&key, groups()).await?;
+        let counted = self.counted(request, "Analytics.summary", window, CountGroup::Attributes);
+        let key = keys::analytics_summary(self.user, window, request.minute());
+        let summary = async { Ok(Summary::of(&counted.await?.groups)) };
+        let summary = request.cached(&key, summary).await?;
         let [last_7_days, last_30_days] = summary.within;
         Ok(AnalyticsSummary {
             total_readings: summary.readings,
@@ -243,10 +260,10 @@ impl Analytics {
         let dates = dates_until(today, days);
         let first = dates.first().copied().unwrap_or(today);
         let window = self.offset.between(first, today + chrono::Days::new(1));
-        let session = request.session.for_field("Analytics.frequency");
-        let counted = readings_by_date(&session, self.user, window, self.offset);
+        let group = CountGroup::Date(self.offset);
+        let counted = self.counted(request, "Analytics.frequency", window, group);
         let key = keys::analytics_frequency(self.user, self.offset, today, days);
-        let counted = request.cached(&key, counted).await?;
+        let counted = request.cached(&key, async { Ok(counted.await?.dates.clone()) }).await?;
         let counted: HashMap<_, _> = counted.iter().copied().collect();
         let count = |date| counted.get(&date).copied().unwrap_or_default();
         Ok(dates
@@ -363,9 +380,8 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<SpreadCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.for_field("Analytics.spreads");
         let key = keys::analytics_spreads(self.user, window);
-        let tallies = readings_by_spread_type(session, self.user, window);
+        let tallies = self.tallies(request, "Analytics.spreads", window, |group| group.spread_type);
         let tallies = request.cached(&key, tallies).await;
         let counts = |tallies: Arc<Vec<Tally<spread::SpreadType>>>| {
             let mut tallies = Arc::unwrap_or_clone(tallies);
@@ -388,9 +404,8 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<VoiceCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.for_field("Analytics.voices");
         let key = keys::analytics_voices(self.user, window);
-        let tallies = readings_by_voice(session, self.user, window);
+        let tallies = self.tallies(request, "Analytics.voices", window, |group| group.voice);
         let tallies = request.cached(&key, tallies).await;
         let counts = |tallies: Arc<Vec<Tally<voice::VoiceKey>>>| {
             let mut tallies = Arc::unwrap_or_clone(tallies);
@@ -413,9 +428,8 @@ impl Analytics {
         >,
     ) -> Option<Result<Vec<KarmaCount>, ApiError>> {
         let (request, window) = (request(context), window(range));
-        let session = &request.session.for_field("Analytics.karma");
         let key = keys::analytics_karma(self.user, window);
-        let tallies = readings_by_karma(session, self.user, window);
+        let tallies = self.tallies(request, "Analytics.karma", window, |group| group.karma);
         let tallies = request.cached(&key, tallies).await;
         let counts = |tallies: Arc<Vec<Tally<reading::Karma>>>| {
             karma_counts(std::array::from_fn(|index| {

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 
-use async_graphql::{Enum, ID, Object};
+use async_graphql::{Enum, ID};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use object_macro::object;
 use uuid::Uuid;
 
 use super::id::opaque_id;
@@ -51,25 +52,25 @@ impl Paginated for Tag {
 }
 
 /// A label of the viewer's readings, visible to the viewer alone.
-#[Object]
+#[object]
 impl Tag {
     /// Id for client caches, derived from the name. `node` does not accept it.
-    async fn id(&self) -> ID {
+    fn id(&self) -> ID {
         tag_id(self.owner, &self.row.name)
     }
 
     /// Name, 1 to 50 characters.
-    async fn name(&self) -> &str {
+    fn name(&self) -> &str {
         &self.row.name
     }
 
     /// Number of the viewer's readings with this tag, archived ones included.
-    async fn reading_count(&self) -> i64 {
+    fn reading_count(&self) -> i64 {
         self.row.readings
     }
 
     /// Creation time of the newest reading with this tag.
-    async fn last_used_at(&self) -> DateTime {
+    fn last_used_at(&self) -> DateTime {
         DateTime(self.row.last_used_at)
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
+use object_macro::object;
 use uuid::Uuid;
 
 use super::category::Category;
 use super::context::{RequestContext, request};
 use super::enums::{FactionKey, Karma, VoiceKey};
 use super::errors::ApiError;
+use super::fast_json::Direct;
 use super::id::{GlobalId, opaque_id};
 use super::inputs::search_text;
 use super::pagination::{Connection, PageArguments};
 use super::reading::Reading;
-use super::reading_lists::{ListName, ReadingFilter, ReadingOrder, ReadingPage};
+use super::reading_lists::{ListName, ReadingConnection, ReadingFilter, ReadingOrder};
 use super::scalars::DateTime;
 use super::statistics::{Analytics, UserStats, user_stats};
 use super::tag::{Tag, TagKey, TagOrder};
@@ -109,40 +111,40 @@ impl User {
 }
 
 /// A registered user. E-mail, roles, score and voice are null for everyone but the user and admins.
-#[Object]
+#[object]
 impl User {
     /// Id of the user, for `node`.
-    pub async fn id(&self) -> ID {
-        GlobalId::User(self.0.id).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::User(self.0.id)
     }
 
     /// Unique name, in lower case, 1 to 50 characters.
-    async fn username(&self) -> &str {
+    fn username(&self) -> &str {
         &self.0.username
     }
 
     /// Display name, 1 to 100 characters; null if none was chosen.
-    async fn display_name(&self) -> Option<&str> {
+    fn display_name(&self) -> Option<&str> {
         self.0.display_name.as_deref()
     }
 
     /// Self-description, at most 500 characters; null if none was given.
-    async fn bio(&self) -> Option<&str> {
+    fn bio(&self) -> Option<&str> {
         self.0.bio.as_deref()
     }
 
     /// Faction of the user.
-    async fn faction(&self) -> FactionKey {
+    fn faction(&self) -> FactionKey {
         self.0.faction.into()
     }
 
     /// Karma class of the user, derived from the karma score.
-    async fn karma(&self) -> Karma {
+    fn karma(&self) -> Karma {
         reading::Karma::from_score(self.0.karma_score).into()
     }
 
     /// Time of registration.
-    async fn created_at(&self) -> DateTime {
+    fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
@@ -168,7 +170,7 @@ impl User {
             desc = "Substring of the question or, for the owner, of the notes; case-insensitive, at most 100 characters. An empty text matches all."
         )]
         search: Option<String>,
-    ) -> Result<ReadingPage, ApiError> {
+    ) -> Result<Direct<ReadingConnection>, ApiError> {
         let request = request(context);
         let order = order_by.map(Into::into).unwrap_or_default();
         self.check_order(request, order)?;
@@ -191,7 +193,7 @@ impl User {
                 total: Some(Total::exact(0)),
             })
         });
-        Ok(ReadingPage { list: name, page, search_notice: None })
+        Ok(Direct(ReadingConnection::new(name, page)))
     }
 
     /// E-mail address. Null for everyone but the user and admins.
@@ -271,10 +273,10 @@ impl User {
         #[graphql(desc = "Substring of the name, at most 100 characters.")] search: Option<String>,
         #[graphql(desc = "Order of the list.", default_with = "TagOrder::MostUsed")]
         order_by: TagOrder,
-    ) -> Option<Result<Connection<Tag>, ApiError>> {
+    ) -> Option<Result<Direct<Connection<Tag>>, ApiError>> {
         self.own(context)?;
         let arguments = PageArguments { first, after, last: None, before: None };
-        Some(tags_page(context, self.0.id, &arguments, search, order_by).await)
+        Some(tags_page(context, self.0.id, &arguments, search, order_by).await.map(Direct))
     }
 
     /// Categories of the user, by name. At most 100. Null for everyone but the user.

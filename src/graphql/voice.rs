@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Object};
+use object_macro::object;
 
 use super::context::request;
 use super::enums::{FactionKey, Locale, VoiceKey};
+use super::fast_json::Direct;
 use super::id::GlobalId;
 use crate::domain::voice;
 
@@ -16,8 +18,8 @@ pub struct VoiceQuery;
 #[Object]
 impl VoiceQuery {
     /// The fourteen voices, always the same.
-    async fn voices(&self, context: &Context<'_>) -> Vec<Voice> {
-        request(context).catalogue.voices().iter().map(Voice::of).collect()
+    async fn voices(&self, context: &Context<'_>) -> Direct<Vec<Voice>> {
+        Direct(request(context).catalogue.voices().iter().map(Voice::of).collect())
     }
 }
 
@@ -34,20 +36,20 @@ impl Voice {
 }
 
 /// A character who phrases interpretations in a style of their own.
-#[Object]
+#[object]
 impl Voice {
     /// Id of the voice, for `node`.
-    pub async fn id(&self) -> ID {
-        GlobalId::Voice(self.0.key).encode()
+    pub fn id(&self) -> GlobalId {
+        GlobalId::Voice(self.0.key)
     }
 
     /// The voice as an enum value.
-    async fn key(&self) -> VoiceKey {
+    fn key(&self) -> VoiceKey {
         self.0.key.into()
     }
 
     /// Name of the voice.
-    async fn display_name(
+    fn display_name(
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> &str {
@@ -55,17 +57,17 @@ impl Voice {
     }
 
     /// Tone in one word, in English, such as `analytical`.
-    async fn tone(&self) -> &str {
+    fn tone(&self) -> &str {
         &self.0.tone
     }
 
     /// Style of the vocabulary, in English, such as `technical`.
-    async fn vocabulary_style(&self) -> &str {
+    fn vocabulary_style(&self) -> &str {
         &self.0.vocabulary_style
     }
 
     /// Faction of the voice; null if it has none.
-    async fn faction(&self) -> Option<FactionKey> {
+    fn faction(&self) -> Option<FactionKey> {
         self.0.faction.map(Into::into)
     }
 }

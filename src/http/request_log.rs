@@ -19,7 +19,7 @@ use uuid::{Builder, Uuid};
 use crate::cache::statistics::Lookups;
 use crate::config::limits::REQUEST_ID_BYTES_MAXIMUM;
 use crate::config::log::CLIENT_TEXT_CHARACTERS;
-use crate::graphql::fast_json::PageCounts;
+use crate::graphql::fast_json::DirectCounts;
 
 /// Header of the request id, in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -45,8 +45,8 @@ pub struct RequestMetrics {
     pub pool_wait: Duration,
     /// Cache hits and misses.
     pub lookups: Lookups,
-    /// Pages of readings, and how many of them were serialized by the fast path.
-    pub pages: PageCounts,
+    /// Values that may be written directly as JSON, and how many of them were.
+    pub direct: DirectCounts,
     /// True if clients may see no metric but the total time.
     pub redacted: bool,
     /// Code of the first error.
@@ -169,9 +169,9 @@ fn server_timing(total_ms: f64, metrics: &RequestMetrics) -> String {
     if hits + misses > 0 {
         let _ = write!(timing, ", cache;desc=\"{hits} hits, {misses} misses\"");
     }
-    let PageCounts { total, fast } = metrics.pages;
+    let DirectCounts { total, written } = metrics.direct;
     if total > 0 {
-        let _ = write!(timing, ", fast-json;desc=\"{fast} of {total} pages\"");
+        let _ = write!(timing, ", fast-json;desc=\"{written} of {total} values\"");
     }
     timing
 }

@@ -12,6 +12,7 @@ mod hidden_reading_by_id;
 mod open_shares_by_reading_id;
 mod reading_by_id;
 mod reading_count_by_category_id;
+mod reading_counts;
 mod readings_page_by_user_id;
 mod request_loader;
 mod share_by_id;
@@ -38,10 +39,9 @@ pub use hidden_reading_by_id::HiddenReadingById;
 pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::ReadingById;
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
+pub use reading_counts::ReadingCounts;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
-use request_loader::ClearResults;
-
-pub use request_loader::{BatchQueue, Load, RequestLoader};
+pub use request_loader::{BatchQueue, Load, LoadedValue, LoaderState, RequestLoader};
 pub use share_by_id::ShareById;
 pub use spread_stats_by_spread_id::SpreadStatsBySpreadId;
 pub use tags_by_user_id::TagsByUserId;
@@ -54,14 +54,14 @@ struct LoaderBuilder<'a> {
     batch_queue: BatchQueue,
     session: &'a Session,
     cache_tags: &'a CacheTags,
-    clearable: Vec<Arc<dyn ClearResults>>,
+    states: Vec<Arc<dyn LoaderState>>,
 }
 
 impl LoaderBuilder<'_> {
     /// A loader with the field that it mostly loads for.
     fn loader<L: Load>(&mut self, field: &'static str, load: L) -> RequestLoader<L> {
         let loader = RequestLoader::new(self, field, load);
-        self.clearable.push(loader.as_clearable());
+        self.states.push(loader.state());
         loader
     }
 }
@@ -86,6 +86,8 @@ pub struct Loaders {
     pub reading_by_id: RequestLoader<ReadingById>,
     /// Number of readings in the viewer's categories.
     pub reading_count_by_category_id: RequestLoader<ReadingCountByCategoryId>,
+    /// Counts of users' readings, for charts.
+    pub reading_counts: RequestLoader<ReadingCounts>,
     /// Pages of users' readings.
     pub readings_page_by_user_id: RequestLoader<ReadingsPageByUserId>,
     /// The viewer's own share links.
@@ -100,7 +102,7 @@ pub struct Loaders {
     pub user_by_id: RequestLoader<UserById>,
     /// Statistics of users' readings.
     pub user_stats_by_user_id: RequestLoader<UserStatsByUserId>,
-    clearable: Vec<Arc<dyn ClearResults>>,
+    states: Vec<Arc<dyn LoaderState>>,
 }
 
 impl Loaders {
@@ -117,7 +119,7 @@ impl Loaders {
             batch_queue: BatchQueue::default(),
             session,
             cache_tags,
-            clearable: Vec::with_capacity(17),
+            states: Vec::with_capacity(17),
         };
         Self {
             card_stats_by_card_id: builder.loader("Card.drawCount", CardStatsByCardId),
@@ -130,6 +132,7 @@ impl Loaders {
             reading_by_id: builder.loader("Query.reading", ReadingById(viewer())),
             reading_count_by_category_id: builder
                 .loader("Category.readingCount", ReadingCountByCategoryId(viewer())),
+            reading_counts: builder.loader("User.analytics", ReadingCounts(Minute::of(now))),
             readings_page_by_user_id: builder
                 .loader("User.readings", ReadingsPageByUserId(viewer())),
             share_by_id: builder.loader("Query.node", ShareById(viewer())),
@@ -140,12 +143,12 @@ impl Loaders {
             user_by_id: builder.loader("Reading.user", UserById),
             user_stats_by_user_id: builder.loader("User.stats", UserStatsByUserId(Minute::of(now))),
             batch_queue: builder.batch_queue,
-            clearable: builder.clearable,
+            states: builder.states,
         }
     }
 
     /// Drops the results of all loaders, because a mutation is about to change rows.
     pub fn clear_all(&self) {
-        self.clearable.iter().for_each(|loader| loader.clear_results());
+        self.states.iter().for_each(|loader| loader.clear_results());
     }
 }

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
+use std::task::{self, Poll, Waker};
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -96,7 +96,9 @@ struct Inner<L: Load> {
 }
 
 /// Result of one key; `None` inside for a key without a value.
-type KeyResult<L> = Result<Option<<L as Load>::Value>, DbError>;
+pub type LoadedValue<V> = Result<Option<V>, DbError>;
+
+type KeyResult<L> = LoadedValue<<L as Load>::Value>;
 
 struct State<L: Load> {
     /// Keys that no batch has taken yet.
@@ -109,10 +111,13 @@ struct State<L: Load> {
     wakers: Vec<Waker>,
 }
 
-/// The part of a loader that [`super::Loaders::clear_all`] needs, whatever it loads.
-pub(super) trait ClearResults: Send + Sync {
+/// State of a loader, whatever it loads.
+pub trait LoaderState: Send + Sync {
     /// Drops the cached results. Keys in a batch stay, because fields wait for them.
     fn clear_results(&self);
+
+    /// Ready when no key is pending.
+    fn poll_loaded(&self, context: &mut task::Context<'_>) -> Poll<()>;
 }
 
 impl<L: Load> RequestLoader<L> {
@@ -133,8 +138,9 @@ impl<L: Load> RequestLoader<L> {
         Self { batch_queue: builder.batch_queue.clone(), inner }
     }
 
-    /// The loader without its types, for clearing it.
-    pub(super) fn as_clearable(&self) -> Arc<dyn ClearResults> {
+    /// The state of the loader, without its types.
+    #[must_use]
+    pub fn state(&self) -> Arc<dyn LoaderState> {
         Arc::clone(&self.inner) as _
     }
 
@@ -162,6 +168,12 @@ impl<L: Load> RequestLoader<L> {
         .await
     }
 
+    /// Result of a key that was loaded; `None` if it was not yet.
+    #[must_use]
+    pub fn loaded(&self, key: &L::Key) -> Option<LoadedValue<L::Value>> {
+        lock(&self.inner.state).results.get(key)?.clone()
+    }
+
     /// The values of several keys; keys without a value are left out.
     pub async fn load_many(
         &self,
@@ -179,7 +191,7 @@ impl<L: Load> RequestLoader<L> {
     }
 
     /// Adds keys without a result to the pending batch, and queues that batch if it is new.
-    fn enqueue(&self, field: &'static str, keys: &[L::Key]) {
+    pub fn enqueue(&self, field: &'static str, keys: &[L::Key]) {
         let mut state = lock(&self.inner.state);
         let has_batch = !state.pending.is_empty();
         for key in keys {
@@ -195,9 +207,18 @@ impl<L: Load> RequestLoader<L> {
     }
 }
 
-impl<L: Load> ClearResults for Inner<L> {
+impl<L: Load> LoaderState for Inner<L> {
     fn clear_results(&self) {
         lock(&self.state).results.retain(|_, result| result.is_none());
+    }
+
+    fn poll_loaded(&self, context: &mut task::Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.results.values().all(Option::is_some) {
+            return Poll::Ready(());
+        }
+        state.wakers.push(context.waker().clone());
+        Poll::Pending
     }
 }
 

@@ -200,9 +200,11 @@ pub const CASES: &[(&str, &str)] = &[
         "viewer { analytics { summary(range: RANGE) { totalReadings } } }",
     ),
     ("analytics_frequency", "viewer { analytics { frequency { date count } } }"),
-    ("analytics_spreads", "viewer { analytics { spreads { spreadType count } } }"),
-    ("analytics_voices", "viewer { analytics { voices { voice count } } }"),
-    ("analytics_karma", "viewer { analytics { karma { karma count } } }"),
+    (
+        "analytics_counts",
+        "viewer { analytics { summary { totalReadings } spreads { count } voices { count } karma { count } \
+         frequency { count } } }",
+    ),
     ("analytics_satisfaction", "viewer { analytics { satisfaction { mean trend } } }"),
     ("analytics_patterns", "viewer { analytics { patterns { busiestWeekday busiestHour } } }"),
     ("analytics_top_cards", "viewer { analytics { topCards { draws } } }"),

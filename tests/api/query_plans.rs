@@ -125,7 +125,7 @@ const NEEDED: [(&[Engine], &str, &str); 22] = [
     (ONLY_POSTGRES, "idx_reading_sessions_spread_type", "public_readings_of_words"),
     (ONLY_POSTGRES, "idx_reading_sessions_character_voice", "own_readings_of_a_voice"),
     (ONLY_POSTGRES, "idx_reading_sessions_karma_context", "public_readings_of_words"),
-    (BOTH, "idx_reading_sessions_user_created", "analytics_voices"),
+    (BOTH, "idx_reading_sessions_user_created", "analytics_counts"),
 ];
 
 /// Indexes that no case uses, and their users.

@@ -941,8 +941,8 @@ on_both_databases! {
         for viewer in ["few", "many"] {
             let response = app.query_as(id(viewer), &one).await;
             assert_eq!(response.body.get("errors"), None, "{}", response.text);
-            // The viewer, two of the figures, and one of each chart.
-            assert_eq!(response.statements(), 1 + 2 + 9, "{viewer}");
+            // The viewer, two of the figures, one of five charts together, and one of each of the others.
+            assert_eq!(response.statements(), 1 + 2 + 1 + 4, "{viewer}");
         }
         // The number of keys bounds the result: here 24 groups of spread, voice and karma.
         let stats = "{ viewer { stats { totalReadings } } }";

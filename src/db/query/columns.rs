@@ -52,7 +52,7 @@ impl<'a> Cells<'a> {
 pub(in crate::db) fn decode_rows<T>(
     statement: &'static str,
     rows: &[QueryResult],
-    read: impl Fn(&mut Cells<'_>) -> Result<T, DbErr>,
+    mut read: impl FnMut(&mut Cells<'_>) -> Result<T, DbErr>,
 ) -> Result<Vec<T>, DbError> {
     rows.iter()
         .map(|row| read(&mut Cells::from(row, 0)))

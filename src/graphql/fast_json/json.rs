@@ -1,17 +1,14 @@
-//! JSON text: the values of a page, and the response around pages.
+//! JSON text: direct values, and the response around them.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use async_graphql::Value;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
-
-use super::super::id::GlobalId;
-use super::super::scalars;
 
 /// JSON text in memory, so that writing cannot fail.
 #[derive(Default)]
-pub(in crate::graphql) struct JsonWriter(Vec<u8>);
+pub struct JsonWriter(Vec<u8>);
 
 impl JsonWriter {
     pub(in crate::graphql) fn raw(&mut self, text: &str) {
@@ -26,8 +23,9 @@ impl JsonWriter {
         self.raw(if value { "true" } else { "false" });
     }
 
-    pub(in crate::graphql) fn integer(&mut self, value: impl Into<i64>) {
-        let _ = write!(self.0, "{}", value.into());
+    /// A number, or a text without characters that JSON escapes.
+    pub(in crate::graphql) fn displayed(&mut self, value: impl fmt::Display) {
+        let _ = write!(self.0, "{value}");
     }
 
     /// A number; null for NaN and the infinities, which JSON does not have.
@@ -46,49 +44,16 @@ impl JsonWriter {
         self.raw("\"");
     }
 
-    /// The text of a domain enum as the value of its GraphQL enum: in upper case.
-    pub(in crate::graphql) fn enum_value(&mut self, text: &str) {
-        self.raw("\"");
-        self.0.extend(text.bytes().map(|byte| byte.to_ascii_uppercase()));
-        self.raw("\"");
+    /// A string without characters that JSON escapes.
+    pub(in crate::graphql) fn quoted(&mut self, value: impl fmt::Display) {
+        let _ = write!(self.0, "\"{value}\"");
     }
 
-    pub(in crate::graphql) fn id(&mut self, id: GlobalId) {
+    /// A string without characters that JSON escapes, appended to the text.
+    pub(in crate::graphql) fn appended(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         self.raw("\"");
-        id.encode_into(&mut self.0);
+        append(&mut self.0);
         self.raw("\"");
-    }
-
-    pub(in crate::graphql) fn time(&mut self, time: DateTime<Utc>) {
-        let _ = write!(self.0, "\"{}\"", scalars::DateTime(time));
-    }
-
-    pub(in crate::graphql) fn optional<T>(
-        &mut self,
-        value: Option<T>,
-        write: impl FnOnce(&mut Self, T),
-    ) {
-        match value {
-            Some(value) => write(self, value),
-            None => self.null(),
-        }
-    }
-
-    /// A list; `None` if an item cannot be written.
-    pub(in crate::graphql) fn list<T>(
-        &mut self,
-        items: impl IntoIterator<Item = T>,
-        mut write: impl FnMut(&mut Self, T) -> Option<()>,
-    ) -> Option<()> {
-        self.raw("[");
-        for (number, item) in items.into_iter().enumerate() {
-            if number > 0 {
-                self.raw(",");
-            }
-            write(self, item)?;
-        }
-        self.raw("]");
-        Some(())
     }
 }
 
@@ -98,7 +63,7 @@ impl From<JsonWriter> for Bytes {
     }
 }
 
-/// Writes a value of a response. `Binary` is a page that is JSON already.
+/// Writes a value of a response. `Binary` is a direct value, which is JSON already.
 ///
 /// # Errors
 ///

@@ -1,58 +1,167 @@
-//! A synchronous serializer that writes the selection set of a page directly as JSON. The library
-//! resolves each field by a future of its own and stores its value in a map until the whole response is
-//! assembled; for a page of 20 readings with their cards that is more work than the database has.
+//! A synchronous serializer that writes selection sets directly as JSON. The library resolves each field by a future of its own
+//! and stores its value in a map until the whole response is assembled; for a page of 20 readings with their cards that is more
+//! work than the database has.
 //!
-//! Here the selection set of a page is planned once a request, the rows that it needs are loaded, and
-//! then the text is written field by field. A selection with anything else in it (a nested list, a
-//! counter) has no plan, and a page with a failing field is not written: the library resolves those, so
-//! errors and their effect on parents are the library's alone. A test over generated queries compares
-//! both ways byte for byte.
+//! Here the selection set of a [`Direct`] value is planned when the document is first executed, its loaders run, and then the text is written field
+//! by field. A selection with a field that only the library resolves (a nested list, a counter) has no plan, and a value with an
+//! error is not written: the library resolves those, so errors and their effect on parents are the library's alone. A test over
+//! generated queries compares both ways byte for byte.
 //!
-//! Field writers of types are beside the types (`reading_json`, `card_json`, `user_json`).
+//! Fields have one definition for both ways, by the attribute `#[object]`.
 
+pub mod document_plans;
 mod json;
+pub mod object;
 mod plan;
-mod rows;
+mod scalars;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use async_graphql::ContextSelectionSet;
+use async_graphql::parser::types::Field;
+use async_graphql::registry::Registry;
+use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 use bytes::Bytes;
 
 use super::context::request;
-use crate::db::readings::ReadingRow;
+use crate::domain::lock::lock;
+use document_plans::{DocumentPlans, SharedPlan};
+pub use json::{JsonWriter, write_value};
+use object::{JsonValue, Loads, Planner, SelectedField, WriteContext};
+pub(in crate::graphql) use scalars::json_enums;
 
-pub(super) use json::JsonWriter;
-pub use json::write_value;
-pub use plan::{FastJsonPlans, PageCounts};
-pub(super) use plan::{FieldWriter, Planner, Root, SelectedField, WriteContext};
+/// A value that is written directly where its selection allows; in the schema it is its own type.
+#[derive(Debug, Clone)]
+pub struct Direct<T>(pub T);
 
-/// The JSON of a page of readings; `None` if the library has to resolve it.
-pub(super) async fn write_page<T: 'static>(
-    context: &ContextSelectionSet<'_>,
-    root: Root<T>,
-    page: &T,
-    readings: &[Arc<ReadingRow>],
-) -> Option<Bytes> {
-    let plans = context.data_unchecked::<Arc<FastJsonPlans>>();
-    let json = write(context, plans.plan(context, &root), page, readings).await;
-    match json {
-        Some(_) => plans.count_fast(),
-        None => plans.count_resolved(),
+impl<T: JsonValue + OutputType> OutputType for Direct<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
     }
-    json
+
+    fn qualified_type_name() -> String {
+        T::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> ServerResult<Value> {
+        let plans = context.data_unchecked::<Arc<FastJsonPlans>>();
+        match plans.write(context, field, &self.0).await {
+            Some(json) => Ok(Value::Binary(json)),
+            None => self.0.resolve(context, field).await,
+        }
+    }
 }
 
-async fn write<T: 'static>(
-    context: &ContextSelectionSet<'_>,
-    plan: Option<Arc<plan::PagePlan<T>>>,
-    page: &T,
-    readings: &[Arc<ReadingRow>],
+/// Plans of one request, and the number of values that they served.
+#[derive(Default)]
+pub struct FastJsonPlans {
+    is_disabled: bool,
+    document: Option<Arc<DocumentPlans>>,
+    /// Plans of this request alone, by the address of the selection set.
+    own: Mutex<HashMap<usize, Option<SharedPlan>>>,
+    resolved: AtomicU64,
+    written: AtomicU64,
+}
+
+/// [`Direct`] values of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DirectCounts {
+    /// All of them.
+    pub total: u64,
+    /// Those that were written by a plan.
+    pub written: u64,
+}
+
+impl FastJsonPlans {
+    /// Plans of a request with that document; `None` if the selection sets of the document differ between requests.
+    #[must_use]
+    pub fn new(document: Option<Arc<DocumentPlans>>) -> Self {
+        Self { document, ..Self::default() }
+    }
+
+    /// No plans: the library resolves all fields.
+    #[must_use]
+    pub fn disabled() -> Self {
+        Self { is_disabled: true, ..Self::default() }
+    }
+
+    /// Number of values so far.
+    #[must_use]
+    pub fn counts(&self) -> DirectCounts {
+        let written = self.written.load(Ordering::Relaxed);
+        DirectCounts { total: written + self.resolved.load(Ordering::Relaxed), written }
+    }
+
+    /// The JSON of a value; `None` if the library has to resolve it.
+    async fn write<T: JsonValue + Sync>(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+        value: &T,
+    ) -> Option<Bytes> {
+        let plan = self.plan::<T>(context, field);
+        let context = WriteContext { request: request(context) };
+        let json = match plan {
+            Some(plan) => write(value, &plan, &context).await,
+            None => None,
+        };
+        let counter = if json.is_some() { &self.written } else { &self.resolved };
+        counter.fetch_add(1, Ordering::Relaxed);
+        json
+    }
+
+    /// The plan of a field with such a value; `None` if a selected field has no writer.
+    fn plan<T: JsonValue>(
+        &self,
+        context: &ContextSelectionSet<'_>,
+        field: &Positioned<Field>,
+    ) -> Option<Arc<T::Plan>> {
+        if self.is_disabled {
+            return None;
+        }
+        let make = || {
+            let plan = T::plan(&mut Planner::new(context), &SelectedField::of(field))?;
+            Some(Arc::new(plan) as SharedPlan)
+        };
+        let plan = match &self.document {
+            Some(plans) if !plans.varies(context.item.pos) => plans.get(context.item.pos, make),
+            _ => {
+                // The document does not move during its request.
+                let address = std::ptr::from_ref(context.item).addr();
+                lock(&self.own).entry(address).or_insert_with(make).clone()
+            }
+        };
+        plan?.downcast().ok()
+    }
+}
+
+async fn write<T: JsonValue + Sync>(
+    value: &T,
+    plan: &T::Plan,
+    context: &WriteContext<'_>,
 ) -> Option<Bytes> {
-    let plan = plan?;
-    let request = request(context);
-    let loaded = plan.required.load(request, readings).await?;
+    if T::has_loads(plan) {
+        // One round for each level of loaders: a loaded row may have the keys of others.
+        loop {
+            let mut loads = Loads::default();
+            value.load(plan, context, &mut loads);
+            if loads.is_empty() {
+                break;
+            }
+            loads.run().await;
+        }
+    }
     let mut json = JsonWriter::default();
-    plan.object.write(page, &WriteContext { request, loaded }, &mut json)?;
+    value.write(plan, context, &mut json)?;
     Some(json.into())
 }

@@ -1,174 +1,26 @@
-//! Plan of a selection set: its fields, those of its fragments included, by response key, each with the
-//! writer of its value.
-
-use std::any::Any;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+//! Planner: reads a selection set, the fields of its fragments included.
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, InputType, Positioned};
 
-use super::super::context::RequestContext;
-use super::super::enums::Locale;
-use super::json::JsonWriter;
-use super::rows::{LoadedRows, RequiredRows};
-use crate::domain::locale;
-use crate::domain::lock::lock;
-
-/// Writer of one field of an object. It returns `None` if the value is missing or invalid.
-pub(in crate::graphql) struct FieldWriter<T>(Box<WriteField<T>>);
-
-type WriteField<T> = dyn Fn(&T, &WriteContext<'_>, &mut JsonWriter) -> Option<()> + Send + Sync;
-
-impl<T> FieldWriter<T> {
-    pub(in crate::graphql) fn new(
-        write: impl Fn(&T, &WriteContext<'_>, &mut JsonWriter) -> Option<()> + Send + Sync + 'static,
-    ) -> Self {
-        Self(Box::new(write))
-    }
-
-    /// Writer of a field that always has a value.
-    pub(in crate::graphql) fn infallible(
-        write: impl Fn(&T, &WriteContext<'_>, &mut JsonWriter) + Send + Sync + 'static,
-    ) -> Self {
-        Self::new(move |object, context, json| {
-            write(object, context, json);
-            Some(())
-        })
-    }
-}
-
-/// Writers of the fields of an object.
-pub(in crate::graphql) struct ObjectPlan<T> {
-    /// Each with the text before its value: the comma, if any, and the response key.
-    fields: Vec<(String, FieldWriter<T>)>,
-}
-
-/// Function that returns the writer of a field of a type; `None` if the field has none.
-pub(in crate::graphql) type PlanField<T> =
-    for<'a> fn(&mut Planner<'a>, &SelectedField<'a>) -> Option<FieldWriter<T>>;
-
-/// The type at the root of a page's plan.
-pub(in crate::graphql) struct Root<T> {
-    pub(in crate::graphql) type_name: &'static str,
-    pub(in crate::graphql) plan_field: PlanField<T>,
-}
-
-/// Plan of a page.
-pub(super) struct PagePlan<T> {
-    pub(super) object: ObjectPlan<T>,
-    pub(super) required: RequiredRows,
-}
-
-/// Context of the field writers.
-pub(in crate::graphql) struct WriteContext<'a> {
-    pub(in crate::graphql) request: &'a RequestContext,
-    pub(in crate::graphql) loaded: LoadedRows,
-}
-
-/// Plans of one request, and the number of pages that they served.
-#[derive(Default)]
-pub struct FastJsonPlans {
-    is_disabled: bool,
-    /// By the address of the selection set in the document; `None` for one without a plan.
-    plans: Mutex<HashMap<usize, Option<Arc<dyn Any + Send + Sync>>>>,
-    resolved_pages: AtomicU64,
-    fast_pages: AtomicU64,
-}
-
-/// Pages of readings of a request.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PageCounts {
-    /// All pages.
-    pub total: u64,
-    /// Pages that were written by a plan.
-    pub fast: u64,
-}
-
-impl FastJsonPlans {
-    /// Plans of a request, empty.
-    #[must_use]
-    pub fn enabled() -> Self {
-        Self::default()
-    }
-
-    /// No plans: the library resolves all pages. Necessary for a document in which fields with the same
-    /// response key have to be merged, because the library cannot merge JSON that is written already.
-    #[must_use]
-    pub fn disabled() -> Self {
-        Self { is_disabled: true, ..Self::default() }
-    }
-
-    /// Number of pages so far.
-    #[must_use]
-    pub fn counts(&self) -> PageCounts {
-        let fast = self.fast_pages.load(Ordering::Relaxed);
-        PageCounts { total: fast + self.resolved_pages.load(Ordering::Relaxed), fast }
-    }
-
-    pub(super) fn count_fast(&self) {
-        self.fast_pages.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count_resolved(&self) {
-        self.resolved_pages.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The plan of a page with this selection set; `None` if a field has no writer.
-    pub(super) fn plan<T: 'static>(
-        &self,
-        context: &ContextSelectionSet<'_>,
-        root: &Root<T>,
-    ) -> Option<Arc<PagePlan<T>>> {
-        if self.is_disabled {
-            return None;
-        }
-        // The document does not move during its request.
-        let address = std::ptr::from_ref(context.item).addr();
-        let mut plans = lock(&self.plans);
-        let plan = plans
-            .entry(address)
-            .or_insert_with(|| {
-                let mut planner = Planner { context, required: RequiredRows::default() };
-                let object = planner.plan(root.type_name, &[context.item], root.plan_field)?;
-                Some(Arc::new(PagePlan { object, required: planner.required }) as _)
-            })
-            .clone()?;
-        plan.downcast().ok()
-    }
-}
-
-impl<T> ObjectPlan<T> {
-    pub(in crate::graphql) fn write(
-        &self,
-        object: &T,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
-        json.raw("{");
-        for (name, write) in &self.fields {
-            json.raw(name);
-            write.0(object, context, json)?;
-        }
-        json.raw("}");
-        Some(())
-    }
-}
+use crate::db::query::columns::Columns;
 
 /// Builder of a plan.
-pub(in crate::graphql) struct Planner<'a> {
+pub struct Planner<'a> {
     context: &'a ContextSelectionSet<'a>,
-    pub(in crate::graphql) required: RequiredRows,
 }
 
 /// Fields of one selection set with the same response key.
-pub(in crate::graphql) struct SelectedField<'a> {
-    response_key: &'a str,
+pub struct SelectedField<'a> {
+    pub(super) response_key: &'a str,
     fields: Vec<&'a Positioned<Field>>,
 }
 
-impl SelectedField<'_> {
+impl<'a> SelectedField<'a> {
+    pub(super) fn of(field: &'a Positioned<Field>) -> Self {
+        Self { response_key: field.node.response_key().node.as_str(), fields: vec![field] }
+    }
+
     fn is_same_as(&self, field: &Positioned<Field>) -> bool {
         self.fields.first().is_some_and(|first| {
             let (first, field) = (&first.node, &field.node);
@@ -176,46 +28,56 @@ impl SelectedField<'_> {
         })
     }
 
-    pub(in crate::graphql) fn name(&self) -> &str {
+    /// Name of the field in the schema.
+    #[must_use]
+    pub fn name(&self) -> &str {
         self.fields.first().map_or("", |field| field.node.name.node.as_str())
     }
 }
 
 impl<'a> Planner<'a> {
-    /// Plan of an object of that type with these selection sets; `None` if a field has no writer.
-    fn plan<T: 'static>(
-        &mut self,
-        type_name: &'static str,
-        sets: &[&'a Positioned<SelectionSet>],
-        plan_field: fn(&mut Self, &SelectedField<'a>) -> Option<FieldWriter<T>>,
-    ) -> Option<ObjectPlan<T>> {
-        let mut selected = Vec::new();
-        for set in sets {
-            self.collect(type_name, set, &mut selected)?;
-        }
-        let mut fields = Vec::with_capacity(selected.len());
-        for selected in selected {
-            let comma = if fields.is_empty() { "" } else { "," };
-            let write = match selected.name() {
-                "__typename" => {
-                    FieldWriter::infallible(move |_, _, json| json.unescaped(type_name))
-                }
-                _ => plan_field(self, &selected)?,
-            };
-            fields.push((format!("{comma}\"{}\":", selected.response_key), write));
-        }
-        Some(ObjectPlan { fields })
+    pub(super) fn new(context: &'a ContextSelectionSet<'a>) -> Self {
+        Self { context }
     }
 
-    /// Plan of the object that a field returns; `None` if one of its fields has no writer.
-    pub(in crate::graphql) fn object<T: 'static>(
-        &mut self,
-        type_name: &'static str,
+    /// Columns to read for the object that a field returns: those of the long texts only if one of these fields is selected.
+    #[must_use]
+    pub fn columns(&self, selected: &SelectedField<'a>, texts: &[&str]) -> Columns {
+        let mut sets = selected.fields.iter().map(|field| &field.node.selection_set.node);
+        if sets.any(|set| self.selects(set, texts)) {
+            Columns::WithTexts
+        } else {
+            Columns::WithoutTexts
+        }
+    }
+
+    /// True if a selection set or one of its fragments has a field of such a name.
+    fn selects(&self, set: &SelectionSet, names: &[&str]) -> bool {
+        set.items.iter().any(|selection| match &selection.node {
+            Selection::Field(field) => names.contains(&field.node.name.node.as_str()),
+            Selection::InlineFragment(fragment) => {
+                self.selects(&fragment.node.selection_set.node, names)
+            }
+            Selection::FragmentSpread(spread) => {
+                let fragments = &self.context.query_env.fragments;
+                fragments
+                    .get(&spread.node.fragment_name.node)
+                    .is_some_and(|fragment| self.selects(&fragment.node.selection_set.node, names))
+            }
+        })
+    }
+
+    /// Fields of an object of that type; `None` if the library has to resolve them.
+    pub(super) fn selection(
+        &self,
+        type_name: &str,
         selected: &SelectedField<'a>,
-        plan_field: fn(&mut Self, &SelectedField<'a>) -> Option<FieldWriter<T>>,
-    ) -> Option<ObjectPlan<T>> {
-        let sets: Vec<_> = selected.fields.iter().map(|field| &field.node.selection_set).collect();
-        self.plan(type_name, &sets, plan_field)
+    ) -> Option<Vec<SelectedField<'a>>> {
+        let mut fields = Vec::new();
+        for field in &selected.fields {
+            self.collect(type_name, &field.node.selection_set, &mut fields)?;
+        }
+        Some(fields)
     }
 
     fn collect(
@@ -237,7 +99,7 @@ impl<'a> Planner<'a> {
                         // key, resolves both and returns the first.
                         Some(other) if !other.is_same_as(field) => return None,
                         Some(other) => other.fields.push(field),
-                        None => selected.push(SelectedField { response_key, fields: vec![field] }),
+                        None => selected.push(SelectedField::of(field)),
                     }
                 }
                 Selection::InlineFragment(fragment) => {
@@ -264,23 +126,14 @@ impl<'a> Planner<'a> {
                 .is_some_and(|interfaces| interfaces.contains(condition))
     }
 
-    /// A required argument.
-    pub(in crate::graphql) fn argument<A: InputType>(
+    /// An argument of a field; required without a default.
+    pub fn argument<A: InputType>(
         &self,
         selected: &SelectedField<'a>,
         name: &str,
+        default: Option<fn() -> A>,
     ) -> Option<A> {
         let field = selected.fields.first()?;
-        Some(self.context.with_field(field).param_value(name, None).ok()?.1)
-    }
-
-    /// The argument `locale`, English by default.
-    pub(in crate::graphql) fn locale(
-        &self,
-        selected: &SelectedField<'a>,
-    ) -> Option<locale::Locale> {
-        let field = selected.fields.first()?;
-        let default: Option<fn() -> Locale> = Some(|| Locale::En);
-        Some(self.context.with_field(field).param_value("locale", default).ok()?.1.into())
+        Some(self.context.with_field(field).param_value(name, default).ok()?.1)
     }
 }

@@ -12,7 +12,7 @@ use async_graphql::parser::types::{ExecutableDocument, Field, Selection, Selecti
 use async_graphql::{Name, Number, Value as Constant, Variables};
 use async_graphql_value::Value as Literal;
 
-use super::super::pagination::COUNT_FIELDS;
+use super::super::list::COUNT_FIELDS;
 use super::cost_table::{
     Bound, CostTable, FieldCost, Items, Parents, TypeCosts, When, is_connection,
 };
@@ -262,14 +262,15 @@ impl<'a, 't> Estimate<'a, 't> {
             if !self.holds(statements.when, field, false) {
                 continue;
             }
-            if let Some(source) = statements.source.filter(|_| field.arguments.is_empty()) {
+            let is_shared = field.arguments.is_empty() || statements.parents == Parents::Batch;
+            if let Some(source) = statements.source.filter(|_| is_shared) {
                 if sources.contains(&source) {
                     continue;
                 }
                 sources.push(source);
             }
             match statements.parents {
-                Parents::All => share.statements += statements.count,
+                Parents::All | Parents::Batch => share.statements += statements.count,
                 Parents::Each => share.fixed.statements += statements.count,
                 Parents::Viewer => share.viewer_statements = statements.count,
             }

@@ -97,6 +97,8 @@ pub struct StatementCount<'a> {
 pub enum Parents {
     /// All of them: the statements of a loader.
     All,
+    /// All of them, whatever the arguments of the fields with this source: the statement of a loader whose keys are arguments.
+    Batch,
     /// Each by statements of its own.
     Each,
     /// The whole operation: a loader reads the row of the viewer once.

@@ -2,6 +2,7 @@
 //! structure; here are the document, its operations, and the check of its variables.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use apollo_compiler::ast;
 use apollo_compiler::executable::ExecutableDocument as TypedDocument;
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::cache_hints::{CacheHints, Hints};
 use super::super::error_reporting::{ErrorReporting, listed};
+use super::super::fast_json::document_plans::DocumentPlans;
 use super::super::field_collection::merge_fields;
 use super::super::type_system::TypeSystem;
 use super::super::variables::OperationInputs;
@@ -51,6 +53,8 @@ pub struct CheckedDocument {
     introspection: Option<Valid<TypedDocument>>,
     hash: [u8; 32],
     merges_objects: bool,
+    /// `None` if the selection sets that are executed differ from those of the text.
+    plans: Option<Arc<DocumentPlans>>,
     weight_bytes: u32,
     work: u64,
 }
@@ -67,6 +71,7 @@ pub struct CheckedOperation<'a> {
     introspection: Option<&'a Valid<TypedDocument>>,
     /// True if fields with the same response key select objects, which are merged.
     merges_objects: bool,
+    plans: Option<&'a Arc<DocumentPlans>>,
     reporting: ErrorReporting,
 }
 
@@ -90,6 +95,10 @@ impl<'t> MeasuredDocument<'t> {
         let work = scanned.work + walk.work();
         let merges_objects = walk.merges_objects();
         let variable_uses = walk.into_variable_uses();
+        // `@skip` and `@include` are applied for each request.
+        let has_directives = text.contains('@');
+        let plans =
+            (!merges_objects && !has_directives).then(|| Arc::new(DocumentPlans::of(&document)));
         let document = CheckedDocument {
             document,
             operations,
@@ -100,6 +109,7 @@ impl<'t> MeasuredDocument<'t> {
             introspection: None,
             hash: Sha256::digest(text).into(),
             merges_objects,
+            plans,
             weight_bytes,
             work,
         };
@@ -165,6 +175,7 @@ impl CheckedDocument {
             counts: *counts,
             inputs: self.inputs.get(&name.cloned()),
             merges_objects: self.merges_objects,
+            plans: self.plans.as_ref(),
             hints: self.hints.get(&name.cloned()),
             introspection: self.introspection.as_ref(),
             reporting: self.reporting,
@@ -280,6 +291,12 @@ impl<'a> CheckedOperation<'a> {
             merge_fields(&mut executable, types);
         }
         executable
+    }
+
+    /// Plans of its selection sets; `None` if those differ between requests.
+    #[must_use]
+    pub fn plans(&self) -> Option<Arc<DocumentPlans>> {
+        self.plans.cloned()
     }
 
     /// Typed document, if an operation selects the schema.

@@ -243,7 +243,7 @@ fn reading_of(row: ReadingRow) -> Reading {
 
 /// Edge of a reading in its owner's readings, in the default order.
 fn edge(node: Reading) -> Edge<Reading> {
-    Edge { cursor: ListName::of_user(ReadingOrder::default()).cursor_of(&node.0), node }
+    Edge::new(ListName::of_user(ReadingOrder::default()).cursor_of(&node.0), node)
 }
 
 /// Input of updateReading. Absent fields are unchanged; null clears a field where that is allowed.

@@ -55,7 +55,7 @@ pub(super) async fn execute(
         app.database.session_for_reader(reader, request.consistency_token, request.deadline)
     };
     let session = session.for_operation(operation.name());
-    let use_fast_json = app.services.settings.server.fast_json_pages;
+    let use_fast_json = app.services.settings.server.fast_json;
     let mut context = RequestContext::new(
         request.caller,
         app.database.clone(),
@@ -65,7 +65,11 @@ pub(super) async fn execute(
     );
     context.bypass_cache = request.bypass_cache;
     context.permit = Mutex::new(Some(permit));
-    let plans = if use_fast_json { FastJsonPlans::enabled() } else { FastJsonPlans::disabled() };
+    let plans = if use_fast_json {
+        FastJsonPlans::new(operation.plans())
+    } else {
+        FastJsonPlans::disabled()
+    };
 
     let (context, plans) = (Arc::new(context), Arc::new(plans));
     let connection = request.connection;
@@ -224,8 +228,9 @@ impl Execution<'_> {
     ) -> GraphqlResponse {
         let mut tags = self.context.cache_tags.snapshot();
         tags.extend(hints.cache_tags.iter().cloned());
+        let is_sent = self.app.services.settings.cache.surrogate_keys;
         // Letters, digits, `-`, `_` and spaces only, so the conversion cannot fail.
-        let keys = HeaderValue::try_from(surrogate_keys(&tags));
+        let keys = is_sent.then(|| HeaderValue::try_from(surrogate_keys(&tags)).ok()).flatten();
         let keys = keys.unwrap_or(HeaderValue::from_static(""));
         // While invalidations of other servers do not arrive, the cards in memory may be stale.
         let is_fresh = self.app.services.cache.freshness_gate().is_open();
@@ -259,7 +264,7 @@ impl Execution<'_> {
             sql_time: statements.time(),
             pool_wait: statements.pool_wait(),
             lookups: self.context.lookups.snapshot(),
-            pages: self.plans.counts(),
+            direct: self.plans.counts(),
             // Metrics would reveal whether the account exists.
             redacted: self.context.has_checked_password.load(Ordering::Relaxed),
             error_code: None,
