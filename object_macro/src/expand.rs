@@ -107,11 +107,11 @@ struct Field {
     arguments: Vec<Argument>,
 }
 
-/// The attribute `#[load(loader, key, columns = NAMES)]`.
+/// The attribute `#[load(loader, key, columns = Set)]`.
 struct Load {
     loader: Ident,
     key: Path,
-    columns: Option<Expr>,
+    columns: Option<Path>,
 }
 
 /// An argument of the field.
@@ -205,8 +205,8 @@ impl Field {
             None => (None, None),
             Some(Load { loader, key, columns }) => {
                 let field = &self.path;
-                let columns = columns.as_ref().map(|names| {
-                    quote!(, crate::graphql::fast_json::object::columns_of(&context.look_ahead(), &#names))
+                let columns = columns.as_ref().map(|set| {
+                    quote!(, crate::graphql::fast_json::object::columns_of::<#set>(&context.look_ahead()))
                 });
                 let load = quote! {
                     let key = ::std::convert::Into::<::std::option::Option<_>>::into(#key(self, request #columns));
@@ -243,7 +243,7 @@ impl Field {
             let field = &self.path;
             columns_of = columns
                 .as_ref()
-                .map(|names| quote!(let columns = planner.columns(selected, &#names);));
+                .map(|set| quote!(let columns = planner.columns::<#set>(selected);));
             let columns = columns.as_ref().map(|_| quote!(, columns));
             load_value = Some(quote! {
                 let key = ::std::convert::Into::<::std::option::Option<_>>::into(#key(object, context.request #columns));

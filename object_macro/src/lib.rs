@@ -29,8 +29,7 @@
 //! - With **`#[load(loader, key)]`** the value of a `DataLoader` comes first: the argument `loaded` has its result. `key` is
 //!   a method `(&self, &RequestContext)` that returns a key or an `Option` of one; without a key nothing is loaded and the
 //!   result is `Ok(None)`.
-//!   `#[load(loader, key, columns = NAMES)]` passes the columns that the selection needs to `key`: those of long texts if one of the
-//!   fields `NAMES` is selected.
+//!   `#[load(loader, key, columns = Set)]` passes the columns that the selection needs to `key`: a `ColumnSet`.
 //! - An **`async fn`** is resolved by the library alone, and a selection set with it has no plan.
 //!
 //! Arguments of the attribute are those of `async_graphql::Object`. The expansion names items of the module

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::entities::columns::{LocalizedText, raw_json};
 use super::entities::reading_cards::{Column, Entity};
-use super::query::columns::{Cells, Columns};
+use super::query::columns::{Cells, DrawnCardColumns};
 use super::query::membership::is_one_of;
 use super::{DbError, Session};
 use crate::domain::card::Orientation;
@@ -26,36 +26,39 @@ pub struct DrawnCardRow {
     pub position_number: i16,
     pub card_id: Uuid,
     pub orientation: Orientation,
-    /// `None` if the statement did not select them.
+    /// `None` if the statement did not select it.
     #[sea_orm(skip)]
-    pub texts: Option<DrawnCardTexts>,
+    pub position_name: Option<Arc<Localized<String>>>,
+    /// `None` if the statement did not select it.
+    #[sea_orm(skip)]
+    pub position_meaning: Option<Arc<Localized<String>>>,
+    /// `None` if the statement did not select it.
+    #[sea_orm(skip)]
+    pub interpretation: Option<String>,
 }
 
-/// The long texts of a drawn card: most of its bytes.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "a field a column")]
-pub struct DrawnCardTexts {
-    pub position_name: Arc<Localized<String>>,
-    pub position_meaning: Arc<Localized<String>>,
-    pub interpretation: String,
-}
-
-/// Columns of [`DrawnCardTexts`], in its order.
-const TEXTS: [Column; 3] = [Column::PositionName, Column::PositionMeaning, Column::Interpretation];
+/// Columns of texts, each with the smallest set that contains it.
+const TEXTS: [(Column, DrawnCardColumns); 3] = [
+    (Column::PositionName, DrawnCardColumns::WithPositionNames),
+    (Column::PositionMeaning, DrawnCardColumns::WithPositionTexts),
+    (Column::Interpretation, DrawnCardColumns::WithTexts),
+];
 
 /// The drawn cards of these readings, by position within each. The caller has loaded the readings, so the
 /// viewer may see them.
 ///
-/// SQL: `drawn_cards.snap`, `drawn_cards_with_texts.snap`.
+/// SQL: `drawn_cards.snap`, `drawn_cards_with_*.snap`.
 pub async fn drawn_cards_by_reading_id(
     session: &Session,
     readings: &[Uuid],
-    columns: Columns,
+    columns: DrawnCardColumns,
 ) -> Result<Vec<DrawnCardRow>, DbError> {
     const STATEMENT: &str = "drawn_cards_by_reading_id";
     let mut select = DrawnCardRow::select_cols(Entity::find().select_only());
-    if columns == Columns::WithTexts {
-        select = select.columns(TEXTS);
+    for (column, set) in TEXTS {
+        if columns >= set {
+            select = select.column(column);
+        }
     }
     let query = select
         .filter(is_one_of(session.dialect(), Column::ReadingId, readings))
@@ -71,7 +74,7 @@ pub async fn drawn_cards_by_reading_id(
 }
 
 fn decode_drawn_card<'a>(
-    columns: Columns,
+    columns: DrawnCardColumns,
     row: &'a QueryResult,
     texts: &mut PositionTexts<'a>,
 ) -> Result<DrawnCardRow, DbErr> {
@@ -81,14 +84,15 @@ fn decode_drawn_card<'a>(
         position_number: cells.next()?,
         card_id: cells.next()?,
         orientation: cells.next()?,
-        texts: match columns {
-            Columns::WithoutTexts => None,
-            Columns::WithTexts => Some(DrawnCardTexts {
-                position_name: texts.decode(&mut cells)?,
-                position_meaning: texts.decode(&mut cells)?,
-                interpretation: cells.next()?,
-            }),
-        },
+        position_name: (columns >= DrawnCardColumns::WithPositionNames)
+            .then(|| texts.decode(&mut cells))
+            .transpose()?,
+        position_meaning: (columns >= DrawnCardColumns::WithPositionTexts)
+            .then(|| texts.decode(&mut cells))
+            .transpose()?,
+        interpretation: (columns >= DrawnCardColumns::WithTexts)
+            .then(|| cells.next())
+            .transpose()?,
     })
 }
 

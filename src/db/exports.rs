@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
 use super::entities::{reading_categories, reading_sessions};
 use super::query::batches::KeysetBatches;
-use super::query::columns::Columns;
+use super::query::columns::{DrawnCardColumns, ReadingColumns};
 use super::readings::{ReadingKey, ReadingRow, decode_reading, ordered_readings};
 use super::{DbError, Session};
 use crate::domain::page::Order;
@@ -43,7 +43,7 @@ impl ReadingExport {
         use reading_categories as categories;
         use reading_sessions::Column;
         let own = Condition::all().add(Column::UserId.eq(owner));
-        let mut list = ordered_readings(Columns::WithTexts, own, ORDER);
+        let mut list = ordered_readings(ReadingColumns::WithTexts, own, ORDER);
         let category = (categories::Entity, categories::Column::Id);
         list.rows
             .expr_as(Expr::col((categories::Entity, categories::Column::Name)), CATEGORY_NAME)
@@ -67,7 +67,7 @@ impl ReadingExport {
             .iter()
             .map(|row| {
                 Ok(ExportedReading {
-                    reading: decode_reading(Columns::WithTexts, row, 0)?,
+                    reading: decode_reading(ReadingColumns::WithTexts, row, 0)?,
                     category: row.try_get("", CATEGORY_NAME)?,
                     cards: Vec::new(),
                 })
@@ -91,7 +91,7 @@ async fn with_cards(
 ) -> Result<Vec<ExportedReading>, DbError> {
     let ids: Vec<Uuid> = readings.iter().map(|whole| whole.reading.id).collect();
     let mut cards_of: HashMap<Uuid, Vec<DrawnCardRow>> = HashMap::with_capacity(ids.len());
-    for card in drawn_cards_by_reading_id(session, &ids, Columns::WithTexts).await? {
+    for card in drawn_cards_by_reading_id(session, &ids, DrawnCardColumns::WithTexts).await? {
         cards_of.entry(card.reading_id).or_default().push(card);
     }
     for whole in &mut readings {

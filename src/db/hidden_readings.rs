@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::bulk::insert;
 use super::entities::hidden_readings::{Column, Entity, Model};
 use super::entities::reading_sessions;
-use super::query::columns::Columns;
+use super::query::columns::ReadingColumns;
 use super::query::membership::is_one_of;
 use super::readings::{ReadingRow, decode_reading, has_public_level, select_readings};
 use super::{DbError, Session, Transaction};
@@ -89,7 +89,7 @@ pub async fn any_reading_by_id(
 }
 
 fn reading(id: Uuid) -> Select<reading_sessions::Entity> {
-    select_readings(Columns::WithTexts).filter(reading_sessions::Column::Id.eq(id))
+    select_readings(ReadingColumns::WithTexts).filter(reading_sessions::Column::Id.eq(id))
 }
 
 async fn one(
@@ -99,7 +99,7 @@ async fn one(
 ) -> Result<Option<ReadingRow>, DbError> {
     let rows = session.rows(statement, query).await?;
     rows.first()
-        .map(|row| decode_reading(Columns::WithTexts, row, 0))
+        .map(|row| decode_reading(ReadingColumns::WithTexts, row, 0))
         .transpose()
         .map_err(|error| DbError::of(statement, error))
 }

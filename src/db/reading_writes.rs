@@ -11,7 +11,7 @@ use super::bulk::{Searched, insert, insert_searched};
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
 use super::entities::{reading_cards, reading_sessions};
-use super::query::columns::Columns;
+use super::query::columns::ReadingColumns;
 use super::query::tags::TagLookup;
 use super::query::{Dialect, set};
 use super::readings::{
@@ -63,7 +63,9 @@ pub async fn own_reading_by_id(
 }
 
 fn own_reading(owner: Uuid, id: Uuid) -> sea_orm::Select<Entity> {
-    select_readings(Columns::WithTexts).filter(Column::Id.eq(id)).filter(Column::UserId.eq(owner))
+    select_readings(ReadingColumns::WithTexts)
+        .filter(Column::Id.eq(id))
+        .filter(Column::UserId.eq(owner))
 }
 
 async fn one(
@@ -73,7 +75,7 @@ async fn one(
 ) -> Result<Option<ReadingRow>, DbError> {
     let rows = session.rows(statement, query).await?;
     rows.first()
-        .map(|row| decode_reading(Columns::WithTexts, row, 0))
+        .map(|row| decode_reading(ReadingColumns::WithTexts, row, 0))
         .transpose()
         .map_err(|error| DbError::of(statement, error))
 }

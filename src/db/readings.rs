@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::entities::columns::TextList;
 use super::entities::reading_sessions::{Column, Entity, Model};
-use super::query::columns::{Cells, Columns};
+use super::query::columns::{Cells, ReadingColumns};
 use super::query::keyset::{AccessPath, Keyset, KeysetList, Probe, page_of_rows, pages_of_rows};
 use super::query::membership::is_one_of;
 use super::query::range::within;
@@ -44,6 +44,7 @@ use crate::domain::voice::VoiceKey;
 macro_rules! reading_columns {
     (
         row { $($field:ident: $type:ty = $column:ident,)+ }
+        summary { $summary:ident: $summary_type:ty = $summary_column:ident, }
         texts { $($text:ident: $text_type:ty = $text_column:ident,)+ }
     ) => {
         /// A reading.
@@ -51,6 +52,8 @@ macro_rules! reading_columns {
         #[expect(missing_docs, reason = "a field a column")]
         pub struct ReadingRow {
             $(pub $field: $type,)+
+            /// `None` if the statement did not select it.
+            pub $summary: Option<$summary_type>,
             /// `None` if the statement did not select them.
             pub texts: Option<ReadingTexts>,
         }
@@ -63,10 +66,13 @@ macro_rules! reading_columns {
         }
 
         /// Selects the columns of readings.
-        pub(super) fn select_readings(columns: Columns) -> Select<Entity> {
+        pub(super) fn select_readings(columns: ReadingColumns) -> Select<Entity> {
             let mut select = Entity::find().select_only();
             $(select = select.column_as(Column::$column, stringify!($field));)+
-            if columns == Columns::WithTexts {
+            if columns >= ReadingColumns::WithSummary {
+                select = select.column_as(Column::$summary_column, stringify!($summary));
+            }
+            if columns >= ReadingColumns::WithTexts {
                 $(select = select.column_as(Column::$text_column, stringify!($text));)+
             }
             select
@@ -74,17 +80,19 @@ macro_rules! reading_columns {
 
         /// Decodes the columns of [`select_readings`], the first of which is at that index of the row.
         pub(super) fn decode_reading(
-            columns: Columns,
+            columns: ReadingColumns,
             row: &QueryResult,
             first: usize,
         ) -> Result<ReadingRow, DbErr> {
             let mut cells = Cells::from(row, first);
             Ok(ReadingRow {
                 $($field: cells.next()?,)+
-                texts: match columns {
-                    Columns::WithoutTexts => None,
-                    Columns::WithTexts => Some(ReadingTexts { $($text: cells.next()?,)+ }),
-                },
+                $summary: (columns >= ReadingColumns::WithSummary)
+                    .then(|| cells.next())
+                    .transpose()?,
+                texts: (columns >= ReadingColumns::WithTexts)
+                    .then(|| Ok::<_, DbErr>(ReadingTexts { $($text: cells.next()?,)+ }))
+                    .transpose()?,
             })
         }
 
@@ -92,6 +100,7 @@ macro_rules! reading_columns {
             fn from(reading: Model) -> Self {
                 Self {
                     $($field: reading.$field,)+
+                    $summary: Some(reading.$summary),
                     texts: Some(ReadingTexts { $($text: reading.$text,)+ }),
                 }
             }
@@ -125,9 +134,11 @@ reading_columns! {
         created_at: DateTime<Utc> = CreatedAt,
         updated_at: DateTime<Utc> = UpdatedAt,
     }
+    summary {
+        summary: String = Summary,
+    }
     texts {
         interpretation: String = Interpretation,
-        summary: String = Summary,
         notes: Option<String> = Notes,
         user_feedback: Option<String> = UserFeedback,
     }
@@ -208,10 +219,9 @@ pub async fn readings_by_id(
     session: &Session,
     viewer: Viewer,
     ids: &[Uuid],
+    columns: ReadingColumns,
 ) -> Result<Vec<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_by_id";
-    // One reading or a few, whose texts are nearly always requested.
-    let columns = Columns::WithTexts;
     let query = select_readings(columns)
         .filter(is_one_of(session.dialect(), Column::Id, ids))
         .filter(visible_to(viewer))
@@ -231,7 +241,7 @@ pub async fn readings_page_public(
     session: &Session,
     filter: &ReadingFilter,
     request: &PageRequest<ReadingKey>,
-    columns: Columns,
+    columns: ReadingColumns,
     count_limit: u64,
 ) -> Result<Page<ReadingRow>, DbError> {
     const STATEMENT: &str = "readings_page_public";
@@ -275,7 +285,7 @@ pub async fn readings_page_by_user_id(
     users: &[Uuid],
     list: &ReadingList,
     request: &PageRequest<ReadingKey>,
-    columns: Columns,
+    columns: ReadingColumns,
 ) -> Result<HashMap<Uuid, Page<ReadingRow>>, DbError> {
     const STATEMENT: &str = "readings_page_by_user_id";
     let ReadingList { filter, order } = list;
@@ -473,7 +483,7 @@ fn visible_of(
 
 /// A list of readings that meet a condition.
 pub(super) fn ordered_readings(
-    columns: Columns,
+    columns: ReadingColumns,
     condition: Condition,
     order: ReadingOrder,
 ) -> KeysetList {

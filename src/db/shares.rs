@@ -13,7 +13,7 @@ use super::bulk::{delete_up_to, insert};
 use super::entities::reading_shares::{Column, Entity, Model};
 use super::entities::{reading_sessions, users};
 use super::hidden_readings::is_hidden;
-use super::query::columns::Columns;
+use super::query::columns::ReadingColumns;
 use super::query::membership::is_one_of;
 use super::readings::{ReadingRow, decode_reading, select_readings};
 use super::{DbError, Session, Transaction};
@@ -130,14 +130,14 @@ pub async fn shared_reading_by_token(
     let Some(share) = session.one::<ShareRow>("share_by_token", &query).await? else {
         return Ok(None);
     };
-    let query = select_readings(Columns::WithTexts)
+    let query = select_readings(ReadingColumns::WithTexts)
         .filter(reading_sessions::Column::Id.eq(share.reading_id))
         .filter(is_hidden().not())
         .into_query();
     let rows = session.rows(READING, &query).await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let reading =
-        decode_reading(Columns::WithTexts, row, 0).map_err(|error| DbError::of(READING, error))?;
+    let reading = decode_reading(ReadingColumns::WithTexts, row, 0)
+        .map_err(|error| DbError::of(READING, error))?;
     let author = users::Entity::find_by_id(reading.user_id)
         .select_only()
         .columns([users::Column::Username, users::Column::DisplayName])

@@ -19,8 +19,10 @@ use super::share::ShareLink;
 use super::spread::Spread;
 use super::user::User;
 use super::voice::Voice;
+use crate::db::query::columns::ReadingColumns;
 use crate::db::shares::ShareRow;
 use crate::domain::counted::counted;
+use crate::loaders::ReadingOfId;
 
 /// An object that `node` returns by its id.
 #[derive(Interface)]
@@ -115,7 +117,8 @@ async fn find(
         }
         GlobalId::Faction(key) => catalogue.faction(key).map(Faction::of).map(Node::Faction),
         GlobalId::Reading(id) => {
-            let row = loaders.reading_by_id.load_one_for(field, id).await?;
+            let key = ReadingOfId { id, columns: ReadingColumns::WithTexts };
+            let row = loaders.reading_by_id.load_one_for(field, key).await?;
             row.map(|row| Node::Reading(Reading(row)))
         }
         GlobalId::ShareLink(id) => {

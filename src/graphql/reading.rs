@@ -12,7 +12,7 @@ use super::context::{RequestContext, request};
 use super::enums::{Karma, Locale, Orientation, PrivacyLevel, SpreadType, VoiceKey};
 use super::errors::ApiError;
 use super::fast_json::Direct;
-use super::fast_json::object::columns_of;
+use super::fast_json::object::{ColumnSet, columns_of};
 use super::id::GlobalId;
 use super::inputs::PublicSearch;
 use super::list::List;
@@ -25,13 +25,13 @@ use super::user::User;
 use super::voice::Voice;
 use crate::db::DbError;
 use crate::db::categories::CategoryRow;
-use crate::db::drawn_cards::{DrawnCardRow, DrawnCardTexts};
+use crate::db::drawn_cards::DrawnCardRow;
 use crate::db::hidden_readings::HiddenReadingRow;
-use crate::db::query::columns::Columns;
+use crate::db::query::columns::{DrawnCardColumns, ReadingColumns, widest};
 use crate::db::readings::{ReadingRow, ReadingTexts, readings_page_public};
 use crate::db::users::UserRow;
 use crate::domain::{card, reading};
-use crate::loaders::{DrawnCardsOfReading, LoadedValue};
+use crate::loaders::{DrawnCardsOfReading, LoadedValue, ReadingOfId};
 
 /// Query fields that return readings.
 #[derive(Default)]
@@ -52,7 +52,8 @@ impl ReadingQuery {
             Ok(other) => return Some(Err(other.refuse("id", "Reading"))),
             Err(error) => return Some(Err(error)),
         };
-        let loaded = request(context).loaders.reading_by_id.load_one(id).await;
+        let key = ReadingOfId { id, columns: columns_of(&context.look_ahead()) };
+        let loaded = request(context).loaders.reading_by_id.load_one(key).await;
         Some(loaded.map_err(ApiError::from).transpose()?.map(|row| Direct(Reading(row))))
     }
 
@@ -106,21 +107,42 @@ impl Paginated for Reading {
     const CONNECTION: &'static str = "PlainReadingConnection";
 }
 
-/// Fields of a reading that read its long texts.
-const READING_TEXTS: [&str; 4] = ["interpretation", "summary", "notes", "feedback"];
-/// Fields of a drawn card that read its long texts.
-const DRAWN_CARD_TEXTS: [&str; 3] = ["positionName", "positionMeaning", "interpretation"];
+impl ColumnSet for ReadingColumns {
+    fn of(selects: impl Fn(&str) -> bool) -> Self {
+        if ["interpretation", "notes", "feedback"].into_iter().any(&selects) {
+            Self::WithTexts
+        } else if selects("summary") {
+            Self::WithSummary
+        } else {
+            Self::WithoutTexts
+        }
+    }
+}
+
+impl ColumnSet for DrawnCardColumns {
+    fn of(selects: impl Fn(&str) -> bool) -> Self {
+        if selects("interpretation") {
+            Self::WithTexts
+        } else if selects("positionMeaning") {
+            Self::WithPositionTexts
+        } else if selects("positionName") {
+            Self::WithPositionNames
+        } else {
+            Self::WithoutTexts
+        }
+    }
+}
 
 impl Reading {
     /// Columns to read for the readings of a connection.
-    pub(super) fn columns_of_connection(connection: &Lookahead<'_>) -> Columns {
+    pub(super) fn columns_of_connection(connection: &Lookahead<'_>) -> ReadingColumns {
         let nodes = [connection.field("nodes"), connection.field("edges").field("node")];
-        Columns::widest(nodes.iter().map(|reading| columns_of(reading, &READING_TEXTS)))
+        widest(nodes.iter().map(columns_of))
     }
 
     fn texts(&self) -> Result<&ReadingTexts, ApiError> {
         let texts = self.0.texts.as_ref();
-        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a reading" }.into())
+        texts.ok_or_else(|| not_loaded("the texts of a reading"))
     }
 
     /// True if the viewer is the owner.
@@ -140,7 +162,7 @@ impl Reading {
         self.0.user_id
     }
 
-    fn cards_key(&self, _: &RequestContext, columns: Columns) -> DrawnCardsOfReading {
+    fn cards_key(&self, _: &RequestContext, columns: DrawnCardColumns) -> DrawnCardsOfReading {
         DrawnCardsOfReading { reading: self.0.id, columns }
     }
 
@@ -247,7 +269,7 @@ impl Reading {
 
     /// Summary in one line, in the reading's language.
     fn summary(&self) -> Result<&str, ApiError> {
-        Ok(&self.texts()?.summary)
+        self.0.summary.as_deref().ok_or_else(|| not_loaded("the summary of a reading"))
     }
 
     /// Time of creation.
@@ -267,7 +289,7 @@ impl Reading {
     }
 
     /// Drawn cards in the order of their positions. At most 15.
-    #[load(drawn_cards_by_reading_id, Self::cards_key, columns = DRAWN_CARD_TEXTS)]
+    #[load(drawn_cards_by_reading_id, Self::cards_key, columns = DrawnCardColumns)]
     fn cards(&self, loaded: LoadedValue<Arc<[DrawnCardRow]>>) -> Result<List<DrawnCard>, ApiError> {
         Ok(DrawnCard::all_of(loaded?))
     }
@@ -399,9 +421,21 @@ impl DrawnCard {
         &self.drawn[self.index]
     }
 
-    pub(super) fn texts(&self) -> Result<&DrawnCardTexts, ApiError> {
-        let texts = self.row().texts.as_ref();
-        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a drawn card" }.into())
+    pub(super) fn position_name_in(&self, locale: Locale) -> Result<&str, ApiError> {
+        let name = self.row().position_name.as_ref();
+        let name = name.ok_or_else(|| not_loaded("the names of positions"))?;
+        Ok(name.get(locale.into()))
+    }
+
+    pub(super) fn position_meaning_in(&self, locale: Locale) -> Result<&str, ApiError> {
+        let meaning = self.row().position_meaning.as_ref();
+        let meaning = meaning.ok_or_else(|| not_loaded("the meanings of positions"))?;
+        Ok(meaning.get(locale.into()))
+    }
+
+    pub(super) fn own_interpretation(&self) -> Result<&str, ApiError> {
+        let text = self.row().interpretation.as_deref();
+        text.ok_or_else(|| not_loaded("the interpretations of drawn cards"))
     }
 
     pub(super) fn card_of<'a>(
@@ -441,7 +475,7 @@ impl DrawnCard {
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_name.get(locale.into()))
+        self.position_name_in(locale)
     }
 
     /// Meaning of the position at the time of the draw.
@@ -449,7 +483,7 @@ impl DrawnCard {
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.texts()?.position_meaning.get(locale.into()))
+        self.position_meaning_in(locale)
     }
 
     /// Orientation of the card.
@@ -473,8 +507,13 @@ impl DrawnCard {
 
     /// Interpretation of the card in this position, in the reading's language.
     fn interpretation(&self) -> Result<&str, ApiError> {
-        Ok(&self.texts()?.interpretation)
+        self.own_interpretation()
     }
+}
+
+/// Error of columns that were not selected although a field needs them.
+fn not_loaded(what: &'static str) -> ApiError {
+    DbError::NotLoaded { what }.into()
 }
 
 /// Error of missing reference data.

@@ -14,7 +14,7 @@ use super::reading::{DrawnCard, missing};
 use super::scalars::{DateTime, Url};
 use super::spread::Spread;
 use crate::db::DbError;
-use crate::db::query::columns::Columns;
+use crate::db::query::columns::DrawnCardColumns;
 use crate::db::readings::{ReadingRow, ReadingTexts};
 use crate::db::shares::{ShareRow, SharedReadingRow};
 use crate::loaders::DrawnCardsOfReading;
@@ -152,7 +152,8 @@ impl SharedReadingContent<'_> {
 
     /// Summary in one line, in the reading's language.
     async fn summary(&self) -> Result<&str, ApiError> {
-        Ok(&self.texts()?.summary)
+        let summary = self.reading().summary.as_deref();
+        summary.ok_or_else(|| DbError::NotLoaded { what: "the summary of a reading" }.into())
     }
 
     /// Language of the interpretation and summary.
@@ -162,7 +163,10 @@ impl SharedReadingContent<'_> {
 
     /// Drawn cards in the order of their positions. At most 15.
     async fn cards(&self, context: &Context<'_>) -> Result<List<SharedCard>, ApiError> {
-        let of = DrawnCardsOfReading { reading: self.reading().id, columns: Columns::WithTexts };
+        let of = DrawnCardsOfReading {
+            reading: self.reading().id,
+            columns: DrawnCardColumns::WithTexts,
+        };
         Ok(DrawnCard::all(context, "SharedReadingContent.cards", of)
             .await?
             .into_iter()
@@ -187,7 +191,7 @@ impl SharedCard {
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.0.texts()?.position_name.get(locale.into()))
+        self.0.position_name_in(locale)
     }
 
     /// Meaning of the position at the time of the draw.
@@ -195,7 +199,7 @@ impl SharedCard {
         &self,
         #[graphql(desc = "Language of the text.", default_with = "Locale::En")] locale: Locale,
     ) -> Result<&str, ApiError> {
-        Ok(self.0.texts()?.position_meaning.get(locale.into()))
+        self.0.position_meaning_in(locale)
     }
 
     /// Orientation of the card.
@@ -219,7 +223,7 @@ impl SharedCard {
 
     /// Interpretation of the card in this position, in the reading's language.
     fn interpretation(&self) -> Result<&str, ApiError> {
-        Ok(&self.0.texts()?.interpretation)
+        self.0.own_interpretation()
     }
 }
 

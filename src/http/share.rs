@@ -20,7 +20,7 @@ use super::request_log::RequestId;
 use super::state::App;
 use crate::db::Session;
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
-use crate::db::query::columns::Columns;
+use crate::db::query::columns::DrawnCardColumns;
 use crate::db::shares::SharedReadingRow;
 use crate::domain::card::Orientation;
 use crate::domain::locale::Locale;
@@ -105,7 +105,8 @@ impl Page {
 
     async fn of(app: &App, session: &Session, row: &SharedReadingRow) -> Result<Self, ApiError> {
         let reading_id = row.reading.id;
-        let drawn = drawn_cards_by_reading_id(session, &[reading_id], Columns::WithTexts).await?;
+        let drawn =
+            drawn_cards_by_reading_id(session, &[reading_id], DrawnCardColumns::WithTexts).await?;
         let body = body_of(&app.services.catalogue(), row, &drawn);
         let meta = open_graph(&app.services.settings.public_url(), row);
         let language = match row.reading.locale {
@@ -136,15 +137,18 @@ fn body_of(catalogue: &Catalogue, row: &SharedReadingRow, drawn: &[DrawnCardRow]
     for drawn in drawn {
         let Some(card) = catalogue.card(drawn.card_id) else { continue };
         let name = &card.texts.get(locale).name;
-        let Some(texts) = &drawn.texts else { continue };
-        let position = texts.position_name.get(locale);
+        let (Some(position), Some(interpretation)) = (&drawn.position_name, &drawn.interpretation)
+        else {
+            continue;
+        };
+        let position = position.get(locale);
         let orientation = match (drawn.orientation, locale) {
             (Orientation::Upright, _) => "",
             (Orientation::Reversed, Locale::En) => " (reversed)",
             (Orientation::Reversed, Locale::ZhHant) => "（逆位）",
         };
         let _ = writeln!(body, "<h2>{}: {}{orientation}</h2>", escaped(position), escaped(name));
-        let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
+        let _ = writeln!(body, "<p>{}</p>", escaped(interpretation));
     }
     if let Some(texts) = &reading.texts {
         let _ = writeln!(body, "<p>{}</p>", escaped(&texts.interpretation));
@@ -155,7 +159,7 @@ fn body_of(catalogue: &Catalogue, row: &SharedReadingRow, drawn: &[DrawnCardRow]
 
 /// Open Graph properties, from which other programs make a preview of the link.
 fn open_graph(public_url: &str, row: &SharedReadingRow) -> String {
-    let summary = row.reading.texts.as_ref().map_or("", |texts| texts.summary.as_str());
+    let summary = row.reading.summary.as_deref().unwrap_or_default();
     let description = row.share.description.as_deref().unwrap_or(summary);
     let url = format!("{public_url}/s/{}", row.share.token);
     format!(

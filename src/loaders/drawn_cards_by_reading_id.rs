@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Load;
 use crate::db::drawn_cards::{DrawnCardRow, drawn_cards_by_reading_id};
-use crate::db::query::columns::Columns;
+use crate::db::query::columns::{DrawnCardColumns, widest};
 use crate::db::{DbError, Session};
 
 /// The cards of one reading.
@@ -16,7 +16,7 @@ pub struct DrawnCardsOfReading {
     /// Id of the reading.
     pub reading: Uuid,
     /// Columns to read of each card.
-    pub columns: Columns,
+    pub columns: DrawnCardColumns,
 }
 
 /// Loads drawn cards.
@@ -32,7 +32,7 @@ impl Load for DrawnCardsByReadingId {
         keys: &[DrawnCardsOfReading],
     ) -> Result<HashMap<DrawnCardsOfReading, Self::Value>, DbError> {
         // Aliases may select different columns of the same cards: one statement reads all of them.
-        let columns = Columns::widest(keys.iter().map(|key| key.columns));
+        let columns = widest(keys.iter().map(|key| key.columns));
         let readings: BTreeSet<Uuid> = keys.iter().map(|key| key.reading).collect();
         let readings: Vec<Uuid> = readings.into_iter().collect();
         let rows = drawn_cards_by_reading_id(session, &readings, columns).await?;

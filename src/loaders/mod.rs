@@ -37,7 +37,7 @@ pub use category_by_id::CategoryById;
 pub use drawn_cards_by_reading_id::{DrawnCardsByReadingId, DrawnCardsOfReading};
 pub use hidden_reading_by_id::HiddenReadingById;
 pub use open_shares_by_reading_id::OpenSharesByReadingId;
-pub use reading_by_id::ReadingById;
+pub use reading_by_id::{ReadingById, ReadingOfId};
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
 pub use reading_counts::ReadingCounts;
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Load;
 use crate::cache::cache_tag::CacheTag;
-use crate::db::query::columns::Columns;
+use crate::db::query::columns::{ReadingColumns, widest};
 use crate::db::readings::{ReadingKey, ReadingRow, readings_page_by_user_id};
 use crate::db::{DbError, Session};
 use crate::domain::page::{Page, PageRequest};
@@ -24,7 +24,7 @@ pub struct ReadingsPageOfUser {
     /// Page of that list.
     pub request: PageRequest<ReadingKey>,
     /// Columns to read of each reading.
-    pub columns: Columns,
+    pub columns: ReadingColumns,
 }
 
 /// Loads pages of readings, as far as the viewer may see them.
@@ -47,7 +47,7 @@ impl Load for ReadingsPageByUserId {
         }
         let mut pages = HashMap::with_capacity(keys.len());
         for ((list, request), keys) in keys_of {
-            let columns = Columns::widest(keys.iter().map(|key| key.columns));
+            let columns = widest(keys.iter().map(|key| key.columns));
             let users: BTreeSet<Uuid> = keys.iter().map(|key| key.user).collect();
             let users: Vec<Uuid> = users.into_iter().collect();
             let found =

@@ -19,6 +19,7 @@ use crate::support::fixtures::{
 /// by [`Values`].
 pub const CASES: &[(&str, &str)] = &[
     ("public_readings", "publicReadings(first: 20) { nodes { question } }"),
+    ("public_readings_with_summary", "publicReadings(first: 20) { nodes { summary } }"),
     ("public_readings_with_texts", "publicReadings(first: 20) { nodes { interpretation } }"),
     ("public_readings_with_total", "publicReadings(first: 20) { totalCount nodes { question } }"),
     ("public_readings_after", "publicReadings(first: 20, after: CURSOR) { nodes { question } }"),
@@ -26,11 +27,13 @@ pub const CASES: &[(&str, &str)] = &[
     ("public_readings_before", "publicReadings(last: 20, before: CURSOR) { nodes { question } }"),
     ("users_of_readings", "publicReadings { nodes { user { username email } } }"),
     ("drawn_cards", "publicReadings { nodes { cards { orientation card { name } } } }"),
+    ("drawn_cards_with_position_names", "publicReadings { nodes { cards { positionName } } }"),
+    ("drawn_cards_with_position_texts", "publicReadings { nodes { cards { positionMeaning } } }"),
     ("drawn_cards_with_texts", "publicReadings { nodes { cards { interpretation } } }"),
     ("readings_of_users", "publicReadings { nodes { user { readings { nodes { question } } } } }"),
     (
         "readings_of_users_with_texts_and_total",
-        "publicReadings { nodes { user { readings(last: 5) { totalCount nodes { summary } } } } }",
+        "publicReadings { nodes { user { readings(last: 5) { totalCount nodes { interpretation } } } } }",
     ),
     (
         "readings_of_a_user",
@@ -45,6 +48,7 @@ pub const CASES: &[(&str, &str)] = &[
         "user(username: USERNAME) { readings(last: 5, before: OWN_CURSOR) { nodes { question } } }",
     ),
     ("reading", "reading(id: READING) { question }"),
+    ("reading_with_texts", "reading(id: READING) { interpretation }"),
     ("nodes", "nodes(ids: [READING, USER, CATEGORY]) { id }"),
     ("user", "user(username: USERNAME) { username bio faction karma }"),
     ("viewer", "viewer { username email isAdmin }"),

@@ -5,20 +5,35 @@ use sea_orm::{DbErr, QueryResult, TryGetable};
 
 use crate::db::DbError;
 
-/// A set of columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Columns {
+/// Columns of readings to read: each set contains the ones before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReadingColumns {
     /// All columns except the long texts.
+    #[default]
     WithoutTexts,
+    /// With the summary.
+    WithSummary,
     /// All columns that some viewer may see.
     WithTexts,
 }
 
-impl Columns {
-    /// The smallest set that contains all of these sets.
-    pub fn widest(sets: impl Iterator<Item = Self>) -> Self {
-        sets.max().unwrap_or(Self::WithoutTexts)
-    }
+/// Columns of drawn cards to read: each set contains the ones before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DrawnCardColumns {
+    /// All columns except the texts.
+    #[default]
+    WithoutTexts,
+    /// With the names of the positions.
+    WithPositionNames,
+    /// With the names and meanings of the positions.
+    WithPositionTexts,
+    /// All columns.
+    WithTexts,
+}
+
+/// The smallest set that contains all of these sets.
+pub fn widest<C: Ord + Default>(sets: impl Iterator<Item = C>) -> C {
+    sets.max().unwrap_or_default()
 }
 
 /// Cursor over the cells of a row, in the order of the selected columns. Finding each cell by its column's

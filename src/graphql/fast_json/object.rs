@@ -9,8 +9,7 @@ use async_graphql::{Lookahead, OutputType};
 use super::super::context::RequestContext;
 use super::super::list::List;
 use super::json::JsonWriter;
-pub(in crate::graphql) use super::plan::{Planner, SelectedField};
-use crate::db::query::columns::Columns;
+pub(in crate::graphql) use super::plan::{ColumnSet, Planner, SelectedField};
 use crate::loaders::{Load, LoadedValue, LoaderState, RequestLoader};
 
 /// An object type whose fields may be written directly.
@@ -229,14 +228,10 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Columns to read for an object of the library's: those of the long texts only if one of these fields is selected.
+/// Columns to read for an object that the library resolves.
 #[must_use]
-pub fn columns_of(object: &Lookahead<'_>, texts: &[&str]) -> Columns {
-    if texts.iter().any(|text| object.field(text).exists()) {
-        Columns::WithTexts
-    } else {
-        Columns::WithoutTexts
-    }
+pub fn columns_of<C: ColumnSet>(object: &Lookahead<'_>) -> C {
+    C::of(|field| object.field(field).exists())
 }
 
 impl<T: JsonValue + ?Sized> JsonValue for &T {

@@ -3,7 +3,11 @@
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::{ContextSelectionSet, InputType, Positioned};
 
-use crate::db::query::columns::Columns;
+/// A set of columns to read for an object.
+pub trait ColumnSet {
+    /// The smallest set with the columns of the selected fields.
+    fn of(selects: impl Fn(&str) -> bool) -> Self;
+}
 
 /// Builder of a plan.
 pub struct Planner<'a> {
@@ -40,29 +44,27 @@ impl<'a> Planner<'a> {
         Self { context }
     }
 
-    /// Columns to read for the object that a field returns: those of the long texts only if one of these fields is selected.
+    /// Columns to read for the object that a field returns.
     #[must_use]
-    pub fn columns(&self, selected: &SelectedField<'a>, texts: &[&str]) -> Columns {
-        let mut sets = selected.fields.iter().map(|field| &field.node.selection_set.node);
-        if sets.any(|set| self.selects(set, texts)) {
-            Columns::WithTexts
-        } else {
-            Columns::WithoutTexts
-        }
+    pub fn columns<C: ColumnSet>(&self, selected: &SelectedField<'a>) -> C {
+        C::of(|name| {
+            let mut sets = selected.fields.iter().map(|field| &field.node.selection_set.node);
+            sets.any(|set| self.selects(set, name))
+        })
     }
 
-    /// True if a selection set or one of its fragments has a field of such a name.
-    fn selects(&self, set: &SelectionSet, names: &[&str]) -> bool {
+    /// True if a selection set or one of its fragments has a field of that name.
+    fn selects(&self, set: &SelectionSet, name: &str) -> bool {
         set.items.iter().any(|selection| match &selection.node {
-            Selection::Field(field) => names.contains(&field.node.name.node.as_str()),
+            Selection::Field(field) => field.node.name.node == name,
             Selection::InlineFragment(fragment) => {
-                self.selects(&fragment.node.selection_set.node, names)
+                self.selects(&fragment.node.selection_set.node, name)
             }
             Selection::FragmentSpread(spread) => {
                 let fragments = &self.context.query_env.fragments;
                 fragments
                     .get(&spread.node.fragment_name.node)
-                    .is_some_and(|fragment| self.selects(&fragment.node.selection_set.node, names))
+                    .is_some_and(|fragment| self.selects(&fragment.node.selection_set.node, name))
             }
         })
     }

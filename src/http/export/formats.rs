@@ -208,7 +208,7 @@ impl<'a> Exported<'a> {
             accuracy_rating: reading.accuracy_rating,
             helpful_rating: reading.helpful_rating,
             feedback: texts.and_then(|texts| texts.user_feedback.as_deref()),
-            summary: texts.map_or("", |texts| &texts.summary),
+            summary: reading.summary.as_deref().unwrap_or_default(),
             interpretation: texts.map_or("", |texts| &texts.interpretation),
             cards: cards
                 .iter()
@@ -261,15 +261,15 @@ impl<'a> ExportedCard<'a> {
         locale: crate::domain::locale::Locale,
     ) -> Self {
         let card = catalogue.card(drawn.card_id);
-        let texts = drawn.texts.as_ref();
+        let (name, meaning) = (&drawn.position_name, &drawn.position_meaning);
         Self {
             position: drawn.position_number,
-            position_name: texts.map_or("", |texts| texts.position_name.get(locale)),
-            position_meaning: texts.map_or("", |texts| texts.position_meaning.get(locale)),
+            position_name: name.as_ref().map_or("", |name| name.get(locale)),
+            position_meaning: meaning.as_ref().map_or("", |meaning| meaning.get(locale)),
             code: card.map(|card| card.code.as_str()),
             name: card.map(|card| card.texts.get(locale).name.as_str()),
             orientation: drawn.orientation.as_str().to_ascii_uppercase(),
-            interpretation: texts.map_or("", |texts| &texts.interpretation),
+            interpretation: drawn.interpretation.as_deref().unwrap_or_default(),
         }
     }
 
