@@ -1,6 +1,6 @@
 //! The attribute `#[object]`: a GraphQL object type whose fields have one definition each.
 //!
-//! ```ignore
+//! ```text
 //! #[object]
 //! impl Card {
 //!     /// Name of the card in the app.

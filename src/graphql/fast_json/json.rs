@@ -7,10 +7,14 @@ use async_graphql::Value;
 use bytes::Bytes;
 
 /// JSON text in memory, so that writing cannot fail.
-#[derive(Default)]
 pub struct JsonWriter(Vec<u8>);
 
 impl JsonWriter {
+    /// An empty text with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
     pub(in crate::graphql) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }

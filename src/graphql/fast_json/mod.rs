@@ -17,7 +17,7 @@ mod scalars;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_graphql::parser::types::Field;
@@ -73,6 +73,12 @@ pub struct FastJsonPlans {
     written: AtomicU64,
 }
 
+/// A plan with the size of the last value, so that the buffer of the next one need not grow.
+struct SizedPlan<P> {
+    plan: P,
+    last_bytes: AtomicUsize,
+}
+
 /// [`Direct`] values of a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DirectCounts {
@@ -112,7 +118,15 @@ impl FastJsonPlans {
         let plan = self.plan::<T>(context, field);
         let context = WriteContext { request: request(context) };
         let json = match plan {
-            Some(plan) => write(value, &plan, &context).await,
+            Some(sized) => {
+                let SizedPlan { plan, last_bytes } = &*sized;
+                let capacity = last_bytes.load(Ordering::Relaxed);
+                let json = write(value, plan, &context, capacity).await;
+                if let Some(json) = &json {
+                    last_bytes.store(json.len(), Ordering::Relaxed);
+                }
+                json
+            }
             None => None,
         };
         let counter = if json.is_some() { &self.written } else { &self.resolved };
@@ -125,13 +139,13 @@ impl FastJsonPlans {
         &self,
         context: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
-    ) -> Option<Arc<T::Plan>> {
+    ) -> Option<Arc<SizedPlan<T::Plan>>> {
         if self.is_disabled {
             return None;
         }
         let make = || {
             let plan = T::plan(&mut Planner::new(context), &SelectedField::of(field))?;
-            Some(Arc::new(plan) as SharedPlan)
+            Some(Arc::new(SizedPlan { plan, last_bytes: AtomicUsize::default() }) as SharedPlan)
         };
         let plan = match &self.document {
             Some(plans) if !plans.varies(context.item.pos) => plans.get(context.item.pos, make),
@@ -149,6 +163,7 @@ async fn write<T: JsonValue + Sync>(
     value: &T,
     plan: &T::Plan,
     context: &WriteContext<'_>,
+    capacity: usize,
 ) -> Option<Bytes> {
     if T::has_loads(plan) {
         // One round for each level of loaders: a loaded row may have the keys of others.
@@ -161,7 +176,7 @@ async fn write<T: JsonValue + Sync>(
             loads.run().await;
         }
     }
-    let mut json = JsonWriter::default();
+    let mut json = JsonWriter::with_capacity(capacity);
     value.write(plan, context, &mut json)?;
     Some(json.into())
 }
