@@ -34,6 +34,9 @@ pub const TAG_PROBE_ROWS: u64 = 5_000;
 /// Lifetime of the connection of readiness probes: a failover may lead new connections to another server.
 pub const READINESS_CONNECTION_LIFETIME: Duration = Duration::from_secs(5);
 
+/// Maximum counts of readings in one statement: SQLite accepts 500 parts of a UNION.
+pub const READING_COUNTS_PER_STATEMENT: usize = 100;
+
 /// Number of most recent acquires whose wait times are sampled.
 pub const ACQUIRES_REMEMBERED: usize = 512;
 /// Minimum interval between two warnings of an overflowing pool, and of a database without free connections.

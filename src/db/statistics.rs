@@ -19,6 +19,7 @@ use super::query::membership::is_one_of;
 use super::query::{Dialect, constant, count_if};
 use super::user_card_stats::draws_of;
 use super::{DbError, Session};
+use crate::config::database::READING_COUNTS_PER_STATEMENT;
 use crate::domain::reading::ReadingStatus;
 use crate::domain::statistics::{
     AdjacentPeriods, PeriodStats, RatingTally, Ratings, ReadingGroup, ReadingPatterns, Streak,
@@ -85,7 +86,7 @@ fn date(day: i32) -> NaiveDate {
     NaiveDate::from_epoch_days(day).unwrap_or_default()
 }
 
-/// The readings of these users within a window, grouped by spread, voice and karma context, with their
+/// The readings of these users within a window, grouped by spread with its kind, voice and karma context, with their
 /// number within each of several narrower windows.
 pub async fn reading_groups<const N: usize>(
     session: &Session,
@@ -191,7 +192,7 @@ pub struct ReadingCount {
 /// Grouping of counted readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CountGroup {
-    /// By spread, voice and karma context.
+    /// By spread with its kind, voice and karma context.
     Attributes,
     /// By date in that time zone.
     Date(UtcOffset),
@@ -200,16 +201,29 @@ pub enum CountGroup {
 /// Result of a [`ReadingCount`]: rows of its grouping.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CountedReadings {
-    /// By spread, voice and karma context, with the counts of the narrower windows.
+    /// By spread with its kind, voice and karma context, with the counts of the narrower windows.
     pub groups: Vec<ReadingGroup<2>>,
     /// By date; dates without readings are missing.
     pub dates: Vec<(NaiveDate, i64)>,
 }
 
-/// Executes several counts as one statement. Groups are also counted within each of two narrower windows.
+/// Executes several counts, up to [`READING_COUNTS_PER_STATEMENT`] as one statement. Groups are also counted within each of two
+/// narrower windows.
 ///
 /// SQL: `analytics_counts.snap`, `analytics_summary.snap`, `analytics_frequency.snap`.
 pub async fn count_readings(
+    session: &Session,
+    counts: &[ReadingCount],
+    parts: [TimeWindow; 2],
+) -> Result<Vec<CountedReadings>, DbError> {
+    let mut results = Vec::with_capacity(counts.len());
+    for counts in counts.chunks(READING_COUNTS_PER_STATEMENT) {
+        results.extend(count_together(session, counts, parts).await?);
+    }
+    Ok(results)
+}
+
+async fn count_together(
     session: &Session,
     counts: &[ReadingCount],
     parts: [TimeWindow; 2],
@@ -218,7 +232,10 @@ pub async fn count_readings(
     let dialect = session.dialect();
     let queries =
         (0..).zip(counts).map(|(number, count)| count_query(dialect, number, *count, parts));
-    let union = |mut all: SelectStatement, query| all.union(UnionType::All, query).to_owned();
+    let union = |mut all: SelectStatement, query| {
+        all.union(UnionType::All, query);
+        all
+    };
     let mut results = vec![CountedReadings::default(); counts.len()];
     let Some(query) = queries.reduce(union) else { return Ok(results) };
     let rows = session.rows(STATEMENT, &query).await?;

@@ -121,7 +121,7 @@ pub const STATEMENTS: [StatementCount<'static>; 50] = [
     statement("Spread", "usageCount", "spread_stats_by_spread_id"),
     statement("Spread", "meanRating", "spread_stats_by_spread_id"),
     statement("Reading", "user", "user_by_id"),
-    // With and without texts, by the selected fields.
+    // Not shared: aliases may select different columns.
     own_statement("Reading", "cards"),
     statement("Reading", "category", "category_by_id"),
     statement("Reading", "hidden", "hidden_reading_by_id"),

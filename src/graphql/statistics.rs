@@ -31,7 +31,7 @@ use crate::domain::statistics::{
     TimeWindow, UserReadingStats, UtcOffset, dates_until, percent, sort_by_use,
 };
 use crate::domain::voice;
-use crate::loaders::UserStatsKey;
+use crate::loaders::{ReadingCountOfChart, UserStatsKey};
 
 /// Day of the week.
 #[derive(Enum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +214,8 @@ impl Analytics {
         group: CountGroup,
     ) -> Result<Arc<CountedReadings>, DbError> {
         let count = ReadingCount { user: self.user, window, group };
-        let counted = request.loaders.reading_counts.load_one_for(field, count).await?;
+        let key = ReadingCountOfChart { chart: field, count };
+        let counted = request.loaders.reading_counts.load_one_for(field, key).await?;
         Ok(counted.unwrap_or_default())
     }
 

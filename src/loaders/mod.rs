@@ -39,7 +39,7 @@ pub use hidden_reading_by_id::HiddenReadingById;
 pub use open_shares_by_reading_id::OpenSharesByReadingId;
 pub use reading_by_id::{ReadingById, ReadingOfId};
 pub use reading_count_by_category_id::ReadingCountByCategoryId;
-pub use reading_counts::ReadingCounts;
+pub use reading_counts::{ReadingCountOfChart, ReadingCounts};
 pub use readings_page_by_user_id::{ReadingsPageByUserId, ReadingsPageOfUser};
 pub use request_loader::{BatchQueue, Load, LoadedValue, LoaderState, RequestLoader};
 pub use share_by_id::ShareById;

@@ -97,7 +97,7 @@ pub struct StatementCount<'a> {
 pub enum Parents {
     /// All of them: the statements of a loader.
     All,
-    /// All of them, whatever the arguments of the fields with this source: the statement of a loader whose keys are arguments.
+    /// All parents and all arguments: one statement of a loader whose keys include the arguments.
     Batch,
     /// Each by statements of its own.
     Each,
