@@ -147,6 +147,7 @@ impl Field {
         let load = source.attrs.iter().find(|attribute| is_load(attribute));
         let load = load.map(Attribute::parse_args::<Load>).transpose()?;
         source.attrs.retain(|attribute| !is_load(attribute));
+        refuse_entries(&source.attrs, &["name", "flatten", "deprecation"])?;
         let mut inputs = source.sig.inputs.iter();
         if !matches!(inputs.next(), Some(FnArg::Receiver(_))) {
             return Err(Error::new_spanned(&source.sig, "a field takes `&self`"));
@@ -286,6 +287,7 @@ impl Field {
 
 impl Argument {
     fn parse(source: PatType, variable: Ident) -> Result<Self> {
+        refuse_entries(&source.attrs, &["name", "desc", "default", "default_with", "secret"])?;
         let name = graphql_text(&source.attrs, "name")?
             .map_or_else(|| camel_case(&variable.to_string()), |name| name.value());
         let default = match graphql_text(&source.attrs, "default_with")? {
@@ -311,15 +313,27 @@ impl Argument {
     }
 }
 
+/// Entries of the attributes `#[graphql(…)]`.
+fn graphql_entries(attributes: &[Attribute]) -> Result<Vec<Meta>> {
+    let mut entries = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("graphql")) {
+        entries.extend(attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?);
+    }
+    Ok(entries)
+}
+
+/// Refuses entries that the library would honour and the writer would not, such as guards.
+fn refuse_entries(attributes: &[Attribute], known: &[&str]) -> Result<()> {
+    let is_known = |entry: &Meta| known.iter().any(|name| entry.path().is_ident(name));
+    match graphql_entries(attributes)?.into_iter().find(|entry| !is_known(entry)) {
+        None => Ok(()),
+        Some(entry) => Err(Error::new_spanned(entry, "only an `async fn` may have this")),
+    }
+}
+
 /// An entry of the attributes `#[graphql(…)]`.
 fn graphql_entry(attributes: &[Attribute], name: &str) -> Result<Option<Meta>> {
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("graphql")) {
-        let entries = attribute.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)?;
-        if let Some(entry) = entries.into_iter().find(|entry| entry.path().is_ident(name)) {
-            return Ok(Some(entry));
-        }
-    }
-    Ok(None)
+    Ok(graphql_entries(attributes)?.into_iter().find(|entry| entry.path().is_ident(name)))
 }
 
 /// The text of an entry of the attributes `#[graphql(…)]`.

@@ -15,7 +15,7 @@
 //!
 //!     /// The artist.
 //!     #[load(user_by_id, Self::artist_id)]
-//!     fn artist(&self, loaded: Loaded<Arc<UserRow>>) -> Option<Result<User, ApiError>> {
+//!     fn artist(&self, loaded: LoadedValue<Arc<UserRow>>) -> Option<Result<User, ApiError>> {
 //!         Some(loaded.map_err(ApiError::from).transpose()?.map(User))
 //!     }
 //!

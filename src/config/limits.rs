@@ -216,9 +216,10 @@ impl Default for DocumentLimits {
 
 /// Memory of an empty parsed document, in bytes; measured as resident memory.
 pub const DOCUMENT_BYTES: u64 = 1024;
-/// Memory of each node of a parsed document with its names and the plan of its selection set, in bytes; measured as resident
-/// memory, without plans.
-pub const DOCUMENT_NODE_BYTES: u64 = 600;
+/// Memory of each node of a parsed document with its names, in bytes; measured as resident memory.
+pub const DOCUMENT_NODE_BYTES: u64 = 400;
+/// Memory of a selection in the plans of a document, in bytes; an estimate.
+pub const PLAN_FIELD_BYTES: u64 = 200;
 /// Memory of a persisted text beside the text itself, in bytes; an estimate.
 pub const PERSISTED_TEXT_BYTES: u32 = 256;
 /// Bytes of text that cost as much to copy as one argument value.

@@ -21,7 +21,7 @@ use crate::config::rate_limits::{ProxyHeader, RateLimitSettings};
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// Address of the client, which its limits are counted for. An extension of each request.
+/// Client address: the key of rate limits and quotas. An extension of each request of `LISTEN`, added by the fast path.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientAddress(pub IpAddr);
 

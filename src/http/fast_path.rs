@@ -1,5 +1,5 @@
 //! The fast path, in front of the router: a request in the request memo is served from the response cache at
-//! once, every other one by the router. Both know the client's address.
+//! once, every other one by the router. Each request carries its [`ClientAddress`].
 
 use std::convert::Infallible;
 use std::future::ready;

@@ -161,7 +161,7 @@ async fn security_headers(request: Request, next: Next) -> Response {
     set(header::REFERRER_POLICY, "no-referrer");
     // A response may depend on the viewer, so no cache may store it unless a handler permits that.
     set(header::CACHE_CONTROL, "private, no-store");
-    // They tell a script what it may read, if its page may read anything.
+    // Without `access-control-allow-origin` these have no effect.
     if !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         headers.remove(header::ACCESS_CONTROL_EXPOSE_HEADERS);
         headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);

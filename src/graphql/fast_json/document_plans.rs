@@ -17,9 +17,9 @@ pub(super) type SharedPlan = Arc<dyn Any + Send + Sync>;
 /// Plans of a document, for all requests with it.
 #[derive(Default)]
 pub struct DocumentPlans {
-    /// Positions of the selection sets whose fields depend on variables.
+    /// Positions of the fields, fragments and operations whose selection sets depend on variables.
     varying: HashSet<Pos>,
-    /// By the position of the selection set; `None` for one that the library has to resolve.
+    /// By the position of the selection set's field; `None` for one that the library has to resolve.
     plans: Mutex<HashMap<Pos, Option<SharedPlan>>>,
 }
 

@@ -2,7 +2,7 @@
 //! and stores its value in a map until the whole response is assembled; for a page of 20 readings with their cards that is more
 //! work than the database has.
 //!
-//! Here the selection set of a [`Direct`] value is planned when the document is first executed, its loaders run, and then the text is written field
+//! Here the selection set of a [`Direct`] value is planned once for a document, or once a request where it depends on variables, its loaders run, and then the text is written field
 //! by field. A selection with a field that only the library resolves (a nested list, a counter) has no plan, and a value with an
 //! error is not written: the library resolves those, so errors and their effect on parents are the library's alone. A test over
 //! generated queries compares both ways byte for byte.

@@ -121,7 +121,7 @@ impl Visit<'_> {
         result
     }
 
-    /// End of the visit of a field that is not loaded yet. Nothing is written before all is loaded.
+    /// Result for a field whose key is not loaded: go on while loading, fail while writing.
     #[must_use]
     pub fn wait(&self) -> Option<()> {
         matches!(self, Self::Load(_)).then_some(())
@@ -137,7 +137,7 @@ pub struct FieldWriter<T> {
 type VisitField<T> = dyn Fn(&T, &WriteContext<'_>, &mut Visit<'_>) -> Option<()> + Send + Sync;
 
 impl<T> FieldWriter<T> {
-    /// A writer that visits the field. `has_loads` is whether loaders have to run before it can be written.
+    /// A writer that visits the field. `has_loads`: true if loaders must run first.
     pub fn new(
         has_loads: bool,
         visit: impl Fn(&T, &WriteContext<'_>, &mut Visit<'_>) -> Option<()> + Send + Sync + 'static,

@@ -27,7 +27,7 @@ use super::validation::validate;
 use super::values::constant_size;
 use super::walk::{OperationCounts, Walk};
 use crate::config::limits::{
-    DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits, QUOTED_CHARACTERS,
+    DOCUMENT_BYTES, DOCUMENT_NODE_BYTES, DocumentLimits, PLAN_FIELD_BYTES, QUOTED_CHARACTERS,
 };
 use crate::domain::truncated::quoted;
 
@@ -91,6 +91,10 @@ impl<'t> MeasuredDocument<'t> {
         let mut walk = Walk::new(&document, limits);
         let operations = walk.document()?;
         let bytes = DOCUMENT_BYTES + saturated(text.len()) + walk.nodes() * DOCUMENT_NODE_BYTES;
+        // Plans have the fields of fragments once for each use.
+        let bytes = operations.values().fold(bytes, |bytes, counts| {
+            bytes.saturating_add(saturated(counts.selections).saturating_mul(PLAN_FIELD_BYTES))
+        });
         let weight_bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let work = scanned.work + walk.work();
         let merges_objects = walk.merges_objects();
