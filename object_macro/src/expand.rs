@@ -37,6 +37,7 @@ pub(crate) fn object(arguments: &TokenStream, mut item: ItemImpl) -> Result<Toke
     }
     let (generics, _, conditions) = item.generics.split_for_impl();
     let name = &item.self_ty;
+    let value = json_value(&item);
     Ok(quote! {
         impl #generics #name #conditions {
             #(#methods)*
@@ -58,6 +59,15 @@ pub(crate) fn object(arguments: &TokenStream, mut item: ItemImpl) -> Result<Toke
             }
         }
 
+        #value
+    })
+}
+
+/// The implementation of `JsonValue` by the plan of an object.
+fn json_value(item: &ItemImpl) -> TokenStream {
+    let (generics, _, conditions) = item.generics.split_for_impl();
+    let name = &item.self_ty;
+    quote! {
         impl #generics crate::graphql::fast_json::object::JsonValue for #name #conditions {
             type Plan = crate::graphql::fast_json::object::ObjectPlan<Self>;
 
@@ -72,25 +82,16 @@ pub(crate) fn object(arguments: &TokenStream, mut item: ItemImpl) -> Result<Toke
                 plan.has_loads()
             }
 
-            fn write(
+            fn visit(
                 &self,
                 plan: &Self::Plan,
-                context: &crate::graphql::fast_json::object::WriteContext<'_>,
-                json: &mut crate::graphql::fast_json::JsonWriter,
+                request: &crate::graphql::context::RequestContext,
+                visit: &mut crate::graphql::fast_json::object::Visit<'_>,
             ) -> ::std::option::Option<()> {
-                plan.write(self, context, json)
-            }
-
-            fn load(
-                &self,
-                plan: &Self::Plan,
-                context: &crate::graphql::fast_json::object::WriteContext<'_>,
-                loads: &mut crate::graphql::fast_json::object::Loads,
-            ) {
-                plan.load(self, context, loads);
+                plan.visit(self, request, visit)
             }
         }
-    })
+    }
 }
 
 /// A field in memory.
@@ -101,7 +102,7 @@ struct Field {
     /// Type and name, for statement statistics.
     path: String,
     method: Ident,
-    /// Whether the method takes the request's context.
+    /// True if the method takes the request's context.
     takes_request: bool,
     load: Option<Load>,
     arguments: Vec<Argument>,
@@ -137,6 +138,15 @@ impl Parse for Load {
         }
         input.parse::<Token![=]>()?;
         Ok(Self { loader, key, columns: Some(input.parse()?) })
+    }
+}
+
+impl Load {
+    /// The key of an object, as an `Option`.
+    fn key_of(&self, object: &TokenStream) -> TokenStream {
+        let Self { key, columns, .. } = self;
+        let columns = columns.as_ref().map(|_| quote!(, columns));
+        quote!(::std::convert::Into::<::std::option::Option<_>>::into(#key(#object, request #columns)))
     }
 }
 
@@ -204,14 +214,15 @@ impl Field {
         let pass_request = takes_request.then(|| quote!(request,));
         let (load, loaded) = match load {
             None => (None, None),
-            Some(Load { loader, key, columns }) => {
-                let field = &self.path;
+            Some(load) => {
+                let (field, key) = (&self.path, load.key_of(&quote!(self)));
+                let Load { loader, columns, .. } = load;
                 let columns = columns.as_ref().map(|set| {
-                    quote!(, crate::graphql::fast_json::object::columns_of::<#set>(&context.look_ahead()))
+                    quote!(let columns = crate::graphql::fast_json::object::columns_of::<#set>(&context.look_ahead());)
                 });
                 let load = quote! {
-                    let key = ::std::convert::Into::<::std::option::Option<_>>::into(#key(self, request #columns));
-                    let loaded = match key {
+                    #columns
+                    let loaded = match #key {
                         ::std::option::Option::Some(key) => {
                             request.loaders.#loader.load_one_for(#field, key).await
                         }
@@ -237,21 +248,20 @@ impl Field {
         let output = self.output();
         let variables = arguments.iter().map(|argument| &argument.variable);
         let arguments = arguments.iter().map(Argument::parse_planned);
-        let request = takes_request.then(|| quote!(context.request,));
+        let request = takes_request.then(|| quote!(request,));
         let mut columns_of = None;
         let mut load_value = None;
-        if let Some(Load { loader, key, columns }) = load {
-            let field = &self.path;
+        if let Some(load) = load {
+            let (field, key) = (&self.path, load.key_of(&quote!(object)));
+            let Load { loader, columns, .. } = load;
             columns_of = columns
                 .as_ref()
                 .map(|set| quote!(let columns = planner.columns::<#set>(selected);));
-            let columns = columns.as_ref().map(|_| quote!(, columns));
             load_value = Some(quote! {
-                let key = ::std::convert::Into::<::std::option::Option<_>>::into(#key(object, context.request #columns));
-                let loaded = match key {
+                let loaded = match #key {
                     ::std::option::Option::None => ::std::result::Result::Ok(::std::option::Option::None),
                     ::std::option::Option::Some(key) => {
-                        match visit.loaded(&context.request.loaders.#loader, #field, key) {
+                        match visit.loaded(&request.loaders.#loader, #field, key) {
                             ::std::option::Option::Some(loaded) => loaded,
                             ::std::option::Option::None => return visit.wait(),
                         }
@@ -267,10 +277,10 @@ impl Field {
                 #columns_of
                 let plan = <#output as JsonValue>::plan(planner, selected)?;
                 let has_loads = #has_load || <#output as JsonValue>::has_loads(&plan);
-                FieldWriter::new(has_loads, move |object: &Self, context, visit| {
+                FieldWriter::new(has_loads, move |object: &Self, request, visit| {
                     #load_value
                     let value = object.#method(#request #loaded #(::std::clone::Clone::clone(&#variables),)*);
-                    visit.value(&value, &plan, context)
+                    JsonValue::visit(&value, &plan, request, visit)
                 })
             }
         }

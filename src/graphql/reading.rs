@@ -512,7 +512,7 @@ impl DrawnCard {
 }
 
 /// Error of columns that were not selected although a field needs them.
-fn not_loaded(what: &'static str) -> ApiError {
+pub(super) fn not_loaded(what: &'static str) -> ApiError {
     DbError::NotLoaded { what }.into()
 }
 

@@ -10,10 +10,9 @@ use super::enums::{Karma, Locale, Orientation, VoiceKey};
 use super::errors::{ApiError, without_user_errors};
 use super::id::GlobalId;
 use super::list::List;
-use super::reading::{DrawnCard, missing};
+use super::reading::{DrawnCard, missing, not_loaded};
 use super::scalars::{DateTime, Url};
 use super::spread::Spread;
-use crate::db::DbError;
 use crate::db::query::columns::DrawnCardColumns;
 use crate::db::readings::{ReadingRow, ReadingTexts};
 use crate::db::shares::{ShareRow, SharedReadingRow};
@@ -106,7 +105,7 @@ impl SharedReadingContent<'_> {
 
     fn texts(&self) -> Result<&ReadingTexts, ApiError> {
         let texts = self.reading().texts.as_ref();
-        texts.ok_or_else(|| DbError::NotLoaded { what: "the texts of a reading" }.into())
+        texts.ok_or_else(|| not_loaded("the texts of a reading"))
     }
 }
 
@@ -153,7 +152,7 @@ impl SharedReadingContent<'_> {
     /// Summary in one line, in the reading's language.
     async fn summary(&self) -> Result<&str, ApiError> {
         let summary = self.reading().summary.as_deref();
-        summary.ok_or_else(|| DbError::NotLoaded { what: "the summary of a reading" }.into())
+        summary.ok_or_else(|| not_loaded("the summary of a reading"))
     }
 
     /// Language of the interpretation and summary.

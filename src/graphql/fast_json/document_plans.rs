@@ -15,7 +15,6 @@ use crate::domain::lock::lock;
 pub(super) type SharedPlan = Arc<dyn Any + Send + Sync>;
 
 /// Plans of a document, for all requests with it.
-#[derive(Default)]
 pub struct DocumentPlans {
     /// Positions of the fields, fragments and operations whose selection sets depend on variables.
     varying: HashSet<Pos>,
@@ -59,7 +58,7 @@ impl DocumentPlans {
 /// Search for the selection sets with variables, those of fragments included.
 struct VariableSearch<'a> {
     document: &'a ExecutableDocument,
-    /// Whether a fragment depends on variables.
+    /// Fragments visited so far: true if they depend on variables.
     fragments: HashMap<&'a Name, bool>,
     varying: HashSet<Pos>,
 }

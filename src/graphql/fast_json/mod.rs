@@ -2,10 +2,10 @@
 //! and stores its value in a map until the whole response is assembled; for a page of 20 readings with their cards that is more
 //! work than the database has.
 //!
-//! Here the selection set of a [`Direct`] value is planned once for a document, or once a request where it depends on variables, its loaders run, and then the text is written field
-//! by field. A selection with a field that only the library resolves (a nested list, a counter) has no plan, and a value with an
-//! error is not written: the library resolves those, so errors and their effect on parents are the library's alone. A test over
-//! generated queries compares both ways byte for byte.
+//! Here the selection set of a [`Direct`] value is planned once for a document, or once a request where it depends on variables,
+//! its loaders run, and then the text is written field by field. A selection with a field that only the library resolves (a
+//! nested list, a counter) has no plan, and a value with an error is not written: the library resolves those, so errors and
+//! their effect on parents are the library's alone. A test over generated queries compares both ways byte for byte.
 //!
 //! Fields have one definition for both ways, by the attribute `#[object]`.
 
@@ -25,12 +25,12 @@ use async_graphql::registry::Registry;
 use async_graphql::{ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
 use bytes::Bytes;
 
-use super::context::request;
+use super::context::{RequestContext, request};
 use crate::domain::lock::lock;
 use document_plans::{DocumentPlans, SharedPlan};
 pub use json::{JsonWriter, write_value};
-use object::{JsonValue, Loads, Planner, SelectedField, WriteContext};
-pub(in crate::graphql) use scalars::json_enums;
+use object::{JsonValue, Loads, Planner, SelectedField, Visit};
+pub(in crate::graphql) use scalars::{enum_name, json_enums, json_scalars};
 
 /// A value that is written directly where its selection allows; in the schema it is its own type.
 #[derive(Debug, Clone)]
@@ -116,12 +116,11 @@ impl FastJsonPlans {
         value: &T,
     ) -> Option<Bytes> {
         let plan = self.plan::<T>(context, field);
-        let context = WriteContext { request: request(context) };
         let json = match plan {
             Some(sized) => {
                 let SizedPlan { plan, last_bytes } = &*sized;
                 let capacity = last_bytes.load(Ordering::Relaxed);
-                let json = write(value, plan, &context, capacity).await;
+                let json = write(value, plan, request(context), capacity).await;
                 if let Some(json) = &json {
                     last_bytes.store(json.len(), Ordering::Relaxed);
                 }
@@ -162,14 +161,14 @@ impl FastJsonPlans {
 async fn write<T: JsonValue + Sync>(
     value: &T,
     plan: &T::Plan,
-    context: &WriteContext<'_>,
+    request: &RequestContext,
     capacity: usize,
 ) -> Option<Bytes> {
     if T::has_loads(plan) {
         // One round for each level of loaders: a loaded row may have the keys of others.
         loop {
             let mut loads = Loads::default();
-            value.load(plan, context, &mut loads);
+            value.visit(plan, request, &mut Visit::Load(&mut loads))?;
             if loads.is_empty() {
                 break;
             }
@@ -177,6 +176,6 @@ async fn write<T: JsonValue + Sync>(
         }
     }
     let mut json = JsonWriter::with_capacity(capacity);
-    value.write(plan, context, &mut json)?;
+    value.visit(plan, request, &mut Visit::Write(&mut json))?;
     Some(json.into())
 }

@@ -23,7 +23,7 @@ pub trait JsonObject: OutputType + Sized + Send + Sync + 'static {
 
 /// A value of a field: a scalar, an object, or a list of these; nullable as an `Option`, fallible as a `Result`.
 pub trait JsonValue {
-    /// What is known of the selection set before there is a value; nothing for a scalar.
+    /// Planned selection set of the value; `()` for a scalar.
     type Plan: Send + Sync + 'static;
 
     /// The plan of a field with this value; `None` if the library has to resolve it.
@@ -35,25 +35,14 @@ pub trait JsonValue {
         false
     }
 
-    /// Writes the value. `None` if it is an error, or contains one: then the library resolves it, and reports the error.
-    fn write(
+    /// Enqueues the keys that are known by now and not loaded yet, or writes the value. `None` if that is or contains an error:
+    /// then the library resolves it, and reports the error.
+    fn visit(
         &self,
         plan: &Self::Plan,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
+        request: &RequestContext,
+        visit: &mut Visit<'_>,
     ) -> Option<()>;
-
-    /// Enqueues the keys that are known by now and not loaded yet.
-    fn load(&self, plan: &Self::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-        let _ = (plan, context, loads);
-    }
-}
-
-/// Context of the writers.
-#[derive(Clone, Copy)]
-pub struct WriteContext<'a> {
-    /// The request.
-    pub request: &'a RequestContext,
 }
 
 /// Loaders with keys that are not loaded yet.
@@ -92,18 +81,12 @@ pub enum Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Visits the value of a field.
-    pub fn value<V: JsonValue>(
-        &mut self,
-        value: &V,
-        plan: &V::Plan,
-        context: &WriteContext<'_>,
-    ) -> Option<()> {
+    /// The text to write to; `None` while loading.
+    pub(in crate::graphql) fn json(&mut self) -> Option<&mut JsonWriter> {
         match self {
-            Self::Load(loads) => value.load(plan, context, loads),
-            Self::Write(json) => value.write(plan, context, json)?,
+            Self::Load(_) => None,
+            Self::Write(json) => Some(json),
         }
-        Some(())
     }
 
     /// Result of a key; `None` if it is not loaded yet.
@@ -121,7 +104,7 @@ impl Visit<'_> {
         result
     }
 
-    /// Result for a field whose key is not loaded: go on while loading, fail while writing.
+    /// Result for a value that is missing, or an error: go on while loading, fail while writing.
     #[must_use]
     pub fn wait(&self) -> Option<()> {
         matches!(self, Self::Load(_)).then_some(())
@@ -134,13 +117,13 @@ pub struct FieldWriter<T> {
     has_loads: bool,
 }
 
-type VisitField<T> = dyn Fn(&T, &WriteContext<'_>, &mut Visit<'_>) -> Option<()> + Send + Sync;
+type VisitField<T> = dyn Fn(&T, &RequestContext, &mut Visit<'_>) -> Option<()> + Send + Sync;
 
 impl<T> FieldWriter<T> {
     /// A writer that visits the field. `has_loads`: true if loaders must run first.
     pub fn new(
         has_loads: bool,
-        visit: impl Fn(&T, &WriteContext<'_>, &mut Visit<'_>) -> Option<()> + Send + Sync + 'static,
+        visit: impl Fn(&T, &RequestContext, &mut Visit<'_>) -> Option<()> + Send + Sync + 'static,
     ) -> Self {
         Self { visit: Box::new(visit), has_loads }
     }
@@ -154,8 +137,8 @@ impl<T: 'static> FieldWriter<T> {
         object: impl Fn(&T) -> &U + Send + Sync + 'static,
     ) -> Option<Self> {
         let FieldWriter { visit, has_loads } = U::plan_field(planner, selected)?;
-        Some(Self::new(has_loads, move |outer, context, visitor| {
-            visit(object(outer), context, visitor)
+        Some(Self::new(has_loads, move |outer, request, visitor| {
+            visit(object(outer), request, visitor)
         }))
     }
 }
@@ -179,27 +162,21 @@ impl<T> ObjectPlan<T> {
         self.has_loads
     }
 
-    /// Writes an object.
-    pub fn write(
-        &self,
-        object: &T,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
+    /// Loads what an object needs, or writes it.
+    pub fn visit(&self, object: &T, request: &RequestContext, visit: &mut Visit<'_>) -> Option<()> {
+        let Some(json) = visit.json() else {
+            for (_, field) in self.fields.iter().filter(|(_, field)| field.has_loads) {
+                (field.visit)(object, request, visit)?;
+            }
+            return Some(());
+        };
         json.raw("{");
         for (name, field) in &self.fields {
-            json.raw(name);
-            (field.visit)(object, context, &mut Visit::Write(json))?;
+            visit.json()?.raw(name);
+            (field.visit)(object, request, visit)?;
         }
-        json.raw("}");
+        visit.json()?.raw("}");
         Some(())
-    }
-
-    /// Enqueues the keys that an object needs.
-    pub fn load(&self, object: &T, context: &WriteContext<'_>, loads: &mut Loads) {
-        for (_, field) in self.fields.iter().filter(|(_, field)| field.has_loads) {
-            (field.visit)(object, context, &mut Visit::Load(loads));
-        }
     }
 }
 
@@ -214,7 +191,7 @@ impl<'a> Planner<'a> {
                 "__typename" => {
                     let type_name = type_name.clone();
                     FieldWriter::new(false, move |_, _, visit| {
-                        if let Visit::Write(json) = visit {
+                        if let Some(json) = visit.json() {
                             json.unescaped(&type_name);
                         }
                         Some(())
@@ -234,134 +211,13 @@ pub fn columns_of<C: ColumnSet>(object: &Lookahead<'_>) -> C {
     C::of(|field| object.field(field).exists())
 }
 
-impl<T: JsonValue + ?Sized> JsonValue for &T {
-    type Plan = T::Plan;
-
-    fn plan<'a>(planner: &mut Planner<'a>, selected: &SelectedField<'a>) -> Option<T::Plan> {
-        T::plan(planner, selected)
-    }
-
-    fn has_loads(plan: &T::Plan) -> bool {
-        T::has_loads(plan)
-    }
-
-    fn write(
-        &self,
-        plan: &T::Plan,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
-        (**self).write(plan, context, json)
-    }
-
-    fn load(&self, plan: &T::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-        (**self).load(plan, context, loads);
-    }
-}
-
-impl<T: JsonValue> JsonValue for Option<T> {
-    type Plan = T::Plan;
-
-    fn plan<'a>(planner: &mut Planner<'a>, selected: &SelectedField<'a>) -> Option<T::Plan> {
-        T::plan(planner, selected)
-    }
-
-    fn has_loads(plan: &T::Plan) -> bool {
-        T::has_loads(plan)
-    }
-
-    fn write(
-        &self,
-        plan: &T::Plan,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
-        let Some(value) = self else {
-            json.null();
-            return Some(());
-        };
-        value.write(plan, context, json)
-    }
-
-    fn load(&self, plan: &T::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-        if let Some(value) = self {
-            value.load(plan, context, loads);
-        }
-    }
-}
-
-impl<T: JsonValue, E> JsonValue for Result<T, E> {
-    type Plan = T::Plan;
-
-    fn plan<'a>(planner: &mut Planner<'a>, selected: &SelectedField<'a>) -> Option<T::Plan> {
-        T::plan(planner, selected)
-    }
-
-    fn has_loads(plan: &T::Plan) -> bool {
-        T::has_loads(plan)
-    }
-
-    fn write(
-        &self,
-        plan: &T::Plan,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
-        self.as_ref().ok()?.write(plan, context, json)
-    }
-
-    fn load(&self, plan: &T::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-        if let Ok(value) = self {
-            value.load(plan, context, loads);
-        }
-    }
-}
-
-impl<T: JsonValue> JsonValue for [T] {
-    type Plan = T::Plan;
-
-    fn plan<'a>(planner: &mut Planner<'a>, selected: &SelectedField<'a>) -> Option<T::Plan> {
-        T::plan(planner, selected)
-    }
-
-    fn has_loads(plan: &T::Plan) -> bool {
-        T::has_loads(plan)
-    }
-
-    fn write(
-        &self,
-        plan: &T::Plan,
-        context: &WriteContext<'_>,
-        json: &mut JsonWriter,
-    ) -> Option<()> {
-        json.raw("[");
-        for (number, item) in self.iter().enumerate() {
-            if number > 0 {
-                json.raw(",");
-            }
-            item.write(plan, context, json)?;
-        }
-        json.raw("]");
-        Some(())
-    }
-
-    fn load(&self, plan: &T::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-        for item in self {
-            item.load(plan, context, loads);
-        }
-    }
-}
-
-/// Implements [`JsonValue`] for lists as for slices.
-macro_rules! lists {
-    ($($list:ty: |$items:ident| $slice:expr;)+) => {$(
-        impl<T: JsonValue> JsonValue for $list {
+/// Implements [`JsonValue`] for values around others, whose plans are theirs.
+macro_rules! containers {
+    ($([$($generics:tt)+] $container:ty: |$value:ident, $plan:ident, $request:ident, $visit:ident| $body:expr;)+) => {$(
+        impl<$($generics)+> JsonValue for $container {
             type Plan = T::Plan;
 
-            fn plan<'a>(
-                planner: &mut Planner<'a>,
-                selected: &SelectedField<'a>,
-            ) -> Option<T::Plan> {
+            fn plan<'a>(planner: &mut Planner<'a>, selected: &SelectedField<'a>) -> Option<T::Plan> {
                 T::plan(planner, selected)
             }
 
@@ -369,25 +225,53 @@ macro_rules! lists {
                 T::has_loads(plan)
             }
 
-            fn write(
+            fn visit(
                 &self,
-                plan: &T::Plan,
-                context: &WriteContext<'_>,
-                json: &mut JsonWriter,
+                $plan: &T::Plan,
+                $request: &RequestContext,
+                $visit: &mut Visit<'_>,
             ) -> Option<()> {
-                let $items = self;
-                $slice.write(plan, context, json)
-            }
-
-            fn load(&self, plan: &T::Plan, context: &WriteContext<'_>, loads: &mut Loads) {
-                let $items = self;
-                $slice.load(plan, context, loads);
+                let $value = self;
+                $body
             }
         }
     )+};
 }
 
-lists! {
-    Vec<T>: |items| items.as_slice();
-    List<T>: |items| items.0.as_slice();
+containers! {
+    [T: JsonValue + ?Sized] &T: |value, plan, request, visit| (**value).visit(plan, request, visit);
+    [T: JsonValue] Option<T>: |value, plan, request, visit| match (value, visit.json()) {
+        (Some(value), _) => value.visit(plan, request, visit),
+        (None, json) => {
+            json.map(JsonWriter::null);
+            Some(())
+        }
+    };
+    [T: JsonValue, E] Result<T, E>: |value, plan, request, visit| match value {
+        Ok(value) => value.visit(plan, request, visit),
+        Err(_) => visit.wait(),
+    };
+    [T: JsonValue] [T]: |items, plan, request, visit| visit_items(items, plan, request, visit);
+    [T: JsonValue] Vec<T>: |items, plan, request, visit| visit_items(items, plan, request, visit);
+    [T: JsonValue] List<T>: |items, plan, request, visit| visit_items(&items.0, plan, request, visit);
+}
+
+fn visit_items<T: JsonValue>(
+    items: &[T],
+    plan: &T::Plan,
+    request: &RequestContext,
+    visit: &mut Visit<'_>,
+) -> Option<()> {
+    let mut separator = "[";
+    for item in items {
+        if let Some(json) = visit.json() {
+            json.raw(separator);
+        }
+        item.visit(plan, request, visit)?;
+        separator = ",";
+    }
+    if let Some(json) = visit.json() {
+        json.raw(if items.is_empty() { "[]" } else { "]" });
+    }
+    Some(())
 }

@@ -1,6 +1,7 @@
 //! JSON of scalars and enums.
 
 use async_graphql::ID;
+use async_graphql::resolver_utils::EnumType;
 
 use super::super::enums::{
     CardType, Difficulty, FactionKey, Karma, Locale, Orientation, PrivacyLevel, SpreadType, Suit,
@@ -8,20 +9,27 @@ use super::super::enums::{
 };
 use super::super::id::GlobalId;
 use super::super::scalars::{Date, DateTime, Url};
-use super::json::JsonWriter;
-use super::object::{JsonValue, Planner, SelectedField, WriteContext};
 
-/// Implements [`JsonValue`] for scalars.
-macro_rules! scalars {
+/// Implements `JsonValue` for scalars.
+macro_rules! json_scalars {
     ($($scalar:ty: |$value:ident, $json:ident| $write:expr;)+) => {$(
-        impl JsonValue for $scalar {
+        impl $crate::graphql::fast_json::object::JsonValue for $scalar {
             type Plan = ();
 
-            fn plan<'a>(_: &mut Planner<'a>, _: &SelectedField<'a>) -> Option<()> {
+            fn plan<'a>(
+                _: &mut $crate::graphql::fast_json::object::Planner<'a>,
+                _: &$crate::graphql::fast_json::object::SelectedField<'a>,
+            ) -> Option<()> {
                 Some(())
             }
 
-            fn write(&self, (): &(), _: &WriteContext<'_>, $json: &mut JsonWriter) -> Option<()> {
+            fn visit(
+                &self,
+                (): &(),
+                _: &$crate::graphql::context::RequestContext,
+                visit: &mut $crate::graphql::fast_json::object::Visit<'_>,
+            ) -> Option<()> {
+                let Some($json) = visit.json() else { return Some(()) };
                 let $value = self;
                 $write;
                 Some(())
@@ -30,7 +38,7 @@ macro_rules! scalars {
     )+};
 }
 
-scalars! {
+json_scalars! {
     bool: |value, json| json.bool(*value);
     f64: |value, json| json.float(*value);
     i16: |value, json| json.displayed(value);
@@ -47,33 +55,20 @@ scalars! {
     Date: |value, json| json.quoted(value.0);
 }
 
-/// Implements [`JsonValue`] for GraphQL enums.
+/// Implements `JsonValue` for GraphQL enums.
 macro_rules! json_enums {
-    ($($name:ty),+ $(,)?) => {$(
-        impl $crate::graphql::fast_json::object::JsonValue for $name {
-            type Plan = ();
-
-            fn plan<'a>(
-                _: &mut $crate::graphql::fast_json::object::Planner<'a>,
-                _: &$crate::graphql::fast_json::object::SelectedField<'a>,
-            ) -> Option<()> {
-                Some(())
-            }
-
-            fn write(
-                &self,
-                (): &(),
-                _: &$crate::graphql::fast_json::object::WriteContext<'_>,
-                json: &mut $crate::graphql::fast_json::JsonWriter,
-            ) -> Option<()> {
-                let items = <Self as async_graphql::resolver_utils::EnumType>::items();
-                json.unescaped(items.iter().find(|item| item.value == *self)?.name);
-                Some(())
-            }
+    ($($name:ty),+ $(,)?) => {
+        $crate::graphql::fast_json::json_scalars! {
+            $($name: |value, json| json.unescaped($crate::graphql::fast_json::enum_name(value)?);)+
         }
-    )+};
+    };
 }
-pub(in crate::graphql) use json_enums;
+pub(in crate::graphql) use {json_enums, json_scalars};
+
+/// Name of an enum's value in the schema.
+pub(in crate::graphql) fn enum_name<E: EnumType>(value: &E) -> Option<&'static str> {
+    Some(E::items().iter().find(|item| item.value == *value)?.name)
+}
 
 json_enums!(
     CardType,
